@@ -1,0 +1,4 @@
+//! The `dumpscope` program.
+#![forbid(unsafe_code)]
+
+fn main() {}

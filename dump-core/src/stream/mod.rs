@@ -1,0 +1,24 @@
+//! Typed streams, one file each, parsed from the bytes that the directory points to.
+
+pub mod exception;
+pub mod handle_data;
+pub mod memory_info;
+pub mod misc_info;
+pub mod module_list;
+pub mod system_info;
+pub mod thread_info;
+pub mod thread_list;
+pub mod unloaded;
+
+use crate::base::FileOff;
+
+/// One entry of the stream directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// Stream type number.
+    pub stream_type: u32,
+    /// Size in bytes.
+    pub size: u32,
+    /// Where it starts.
+    pub offset: FileOff,
+}

@@ -1,0 +1,195 @@
+//! The output model: reports, lines of role-tagged spans, sinks.
+
+use crate::session::Layout;
+use dumpscope_core::{ThreadIdx, Va};
+use std::ops::ControlFlow;
+
+/// What a piece of text is; a theme maps it to a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Role {
+    /// Ordinary text.
+    #[default]
+    Plain,
+    /// An address.
+    Address,
+    /// A function or variable name.
+    Symbol,
+    /// A module name.
+    Module,
+    /// A register name.
+    Register,
+    /// A value.
+    Value,
+    /// Quoted text from the process.
+    Text,
+    /// An instruction mnemonic.
+    Mnemonic,
+    /// Raw bytes.
+    Bytes,
+    /// A source position.
+    Source,
+    /// A type name.
+    Type,
+    /// A field name or label.
+    Label,
+    /// A table or section heading.
+    Heading,
+    /// A thread number or id.
+    Thread,
+    /// A handle.
+    Handle,
+    /// Less important text.
+    Dim,
+    /// A warning.
+    Warning,
+    /// An error.
+    Error,
+    /// Our note behind WinDbg's text.
+    Note,
+    /// A prompt with the command typed at it.
+    Prompt,
+    /// Something good: alive, set, resolved.
+    Good,
+}
+
+/// Where a span leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Link {
+    /// Runs a command line.
+    Run(String),
+    /// Shows an address.
+    Goto(Va),
+    /// Selects a thread.
+    Thread(ThreadIdx),
+    /// Selects a frame (by row number in `k`) of a thread.
+    Frame(ThreadIdx, u32),
+    /// Shows a handle.
+    Handle(u64),
+    /// Shows a module (index in the module list).
+    Module(usize),
+}
+
+/// Text with a role and perhaps a link. The text holds no control characters: see [`Span::untrusted`].
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Span {
+    /// Text, one line.
+    pub text: String,
+    /// What it is.
+    pub role: Role,
+    /// Where it leads.
+    pub link: Option<Link>,
+}
+
+impl Span {
+    /// Our own text.
+    pub fn new(role: Role, text: impl Into<String>) -> Span {
+        Span { text: text.into(), role, link: None }
+    }
+
+    /// Text from a dump, an image or a symbol file: control and bidirectional characters are escaped.
+    #[must_use]
+    pub fn untrusted(role: Role, text: &str) -> Span {
+        Span::new(role, dumpscope_core::base::text::escape(text))
+    }
+
+    /// The same span with a link.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Span {
+        self.link = Some(link);
+        self
+    }
+}
+
+/// One line of output.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Line(pub Vec<Span>);
+
+impl Line {
+    /// An empty line.
+    #[must_use]
+    pub fn new() -> Line {
+        Line::default()
+    }
+
+    /// A line of plain text of our own.
+    pub fn plain(text: impl Into<String>) -> Line {
+        Line(vec![Span::new(Role::Plain, text)])
+    }
+
+    /// Adds plain text of our own.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Line {
+        self.span(Span::new(Role::Plain, text))
+    }
+
+    /// Adds text of our own with a role.
+    #[must_use]
+    pub fn role(self, role: Role, text: impl Into<String>) -> Line {
+        self.span(Span::new(role, text))
+    }
+
+    /// Adds a span.
+    #[must_use]
+    pub fn span(mut self, span: Span) -> Line {
+        self.0.push(span);
+        self
+    }
+
+    /// The text of all spans.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.0.iter().map(|s| s.text.as_str()).collect()
+    }
+}
+
+/// What a rendering needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct RenderCx {
+    /// Which WinDbg's layout.
+    pub layout: Layout,
+    /// True on 64-bit views: 16-digit addresses.
+    pub wide: bool,
+}
+
+/// The outcome of a command: typed, rendered by the sink.
+pub trait Report {
+    /// The kind of report: the `report` field of its JSON (`threads`, `stack`, `memory`).
+    fn kind(&self) -> &'static str;
+
+    /// Emits its lines.
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line));
+
+    /// Its JSON. Addresses, handles and codes are hex strings, ids and counts numbers, unknown is null.
+    fn json(&self) -> serde_json::Value;
+}
+
+/// Takes what commands produce.
+pub trait Sink {
+    /// A report; `Break` asks the command to stop.
+    fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()>;
+
+    /// A note on how far a long command is (`what`, done, total; total 0 when unknown).
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        let _ = (what, done, total);
+    }
+}
+
+/// Plain lines as a report, for messages and small commands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message(pub Vec<Line>);
+
+impl Report for Message {
+    fn kind(&self) -> &'static str {
+        "message"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        self.0.iter().cloned().for_each(emit);
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "lines": self.0.iter().map(Line::to_text).collect::<Vec<_>>() })
+    }
+}

@@ -1,0 +1,16 @@
+//! Words to actions: session, command registry, command language, expressions, output model, JSON documents.
+//!
+//! [`run_line`] is the one entry for the TUI's command window, `exec`, scripts and tests. A command builds a typed
+//! report; text, styled spans and JSON are renderings of it. No terminal, no clap, no printing.
+#![forbid(unsafe_code)]
+
+pub mod command;
+mod commands;
+pub mod doc;
+mod run;
+pub mod session;
+
+pub use command::{COMMANDS, Command, Needs};
+pub use doc::{Line, Link, Report, Role, Sink, Span};
+pub use run::{LineStatus, run_line};
+pub use session::{Layout, Selection, Session};

@@ -1,0 +1,120 @@
+//! What a symbol file can answer, behind one trait.
+
+use dumpscope_core::Rva;
+use std::fmt;
+
+/// Where a name, a line or a type came from; better sources first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SymbolSource {
+    /// A PDB with private symbols.
+    PrivatePdb,
+    /// A PDB with public symbols only.
+    PublicPdb,
+    /// A Breakpad `.sym` file.
+    Breakpad,
+    /// DWARF of the image.
+    Dwarf,
+    /// The COFF symbol table of the image.
+    Coff,
+    /// The export table of the image.
+    Exports,
+}
+
+/// What a symbol is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SymbolKind {
+    /// Code.
+    Function,
+    /// Data.
+    Data,
+    /// A hole that belongs to no named symbol (a section contribution without a name): [`SymbolProvider::lookup`]
+    /// answers it as "no name" instead of crediting the code to a neighbour.
+    Placeholder,
+    /// Not told (exports do not say).
+    Unknown,
+}
+
+/// A named address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Start.
+    pub rva: Rva,
+    /// Bytes; `None` when the source does not say.
+    pub size: Option<u32>,
+    /// Undecorated name without parameters, as WinDbg shows it in stacks. Untrusted.
+    pub name: String,
+    /// The name as the file has it, when that differs. Untrusted.
+    pub decorated: Option<String>,
+    /// What it is.
+    pub kind: SymbolKind,
+    /// Where it came from.
+    pub source: SymbolSource,
+}
+
+/// A source position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    /// File path as the symbol file has it. Untrusted.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Bytes from the line's first instruction to the address that was asked for.
+    pub displacement: u32,
+    /// Where it came from.
+    pub source: SymbolSource,
+}
+
+/// An inlined call that covers an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InlineSite {
+    /// Undecorated name of the inlined function. Untrusted.
+    pub name: String,
+    /// Where the address lies inside the inlined function's source.
+    pub line: Option<SourceLine>,
+    /// Start of the first code range of the inlined call.
+    pub start: Rva,
+    /// Where it came from.
+    pub source: SymbolSource,
+}
+
+/// A symbol file (or table) of one module. All addresses are RVAs of that module.
+pub trait SymbolProvider: Send + Sync + fmt::Debug {
+    /// Its rank and name.
+    fn source(&self) -> SymbolSource;
+
+    /// For `lm`: the file it was read from (path on this machine), when it is one.
+    fn file(&self) -> Option<&str> {
+        None
+    }
+
+    /// The symbol that holds `rva`: the nearest one at or below it whose size, when known, covers it.
+    fn lookup(&self, rva: Rva) -> Option<Symbol>;
+
+    /// The first symbol above `rva` (for `ln`).
+    fn next_after(&self, rva: Rva) -> Option<Symbol>;
+
+    /// Symbols with exactly this name (any letter case when `ignore_case`).
+    fn by_name(&self, name: &str, ignore_case: bool) -> Vec<Symbol>;
+
+    /// Calls `f` for every symbol in address order until it returns false.
+    fn each(&self, f: &mut dyn FnMut(&Symbol) -> bool);
+
+    /// Source line of `rva`, in the outermost function (not an inlined one).
+    fn line(&self, rva: Rva) -> Option<SourceLine> {
+        let _ = rva;
+        None
+    }
+
+    /// Inlined calls that cover `rva`, innermost first. The `line` of a site is the position inside that inlined
+    /// function; [`SymbolProvider::line`] then is the position of the call in the real function.
+    fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
+        let _ = rva;
+        Vec::new()
+    }
+
+    /// x86 frame data for `rva` (FPO, FrameData program, STACK WIN, STACK CFI).
+    fn frame_data(&self, rva: Rva) -> Option<crate::unwind::FrameData> {
+        let _ = rva;
+        None
+    }
+}

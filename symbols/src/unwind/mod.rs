@@ -1,0 +1,191 @@
+//! Stack walking with evidence.
+//!
+//! The walker takes registers, memory and what is known of modules, and returns frames that each say how they
+//! were found. It never guesses silently: a scanned frame says so, and the walk says why it ended.
+
+use dumpscope_core::{ReadMemory, RegSet, Rva, Va};
+
+/// How a frame was found; better ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trust {
+    /// Frame 0: the thread's context.
+    Context,
+    /// Unwind data of the image or of a symbol file (x64/ARM64 `.pdata`, FPO, STACK WIN/CFI).
+    Cfi,
+    /// The chain of frame pointers; the return address follows a call.
+    FramePointer,
+    /// As `FramePointer`, but the code before the return address is not in the dump: nothing confirms the call.
+    FramePointerUnverified,
+    /// Found by scanning the stack for a return address.
+    Scan,
+    /// Not a frame of its own: a call that the compiler inlined into the next one.
+    Inline,
+}
+
+/// Why a frame is doubtful.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnwindIssue {
+    /// The instruction pointer is in no module.
+    NotInModule,
+    /// Unwind data exists but could not be used; the text says why.
+    BadUnwindData(String),
+    /// The image has no unwind data for this address although it should.
+    NoUnwindData,
+    /// The code bytes before the return address are no call.
+    NotAfterCall,
+    /// The frame's stack pointer is outside the thread's stack.
+    OutsideStack,
+    /// A limit was reached.
+    Limit(&'static str),
+}
+
+/// Why the walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Return address 0, or the thread's first frame.
+    Complete,
+    /// Stack memory is missing at this address.
+    MissingMemory(Va),
+    /// The next frame would lie outside the stack bounds.
+    OutsideStack(Va),
+    /// The stack pointer did not move on.
+    NoProgress,
+    /// The frame limit.
+    FrameLimit,
+    /// Nothing plausible was found.
+    NoCaller,
+    /// The caller asked to stop.
+    Cancelled,
+}
+
+/// One physical frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Instruction pointer: where this frame continues (frame 0: the next instruction).
+    pub ip: Va,
+    /// Stack pointer in this frame. x64 and ARM64: WinDbg's Child-SP.
+    pub sp: Va,
+    /// x86: WinDbg's ChildEBP, the address just below the return address (the callee's saved ebp slot, whether or
+    /// not ebp is used). Other machines: equal to `sp`.
+    pub frame_base: Va,
+    /// Return address, 0 in the last frame.
+    pub return_address: Va,
+    /// Registers in this frame: all of the context in frame 0, restored non-volatile ones in callers.
+    pub regs: RegSet,
+    /// Stack addresses from which this frame's register values were restored (save slots), by register.
+    pub saved_at: Vec<(dumpscope_core::Reg, Va)>,
+    /// How it was found.
+    pub trust: Trust,
+    /// Doubts.
+    pub issue: Option<UnwindIssue>,
+}
+
+impl Frame {
+    /// The address to look up for names and lines: the call, not the instruction after it, in callers.
+    #[must_use]
+    pub fn lookup_ip(&self) -> Va {
+        if self.trust == Trust::Context { self.ip } else { self.ip.back(1) }
+    }
+}
+
+/// A walked stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Walk {
+    /// Innermost first.
+    pub frames: Vec<Frame>,
+    /// Why it ended.
+    pub end: EndReason,
+}
+
+/// Bounds of a walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most frames.
+    pub frames: usize,
+    /// Most chained unwind infos of one function.
+    pub chain: usize,
+    /// Most bytes that one scan looks through.
+    pub scan_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { frames: 1024, chain: 32, scan_bytes: 4096 }
+    }
+}
+
+/// x86 frame data of a symbol file, for one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameData {
+    /// `FPO_DATA` (or a `STACK WIN 0` record).
+    Fpo {
+        /// First address it covers.
+        start: Rva,
+        /// Bytes covered.
+        size: u32,
+        /// Bytes of parameters.
+        params: u32,
+        /// Bytes of locals.
+        locals: u32,
+        /// Bytes of saved registers.
+        saved_regs: u32,
+        /// Bytes of prologue.
+        prologue: u32,
+        /// True when ebp is saved and used as a general register.
+        uses_bp: bool,
+    },
+    /// A FrameData (`STACK WIN 4`) program, postfix.
+    Program {
+        /// First address it covers.
+        start: Rva,
+        /// Bytes covered.
+        size: u32,
+        /// Bytes of parameters.
+        params: u32,
+        /// Bytes of locals.
+        locals: u32,
+        /// Bytes of saved registers.
+        saved_regs: u32,
+        /// The program's text. Untrusted.
+        program: String,
+    },
+    /// `STACK CFI` rules in force at the address (`.cfa: $esp 4 + .ra: .cfa 4 - ^`). Untrusted.
+    Cfi {
+        /// The rules' text.
+        rules: String,
+    },
+}
+
+/// What the walker asks about modules and symbols.
+pub trait UnwindContext {
+    /// Base and size of the module that holds `va`.
+    fn module_at(&self, va: Va) -> Option<(Va, u32)>;
+
+    /// x86 frame data for `va`.
+    fn frame_data(&self, va: Va) -> Option<FrameData> {
+        let _ = va;
+        None
+    }
+
+    /// True when the walk should stop.
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Walks a stack.
+///
+/// `stack` holds the thread's stack bounds (lowest address, address after the highest) when they are known;
+/// frames outside end the walk.
+pub fn walk(
+    regs: &RegSet,
+    mem: &dyn ReadMemory,
+    context: &dyn UnwindContext,
+    stack: Option<(Va, Va)>,
+    limits: &Limits,
+) -> Walk {
+    let _ = (regs, mem, context, stack, limits);
+    Walk { frames: Vec::new(), end: EndReason::NoCaller }
+}
