@@ -4,6 +4,8 @@
 //! dump. Network access is behind one feature. Every answer names its source.
 #![forbid(unsafe_code)]
 
+pub mod demangle;
+pub mod image;
 pub mod manager;
 pub mod provider;
 pub mod unwind;

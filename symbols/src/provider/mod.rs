@@ -1,5 +1,11 @@
 //! What a symbol file can answer, behind one trait.
 
+mod exports;
+pub(crate) mod merged;
+mod table;
+
+pub use exports::Exports;
+
 use dumpscope_core::Rva;
 use std::fmt;
 

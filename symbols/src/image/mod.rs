@@ -1,0 +1,9 @@
+//! PE images: headers, sections and export tables, read from memory or from a file laid out like memory.
+
+mod exports;
+mod headers;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use exports::{ExportEntry, ExportTable, MAX_EXPORTS};
+pub use headers::{DataDirectory, ImageError, PeHeaders, Section, directory};

@@ -1,0 +1,217 @@
+//! Symbols of all modules of a process, loaded when they are first asked for.
+
+mod index;
+mod load;
+
+use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource, merged};
+use dumpscope_core::{ModuleInfo, ReadMemory, Rva, Va};
+use index::ModuleIndex;
+use load::Loaded;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// Where symbols and images are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct SymbolConfig {
+    /// Symbol path in WinDbg's syntax; empty means "none".
+    pub symbol_path: String,
+    /// Image path, `;`-separated folders.
+    pub image_path: String,
+    /// Cache folder for downloads; `None` takes the user's cache folder.
+    pub cache: Option<PathBuf>,
+    /// Never use the network.
+    pub offline: bool,
+}
+
+/// What is known of a module's symbols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SymbolState {
+    /// Nobody asked yet.
+    Deferred,
+    /// Loaded; the best source, and the file when it is one.
+    Loaded(SymbolSource, Option<String>),
+    /// Looked for and not found; a line that says what was looked for and where.
+    NotFound(String),
+}
+
+/// An address with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Index of the module in [`SymbolManager::modules`].
+    pub module: usize,
+    /// The symbol; `None` when the module has no name for the address.
+    pub symbol: Option<Symbol>,
+    /// Bytes from the symbol's start, or from the module's base without a symbol.
+    pub displacement: u64,
+}
+
+/// All modules of a process with their symbol files.
+///
+/// Nothing is read before somebody asks. A module is loaded once, whoever asks first; both outcomes are kept
+/// until [`SymbolManager::reload`] or [`SymbolManager::set_config`]. Threads may ask at the same time.
+pub struct SymbolManager {
+    modules: Vec<ModuleInfo>,
+    index: ModuleIndex,
+    memory: Arc<dyn ReadMemory>,
+    config: RwLock<SymbolConfig>,
+    /// One per module; exchanged to forget what was loaded.
+    slots: RwLock<Vec<Arc<OnceLock<Loaded>>>>,
+}
+
+impl SymbolManager {
+    /// Symbols for `modules`; nothing is read yet.
+    pub fn new(modules: Vec<ModuleInfo>, memory: Arc<dyn ReadMemory>, config: SymbolConfig) -> SymbolManager {
+        let slots = modules.iter().map(|_| Arc::default()).collect();
+        SymbolManager {
+            index: ModuleIndex::new(&modules),
+            modules,
+            memory,
+            config: RwLock::new(config),
+            slots: RwLock::new(slots),
+        }
+    }
+
+    /// The modules, in the dump's order.
+    pub fn modules(&self) -> &[ModuleInfo] {
+        &self.modules
+    }
+
+    /// Index of the module that holds `va`.
+    pub fn module_at(&self, va: Va) -> Option<usize> {
+        self.index.at(va)
+    }
+
+    /// Indexes of the modules with this WinDbg name (any letter case) or file name.
+    pub fn modules_named(&self, name: &str) -> Vec<usize> {
+        let named =
+            |m: &ModuleInfo| m.name.eq_ignore_ascii_case(name) || m.file_name.eq_ignore_ascii_case(name);
+        self.modules.iter().enumerate().filter(|(_, m)| named(m)).map(|(i, _)| i).collect()
+    }
+
+    /// What is known of a module's symbols, without loading anything.
+    pub fn state(&self, module: usize) -> SymbolState {
+        let slot = self.slot(module);
+        slot.and_then(|s| s.get().map(|l| l.state.clone())).unwrap_or(SymbolState::Deferred)
+    }
+
+    /// Loads a module's symbols if that has not been done, and gives its sources, best first.
+    pub fn providers(&self, module: usize) -> Arc<[Arc<dyn SymbolProvider>]> {
+        let (Some(slot), Some(info)) = (self.slot(module), self.modules.get(module)) else {
+            return Arc::new([]);
+        };
+        slot.get_or_init(|| load::load(info, &*self.memory)).providers.clone()
+    }
+
+    /// Forgets what was loaded or not found (`.reload`), for one module or all.
+    pub fn reload(&self, module: Option<usize>) {
+        self.forget(|i, _| module.is_none_or(|m| m == i));
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> SymbolConfig {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the configuration; what was found stays, what was not found is looked for again. A module that
+    /// has only what its image says (exports, DWARF, COFF symbols) counts as not found.
+    pub fn set_config(&self, config: SymbolConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.forget(|_, loaded| match &loaded.state {
+            SymbolState::Loaded(source, _) => *source > SymbolSource::Breakpad,
+            _ => true,
+        });
+    }
+
+    fn slot(&self, module: usize) -> Option<Arc<OnceLock<Loaded>>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(module).cloned()
+    }
+
+    /// Exchanges the slots of loaded modules for which `which` is true.
+    fn forget(&self, which: impl Fn(usize, &Loaded) -> bool) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        for (i, slot) in slots.iter_mut().enumerate() {
+            if slot.get().is_none_or(|l| which(i, l)) {
+                *slot = Arc::default();
+            }
+        }
+    }
+
+    /// A module with its base-relative address for `va`.
+    fn locate(&self, va: Va) -> Option<(usize, Rva)> {
+        let module = self.module_at(va)?;
+        Some((module, va.rva(self.modules.get(module)?.base)?))
+    }
+
+    /// Name of an address. `None` when no module holds it.
+    pub fn resolve(&self, va: Va) -> Option<Resolved> {
+        let (module, rva) = self.locate(va)?;
+        let symbol = merged::lookup(&self.providers(module), rva);
+        let start = symbol.as_ref().map_or(0, |s| s.rva.0);
+        Some(Resolved { module, symbol, displacement: u64::from(rva.0.saturating_sub(start)) })
+    }
+
+    /// The next symbol above `va` in its module.
+    pub fn next_after(&self, va: Va) -> Option<Symbol> {
+        let (module, rva) = self.locate(va)?;
+        merged::next_after(&self.providers(module), rva)
+    }
+
+    /// Source line of `va` in the outermost function.
+    pub fn line(&self, va: Va) -> Option<SourceLine> {
+        let (module, rva) = self.locate(va)?;
+        merged::position(&self.providers(module), rva).0
+    }
+
+    /// Inlined calls that cover `va`, innermost first.
+    pub fn inlines(&self, va: Va) -> Vec<InlineSite> {
+        let Some((module, rva)) = self.locate(va) else { return Vec::new() };
+        merged::position(&self.providers(module), rva).1
+    }
+
+    /// x86 frame data for `va`.
+    pub fn frame_data(&self, va: Va) -> Option<crate::unwind::FrameData> {
+        let (module, rva) = self.locate(va)?;
+        self.providers(module).iter().find_map(|p| p.frame_data(rva))
+    }
+
+    /// Symbols by exact name, best source first: `module` limits the search to one module. An exact match of
+    /// the letter case hides the others. At one address only the best source's symbol is given.
+    pub fn by_name(&self, module: Option<usize>, name: &str) -> Vec<(usize, Symbol)> {
+        let range = module.map_or(0..self.modules.len(), |m| m..m.saturating_add(1));
+        let mut exact = Vec::new();
+        let mut loose = Vec::new();
+        for m in range {
+            let providers = self.providers(m);
+            exact.extend(merged::by_name(&providers, name, false).into_iter().map(|s| (m, s)));
+            if exact.is_empty() {
+                loose.extend(merged::by_name(&providers, name, true).into_iter().map(|s| (m, s)));
+            }
+        }
+        let mut found = if exact.is_empty() { loose } else { exact };
+        found.sort_by_key(|(_, s)| s.source);
+        found
+    }
+
+    /// `module!name+0x12`, `module+0x12` or nothing.
+    pub fn format(&self, va: Va) -> Option<String> {
+        let r = self.resolve(va)?;
+        let module = &self.modules.get(r.module)?.name;
+        Some(match (&r.symbol, r.displacement) {
+            (Some(s), 0) => format!("{module}!{}", s.name),
+            (Some(s), d) => format!("{module}!{}+0x{d:x}", s.name),
+            (None, 0) => module.clone(),
+            (None, d) => format!("{module}+0x{d:x}"),
+        })
+    }
+}
+
+/// Without the memory and the loaded tables.
+impl fmt::Debug for SymbolManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SymbolManager").field("modules", &self.modules.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
