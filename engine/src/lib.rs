@@ -7,6 +7,7 @@
 pub mod command;
 mod commands;
 pub mod doc;
+pub mod fmt;
 mod run;
 pub mod session;
 
