@@ -4,8 +4,16 @@
 //! An analysis takes a [`Target`] and returns plain data with evidence. No command syntax, no JSON, no printing.
 #![forbid(unsafe_code)]
 
+mod cancel;
+pub mod capabilities;
+pub mod crash;
+mod crash_codes;
+pub mod handles_summary;
+pub mod runaway;
 pub mod stacks;
 mod target;
+pub mod triage;
 
+pub use cancel::Cancel;
 pub use stacks::{Stack, StackFrame};
-pub use target::{Cancel, Target};
+pub use target::Target;

@@ -1,10 +1,9 @@
 //! What every analysis receives.
 
-use dumpscope_core::ReadMemory;
 use dumpscope_core::model::Dump;
+use dumpscope_core::{Machine, ReadMemory};
 use dumpscope_symbols::{SymbolConfig, SymbolManager};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open dump and the symbols of its modules. Immutable and shareable; the symbol manager changes inside.
 #[derive(Debug)]
@@ -24,21 +23,10 @@ impl Target {
         let symbols = SymbolManager::new(dump.modules().to_vec(), memory, config);
         Target { dump, symbols }
     }
-}
 
-/// A request to stop, shared between who works and who waits.
-#[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Asks to stop.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// True when somebody asked to stop.
+    /// Architecture of the process itself: x86 for a 32-bit process in a 64-bit dump.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub fn process_machine(&self) -> Machine {
+        if self.dump.is_wow64() { Machine::X86 } else { self.dump.machine() }
     }
 }

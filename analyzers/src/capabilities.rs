@@ -1,0 +1,221 @@
+//! What a dump can answer, what it cannot, and how to write the next one.
+
+use crate::Target;
+use crate::handles_summary::HandleSummary;
+use dumpscope_core::model::DumpKind;
+use dumpscope_core::{Machine, ReadMemory, Va};
+
+/// One question and whether this dump can answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// The question.
+    pub question: &'static str,
+    /// Whether the dump holds what the answer needs.
+    pub answerable: bool,
+    /// What is there or missing, a sentence without a full stop.
+    pub why: String,
+    /// How to write a dump that answers it; `None` when this one does.
+    pub next_time: Option<&'static str>,
+}
+
+/// What the questions look at, gathered once.
+struct Facts<'a> {
+    target: &'a Target,
+    handles: Option<HandleSummary>,
+}
+
+/// Whether a question can be answered, and why; `None` when it does not arise for this dump.
+type Answer = Option<(bool, String)>;
+
+/// A row of [`QUESTIONS`].
+struct Question {
+    question: &'static str,
+    check: fn(&Facts<'_>) -> Answer,
+    next_time: &'static str,
+}
+
+const FULL: &str = "`procdump -ma`, `.dump /ma` or Task Manager write all memory (MiniDumpWriteDump: MiniDumpWithFullMemory)";
+const HANDLES: &str = "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithHandleData); Task Manager does not";
+const TIMES: &str =
+    "`procdump -ma`, `.dump /ma` or `.dump /mt` includes it (MiniDumpWriteDump: MiniDumpWithThreadInfo)";
+
+/// The questions, in the order in which a person asks them.
+const QUESTIONS: &[Question] = &[
+    Question {
+        question: "Which exception ended the process?",
+        check: exception,
+        next_time: "`procdump -e` writes the dump at the exception (MiniDumpWriteDump: pass ExceptionParam)",
+    },
+    Question {
+        question: "Where is each thread?",
+        check: threads,
+        next_time: "any dump type has the thread list; this file was cut or written by a special tool",
+    },
+    Question {
+        question: "Where is each 32-bit thread?",
+        check: wow64,
+        next_time: "`procdump -ma` (without `-64`) writes a 32-bit dump of a 32-bit process; a 64-bit one needs the TEBs \
+                    (MiniDumpWriteDump: MiniDumpWithProcessThreadData or MiniDumpWithFullMemory)",
+    },
+    Question { question: "Which thread used the processor?", check: thread_times, next_time: TIMES },
+    Question { question: "Which handles are open?", check: handles, next_time: HANDLES },
+    Question {
+        question: "Who owns a mutex, is an event set?",
+        check: object_info,
+        next_time: "`procdump -ma` or `.dump /ma` of a current Windows includes it (40-byte handle descriptors)",
+    },
+    Question { question: "Who owns a critical section?", check: heap_memory, next_time: FULL },
+    Question { question: "Which process serves a COM call?", check: heap_memory, next_time: FULL },
+    Question {
+        question: "What was the command line?",
+        check: command_line,
+        next_time: "`procdump -ma`, `.dump /ma` or `procdump -mp` (MiniDumpWriteDump: MiniDumpWithProcessThreadData)",
+    },
+    Question { question: "What do texts and objects in memory say?", check: heap_memory, next_time: FULL },
+    Question {
+        question: "How is memory protected and used?",
+        check: memory_info,
+        next_time: "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithFullMemoryInfo)",
+    },
+    Question {
+        question: "Which modules were unloaded?",
+        check: unloaded,
+        next_time: "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithUnloadedModules)",
+    },
+];
+
+/// Goes through all questions that arise for this dump.
+#[must_use]
+pub fn capabilities(target: &Target) -> Vec<Capability> {
+    let facts = Facts { target, handles: crate::handles_summary::summarize(&target.dump) };
+    let ask = |q: &Question| {
+        let (answerable, why) = (q.check)(&facts)?;
+        let next_time = (!answerable).then_some(q.next_time);
+        Some(Capability { question: q.question, answerable, why, next_time })
+    };
+    QUESTIONS.iter().filter_map(ask).collect()
+}
+
+fn yes(why: impl Into<String>) -> Answer {
+    Some((true, why.into()))
+}
+
+fn no(why: impl Into<String>) -> Answer {
+    Some((false, why.into()))
+}
+
+fn exception(f: &Facts<'_>) -> Answer {
+    match crate::crash::exception_facts(f.target) {
+        Some(e) => yes(format!("exception {:08x} of thread {:x} is recorded", e.code, e.tid.0)),
+        None => no("no exception is recorded"),
+    }
+}
+
+fn threads(f: &Facts<'_>) -> Answer {
+    let threads = f.target.dump.threads();
+    if threads.is_empty() {
+        return no("no thread list");
+    }
+    let memory = f.target.dump.memory();
+    let has_stack = |sp: Va| memory.read_at(sp, &mut [0]).got == 1;
+    let lost =
+        threads.iter().filter(|t| !f.target.dump.context(t.index).is_some_and(|c| has_stack(c.sp()))).count();
+    match lost {
+        0 => yes(format!("{} with context and stack", count(threads.len(), "thread"))),
+        n if n < threads.len() => {
+            yes(format!("{}, {n} of them without context or stack", count(threads.len(), "thread")))
+        }
+        _ => no("no thread has both a context and stack memory"),
+    }
+}
+
+fn wow64(f: &Facts<'_>) -> Answer {
+    let dump = &f.target.dump;
+    if !dump.is_wow64() {
+        return None;
+    }
+    let found = dump.threads().iter().filter(|t| dump.wow64_context(t.index).is_some()).count();
+    match found {
+        0 => no("no 32-bit context is readable"),
+        n => yes(format!("32-bit contexts of {} are readable", count(n, "thread"))),
+    }
+}
+
+fn thread_times(f: &Facts<'_>) -> Answer {
+    match crate::runaway::thread_times(&f.target.dump) {
+        Some(t) if !t.is_empty() => yes(format!("times of {}", count(t.len(), "thread"))),
+        Some(_) => no("the thread information holds no times"),
+        None => no("no thread information"),
+    }
+}
+
+fn handles(f: &Facts<'_>) -> Answer {
+    match &f.handles {
+        Some(h) if h.total > 0 => yes(count(usize::try_from(h.total).unwrap_or(usize::MAX), "handle")),
+        Some(_) => no("the handle data is empty"),
+        None => no("no handle data"),
+    }
+}
+
+fn object_info(f: &Facts<'_>) -> Answer {
+    match &f.handles {
+        None => no("no handle data"),
+        Some(h) if !h.has_object_info => no("handle data without object information (32-byte descriptors)"),
+        Some(h) if h.total == 0 => no("the handle data is empty"),
+        Some(_) => yes("handle data with object information"),
+    }
+}
+
+fn heap_memory(f: &Facts<'_>) -> Answer {
+    match f.target.dump.kind() {
+        DumpKind::Full => yes("full memory"),
+        DumpKind::Partial => no("only parts of the memory: an answer depends on luck"),
+        DumpKind::Mini => no("stacks only"),
+    }
+}
+
+fn command_line(f: &Facts<'_>) -> Answer {
+    let known = |m: Machine| f.target.dump.parameters(m).is_some_and(|p| p.command_line.is_some());
+    match known(f.target.process_machine()) || known(f.target.dump.machine()) {
+        true => yes("the process parameters are readable"),
+        false => no("the process parameters (PEB) are not in the dump"),
+    }
+}
+
+fn memory_info(f: &Facts<'_>) -> Answer {
+    match f.target.dump.memory_info().value() {
+        Some(regions) => yes(count(regions.len(), "region")),
+        None => no("no memory information"),
+    }
+}
+
+fn unloaded(f: &Facts<'_>) -> Answer {
+    match f.target.dump.unloaded().value() {
+        Some(list) => yes(count(list.len(), "unloaded module")),
+        None => no("no list of unloaded modules"),
+    }
+}
+
+/// `1 thread`, `2 threads`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_says_what_to_do() {
+        for q in QUESTIONS {
+            assert!(q.question.ends_with('?'), "{}", q.question);
+            assert!(!q.next_time.is_empty() && !q.next_time.ends_with('.'), "{}", q.next_time);
+        }
+    }
+
+    #[test]
+    fn counting() {
+        assert_eq!(count(1, "thread"), "1 thread");
+        assert_eq!(count(0, "thread"), "0 threads");
+    }
+}

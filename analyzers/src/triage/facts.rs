@@ -1,0 +1,137 @@
+//! What the rules look at: exception, threads, stacks, times, gathered once for a dump.
+
+use super::activity::{Activity, activity_of};
+use crate::crash::{ExceptionFacts, exception_facts};
+use crate::stacks::{Stack, StackFrame, stack_from, thread_stack};
+use crate::{Cancel, Target};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::model::Thread;
+use dumpscope_core::stream::thread_info::DUMP_WRITING_THREAD;
+use dumpscope_core::{Machine, ThreadIdx, Tid};
+use dumpscope_symbols::Limits;
+
+/// Everything that the rules look at.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The dump and its symbols.
+    pub target: &'a Target,
+    /// The exception stream, explained.
+    pub exception: Option<ExceptionFacts>,
+    /// Threads by number. Shorter than the dump's list when the work was stopped.
+    pub threads: Vec<ThreadFacts>,
+    /// True when somebody stopped the work before all threads were looked at.
+    pub stopped: bool,
+}
+
+/// One thread.
+#[derive(Debug)]
+pub struct ThreadFacts {
+    /// The debugger's number.
+    pub index: ThreadIdx,
+    /// System id.
+    pub tid: Tid,
+    /// Name given by the program. Untrusted.
+    pub name: Option<String>,
+    /// CPU time in user mode, 100 ns.
+    pub user: Option<u64>,
+    /// CPU time in kernel mode, 100 ns.
+    pub kernel: Option<u64>,
+    /// Time from creation to the dump, 100 ns.
+    pub elapsed: Option<u64>,
+    /// True for the thread that wrote the dump.
+    pub is_writer: bool,
+    /// The stack of the process's own architecture: the 32-bit one in a WOW64 process. For the thread that crashed
+    /// it starts at the exception. `None` when the dump has no context for it.
+    pub stack: Option<Stack>,
+    /// WOW64: the 64-bit stack.
+    pub native_stack: Option<Stack>,
+    /// What it is doing, when its frames say so.
+    pub activity: Option<Activity>,
+}
+
+impl Facts<'_> {
+    /// Gathers the facts; stops between threads when asked to.
+    #[must_use]
+    pub fn gather<'a>(target: &'a Target, limits: &Limits, cancel: &Cancel) -> Facts<'a> {
+        let exception = exception_facts(target);
+        let mut threads = Vec::with_capacity(target.dump.threads().len());
+        let mut stopped = false;
+        for thread in target.dump.threads() {
+            if cancel.is_cancelled() {
+                stopped = true;
+                break;
+            }
+            threads.push(thread_facts(target, thread, exception.as_ref(), limits, cancel));
+        }
+        Facts { target, exception, threads, stopped }
+    }
+
+    /// The thread with a system id.
+    #[must_use]
+    pub fn thread(&self, tid: Tid) -> Option<&ThreadFacts> {
+        self.threads.iter().find(|t| t.tid == tid)
+    }
+}
+
+fn thread_facts(
+    target: &Target,
+    thread: &Thread,
+    exception: Option<&ExceptionFacts>,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> ThreadFacts {
+    let times = thread.info.as_ref().and_then(|i| crate::runaway::of_info(i, target.dump.time()));
+    let raised = exception.filter(|e| e.tid == thread.tid);
+    let (stack, native_stack) = stacks_of(target, thread, raised.is_some(), limits, cancel);
+    let is_writer = thread.info.is_some_and(|i| i.dump_flags & DUMP_WRITING_THREAD != 0);
+    let activity = activity_of(target, stack.as_ref().or(native_stack.as_ref()), raised, is_writer);
+    ThreadFacts {
+        index: thread.index,
+        tid: thread.tid,
+        name: thread.name.clone(),
+        user: times.map(|t| t.0),
+        kernel: times.map(|t| t.1),
+        elapsed: times.and_then(|t| t.2),
+        is_writer,
+        stack,
+        native_stack,
+        activity,
+    }
+}
+
+/// The process's own stack and, in a WOW64 process, the 64-bit one. A thread that raised the exception is walked
+/// from there: its context is inside the dump's writer.
+fn stacks_of(
+    target: &Target,
+    thread: &Thread,
+    raised: bool,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> (Option<Stack>, Option<Stack>) {
+    let native = target.dump.machine();
+    let at_exception = if raised { target.dump.exception_context() } else { None };
+    let walk = |machine: Machine| match &at_exception {
+        Some(context) if context.machine == machine => {
+            Some(stack_from(target, &context.regs, None, limits, cancel))
+        }
+        _ => thread_stack(target, thread.index, machine, limits, cancel),
+    };
+    if target.dump.is_wow64() { (walk(Machine::X86), walk(native)) } else { (walk(native), None) }
+}
+
+/// `module!function+0x12`, `module+0x12` or the bare address, without unsafe characters.
+#[must_use]
+pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
+    let module = frame.module.and_then(|i| target.symbols.modules().get(i)).map(|m| m.name.as_str());
+    let offset = match frame.displacement {
+        0 => String::new(),
+        d => format!("+0x{d:x}"),
+    };
+    let text = match (module, frame.function.as_deref()) {
+        (Some(m), Some(f)) => format!("{m}!{f}{offset}"),
+        (None, Some(f)) => format!("{f}{offset}"),
+        (Some(m), None) => format!("{m}{offset}"),
+        (None, None) => format!("0x{:x}", frame.frame.ip.0),
+    };
+    escape(&text).into_owned()
+}

@@ -1,0 +1,126 @@
+//! What an analysis concludes, with its evidence.
+
+use dumpscope_core::{Pid, Tid, Va};
+
+/// The kind of a finding, worst first: findings are ordered by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// An exception ended the process.
+    Crash,
+    /// Threads wait for each other in a circle.
+    Deadlock,
+    /// A lock's owner no longer exists.
+    OrphanedLock,
+    /// Many threads wait for one owner.
+    LockContention,
+    /// A thread waits for another process.
+    BlockedOnProcess,
+    /// A thread runs without end.
+    BusyLoop,
+    /// Something waits for an object with no known owner.
+    Waiting,
+    /// Every thread is idle.
+    Idle,
+    /// Nothing is known.
+    Unknown,
+}
+
+impl FindingKind {
+    /// All kinds, worst first.
+    pub const ALL: [FindingKind; 9] = [
+        FindingKind::Crash,
+        FindingKind::Deadlock,
+        FindingKind::OrphanedLock,
+        FindingKind::LockContention,
+        FindingKind::BlockedOnProcess,
+        FindingKind::BusyLoop,
+        FindingKind::Waiting,
+        FindingKind::Idle,
+        FindingKind::Unknown,
+    ];
+
+    /// The name in documents and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingKind::Crash => "crash",
+            FindingKind::Deadlock => "deadlock",
+            FindingKind::OrphanedLock => "orphaned_lock",
+            FindingKind::LockContention => "lock_contention",
+            FindingKind::BlockedOnProcess => "blocked_on_process",
+            FindingKind::BusyLoop => "busy_loop",
+            FindingKind::Waiting => "waiting",
+            FindingKind::Idle => "idle",
+            FindingKind::Unknown => "unknown",
+        }
+    }
+}
+
+/// How sure a finding is; surer ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// Plausible, not confirmed.
+    Guess,
+    /// Several signs agree.
+    Strong,
+    /// The facts leave no other reading.
+    Proven,
+}
+
+impl Confidence {
+    /// The name in documents and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Confidence::Guess => "guess",
+            Confidence::Strong => "strong",
+            Confidence::Proven => "proven",
+        }
+    }
+}
+
+/// One conclusion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// One sentence without a full stop, ids and addresses in hex. Holds no unsafe characters.
+    pub summary: String,
+    /// The thread that it is about: crash, the faulting thread; busy loop, the spinning one; deadlock, a member;
+    /// orphaned lock, the first waiter; contention, the owner; blocked on a process, the blocked thread; waiting,
+    /// the thread that others or the main work depend on.
+    pub tid: Option<Tid>,
+    /// All threads concerned, by number.
+    pub tids: Vec<Tid>,
+    /// The lock concerned.
+    pub lock: Option<Va>,
+    /// Its owner.
+    pub owner_tid: Option<Tid>,
+    /// The process that is waited for.
+    pub server_pid: Option<Pid>,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What it rests on: sentences, most important first.
+    pub evidence: Vec<String>,
+    /// What to do next.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    /// A finding without details.
+    #[must_use]
+    pub fn new(kind: FindingKind, confidence: Confidence, summary: impl Into<String>) -> Finding {
+        Finding {
+            kind,
+            summary: summary.into(),
+            tid: None,
+            tids: Vec::new(),
+            lock: None,
+            owner_tid: None,
+            server_pid: None,
+            confidence,
+            evidence: Vec::new(),
+            advice: None,
+        }
+    }
+}

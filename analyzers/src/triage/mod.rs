@@ -1,0 +1,60 @@
+//! The verdict on one dump: facts gathered once, a table of rules, findings worst first.
+
+mod activity;
+mod facts;
+mod finding;
+mod rules;
+mod signature;
+
+pub use activity::{Activity, WaitKind};
+pub use facts::{Facts, ThreadFacts, frame_text};
+pub use finding::{Confidence, Finding, FindingKind};
+pub use rules::{RULES, Rule};
+pub use signature::signature;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What the rules found.
+#[derive(Debug)]
+pub struct Findings {
+    /// Worst first; the first one is the verdict.
+    pub findings: Vec<Finding>,
+    /// Rules that broke: their findings are missing.
+    pub warnings: Vec<String>,
+}
+
+/// Runs all rules. A rule that breaks costs its own findings and gives a warning, nothing else.
+#[must_use]
+pub fn run_rules(facts: &Facts<'_>) -> Findings {
+    run(RULES, facts)
+}
+
+fn run(rules: &[Rule], facts: &Facts<'_>) -> Findings {
+    let mut out = Findings { findings: Vec::new(), warnings: Vec::new() };
+    for rule in rules {
+        // A rule only reads the facts: nothing is left half-changed behind a panic.
+        match catch_unwind(AssertUnwindSafe(|| (rule.run)(facts))) {
+            Ok(found) => out.findings.extend(found),
+            Err(_) => out.warnings.push(format!("the rule {} failed and was left out", rule.code)),
+        }
+    }
+    out.findings.sort_by(|a, b| (a.kind, b.confidence).cmp(&(b.kind, a.confidence)));
+    out
+}
+
+/// The verdict: the worst finding, or `unknown` with what is missing.
+#[must_use]
+pub fn verdict(findings: &[Finding]) -> Finding {
+    findings.first().cloned().unwrap_or_else(|| {
+        let mut unknown = Finding::new(
+            FindingKind::Unknown,
+            Confidence::Guess,
+            "no exception is recorded, and no rule explains what the threads wait for",
+        );
+        unknown.advice = Some("look at what the threads below are doing".into());
+        unknown
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! An exception ended the process.
+
+use crate::crash::{ExceptionFacts, Interest};
+use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
+
+/// Frames that the evidence quotes.
+const QUOTED: usize = 3;
+
+pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+    let Some(exception) = &facts.exception else { return Vec::new() };
+    let confidence = match exception.interest {
+        Interest::Crash => Confidence::Proven,
+        // An assertion of the program, or a debugger's user who stopped there: the dump does not say which.
+        Interest::OwnBreakpoint => Confidence::Guess,
+        Interest::Debugger | Interest::Hang | Interest::Harmless => return Vec::new(),
+    };
+    let thread = facts.thread(exception.tid);
+    let mut finding = Finding::new(FindingKind::Crash, confidence, summary(facts, exception, thread));
+    finding.tid = Some(exception.tid);
+    finding.tids = vec![exception.tid];
+    finding.evidence = evidence(facts, exception, thread);
+    finding.advice = Some(advice(facts, thread));
+    vec![finding]
+}
+
+fn summary(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> String {
+    let place = thread
+        .and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref()))
+        .and_then(|s| s.frames.first())
+        .map_or_else(|| format!("0x{:x}", exception.address.0), |f| frame_text(facts.target, f));
+    format!("thread {:x} crashed in {place}: {}", exception.tid.0, exception.description)
+}
+
+fn evidence(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> Vec<String> {
+    let mut out = vec![format!(
+        "the exception stream holds code {:08x} at 0x{:x} in thread {:x}",
+        exception.code, exception.address.0, exception.tid.0
+    )];
+    if exception.interest == Interest::OwnBreakpoint {
+        out.push(
+            "the instruction there is a breakpoint of the program itself, not one that a debugger set".into(),
+        );
+    }
+    match thread {
+        None => out.push("that thread is not in the thread list".into()),
+        Some(t) => {
+            let frames = t.stack.as_ref().or(t.native_stack.as_ref()).map_or(&[][..], |s| &s.frames);
+            let quoted: Vec<String> =
+                frames.iter().take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
+            if !quoted.is_empty() {
+                out.push(format!("its stack from the exception: {}", quoted.join(", called from ")));
+            }
+        }
+    }
+    out
+}
+
+fn advice(facts: &Facts<'_>, thread: Option<&ThreadFacts>) -> String {
+    let first =
+        thread.and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref())).and_then(|s| s.frames.first());
+    match first {
+        Some(f) if f.function.is_none() => match f.module.and_then(|i| facts.target.symbols.modules().get(i))
+        {
+            Some(m) => format!(
+                "give the symbols of {} with -y to see the function and line",
+                dumpscope_core::base::text::escape(&m.file_name)
+            ),
+            None => "the instruction pointer is in no module: look at the frame that called it".into(),
+        },
+        _ => "look at the faulting instruction and its operands (.ecxr; r; u; k)".into(),
+    }
+}
