@@ -10,12 +10,18 @@
 //!
 //! All integers are little-endian; so are all platforms that write these dumps.
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod base;
 pub mod context;
 pub mod error;
 pub mod memory;
 pub mod model;
+pub mod source;
 pub mod stream;
+
+mod bytes;
+mod header;
 
 pub use base::{Machine, ModuleInfo, Pid, ReadMemory, Reg, RegSet, Rva, ThreadIdx, Tid, Va};
 pub use error::{OpenError, Parsed, Warning};

@@ -1,1 +1,3 @@
 //! One integration test binary over all layers.
+mod core_common;
+mod core_lab;

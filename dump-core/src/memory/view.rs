@@ -1,6 +1,12 @@
 //! The view: sorted, disjoint ranges; reads cross range borders and stop at the first missing byte.
 
+use super::overlay::{ImageSection, Overlay};
+use super::segments::{self, Segment};
 use crate::base::{Provenance, Read, ReadMemory, Va};
+use crate::bytes::exact;
+use crate::source::Source;
+use crate::stream::memory_list::RawRange;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// One captured range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,32 +19,152 @@ pub struct MemoryRange {
     pub provenance: Provenance,
 }
 
-/// Memory of the dumped process.
-#[derive(Debug, Default)]
-pub struct MemoryView {}
+/// Memory of the dumped process: what the dump captured, and image files where it captured nothing.
+///
+/// The dump's bytes always win over an image file's. Reading takes no lock until an image was added.
+#[derive(Debug)]
+pub struct MemoryView {
+    source: Source,
+    segments: Vec<Segment>,
+    /// Unset until the first image is added. The list is replaced as a whole, so readers hold no lock.
+    overlay: OnceLock<RwLock<Arc<Overlay>>>,
+}
+
+impl Default for MemoryView {
+    fn default() -> MemoryView {
+        MemoryView::new(Source::from_bytes(Vec::new()), &[])
+    }
+}
+
+/// What lies at an address.
+pub(super) enum Piece<'a> {
+    /// Dump bytes from the address on to the end of their segment.
+    Dump(&'a [u8]),
+    /// Image bytes from the address on to the end of the part or the next dump segment: `from..to` of the part.
+    Image(super::overlay::Part, u64, u64),
+}
 
 impl MemoryView {
-    /// The bytes from `va` on, without copying, when one captured range holds all `len` of them.
-    #[must_use]
-    pub fn slice(&self, va: Va, len: usize) -> Option<&[u8]> {
-        let _ = (va, len);
-        None
+    /// Builds the view from ranges in order of precedence.
+    pub(crate) fn new(source: Source, ranges: &[RawRange]) -> MemoryView {
+        MemoryView { source, segments: segments::build(ranges), overlay: OnceLock::new() }
     }
 
-    /// All ranges in address order.
+    /// Lays parts of an image file over the view where the dump has no bytes. Parts that overlap an earlier
+    /// image's are left out. Returns how many parts were taken.
+    ///
+    /// Can be called at any time and from any thread; reads that run at that moment see the image or not.
+    pub fn add_image(&self, base: Va, sections: &[ImageSection]) -> usize {
+        let lock = self.overlay.get_or_init(RwLock::default);
+        let mut current = lock.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Overlay::clone(&current);
+        let taken = sections.iter().filter(|s| next.add(base, s)).count();
+        *current = Arc::new(next);
+        taken
+    }
+
+    /// The bytes from `va` on, without copying, when one captured range holds all `len` of them. Image files
+    /// do not count here.
+    #[must_use]
+    pub fn slice(&self, va: Va, len: usize) -> Option<&[u8]> {
+        self.dump_bytes(va.0)?.get(..len)
+    }
+
+    /// Captured bytes from `va` to the end of their range, without copying; empty when there are none.
+    #[must_use]
+    pub fn rest_of_range(&self, va: Va) -> &[u8] {
+        self.dump_bytes(va.0).unwrap_or_default()
+    }
+
+    /// The captured ranges in address order, without images. Adjacent ranges are not joined.
     pub fn ranges(&self) -> impl Iterator<Item = MemoryRange> + '_ {
-        std::iter::empty()
+        self.segments.iter().map(|s| MemoryRange {
+            start: Va(s.start),
+            size: s.end.saturating_sub(s.start),
+            provenance: Provenance::Dump,
+        })
+    }
+
+    /// The parts of image files that were added, in address order. The dump may cover (part of) them.
+    #[must_use]
+    pub fn image_ranges(&self) -> Vec<MemoryRange> {
+        let Some(overlay) = self.overlay() else { return Vec::new() };
+        let range = |p: &super::overlay::Part| MemoryRange {
+            start: Va(p.start),
+            size: p.end.saturating_sub(p.start),
+            provenance: Provenance::Image,
+        };
+        overlay.parts().iter().map(range).collect()
+    }
+
+    /// Bytes captured, images not counted.
+    #[must_use]
+    pub fn captured(&self) -> u64 {
+        self.segments.iter().fold(0u64, |sum, s| sum.saturating_add(s.end.saturating_sub(s.start)))
+    }
+
+    fn overlay(&self) -> Option<Arc<Overlay>> {
+        let lock = self.overlay.get()?;
+        Some(Arc::clone(&lock.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The segment that holds `va`, or the next one after it.
+    fn segment_from(&self, va: u64) -> Option<&Segment> {
+        self.segments.get(self.segments.partition_point(|s| s.end <= va))
+    }
+
+    fn dump_bytes(&self, va: u64) -> Option<&[u8]> {
+        let s = self.segment_from(va).filter(|s| s.start <= va)?;
+        let skip = va.checked_sub(s.start)?;
+        let offset = s.offset.checked_add(skip)?;
+        exact(self.source.bytes(), offset, s.end.checked_sub(va)?)
+    }
+
+    /// What lies at `va`, up to the end of its segment or part.
+    pub(super) fn piece(&self, va: u64) -> Option<Piece<'_>> {
+        if let Some(bytes) = self.dump_bytes(va) {
+            return Some(Piece::Dump(bytes));
+        }
+        let overlay = self.overlay()?;
+        let part = overlay.at_or_after(va).filter(|p| p.start <= va)?;
+        let limit = self.segment_from(va).map_or(u64::MAX, |s| s.start);
+        Some(Piece::Image(part.clone(), va, part.end.min(limit)))
     }
 }
 
 impl ReadMemory for MemoryView {
     fn read_at(&self, va: Va, buf: &mut [u8]) -> Read {
-        let _ = (va, buf);
-        Read { got: 0, provenance: Provenance::Dump }
+        let mut got = 0usize;
+        let mut provenance = Provenance::Dump;
+        let mut at = va.0;
+        while let Some(room) = buf.get_mut(got..).filter(|r| !r.is_empty()) {
+            let Some(piece) = self.piece(at) else { break };
+            let bytes = match &piece {
+                Piece::Dump(bytes) => *bytes,
+                Piece::Image(part, from, to) => {
+                    provenance = Provenance::Image;
+                    part.slice(*from, *to).unwrap_or_default()
+                }
+            };
+            let n = bytes.len().min(room.len());
+            let (Some(to), Some(from)) = (room.get_mut(..n), bytes.get(..n)) else { break };
+            if n == 0 {
+                break;
+            }
+            to.copy_from_slice(from);
+            got = got.saturating_add(n);
+            let Some(next) = at.checked_add(n as u64) else { break };
+            at = next;
+        }
+        Read { got, provenance }
     }
 
     fn next_readable(&self, va: Va) -> Option<Va> {
-        let _ = va;
-        None
+        let dump = self.segment_from(va.0).map(|s| s.start.max(va.0));
+        let image = self.overlay().and_then(|o| o.at_or_after(va.0).map(|p| p.start.max(va.0)));
+        match (dump, image) {
+            (Some(a), Some(b)) => Some(Va(a.min(b))),
+            (a, b) => a.or(b).map(Va),
+        }
     }
 }

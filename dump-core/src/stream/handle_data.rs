@@ -1,6 +1,10 @@
 //! HandleDataStream (12) with the object information chain.
 
-use crate::base::{Pid, Tid, Va};
+use super::{StreamCx, object_info};
+use crate::base::{FileOff, Pid, Tid, Va};
+use crate::bytes::Cursor;
+use crate::error::Parsed;
+use std::collections::HashMap;
 
 /// All handles of the process.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,4 +118,60 @@ pub enum ObjectInfo {
         /// `SizeOfInfo`, bytes.
         size: u32,
     },
+}
+
+/// `MINIDUMP_HANDLE_DESCRIPTOR`: 32 bytes. The second form adds `ObjectInfoRva` and a reserved word: 40.
+const ENTRY: usize = 32;
+
+/// Parses the stream; `target_is_64` is the bitness of the object information's structures.
+pub(crate) fn parse(cx: StreamCx<'_>, target_is_64: bool) -> Parsed<HandleData> {
+    let mut data = HandleData::default();
+    data.descriptor_size = cx.slice(cx.entry.offset.0.saturating_add(4), 4).map_or(0, |raw| {
+        let mut c = Cursor::new(raw, cx.entry.offset);
+        c.u32().unwrap_or(0)
+    });
+    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
+        data.handles.reserve(count);
+        // Thousands of handles share few type names; each is decoded once.
+        let mut names: HashMap<u32, Option<String>> = HashMap::new();
+        for _ in 0..count {
+            let Some(raw) = c.take(size) else { break };
+            data.handles.extend(entry(&cx, raw, target_is_64, &mut names));
+        }
+    }
+    cx.done(data)
+}
+
+fn entry(
+    cx: &StreamCx<'_>,
+    raw: &[u8],
+    target_is_64: bool,
+    names: &mut HashMap<u32, Option<String>>,
+) -> Option<Handle> {
+    let mut c = Cursor::new(raw, FileOff(0));
+    let value = c.u64()?;
+    let (type_rva, name_rva) = (c.u32()?, c.u32()?);
+    let (attributes, granted_access) = (c.u32()?, c.u32()?);
+    let (handle_count, pointer_count) = (c.u32()?, c.u32()?);
+    // A 32-byte descriptor ends here: no object information.
+    let info_rva = c.u32().unwrap_or(0);
+    let type_name = match names.get(&type_rva) {
+        Some(known) => known.clone().filter(|t| cx.charge(t.len()).is_some()),
+        None => {
+            let text = cx.string_or_warn(type_rva.into(), "a handle's type name");
+            names.insert(type_rva, text.clone());
+            text
+        }
+    };
+    let object_name = cx.string_or_warn(name_rva.into(), "a handle's object name");
+    Some(Handle {
+        value,
+        type_name: type_name.filter(|t| !t.is_empty()),
+        object_name: object_name.filter(|t| !t.is_empty()),
+        attributes,
+        granted_access,
+        handle_count,
+        pointer_count,
+        info: object_info::read_chain(cx, info_rva, target_is_64),
+    })
 }

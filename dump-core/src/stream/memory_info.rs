@@ -1,6 +1,9 @@
 //! MemoryInfoListStream (16).
 
-use crate::base::Va;
+use super::StreamCx;
+use crate::base::{FileOff, Va};
+use crate::bytes::Cursor;
+use crate::error::Parsed;
 
 /// One region, as `VirtualQuery` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,4 +22,31 @@ pub struct MemoryRegion {
     pub protect: u32,
     /// `MEM_PRIVATE` 0x20000, `MEM_MAPPED` 0x40000, `MEM_IMAGE` 0x1000000.
     pub kind: u32,
+}
+
+/// `MINIDUMP_MEMORY_INFO`: 48 bytes.
+const ENTRY: usize = 48;
+
+/// Parses the stream: header of 16 bytes with a 64-bit count, then entries.
+pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<MemoryRegion>> {
+    let mut out = Vec::new();
+    if let Some((mut c, size, count)) = cx.sized_list(true, ENTRY) {
+        out.reserve(count);
+        for _ in 0..count {
+            let Some(raw) = c.take(size) else { break };
+            out.extend(entry(raw));
+        }
+    }
+    cx.done(out)
+}
+
+fn entry(raw: &[u8]) -> Option<MemoryRegion> {
+    let mut c = Cursor::new(raw, FileOff(0));
+    let base = Va(c.u64()?);
+    let allocation_base = Va(c.u64()?);
+    let allocation_protect = c.u32()?;
+    let _alignment = c.u32()?;
+    let size = c.u64()?;
+    let (state, protect, kind) = (c.u32()?, c.u32()?, c.u32()?);
+    Some(MemoryRegion { base, allocation_base, allocation_protect, size, state, protect, kind })
 }

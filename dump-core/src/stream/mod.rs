@@ -1,14 +1,25 @@
 //! Typed streams, one file each, parsed from the bytes that the directory points to.
+//!
+//! Layouts: Windows SDK `minidumpapiset.h` (all structures are packed to 4 bytes), checked against real dumps.
 
+pub mod comment;
 pub mod exception;
 pub mod handle_data;
+pub mod id;
 pub mod memory_info;
+pub mod memory_list;
 pub mod misc_info;
 pub mod module_list;
 pub mod system_info;
 pub mod thread_info;
 pub mod thread_list;
+pub mod thread_names;
 pub mod unloaded;
+
+mod cx;
+mod object_info;
+
+pub(crate) use cx::StreamCx;
 
 use crate::base::FileOff;
 

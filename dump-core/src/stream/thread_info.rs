@@ -1,6 +1,9 @@
 //! ThreadInfoListStream (17).
 
-use crate::base::{Tid, Va};
+use super::StreamCx;
+use crate::base::{FileOff, Tid, Va};
+use crate::bytes::Cursor;
+use crate::error::Parsed;
 
 /// `MINIDUMP_THREAD_INFO`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,3 +42,35 @@ pub const DUMP_INVALID_INFO: u32 = 8;
 pub const DUMP_INVALID_CONTEXT: u32 = 0x10;
 /// The TEB could not be read.
 pub const DUMP_INVALID_TEB: u32 = 0x20;
+
+/// `MINIDUMP_THREAD_INFO`: 64 bytes.
+const ENTRY: usize = 64;
+
+/// Parses the stream.
+pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ThreadInfo>> {
+    let mut out = Vec::new();
+    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
+        out.reserve(count);
+        for _ in 0..count {
+            let Some(raw) = c.take(size) else { break };
+            out.extend(entry(raw));
+        }
+    }
+    cx.done(out)
+}
+
+fn entry(raw: &[u8]) -> Option<ThreadInfo> {
+    let mut c = Cursor::new(raw, FileOff(0));
+    Some(ThreadInfo {
+        tid: Tid(c.u32()?),
+        dump_flags: c.u32()?,
+        dump_error: c.u32()?,
+        exit_status: c.u32()?,
+        create_time: c.u64()?,
+        exit_time: c.u64()?,
+        kernel_time: c.u64()?,
+        user_time: c.u64()?,
+        start_address: Va(c.u64()?),
+        affinity: c.u64()?,
+    })
+}

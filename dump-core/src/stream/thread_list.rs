@@ -1,6 +1,14 @@
-//! ThreadListStream (3).
+//! ThreadListStream (3) and ThreadExListStream (8).
 
+use super::StreamCx;
 use crate::base::{FileOff, Tid, Va};
+use crate::bytes::Cursor;
+use crate::error::Parsed;
+
+/// `MINIDUMP_THREAD`: 48 bytes.
+const ENTRY: usize = 48;
+/// `MINIDUMP_THREAD_EX`: the same and the descriptor of the Itanium backing store, 64 bytes.
+const ENTRY_EX: usize = 64;
 
 /// `MINIDUMP_THREAD`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +33,40 @@ pub struct RawThread {
     pub context_offset: FileOff,
     /// Its size, bytes.
     pub context_size: u32,
+}
+
+/// Parses ThreadListStream.
+pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<RawThread>> {
+    parse_entries(cx, ENTRY)
+}
+
+/// Parses ThreadExListStream; the backing store is left out, no supported processor has one.
+pub(crate) fn parse_ex(cx: StreamCx<'_>) -> Parsed<Vec<RawThread>> {
+    parse_entries(cx, ENTRY_EX)
+}
+
+fn parse_entries(cx: StreamCx<'_>, size: usize) -> Parsed<Vec<RawThread>> {
+    let (mut c, count) = cx.counted_list(size);
+    let mut threads = Vec::with_capacity(count);
+    for _ in 0..count {
+        let Some(raw) = c.take(size) else { break };
+        threads.extend(entry(raw));
+    }
+    cx.done(threads)
+}
+
+fn entry(raw: &[u8]) -> Option<RawThread> {
+    let mut c = Cursor::new(raw, FileOff(0));
+    Some(RawThread {
+        tid: Tid(c.u32()?),
+        suspend_count: c.u32()?,
+        priority_class: c.u32()?,
+        priority: c.u32()?,
+        teb: Va(c.u64()?),
+        stack_start: Va(c.u64()?),
+        stack_size: c.u32()?,
+        stack_offset: FileOff(c.u32()?.into()),
+        context_size: c.u32()?,
+        context_offset: FileOff(c.u32()?.into()),
+    })
 }

@@ -1,6 +1,9 @@
 //! UnloadedModuleListStream (14).
 
-use crate::base::Va;
+use super::StreamCx;
+use crate::base::{FileOff, Va};
+use crate::bytes::Cursor;
+use crate::error::Parsed;
 
 /// A module that was unloaded before the dump was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,4 +18,28 @@ pub struct UnloadedModule {
     pub checksum: u32,
     /// File name. Untrusted.
     pub name: String,
+}
+
+/// `MINIDUMP_UNLOADED_MODULE`: 24 bytes.
+const ENTRY: usize = 24;
+
+/// Parses the stream.
+pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<UnloadedModule>> {
+    let mut out = Vec::new();
+    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
+        out.reserve(count);
+        for _ in 0..count {
+            let Some(raw) = c.take(size) else { break };
+            out.extend(entry(&cx, raw));
+        }
+    }
+    cx.done(out)
+}
+
+fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<UnloadedModule> {
+    let mut c = Cursor::new(raw, FileOff(0));
+    let base = Va(c.u64()?);
+    let (size, checksum, timestamp) = (c.u32()?, c.u32()?, c.u32()?);
+    let name = cx.string_or_warn(c.u32()?.into(), "an unloaded module's name").unwrap_or_default();
+    Some(UnloadedModule { base, size, timestamp, checksum, name })
 }

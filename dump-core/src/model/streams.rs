@@ -1,0 +1,236 @@
+//! The streams of a dump, each parsed at most once, and the accessors that give them.
+
+use super::{Dump, DumpKind, Thread, join};
+use crate::base::{Machine, ModuleInfo, Va};
+use crate::error::{Parsed, Warning};
+use crate::memory::MemoryView;
+use crate::stream::exception::{self, ExceptionEntry, ExceptionStream};
+use crate::stream::handle_data::{self, HandleData};
+use crate::stream::memory_info::{self, MemoryRegion};
+use crate::stream::memory_list::{self, RawRange};
+use crate::stream::misc_info::{self, MiscInfo};
+use crate::stream::system_info::{self, SystemInfo};
+use crate::stream::thread_info::{self, ThreadInfo};
+use crate::stream::thread_list::{self, RawThread};
+use crate::stream::thread_names::{self, ThreadName};
+use crate::stream::unloaded::{self, UnloadedModule};
+use crate::stream::{StreamCx, comment, id, module_list};
+use std::sync::{Arc, OnceLock};
+
+/// Parsed streams and what is joined from them.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    system: OnceLock<Parsed<SystemInfo>>,
+    misc: OnceLock<Parsed<MiscInfo>>,
+    exception: OnceLock<(Parsed<ExceptionStream>, Option<ExceptionEntry>)>,
+    handles: OnceLock<Parsed<HandleData>>,
+    memory_info: OnceLock<Parsed<Vec<MemoryRegion>>>,
+    unloaded: OnceLock<Parsed<Vec<UnloadedModule>>>,
+    thread_list: OnceLock<Parsed<Vec<RawThread>>>,
+    thread_info: OnceLock<Parsed<Vec<ThreadInfo>>>,
+    thread_names: OnceLock<Parsed<Vec<ThreadName>>>,
+    module_list: OnceLock<Parsed<Vec<ModuleInfo>>>,
+    memory_list: OnceLock<Parsed<Vec<RawRange>>>,
+    memory64_list: OnceLock<Parsed<Vec<RawRange>>>,
+    comments: OnceLock<(Vec<String>, Vec<Warning>)>,
+    memory: OnceLock<(Arc<MemoryView>, Vec<Warning>)>,
+    threads: OnceLock<(Vec<Thread>, Vec<Warning>)>,
+    modules: OnceLock<join::Modules>,
+}
+
+impl Dump {
+    /// Parses the first stream of a type, if there is one.
+    fn parse<T>(
+        &self,
+        stream: u32,
+        name: &'static str,
+        parse: impl FnOnce(StreamCx<'_>) -> Parsed<T>,
+    ) -> Parsed<T> {
+        match self.header.find(stream) {
+            Some(entry) => parse(StreamCx::new(name, self.source.bytes(), entry)),
+            None => Parsed::Absent,
+        }
+    }
+
+    /// Operating system and processor.
+    pub fn system(&self) -> &Parsed<SystemInfo> {
+        let cell = &self.streams.system;
+        cell.get_or_init(|| self.parse(id::SYSTEM_INFO, "SystemInfoStream", system_info::parse))
+    }
+
+    /// Process times, time zone, build text.
+    pub fn misc(&self) -> &Parsed<MiscInfo> {
+        self.streams.misc.get_or_init(|| self.parse(id::MISC_INFO, "MiscInfoStream", misc_info::parse))
+    }
+
+    /// The exception of interest.
+    pub fn exception(&self) -> &Parsed<ExceptionStream> {
+        &self.exception_parts().0
+    }
+
+    /// The exception and where its context lies.
+    pub(super) fn exception_parts(&self) -> &(Parsed<ExceptionStream>, Option<ExceptionEntry>) {
+        self.streams.exception.get_or_init(|| {
+            match self.parse(id::EXCEPTION, "ExceptionStream", exception::parse) {
+                Parsed::Absent => (Parsed::Absent, None),
+                Parsed::Damaged(e, w) => (Parsed::Damaged(e.stream.clone(), w), Some(e)),
+                Parsed::Fine(e) => (Parsed::Fine(e.stream.clone()), Some(e)),
+            }
+        })
+    }
+
+    /// Open handles.
+    pub fn handles(&self) -> &Parsed<HandleData> {
+        let is_64 = self.machine().is_64();
+        let cell = &self.streams.handles;
+        cell.get_or_init(|| {
+            self.parse(id::HANDLE_DATA, "HandleDataStream", |cx| handle_data::parse(cx, is_64))
+        })
+    }
+
+    /// Memory regions with protection.
+    pub fn memory_info(&self) -> &Parsed<Vec<MemoryRegion>> {
+        let cell = &self.streams.memory_info;
+        cell.get_or_init(|| self.parse(id::MEMORY_INFO_LIST, "MemoryInfoListStream", memory_info::parse))
+    }
+
+    /// Unloaded modules.
+    pub fn unloaded(&self) -> &Parsed<Vec<UnloadedModule>> {
+        let cell = &self.streams.unloaded;
+        cell.get_or_init(|| self.parse(id::UNLOADED_MODULE_LIST, "UnloadedModuleListStream", unloaded::parse))
+    }
+
+    /// Threads as the list has them; ThreadExListStream where there is no ThreadListStream.
+    pub fn thread_list(&self) -> &Parsed<Vec<RawThread>> {
+        self.streams.thread_list.get_or_init(|| {
+            match self.parse(id::THREAD_LIST, "ThreadListStream", thread_list::parse) {
+                Parsed::Absent => self.parse(id::THREAD_EX_LIST, "ThreadExListStream", thread_list::parse_ex),
+                found => found,
+            }
+        })
+    }
+
+    /// Thread times and start addresses.
+    pub fn thread_info(&self) -> &Parsed<Vec<ThreadInfo>> {
+        let cell = &self.streams.thread_info;
+        cell.get_or_init(|| self.parse(id::THREAD_INFO_LIST, "ThreadInfoListStream", thread_info::parse))
+    }
+
+    /// Thread names.
+    pub fn thread_names(&self) -> &Parsed<Vec<ThreadName>> {
+        let cell = &self.streams.thread_names;
+        cell.get_or_init(|| self.parse(id::THREAD_NAMES, "ThreadNamesStream", thread_names::parse))
+    }
+
+    /// Modules as the stream has them; [`Dump::modules`] is the list to use.
+    pub fn module_list(&self) -> &Parsed<Vec<ModuleInfo>> {
+        let cell = &self.streams.module_list;
+        cell.get_or_init(|| self.parse(id::MODULE_LIST, "ModuleListStream", module_list::parse))
+    }
+
+    /// Captured ranges of MemoryListStream, as they are in the stream.
+    pub fn memory_list(&self) -> &Parsed<Vec<RawRange>> {
+        let cell = &self.streams.memory_list;
+        cell.get_or_init(|| self.parse(id::MEMORY_LIST, "MemoryListStream", memory_list::parse))
+    }
+
+    /// Captured ranges of Memory64ListStream, as they are in the stream.
+    pub fn memory64_list(&self) -> &Parsed<Vec<RawRange>> {
+        let cell = &self.streams.memory64_list;
+        cell.get_or_init(|| self.parse(id::MEMORY64_LIST, "Memory64ListStream", memory_list::parse64))
+    }
+
+    fn comment_parts(&self) -> &(Vec<String>, Vec<Warning>) {
+        self.streams.comments.get_or_init(|| {
+            let a = self.parse(id::COMMENT_A, "CommentStreamA", comment::parse_a);
+            let w = self.parse(id::COMMENT_W, "CommentStreamW", comment::parse_w);
+            let mut out = (Vec::new(), Vec::new());
+            for parsed in [a, w] {
+                out.1.extend_from_slice(parsed.warnings());
+                out.0.extend(parsed.value().filter(|t| !t.is_empty()).cloned());
+            }
+            out
+        })
+    }
+
+    /// Comments, ANSI then wide. Untrusted.
+    pub fn comments(&self) -> &[String] {
+        &self.comment_parts().0
+    }
+
+    /// True when ThreadInfoList is there.
+    pub fn has_thread_info(&self) -> bool {
+        self.header.find(id::THREAD_INFO_LIST).is_some()
+    }
+
+    /// How much memory it holds.
+    pub fn kind(&self) -> DumpKind {
+        join::kind(self)
+    }
+
+    fn memory_parts(&self) -> &(Arc<MemoryView>, Vec<Warning>) {
+        self.streams.memory.get_or_init(|| join::memory(self))
+    }
+
+    /// Memory of the process.
+    pub fn memory(&self) -> &Arc<MemoryView> {
+        &self.memory_parts().0
+    }
+
+    fn thread_parts(&self) -> &(Vec<Thread>, Vec<Warning>) {
+        self.streams.threads.get_or_init(|| join::threads(self))
+    }
+
+    /// Threads, in the dump's order.
+    pub fn threads(&self) -> &[Thread] {
+        &self.thread_parts().0
+    }
+
+    fn module_parts(&self) -> &join::Modules {
+        self.streams.modules.get_or_init(|| join::modules(self))
+    }
+
+    /// All modules in the dump's order; a WOW64 process's 32-bit ones too (also those that only the 32-bit
+    /// loader list names).
+    pub fn modules(&self) -> &[ModuleInfo] {
+        &self.module_parts().list
+    }
+
+    /// The module that holds `va`; where images overlap, the one with the highest base.
+    pub fn module_at(&self, va: Va) -> Option<&ModuleInfo> {
+        self.module_parts().at(va)
+    }
+
+    /// Architecture of the contexts in the thread list.
+    pub fn machine(&self) -> Machine {
+        self.system().value().map_or(Machine::Other(0xffff), |s| s.machine)
+    }
+
+    /// Everything that was wrong while opening and in the streams parsed so far.
+    pub fn warnings(&self) -> Vec<Warning> {
+        fn of<T>(cell: &OnceLock<Parsed<T>>) -> &[Warning] {
+            cell.get().map_or(&[], Parsed::warnings)
+        }
+        let s = &self.streams;
+        let parts: [&[Warning]; 17] = [
+            &self.header.warnings,
+            of(&s.system),
+            of(&s.misc),
+            s.exception.get().map_or(&[], |e| e.0.warnings()),
+            of(&s.thread_list),
+            of(&s.thread_info),
+            of(&s.thread_names),
+            s.threads.get().map_or(&[], |t| &t.1),
+            of(&s.module_list),
+            s.modules.get().map_or(&[], |m| &m.warnings),
+            of(&s.unloaded),
+            of(&s.memory64_list),
+            of(&s.memory_list),
+            s.memory.get().map_or(&[], |m| &m.1),
+            of(&s.memory_info),
+            of(&s.handles),
+            s.comments.get().map_or(&[], |c| &c.1),
+        ];
+        parts.concat()
+    }
+}

@@ -1,0 +1,154 @@
+//! Opens a dump file, and unpacks `.zst` and `.gz` files to a temporary file first.
+
+use crate::error::OpenError;
+use crate::source::Source;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Largest unpacked dump, bytes (64 GiB). A packed file that grows beyond it is refused: a file of a few
+/// kilobytes can unpack to any size.
+pub const MAX_UNPACKED: u64 = 64 << 30;
+
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: u32 = 0xfd2f_b528;
+
+/// Told (bytes written, bytes of the packed file read, packed file's size); false stops.
+type Progress<'a> = dyn FnMut(u64, u64, u64) -> bool + 'a;
+
+/// Maps a dump file, unpacked when its first bytes say that it is packed.
+pub(super) fn open(path: &Path, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    let meta = file.metadata().map_err(io)?;
+    if !meta.is_file() {
+        // Reading the magic of a pipe could wait for ever.
+        return Source::map(&file, path);
+    }
+    let mut magic = [0u8; 4];
+    let got = read_full(&mut file, &mut magic).map_err(io)?;
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let packed = PackedFile { path, size: meta.len(), limit: MAX_UNPACKED };
+    if got >= 2 && magic.starts_with(GZIP_MAGIC) {
+        packed.gzip(file, progress)
+    } else if got == 4 && is_zstd(u32::from_le_bytes(magic)) {
+        packed.zstd(file, progress)
+    } else {
+        Source::map(&file, path)
+    }
+}
+
+/// A Zstandard frame, or a skippable frame that may stand before it.
+fn is_zstd(magic: u32) -> bool {
+    magic == ZSTD_MAGIC || magic & 0xffff_fff0 == 0x184d_2a50
+}
+
+fn read_full(file: &mut impl Read, buf: &mut [u8]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while let Some(room) = buf.get_mut(got..).filter(|r| !r.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(n) => got = got.saturating_add(n),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+struct PackedFile<'a> {
+    path: &'a Path,
+    size: u64,
+    limit: u64,
+}
+
+impl PackedFile<'_> {
+    fn error(&self, reason: impl ToString) -> OpenError {
+        OpenError::Unpack { path: self.path.to_owned(), reason: reason.to_string() }
+    }
+
+    fn gzip(&self, file: File, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
+        let mut out = self.temporary()?;
+        let mut decoder = flate2::bufread::MultiGzDecoder::new(BufReader::new(Counting { file, read: 0 }));
+        let mut written = 0;
+        loop {
+            let n = self.copy_chunk(&mut decoder, &mut out, &mut written)?;
+            let read = decoder.get_ref().get_ref().read;
+            self.tell(progress, written, read)?;
+            if n == 0 {
+                return Source::map(&out, self.path);
+            }
+        }
+    }
+
+    fn zstd(&self, file: File, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
+        use ruzstd::decoding::StreamingDecoder;
+        use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+        let mut out = self.temporary()?;
+        let mut input = BufReader::new(Counting { file, read: 0 });
+        let mut written = 0;
+        // A file is a row of frames; each one takes at least its magic, so the file's size bounds the loop.
+        while !at_end(&mut input).map_err(|e| self.error(e))? {
+            let mut decoder = match StreamingDecoder::new(&mut input) {
+                Ok(decoder) => decoder,
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    std::io::copy(&mut (&mut input).take(length.into()), &mut std::io::sink())
+                        .map_err(|e| self.error(e))?;
+                    continue;
+                }
+                Err(e) => return Err(self.error(e)),
+            };
+            loop {
+                let n = self.copy_chunk(&mut decoder, &mut out, &mut written)?;
+                let read = decoder.get_ref().get_ref().read;
+                self.tell(progress, written, read)?;
+                if n == 0 {
+                    break;
+                }
+            }
+        }
+        Source::map(&out, self.path)
+    }
+
+    fn temporary(&self) -> Result<File, OpenError> {
+        tempfile::tempfile().map_err(|e| self.error(format!("no temporary file: {e}")))
+    }
+
+    fn tell(&self, progress: &mut Progress<'_>, written: u64, read: u64) -> Result<(), OpenError> {
+        if progress(written, read.min(self.size), self.size) { Ok(()) } else { Err(self.error("stopped")) }
+    }
+
+    /// Moves at most one buffer; 0 at the end.
+    fn copy_chunk(&self, from: &mut impl Read, to: &mut File, written: &mut u64) -> Result<usize, OpenError> {
+        let mut buf = vec![0u8; 1 << 18];
+        let n = read_full(from, &mut buf).map_err(|e| self.error(e))?;
+        *written = written.saturating_add(n as u64);
+        if *written > self.limit {
+            return Err(self.error(format!("larger than {} GiB unpacked", self.limit >> 30)));
+        }
+        to.write_all(buf.get(..n).unwrap_or_default())
+            .map_err(|e| self.error(format!("writing the temporary file: {e}")))?;
+        Ok(n)
+    }
+}
+
+fn at_end(input: &mut impl std::io::BufRead) -> std::io::Result<bool> {
+    input.fill_buf().map(<[u8]>::is_empty)
+}
+
+/// Counts what was read of the packed file.
+struct Counting {
+    file: File,
+    read: u64,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(buf)?;
+        self.read = self.read.saturating_add(n as u64);
+        Ok(n)
+    }
+}
