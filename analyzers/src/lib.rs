@@ -15,5 +15,5 @@ mod target;
 pub mod triage;
 
 pub use cancel::Cancel;
-pub use stacks::{Stack, StackFrame};
+pub use stacks::{Stack, StackFrame, StackWarning};
 pub use target::Target;

@@ -1,8 +1,12 @@
 //! A thread's stack with names: physical frames from the unwinder, inlined calls from the symbols.
+#![warn(clippy::indexing_slicing)]
 
 use crate::{Cancel, Target};
-use dumpscope_core::{Machine, RegSet, ThreadIdx, Va};
-use dumpscope_symbols::{EndReason, Frame, Limits, SourceLine, Symbol, SymbolSource, Trust};
+use dumpscope_core::{Machine, ReadMemory, RegSet, ThreadIdx, Va};
+use dumpscope_symbols::unwind::{FrameData, UnwindCache, UnwindContext, walk};
+use dumpscope_symbols::{
+    EndReason, Frame, Limits, SourceLine, Symbol, SymbolKind, SymbolSource, Trust, UnwindIssue,
+};
 
 /// One row of a stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +28,43 @@ pub struct StackFrame {
     pub displacement: u64,
     /// Source position.
     pub line: Option<SourceLine>,
+    /// True when the way from this frame to its caller is known: unwind data, or (x86) a module whose symbols
+    /// are more than exports. False is what WinDbg warns of: see [`Stack::warnings`].
+    pub has_unwind_info: bool,
+}
+
+/// What WinDbg warns of in a stack, each at most once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StackWarning {
+    /// `Stack unwind information not available. Following frames may be wrong.`
+    NoUnwindInfo,
+    /// `Frame IP not in any known module. Following frames may be wrong.`
+    NotInModule,
+    /// `Stack pointer is outside the normal stack bounds. Stack unwinding can be inaccurate.`
+    OutsideBounds,
+    /// `Stack overflow detected. The unwound frames are extracted from outside normal stack bounds.`
+    Overflow,
+}
+
+impl StackWarning {
+    /// WinDbg's line, without a line end.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            StackWarning::NoUnwindInfo => {
+                "WARNING: Stack unwind information not available. Following frames may be wrong."
+            }
+            StackWarning::NotInModule => {
+                "WARNING: Frame IP not in any known module. Following frames may be wrong."
+            }
+            StackWarning::OutsideBounds => {
+                "WARNING: Stack pointer is outside the normal stack bounds. Stack unwinding can be inaccurate."
+            }
+            StackWarning::Overflow => {
+                "WARNING: Stack overflow detected. The unwound frames are extracted from outside normal stack bounds."
+            }
+        }
+    }
 }
 
 /// A stack, innermost frame first.
@@ -35,6 +76,34 @@ pub struct Stack {
     pub frames: Vec<StackFrame>,
     /// Why it ended.
     pub end: EndReason,
+    /// The thread used up its stack: the stack pointer is below the committed part.
+    pub overflow: bool,
+}
+
+impl Stack {
+    /// Warnings in row order: each belongs before the row with that index.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<(usize, StackWarning)> {
+        let first = |test: &dyn Fn(&StackFrame) -> bool| self.frames.iter().position(test);
+        let outside = |f: &StackFrame| f.frame.issue == Some(UnwindIssue::OutsideStack);
+        let mut found = [
+            (if self.overflow { Some(0) } else { None }, StackWarning::Overflow),
+            (if self.overflow { None } else { first(&outside) }, StackWarning::OutsideBounds),
+            (first(&|f| f.module.is_none()), StackWarning::NotInModule),
+            (first(&|f| f.module.is_some() && !f.has_unwind_info), StackWarning::NoUnwindInfo),
+        ]
+        .into_iter()
+        .filter_map(|(row, warning)| Some((row?, warning)))
+        .collect::<Vec<_>>();
+        // A stable sort: warnings before the same row stay in the order above.
+        found.sort_by_key(|(row, _)| *row);
+        found
+    }
+
+    /// Physical frames only, innermost first.
+    pub fn physical(&self) -> impl Iterator<Item = &StackFrame> {
+        self.frames.iter().filter(|f| f.trust != Trust::Inline)
+    }
 }
 
 /// Walks a thread's stack in the view of `machine` ([`Machine::X86`] in a WOW64 process: the 32-bit stack).
@@ -47,8 +116,60 @@ pub fn thread_stack(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Option<Stack> {
-    let _ = (target, thread, machine, limits, cancel);
-    None
+    let context = if machine == target.dump.machine() {
+        target.dump.context(thread)?
+    } else if machine == Machine::X86 {
+        target.dump.wow64_context(thread)?
+    } else {
+        return None;
+    };
+    let bounds = stack_bounds(target, thread, machine, context.sp());
+    let (range, overflow) = bounds.map_or((None, false), |b| (Some((b.low, b.high)), b.overflow));
+    let mut stack = stack_from(target, &context.regs, range, limits, cancel);
+    stack.overflow = overflow;
+    Some(stack)
+}
+
+/// Where a thread's stack lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StackBounds {
+    /// Lowest address.
+    pub low: Va,
+    /// Address after the highest.
+    pub high: Va,
+    /// The stack pointer is below what the TEB calls the lowest committed address, but still in the reservation.
+    pub overflow: bool,
+}
+
+/// Largest stack that is believed.
+const MAX_STACK: u64 = 1 << 32;
+
+/// The stack that `sp` is in: from the TEB (`StackBase`, `StackLimit`, `DeallocationStack`), else what the thread
+/// list says was captured. `None` when neither holds `sp`.
+#[must_use]
+pub fn stack_bounds(target: &Target, thread: ThreadIdx, machine: Machine, sp: Va) -> Option<StackBounds> {
+    let from_teb = || {
+        let memory = target.dump.memory();
+        let teb = target.dump.teb(thread, machine)?;
+        let (base_at, limit_at, reserved_at) =
+            if machine.is_64() { (0x8, 0x10, 0x1478) } else { (0x4, 0x8, 0xe0c) };
+        let high = memory.ptr(teb.offset(base_at), machine)?;
+        let limit = memory.ptr(teb.offset(limit_at), machine)?;
+        let reserved = memory.ptr(teb.offset(reserved_at), machine).filter(|r| !r.is_null() && *r <= limit);
+        let overflow = sp < limit && reserved.is_some_and(|r| sp >= r);
+        let low = if overflow { reserved? } else { limit };
+        let size = high.distance_from(low)?;
+        (size > 0 && size <= MAX_STACK).then_some(StackBounds { low, high, overflow })
+    };
+    let captured = || {
+        let raw = target.dump.threads().iter().find(|t| t.index == thread)?.raw;
+        let high = raw.stack_start.checked_add(raw.stack_size.into())?;
+        (raw.stack_size > 0).then_some(StackBounds { low: raw.stack_start, high, overflow: false })
+    };
+    let holds = |b: &StackBounds| sp >= b.low && sp < b.high;
+    let teb = from_teb();
+    // Neither holds the stack pointer: the TEB's word is still what the walk has to complain about.
+    teb.filter(holds).or_else(|| captured().filter(holds)).or(teb)
 }
 
 /// Walks a stack from any register set (`.ecxr`, `.cxr`, `k =`), with names. `bounds`: the stack's lowest address
@@ -61,6 +182,131 @@ pub fn stack_from(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Stack {
-    let _ = (target, bounds, limits, cancel);
-    Stack { machine: regs.machine(), frames: Vec::new(), end: EndReason::NoCaller }
+    let context = Context::new(target, cancel);
+    let walked = walk(regs, target.dump.memory().as_ref(), &context, bounds, limits);
+    let mut frames = Vec::with_capacity(walked.frames.len());
+    let mut rest = walked.frames.as_slice();
+    while let Some((frame, callers)) = rest.split_first() {
+        name_frame(target, frame, callers.first(), &mut frames);
+        rest = callers;
+    }
+    Stack { machine: regs.machine(), frames, end: walked.end, overflow: false }
+}
+
+/// Adds the rows of one physical frame: inlined calls first, innermost first.
+fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
+    let symbols = &target.symbols;
+    let lookup = frame.lookup_ip();
+    let Some(resolved) = symbols.resolve(lookup) else {
+        rows.push(StackFrame {
+            trust: frame.trust,
+            frame: frame.clone(),
+            module: None,
+            function: None,
+            source: None,
+            symbol: None,
+            displacement: 0,
+            line: None,
+            has_unwind_info: false,
+        });
+        return;
+    };
+    let module = Some(resolved.module);
+    let base = symbols.modules().get(resolved.module).map(|m| m.base).unwrap_or_default();
+    // Names are looked up where the call is, distances are counted from where the frame goes on.
+    let distance = |start: Va| frame.ip.0.wrapping_sub(start.0);
+    let has_unwind_info = has_unwind_info(target, resolved.module, frame, caller);
+    for site in symbols.inlines(lookup) {
+        rows.push(StackFrame {
+            frame: frame.clone(),
+            trust: Trust::Inline,
+            module,
+            displacement: distance(site.start.va(base)),
+            function: Some(site.name),
+            source: Some(site.source),
+            symbol: None,
+            line: site.line,
+            has_unwind_info,
+        });
+    }
+    let symbol = resolved.symbol;
+    rows.push(StackFrame {
+        trust: frame.trust,
+        frame: frame.clone(),
+        module,
+        function: symbol.as_ref().map(|s| s.name.clone()),
+        source: symbol.as_ref().map(|s| s.source),
+        displacement: distance(symbol.as_ref().map_or(base, |s| s.rva.va(base))),
+        symbol,
+        line: symbols.line(lookup),
+        has_unwind_info,
+    });
+}
+
+fn has_unwind_info(target: &Target, module: usize, frame: &Frame, caller: Option<&Frame>) -> bool {
+    let by = caller.map(|c| c.trust);
+    if by == Some(Trust::Cfi) {
+        return true;
+    }
+    if frame.regs.machine() == Machine::X86 {
+        return by != Some(Trust::Scan)
+            && best_source(target, module).is_some_and(|s| s < SymbolSource::Exports);
+    }
+    by.is_none() && frame.issue.is_none()
+}
+
+fn best_source(target: &Target, module: usize) -> Option<SymbolSource> {
+    target.symbols.providers(module).iter().map(|p| p.source()).min()
+}
+
+/// What the walker asks, answered by the target.
+struct Context<'a> {
+    target: &'a Target,
+    cancel: &'a Cancel,
+    /// (base, size, index) in address order.
+    modules: Vec<(Va, u32, usize)>,
+}
+
+impl<'a> Context<'a> {
+    fn new(target: &'a Target, cancel: &'a Cancel) -> Context<'a> {
+        let all = target.symbols.modules().iter().enumerate();
+        let mut modules: Vec<_> = all.map(|(i, m)| (m.base, m.size, i)).collect();
+        modules.sort_unstable();
+        Context { target, cancel, modules }
+    }
+
+    fn find(&self, va: Va) -> Option<(Va, u32, usize)> {
+        let behind = self.modules.partition_point(|(base, _, _)| *base <= va);
+        // Overlapping modules: the nearest base below wins.
+        let (base, size, index) = *self.modules.get(behind.checked_sub(1)?)?;
+        (va.distance_from(base)? < u64::from(size)).then_some((base, size, index))
+    }
+}
+
+impl UnwindContext for Context<'_> {
+    fn module_at(&self, va: Va) -> Option<(Va, u32)> {
+        self.find(va).map(|(base, size, _)| (base, size))
+    }
+
+    fn frame_data(&self, va: Va) -> Option<FrameData> {
+        self.target.symbols.frame_data(va)
+    }
+
+    fn in_function(&self, va: Va) -> Option<bool> {
+        let (_, _, module) = self.find(va)?;
+        // Public symbols and exports have no sizes: their silence says nothing.
+        let complete = [SymbolSource::PrivatePdb, SymbolSource::Breakpad, SymbolSource::Dwarf];
+        if !best_source(self.target, module).is_some_and(|s| complete.contains(&s)) {
+            return None;
+        }
+        Some(self.target.symbols.resolve(va)?.symbol.is_some_and(|s| s.kind != SymbolKind::Data))
+    }
+
+    fn cache(&self) -> Option<&UnwindCache> {
+        Some(&self.target.unwind)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
 }

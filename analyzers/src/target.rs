@@ -2,6 +2,7 @@
 
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory};
+use dumpscope_symbols::unwind::UnwindCache;
 use dumpscope_symbols::{SymbolConfig, SymbolManager};
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub struct Target {
     pub dump: Arc<Dump>,
     /// Symbols of its modules, in the order of [`Dump::modules`].
     pub symbols: SymbolManager,
+    /// Image headers that stack walks have read.
+    pub unwind: UnwindCache,
 }
 
 impl Target {
@@ -21,7 +24,7 @@ impl Target {
         let dump = Arc::new(dump);
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let symbols = SymbolManager::new(dump.modules().to_vec(), memory, config);
-        Target { dump, symbols }
+        Target { dump, symbols, unwind: UnwindCache::default() }
     }
 
     /// Architecture of the process itself: x86 for a 32-bit process in a 64-bit dump.

@@ -3,6 +3,19 @@
 //! The walker takes registers, memory and what is known of modules, and returns frames that each say how they
 //! were found. It never guesses silently: a scanned frame says so, and the walk says why it ended.
 
+#![warn(clippy::indexing_slicing)]
+
+mod code;
+mod image;
+mod scan;
+mod step;
+#[cfg(test)]
+mod testing;
+mod walker;
+mod x64;
+
+pub use image::UnwindCache;
+
 use dumpscope_core::{ReadMemory, RegSet, Rva, Va};
 
 /// How a frame was found; better ones first.
@@ -34,6 +47,8 @@ pub enum UnwindIssue {
     NoUnwindData,
     /// The code bytes before the return address are no call.
     NotAfterCall,
+    /// The code bytes at the instruction pointer are not known, so it was not checked for an epilogue.
+    CodeUnknown,
     /// The frame's stack pointer is outside the thread's stack.
     OutsideStack,
     /// A limit was reached.
@@ -78,15 +93,18 @@ pub struct Frame {
     pub saved_at: Vec<(dumpscope_core::Reg, Va)>,
     /// How it was found.
     pub trust: Trust,
-    /// Doubts.
+    /// Doubts about this frame, or about the way from it to its caller.
     pub issue: Option<UnwindIssue>,
+    /// True when `ip` is the instruction to run next (frame 0, or a frame that an exception interrupted); false
+    /// when it is a return address.
+    pub exact_ip: bool,
 }
 
 impl Frame {
     /// The address to look up for names and lines: the call, not the instruction after it, in callers.
     #[must_use]
     pub fn lookup_ip(&self) -> Va {
-        if self.trust == Trust::Context { self.ip } else { self.ip.back(1) }
+        if self.exact_ip { self.ip } else { self.ip.back(1) }
     }
 }
 
@@ -158,14 +176,46 @@ pub enum FrameData {
     },
 }
 
+/// A function whose unwind data no image holds: registered at run time (`RtlAddFunctionTable`), as the dump's
+/// FunctionTableStream lists them. x64 only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynamicFunction {
+    /// The address that the RVAs count from.
+    pub base: Va,
+    /// First byte of the function.
+    pub begin: Rva,
+    /// First byte after it.
+    pub end: Rva,
+    /// Its `UNWIND_INFO`.
+    pub unwind_info: Rva,
+}
+
 /// What the walker asks about modules and symbols.
 pub trait UnwindContext {
     /// Base and size of the module that holds `va`.
     fn module_at(&self, va: Va) -> Option<(Va, u32)>;
 
-    /// x86 frame data for `va`.
+    /// Frame data of a symbol file for `va` (x86; `STACK CFI` rules on any machine).
     fn frame_data(&self, va: Va) -> Option<FrameData> {
         let _ = va;
+        None
+    }
+
+    /// The function registered at run time that holds `va`.
+    fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {
+        let _ = va;
+        None
+    }
+
+    /// False when the module's symbols are complete and say that `va` is in no function; `None` when nobody
+    /// knows. Keeps scans from taking data for code.
+    fn in_function(&self, va: Va) -> Option<bool> {
+        let _ = va;
+        None
+    }
+
+    /// A place to keep parsed image headers between walks.
+    fn cache(&self) -> Option<&UnwindCache> {
         None
     }
 
@@ -178,7 +228,9 @@ pub trait UnwindContext {
 /// Walks a stack.
 ///
 /// `stack` holds the thread's stack bounds (lowest address, address after the highest) when they are known;
-/// frames outside end the walk.
+/// frames outside end the walk. When the first stack pointer is outside already, the bounds are not used and
+/// frame 0 says so.
+#[must_use]
 pub fn walk(
     regs: &RegSet,
     mem: &dyn ReadMemory,
@@ -186,6 +238,5 @@ pub fn walk(
     stack: Option<(Va, Va)>,
     limits: &Limits,
 ) -> Walk {
-    let _ = (regs, mem, context, stack, limits);
-    Walk { frames: Vec::new(), end: EndReason::NoCaller }
+    walker::Walker::new(mem, context, stack, limits).run(regs)
 }

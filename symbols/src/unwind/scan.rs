@@ -1,0 +1,79 @@
+//! Frame pointer chain and stack scan: what is left where no unwind data is known.
+
+use super::Trust;
+use super::step::{Caller, Cursor, Env, Verdict};
+use dumpscope_core::{RegSet, Va};
+
+/// A caller's frame is rarely farther away; a larger distance makes a saved frame pointer implausible.
+const MAX_FRAME: u64 = 1 << 20;
+
+/// Follows the frame pointer: `[fp]` is the caller's frame pointer, the word above it the return address.
+///
+/// The return address must be zero (the first frame) or plausible; `None` when the chain is broken here.
+pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
+    let machine = cursor.regs.machine();
+    let word = machine.ptr_size() as u64;
+    let fp = cursor.regs.fp()?;
+    // The saved pointer and the return address lie in this frame: not below the stack pointer.
+    if !fp.0.is_multiple_of(word) || fp < cursor.sp() || !env.in_stack(fp) {
+        return None;
+    }
+    let slot = fp.offset(word);
+    let next = env.mem.ptr(fp, machine)?;
+    let target = env.mem.ptr(slot, machine)?;
+    let chained = next > slot && next.0 - slot.0 < MAX_FRAME && env.in_stack(next);
+    let trust = match env.judge(machine, target) {
+        Verdict::Verified => Trust::FramePointer,
+        Verdict::Outside if chained => Trust::FramePointer,
+        // Nothing confirms the call: at least the chain itself has to look right.
+        Verdict::Unverified if chained || next.is_null() => Trust::FramePointerUnverified,
+        _ if target.is_null() && (next.is_null() || chained) => Trust::FramePointer,
+        _ => return None,
+    };
+    let mut regs = RegSet::new(machine);
+    regs.set(RegSet::ip_reg(machine), target.0);
+    regs.set(RegSet::sp_reg(machine), slot.0.wrapping_add(word));
+    let mut caller = Cursor { regs, saved_at: Vec::new() };
+    // A broken chain shows in the next step; the value is what the caller had all the same.
+    caller.restored(RegSet::fp_reg(machine), next.0, fp);
+    Some(Caller { cursor: caller, trust, return_slot: Some(slot), exact_ip: false, callee_params: 0 })
+}
+
+/// Searches the stack from `from` on for a word that is a return address.
+pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, from: Va) -> Option<Caller> {
+    let machine = cursor.regs.machine();
+    let word = machine.ptr_size() as u64;
+    let mut slot = Va(from.0.checked_add(word - 1)? / word * word);
+    let end = slot.checked_add(env.limits.scan_bytes as u64)?;
+    while slot < end && env.in_stack(slot) {
+        let target = env.mem.ptr(slot, machine)?;
+        if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified) {
+            return Some(scanned(env, cursor, slot, target));
+        }
+        slot = slot.offset(word);
+    }
+    None
+}
+
+/// The caller for a return address found at `slot`, with a frame pointer when one is plausible.
+pub(crate) fn scanned(env: &Env<'_>, cursor: &Cursor, slot: Va, target: Va) -> Caller {
+    let machine = cursor.regs.machine();
+    let word = machine.ptr_size() as u64;
+    let mut regs = RegSet::new(machine);
+    regs.set(RegSet::ip_reg(machine), target.0);
+    regs.set(RegSet::sp_reg(machine), slot.0.wrapping_add(word));
+    let mut caller = Cursor { regs, saved_at: Vec::new() };
+    let plausible =
+        |fp: Va| fp > slot && fp.0 - slot.0 < MAX_FRAME && fp.0.is_multiple_of(word) && env.in_stack(fp);
+    // Either the callee pushed the caller's frame pointer just below the return address, or it left the register
+    // alone.
+    let below = slot.back(word);
+    match (env.mem.ptr(below, machine), cursor.regs.fp()) {
+        (Some(fp), _) if below >= cursor.sp() && plausible(fp) => {
+            caller.restored(RegSet::fp_reg(machine), fp.0, below);
+        }
+        (_, Some(fp)) if plausible(fp) => caller.regs.set(RegSet::fp_reg(machine), fp.0),
+        _ => {}
+    }
+    Caller { cursor: caller, trust: Trust::Scan, return_slot: Some(slot), exact_ip: false, callee_params: 0 }
+}

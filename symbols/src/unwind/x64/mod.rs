@@ -1,0 +1,149 @@
+//! One step on an x64 stack.
+//!
+//! Order: unwind data of the image in memory (or of a function registered at run time), `STACK CFI` rules of a
+//! symbol file, the leaf rule, a plausible rbp chain, a scan. Only what unwind data says is `Trust::Cfi`.
+
+mod codes;
+mod epilogue;
+
+use super::image::Image;
+use super::scan::{frame_pointer, scan, scanned};
+use super::step::{Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
+use super::{EndReason, Frame, Trust, UnwindIssue};
+use codes::{Failure, RuntimeFunction};
+use dumpscope_core::base::amd64;
+use dumpscope_core::{Machine, Reg, Va};
+
+/// Registers that a call may change.
+const VOLATILE: [Reg; 7] = [amd64::RAX, amd64::RCX, amd64::RDX, amd64::R8, amd64::R9, amd64::R10, amd64::R11];
+
+/// Finds the caller of `frame`.
+pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
+    let lookup = frame.lookup_ip();
+    let image = env.image_at(lookup);
+    let issue;
+    if let Some(function) = find_function(env, image.as_deref(), lookup) {
+        match codes::unwind(env, function, frame) {
+            Ok(done) => {
+                let issue = done.code_unknown.then_some(UnwindIssue::CodeUnknown);
+                return Step { outcome: Outcome::Caller(Box::new(with_cfi(done))), issue };
+            }
+            Err(Failure::Stack(Missing(at))) => {
+                return Step { outcome: Outcome::End(EndReason::MissingMemory(at), None), issue: None };
+            }
+            Err(Failure::Data(text)) => issue = Some(UnwindIssue::BadUnwindData(text)),
+        }
+    } else if env.context.module_at(lookup).is_none() {
+        issue = Some(UnwindIssue::NotInModule);
+    } else if let Some(image) = &image {
+        match leaf(env, image, frame) {
+            Leaf::Caller(caller) => return Step { outcome: Outcome::Caller(caller), issue: None },
+            Leaf::Missing(at) => {
+                return Step { outcome: Outcome::End(EndReason::MissingMemory(at), None), issue: None };
+            }
+            Leaf::No(why) => issue = Some(why),
+        }
+    } else {
+        // The image is not in the dump.
+        issue = Some(UnwindIssue::NoUnwindData);
+    }
+    let cursor = Cursor::of(frame);
+    if let Some(caller) = guess(env, frame, &cursor) {
+        return Step { outcome: Outcome::Caller(Box::new(caller)), issue };
+    }
+    let reason = match env.mem.u64(cursor.sp()) {
+        None => EndReason::MissingMemory(cursor.sp()),
+        Some(_) => EndReason::NoCaller,
+    };
+    Step { outcome: Outcome::End(reason, None), issue }
+}
+
+fn find_function(env: &Env<'_>, image: Option<&Image>, lookup: Va) -> Option<(Va, RuntimeFunction)> {
+    let in_image = image
+        .filter(|i| i.machine == Machine::Amd64)
+        .and_then(|i| Some((i.base, codes::lookup(env.mem, i, lookup.rva(i.base)?)?)));
+    in_image.or_else(|| {
+        let d = env.context.dynamic_function(lookup)?;
+        Some((d.base, RuntimeFunction { begin: d.begin.0, end: d.end.0, unwind: d.unwind_info.0 }))
+    })
+}
+
+fn with_cfi(done: codes::Done) -> Caller {
+    let mut cursor = done.cursor;
+    // Also behind a machine frame: what an exception interrupted had its own values in them, which lie in the
+    // context record and not in unwind data.
+    VOLATILE.iter().for_each(|r| cursor.forget(*r));
+    Caller {
+        cursor,
+        trust: Trust::Cfi,
+        return_slot: Some(done.return_slot),
+        exact_ip: done.interrupted,
+        callee_params: 0,
+    }
+}
+
+enum Leaf {
+    Caller(Box<Caller>),
+    Missing(Va),
+    No(UnwindIssue),
+}
+
+/// A function without unwind data neither moves the stack pointer nor calls: its return address is at rsp. That
+/// is only believed where the ip really was (a caller's ip did call), in code of an image that has a function
+/// table, and when the word there can be a return address.
+fn leaf(env: &Env<'_>, image: &Image, frame: &Frame) -> Leaf {
+    if image.machine != Machine::Amd64 {
+        return Leaf::No(UnwindIssue::BadUnwindData("64-bit registers in code of another machine".into()));
+    }
+    let is_code = frame.ip.rva(image.base).and_then(|rva| image.is_code(rva));
+    if !frame.exact_ip || image.pdata.is_none() || is_code != Some(true) {
+        return Leaf::No(UnwindIssue::NoUnwindData);
+    }
+    let mut cursor = Cursor::of(frame);
+    let slot = match cursor.ret(env) {
+        Ok(slot) => slot,
+        Err(Missing(at)) => return Leaf::Missing(at),
+    };
+    let target = cursor.regs.ip().unwrap_or_default();
+    match env.judge(Machine::Amd64, target) {
+        Verdict::Verified | Verdict::Unverified | Verdict::Outside => {}
+        _ if target.is_null() => {}
+        Verdict::NotAfterCall | Verdict::No => return Leaf::No(UnwindIssue::NoUnwindData),
+    }
+    VOLATILE.iter().for_each(|r| cursor.forget(*r));
+    Leaf::Caller(Box::new(Caller {
+        cursor,
+        trust: Trust::Cfi,
+        return_slot: Some(slot),
+        exact_ip: false,
+        callee_params: 0,
+    }))
+}
+
+/// Without unwind data: the call through a bad pointer, the rbp chain, the scan.
+fn guess(env: &Env<'_>, frame: &Frame, cursor: &Cursor) -> Option<Caller> {
+    if frame.exact_ip && env.context.module_at(frame.ip).is_none() {
+        // A call or jump through a bad pointer leaves its return address on top of the stack.
+        let slot = cursor.sp();
+        if let Some(target) = env.mem.u64(slot).map(Va)
+            && env.judge(Machine::Amd64, target) == Verdict::Verified
+        {
+            let mut caller = scanned(env, cursor, slot, target);
+            // Nothing ran since the call: the non-volatile registers are still the caller's.
+            keep_non_volatile(cursor, &mut caller.cursor);
+            return Some(caller);
+        }
+    }
+    frame_pointer(env, cursor).or_else(|| scan(env, cursor, cursor.sp()))
+}
+
+fn keep_non_volatile(from: &Cursor, to: &mut Cursor) {
+    for reg in (0..16).map(Reg).filter(|r| !VOLATILE.contains(r) && *r != amd64::RSP) {
+        if let Some(value) = from.regs.get(reg) {
+            to.regs.set(reg, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
