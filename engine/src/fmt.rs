@@ -145,6 +145,14 @@ pub fn time_stamp(seconds: u32) -> String {
     format!("{name} {month} {day:2} {:02}:{:02}:{:02} {year}", s / 3600, s / 60 % 60, s % 60)
 }
 
+/// `2022-02-04T18:47:08Z` from seconds since 1970 UTC.
+#[must_use]
+pub fn rfc3339(seconds: u32) -> String {
+    let (year, month, day) = civil(i64::from(seconds / 86_400));
+    let s = seconds % 86_400;
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
+}
+
 /// `Sun Oct 13 22:08:50.000 2024 (UTC + 11:00)` from ticks since 1601 UTC, shown in the zone whose local time is
 /// `bias` minutes behind UTC.
 #[must_use]
@@ -198,6 +206,7 @@ mod tests {
         assert_eq!(duration(107_334_430_000), "0 days 2:58:53.443");
         assert_eq!(duration(u64::MAX), "21350398 days 5:36:10.955");
         assert_eq!(time_stamp(0x61fd_74ac), "Fri Feb  4 18:47:08 2022");
+        assert_eq!(rfc3339(0x61fd_74ac), "2022-02-04T18:47:08Z");
         assert_eq!(time_stamp(0), "Thu Jan  1 00:00:00 1970");
         assert_eq!(time_stamp(u32::MAX), "Sun Feb  7 06:28:15 2106");
         assert_eq!(

@@ -8,8 +8,10 @@ pub mod command;
 mod commands;
 pub mod doc;
 pub mod fmt;
+pub mod json;
 mod run;
 pub mod session;
+pub mod triage;
 
 pub use command::{COMMANDS, Command, Needs};
 pub use doc::{Line, Link, Report, Role, Sink, Span};

@@ -1,0 +1,553 @@
+//! The triage document, `dumpscope.triage/1`.
+//!
+//! Names and meanings are a contract: fields may be added, never renamed or removed without a new version.
+
+use crate::fmt::Hex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The value of `schema`.
+pub const SCHEMA: &str = "dumpscope.triage/1";
+/// The schema's own id.
+pub(super) const SCHEMA_ID: &str = "urn:dumpscope:triage:1";
+
+macro_rules! dto {
+    ($($item:item)*) => {
+        $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)] $item)*
+    };
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+            #[serde(rename_all = "snake_case")]
+            #[non_exhaustive]
+            pub enum $name { $($(#[$vdoc])* $variant),* }
+        )*
+    };
+}
+
+dto! {
+    /// Verdicts on dumps.
+    #[schemars(title = "dumpscope triage document")]
+    pub struct Document {
+        /// Always `dumpscope.triage/1`.
+        #[schemars(extend("const" = SCHEMA))]
+        pub schema: String,
+        /// One row for each dump, in the order in which they were given.
+        pub dumps: Vec<DumpRow>,
+        /// Dumps with equal signatures, most first. Dumps without a signature are in none.
+        pub buckets: Vec<BucketRow>,
+        /// Wait chains over several dumps. Null: not looked for.
+        pub incidents: Option<Vec<IncidentRow>>,
+    }
+
+    /// One dump. An error row has `path` and `error`, the rest is null.
+    pub struct DumpRow {
+        /// As it was given.
+        pub path: String,
+        /// Why the dump could not be analyzed.
+        pub error: Option<ErrorRow>,
+        /// What was wrong or incomplete without preventing an answer.
+        pub warnings: Option<Vec<String>>,
+        /// The process.
+        pub process: Option<ProcessRow>,
+        /// The machine.
+        pub system: Option<SystemRow>,
+        /// The file.
+        pub dump: Option<DumpFileRow>,
+        /// What this dump can and cannot answer.
+        pub capabilities: Option<Vec<CapabilityRow>>,
+        /// The recorded exception.
+        pub exception: Option<ExceptionRow>,
+        /// Threads, in the dump's order.
+        pub threads: Option<Vec<ThreadRow>>,
+        /// Locks that threads hold or wait for. Null: not looked for.
+        pub locks: Option<Vec<LockRow>>,
+        /// Open handles. Null: the dump has no handle data.
+        pub handles: Option<HandlesRow>,
+        /// Outgoing COM calls. Null: not looked for.
+        pub com_calls: Option<Vec<ComCallRow>>,
+        /// Findings, worst first.
+        pub findings: Option<Vec<FindingRow>>,
+        /// The first finding, or one of kind `idle` or `unknown`.
+        pub verdict: Option<FindingRow>,
+        /// Equal for dumps of the same cause. Null: nothing stable is known.
+        pub signature: Option<String>,
+    }
+
+    /// Why a dump could not be analyzed.
+    pub struct ErrorRow {
+        /// `io`, `not_a_minidump`, `truncated`, `unpack`, `stopped` or `internal`.
+        pub kind: String,
+        /// One line.
+        pub message: String,
+    }
+
+    /// The process.
+    pub struct ProcessRow {
+        /// Process id.
+        pub pid: Option<u32>,
+        /// Name of the program's file.
+        pub name: Option<String>,
+        /// Full path of the program.
+        pub image_path: Option<String>,
+        /// Command line.
+        pub command_line: Option<String>,
+    }
+
+    /// The machine.
+    pub struct SystemRow {
+        /// `Windows`, `Linux`, `macOS`, `Android`, …
+        pub os: Option<String>,
+        /// `6.3`, `10.0`.
+        pub version: Option<String>,
+        /// Build number.
+        pub build: Option<u32>,
+        /// Architecture of the process.
+        pub arch: Arch,
+        /// Processors.
+        pub cpus: Option<u32>,
+        /// True for a 64-bit dump of a 32-bit process.
+        pub wow64: bool,
+    }
+
+    /// The file.
+    pub struct DumpFileRow {
+        /// How much memory it holds.
+        pub kind: DumpKindName,
+        /// Bytes, unpacked.
+        pub size: u64,
+        /// When it was written, UTC, RFC 3339.
+        pub time: Option<String>,
+        /// Its streams, in the file's order.
+        pub streams: Vec<String>,
+    }
+
+    /// A question and whether the dump can answer it.
+    pub struct CapabilityRow {
+        /// The question.
+        pub question: String,
+        /// Whether it can be answered.
+        pub answerable: bool,
+        /// What is there or missing.
+        pub why: String,
+        /// How to write a dump that answers it.
+        pub next_time: Option<String>,
+    }
+
+    /// The recorded exception.
+    pub struct ExceptionRow {
+        /// The code.
+        pub code: Hex,
+        /// Its name.
+        pub name: Option<String>,
+        /// The thread.
+        pub tid: u32,
+        /// The instruction.
+        pub address: Hex,
+        /// What a faulting access wanted.
+        pub access: Option<AccessName>,
+        /// The address that it wanted.
+        pub target: Option<Hex>,
+        /// One sentence.
+        pub description: String,
+    }
+
+    /// A thread.
+    pub struct ThreadRow {
+        /// The debugger's number.
+        pub index: u32,
+        /// System id.
+        pub tid: u32,
+        /// Name given by the program.
+        pub name: Option<String>,
+        /// CPU time in user mode.
+        pub user_ms: Option<u64>,
+        /// CPU time in kernel mode.
+        pub kernel_ms: Option<u64>,
+        /// From creation to the dump.
+        pub elapsed_ms: Option<u64>,
+        /// One sentence: what it is doing.
+        pub activity: Option<String>,
+        /// Its stack, innermost frame first; of a 32-bit process the 32-bit one. Null: no context in the dump.
+        pub frames: Option<Vec<FrameRow>>,
+        /// The 64-bit stack of a thread of a 32-bit process.
+        pub native_frames: Option<Vec<FrameRow>>,
+        /// What it waits for. Null: it does not wait, or that is not known.
+        pub wait: Option<WaitRow>,
+    }
+
+    /// A stack frame.
+    pub struct FrameRow {
+        /// Instruction pointer.
+        pub ip: Hex,
+        /// Stack pointer.
+        pub sp: Hex,
+        /// Module, as WinDbg writes it.
+        pub module: Option<String>,
+        /// Function.
+        pub function: Option<String>,
+        /// From the function's start; from the module's start without a function. Null without a module.
+        pub displacement: Option<Hex>,
+        /// Source position.
+        pub source: Option<SourceRow>,
+        /// True for a call that the compiler inlined.
+        pub inline: bool,
+        /// How it was found.
+        pub trust: TrustName,
+        /// Why it is doubtful.
+        pub issue: Option<String>,
+        /// Arguments. Null: not looked for.
+        pub args: Option<Vec<ArgRow>>,
+    }
+
+    /// A source position.
+    pub struct SourceRow {
+        /// File.
+        pub file: String,
+        /// Line, from 1.
+        pub line: u32,
+    }
+
+    /// An argument.
+    pub struct ArgRow {
+        /// Parameter name.
+        pub name: Option<String>,
+        /// Parameter type.
+        #[serde(rename = "type")]
+        pub type_name: Option<String>,
+        /// Value. Null: unknown.
+        pub value: Option<Hex>,
+        /// Where the value comes from.
+        pub source: Option<String>,
+        /// How sure it is.
+        pub confidence: Option<ConfidenceName>,
+        /// What it means.
+        pub hint: Option<String>,
+    }
+
+    /// What a thread waits for.
+    pub struct WaitRow {
+        /// Kind of wait.
+        pub kind: WaitKindName,
+        /// The object, in words.
+        pub object: Option<String>,
+        /// Handles waited for. Null: unknown.
+        pub handles: Option<Vec<Hex>>,
+        /// How long it is willing to wait. Null: unknown.
+        pub timeout_ms: Option<Timeout>,
+        /// Thread that owns the object.
+        pub owner_tid: Option<u32>,
+        /// Process that owns the object.
+        pub owner_pid: Option<u32>,
+        /// How sure.
+        pub confidence: ConfidenceName,
+    }
+
+    /// A lock.
+    pub struct LockRow {
+        /// Address.
+        pub address: Hex,
+        /// `module!name`.
+        pub symbol: Option<String>,
+        /// Kind of lock, as in a wait.
+        pub kind: WaitKindName,
+        /// Owning thread.
+        pub owner_tid: Option<u32>,
+        /// Whether the owner exists.
+        pub owner: OwnerState,
+        /// Recursion count.
+        pub recursion: Option<i64>,
+        /// The raw signed word.
+        pub lock_count: Option<i64>,
+        /// Threads that wait for it.
+        pub waiters: Vec<u32>,
+        /// How it was found.
+        pub source: String,
+    }
+
+    /// Open handles.
+    pub struct HandlesRow {
+        /// All.
+        pub total: u64,
+        /// By type. Handles whose type was not recorded are missing here.
+        pub by_type: BTreeMap<String, u64>,
+    }
+
+    /// An outgoing COM call.
+    pub struct ComCallRow {
+        /// The calling thread.
+        pub tid: u32,
+        /// The process that serves it.
+        pub server_pid: Option<u32>,
+        /// The thread that serves it.
+        pub server_tid: Option<u32>,
+        /// Interface pointer id.
+        pub ipid: Option<String>,
+        /// Interface id.
+        pub iid: Option<String>,
+        /// Name of the interface.
+        pub interface: Option<String>,
+        /// Method number.
+        pub method: Option<u32>,
+        /// How sure.
+        pub confidence: ConfidenceName,
+        /// What it rests on.
+        pub evidence: Vec<String>,
+    }
+
+    /// A conclusion.
+    pub struct FindingRow {
+        /// What it is.
+        pub kind: FindingKindName,
+        /// One sentence.
+        pub summary: String,
+        /// The thread that it is about.
+        pub tid: Option<u32>,
+        /// All threads concerned.
+        pub tids: Vec<u32>,
+        /// The lock concerned.
+        pub lock: Option<Hex>,
+        /// The lock's owner.
+        pub owner_tid: Option<u32>,
+        /// The process that is waited for.
+        pub server_pid: Option<u32>,
+        /// How sure.
+        pub confidence: ConfidenceName,
+        /// What it rests on.
+        pub evidence: Vec<String>,
+        /// What to do next.
+        pub advice: Option<String>,
+    }
+
+    /// Dumps with one signature.
+    pub struct BucketRow {
+        /// The signature.
+        pub signature: String,
+        /// How many.
+        pub count: u64,
+        /// Which.
+        pub paths: Vec<String>,
+    }
+
+    /// A wait chain over several dumps.
+    pub struct IncidentRow {
+        /// The dumps in it.
+        pub paths: Vec<String>,
+        /// From the symptom to the cause.
+        pub chain: Vec<LinkRow>,
+        /// One sentence.
+        pub root_cause: String,
+        /// Processes whose dump would extend the chain.
+        pub missing_dumps: Vec<u32>,
+        /// How sure.
+        pub confidence: ConfidenceName,
+        /// Findings over all dumps.
+        pub findings: Vec<FindingRow>,
+    }
+
+    /// A link of a wait chain.
+    pub struct LinkRow {
+        /// Process.
+        pub pid: Option<u32>,
+        /// Thread.
+        pub tid: Option<u32>,
+        /// Process name.
+        pub process: Option<String>,
+        /// One sentence.
+        pub waits_for: String,
+    }
+}
+
+names! {
+    /// Architecture of the process.
+    Arch {
+        /// 32-bit x86.
+        X86,
+        /// x86-64.
+        X64,
+        /// 64-bit ARM.
+        Arm64,
+        /// Another one.
+        Other,
+    }
+    /// How much memory a dump holds.
+    DumpKindName {
+        /// All (it has a Memory64List).
+        Full,
+        /// More than stacks.
+        Partial,
+        /// Stacks only.
+        Mini,
+    }
+    /// What a faulting access wanted.
+    AccessName {
+        /// To read.
+        Read,
+        /// To write.
+        Write,
+        /// To execute.
+        Execute,
+    }
+    /// How a frame was found.
+    TrustName {
+        /// The thread's registers.
+        Context,
+        /// Unwind data.
+        Cfi,
+        /// The chain of frame pointers.
+        FramePointer,
+        /// Found by scanning the stack: doubtful.
+        Scan,
+        /// A call that the compiler inlined.
+        Inline,
+    }
+    /// How sure a statement is.
+    ConfidenceName {
+        /// The facts leave no other reading.
+        Proven,
+        /// Several signs agree.
+        Strong,
+        /// Plausible.
+        Guess,
+    }
+    /// Kinds of findings.
+    FindingKindName {
+        /// An exception ended the process.
+        Crash,
+        /// Threads wait for each other in a circle.
+        Deadlock,
+        /// A lock's owner no longer exists.
+        OrphanedLock,
+        /// Many threads wait for one owner.
+        LockContention,
+        /// A thread waits for another process.
+        BlockedOnProcess,
+        /// A thread runs without end.
+        BusyLoop,
+        /// Something waits for an object with no known owner.
+        Waiting,
+        /// Every thread is idle.
+        Idle,
+        /// Nothing is known.
+        Unknown,
+    }
+    /// Kinds of waits.
+    WaitKindName {
+        /// A critical section.
+        CriticalSection,
+        /// A slim reader-writer lock.
+        SrwLock,
+        /// A condition variable.
+        ConditionVariable,
+        /// A value in memory.
+        Address,
+        /// An event.
+        Event,
+        /// A mutex.
+        Mutex,
+        /// A semaphore.
+        Semaphore,
+        /// The end of a thread.
+        Thread,
+        /// The end of a process.
+        Process,
+        /// A timer.
+        Timer,
+        /// Several objects.
+        Multiple,
+        /// A COM call.
+        ComCall,
+        /// An RPC call.
+        RpcCall,
+        /// A window message.
+        MessageQueue,
+        /// A completed I/O request.
+        IoCompletion,
+        /// Work for a pool thread.
+        WorkerIdle,
+        /// Time.
+        Sleep,
+        /// The loader lock.
+        LoaderLock,
+        /// File I/O.
+        FileIo,
+        /// A socket.
+        Socket,
+        /// Something else.
+        Other,
+    }
+    /// Whether a lock's owner exists.
+    OwnerState {
+        /// It is in the thread list.
+        Alive,
+        /// It is not in the complete thread list.
+        Missing,
+        /// Not known.
+        Unknown,
+    }
+}
+
+/// A time limit of a wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Timeout {
+    /// Milliseconds.
+    Ms(u64),
+    /// None: `"infinite"`.
+    Infinite(Infinite),
+}
+
+names! {
+    /// The word for no time limit.
+    Infinite {
+        /// No limit.
+        Infinite,
+    }
+}
+
+impl Document {
+    /// A document without rows.
+    #[must_use]
+    pub fn new() -> Document {
+        Document { schema: SCHEMA.into(), dumps: Vec::new(), buckets: Vec::new(), incidents: None }
+    }
+}
+
+impl Default for Document {
+    fn default() -> Document {
+        Document::new()
+    }
+}
+
+impl DumpRow {
+    /// An error row.
+    pub fn failed(path: impl Into<String>, error: ErrorRow) -> DumpRow {
+        DumpRow { error: Some(error), ..DumpRow::empty(path) }
+    }
+
+    /// A row in which all but the path is unknown.
+    pub(crate) fn empty(path: impl Into<String>) -> DumpRow {
+        DumpRow {
+            path: path.into(),
+            error: None,
+            warnings: None,
+            process: None,
+            system: None,
+            dump: None,
+            capabilities: None,
+            exception: None,
+            threads: None,
+            locks: None,
+            handles: None,
+            com_calls: None,
+            findings: None,
+            verdict: None,
+            signature: None,
+        }
+    }
+}

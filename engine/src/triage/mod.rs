@@ -1,0 +1,119 @@
+//! Batch triage: dumps in, one document with verdicts out.
+//!
+//! [`triage`] is the library's entry: give it paths (see [`find_dumps`] for folders and globs) and options, get a
+//! [`Document`] of plain data. [`triage_each`] hands out the rows as they become ready, in the order of the paths,
+//! so that thousands of dumps need the memory of a few. The same input gives the same document, whatever the
+//! number of jobs.
+//!
+//! ```no_run
+//! use dumpscope_engine::triage::{TriageOptions, triage};
+//! let document = triage(&["app.dmp".into()], &TriageOptions::default(), &|_| {});
+//! for dump in &document.dumps {
+//!     match (&dump.verdict, &dump.error) {
+//!         (Some(verdict), _) => eprintln!("{}: {}", dump.path, verdict.summary),
+//!         (None, Some(error)) => eprintln!("{}: {}", dump.path, error.message),
+//!         (None, None) => {}
+//!     }
+//! }
+//! ```
+
+mod buckets;
+mod inputs;
+mod one;
+mod rows;
+mod text;
+
+pub use buckets::Buckets;
+pub use inputs::{InputError, find_dumps};
+pub use one::triage_target;
+pub use text::{TextOptions, bucket_lines, dump_lines};
+
+use crate::json::{Document, DumpRow};
+use dumpscope_analyzers::Cancel;
+use dumpscope_symbols::SymbolConfig;
+use rayon::prelude::*;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to triage.
+#[derive(Clone, Debug, Default)]
+pub struct TriageOptions {
+    /// Where symbols and images are looked for.
+    pub symbols: SymbolConfig,
+    /// Dumps analyzed at the same time; 0 takes one for each processor.
+    pub jobs: usize,
+    /// Time for one dump. When it is used up the row holds what was found so far, with a warning.
+    pub budget: Option<Duration>,
+    /// Stops everything: the dumps that were not begun get error rows of kind `stopped`.
+    pub cancel: Cancel,
+}
+
+/// How far the work is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A dump was begun.
+    Begun {
+        /// Its position in the list.
+        index: usize,
+    },
+    /// A packed dump is being unpacked.
+    Unpacking {
+        /// Its position in the list.
+        index: usize,
+        /// Bytes of the packed file read so far.
+        done: u64,
+        /// Bytes of the packed file.
+        total: u64,
+    },
+    /// A dump is finished.
+    Finished {
+        /// Its position in the list.
+        index: usize,
+    },
+}
+
+/// Takes notes on how far the work is, from any thread.
+pub type Observer<'a> = &'a (dyn Fn(Progress) + Sync);
+
+/// Dumps in work at once for each job: rows wait in memory only for the slowest of them.
+const CHUNK: usize = 32;
+
+/// Analyzes dumps. A dump that cannot be analyzed gives an error row; nothing here fails as a whole.
+pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>) -> Document {
+    let mut document = Document::new();
+    let mut buckets = Buckets::default();
+    triage_each(paths, options, observer, &mut |row| {
+        buckets.add(&row);
+        document.dumps.push(row);
+    });
+    document.buckets = buckets.rows();
+    document
+}
+
+/// As [`triage`], row by row, in the order of the paths.
+pub fn triage_each(
+    paths: &[PathBuf],
+    options: &TriageOptions,
+    observer: Observer<'_>,
+    each: &mut dyn FnMut(DumpRow),
+) {
+    let work = |(index, path): (usize, &PathBuf)| one::triage_file(index, path, options, observer);
+    // Without threads (a system that denies them) the dumps are done one after the other.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().ok();
+    let chunk = pool.as_ref().map_or(1, |p| p.current_num_threads().saturating_mul(CHUNK));
+    for (nth, part) in paths.chunks(chunk.max(1)).enumerate() {
+        let first = nth.saturating_mul(chunk);
+        let rows: Vec<DumpRow> = match &pool {
+            Some(pool) => pool.install(|| {
+                part.par_iter()
+                    .enumerate()
+                    .with_max_len(1)
+                    .map(|(i, p)| work((first.saturating_add(i), p)))
+                    .collect()
+            }),
+            None => part.iter().enumerate().map(|(i, p)| work((first.saturating_add(i), p))).collect(),
+        };
+        rows.into_iter().for_each(&mut *each);
+    }
+}

@@ -1,0 +1,113 @@
+//! One dump: open, gather, judge.
+
+use super::{Observer, Progress, TriageOptions, rows};
+use crate::json::{DumpRow, ErrorRow};
+use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict};
+use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};
+use dumpscope_core::OpenError;
+use dumpscope_core::model::Dump;
+use dumpscope_symbols::Limits;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+/// Analyzes a dump file; never fails and never panics: an error is a row.
+pub(super) fn triage_file(
+    index: usize,
+    path: &Path,
+    options: &TriageOptions,
+    observer: Observer<'_>,
+) -> DumpRow {
+    let name = path.to_string_lossy().into_owned();
+    if options.cancel.is_cancelled() {
+        return stopped(name);
+    }
+    observer(Progress::Begun { index });
+    // The work reads the dump and writes the row: a panic leaves nothing half-changed.
+    let work = AssertUnwindSafe(|| open_and_triage(index, path, &name, options, observer));
+    let row = catch_unwind(work).unwrap_or_else(|_| {
+        let message = "the analysis failed on this dump; this is a bug in dumpscope".into();
+        DumpRow::failed(name.clone(), ErrorRow { kind: "internal".into(), message })
+    });
+    observer(Progress::Finished { index });
+    row
+}
+
+fn stopped(name: String) -> DumpRow {
+    DumpRow::failed(name, ErrorRow { kind: "stopped".into(), message: "stopped by the user".into() })
+}
+
+fn open_and_triage(
+    index: usize,
+    path: &Path,
+    name: &str,
+    options: &TriageOptions,
+    observer: Observer<'_>,
+) -> DumpRow {
+    let cancel = match options.budget.and_then(|b| Instant::now().checked_add(b)) {
+        Some(deadline) => options.cancel.with_deadline(deadline),
+        None => options.cancel.clone(),
+    };
+    let mut unpacking = |_, done, total| {
+        observer(Progress::Unpacking { index, done, total });
+        !options.cancel.is_cancelled()
+    };
+    match Dump::open_with(path, &mut unpacking) {
+        Ok(dump) => {
+            let target = Target::new(dump, options.symbols.clone());
+            let mut row = triage_target(name, &target, &cancel);
+            if cancel.is_late() {
+                let text = "the time budget was used up: this is the answer so far";
+                row.warnings.get_or_insert_default().push(text.into());
+            }
+            row
+        }
+        Err(_) if options.cancel.is_cancelled() => stopped(name.to_owned()),
+        Err(e) => DumpRow::failed(name, error_row(&e)),
+    }
+}
+
+/// Analyzes an open dump; `path` is what the row shows. When `cancel` stops the work the row holds what was found
+/// so far, with a warning.
+pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
+    let facts = Facts::gather(target, &Limits::default(), cancel);
+    let found = run_rules(&facts);
+    let verdict = verdict(&found.findings);
+    let mut warnings: Vec<String> = target.dump.warnings().iter().map(rows::warning).collect();
+    warnings.extend(found.warnings);
+    if facts.stopped {
+        let (done, all) = (facts.threads.len(), target.dump.threads().len());
+        warnings.push(format!("stopped after {done} of {all} threads"));
+    }
+    DumpRow {
+        warnings: Some(warnings),
+        process: Some(rows::process(target)),
+        system: Some(rows::system(target)),
+        dump: Some(rows::dump_file(target)),
+        capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
+        exception: facts.exception.as_ref().map(rows::exception),
+        threads: Some(facts.threads.iter().map(|t| rows::thread(target, t)).collect()),
+        handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
+        signature: signature(&facts, &verdict),
+        findings: Some(found.findings.iter().map(rows::finding).collect()),
+        verdict: Some(rows::finding(&verdict)),
+        ..DumpRow::empty(path)
+    }
+}
+
+fn error_row(error: &OpenError) -> ErrorRow {
+    let kind = match error {
+        OpenError::Io { .. } => "io",
+        OpenError::NotAMinidump(_) => "not_a_minidump",
+        OpenError::Truncated { .. } => "truncated",
+        OpenError::Unpack { .. } => "unpack",
+        _ => "other",
+    };
+    // The row has the path already.
+    let message = match error {
+        OpenError::Io { source, .. } => source.to_string(),
+        OpenError::Unpack { reason, .. } => format!("cannot unpack: {reason}"),
+        other => other.to_string(),
+    };
+    ErrorRow { kind: kind.into(), message: dumpscope_core::base::text::escape(&message).into_owned() }
+}

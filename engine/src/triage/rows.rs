@@ -1,0 +1,309 @@
+//! From facts to the document's rows. Text from the dump is escaped here.
+
+use crate::fmt::{Hex, rfc3339};
+use crate::json::{
+    AccessName, Arch, CapabilityRow, ConfidenceName, DumpFileRow, DumpKindName, ExceptionRow,
+    FindingKindName, FindingRow, FrameRow, HandlesRow, ProcessRow, SourceRow, SystemRow, ThreadRow,
+    TrustName,
+};
+use dumpscope_analyzers::Target;
+use dumpscope_analyzers::capabilities::Capability;
+use dumpscope_analyzers::crash::{Access, ExceptionFacts};
+use dumpscope_analyzers::handles_summary::HandleSummary;
+use dumpscope_analyzers::stacks::{Stack, StackFrame};
+use dumpscope_analyzers::triage::{Confidence, Finding, FindingKind, ThreadFacts};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::model::DumpKind;
+use dumpscope_core::{Machine, Warning};
+use dumpscope_symbols::{Trust, UnwindIssue};
+use std::collections::BTreeMap;
+
+/// 100 ns units in a millisecond.
+const MS: u64 = 10_000;
+
+fn text(s: &str) -> String {
+    escape(s).into_owned()
+}
+
+pub(super) fn warning(w: &Warning) -> String {
+    match w.offset {
+        Some(at) => text(&format!("{} at file offset {:#x}: {}", w.place, at.0, w.text)),
+        None => text(&format!("{}: {}", w.place, w.text)),
+    }
+}
+
+pub(super) fn process(target: &Target) -> ProcessRow {
+    let dump = &target.dump;
+    let native = dump.machine();
+    let parameters = dump.parameters(target.process_machine()).or_else(|| dump.parameters(native));
+    let image_path = parameters.as_ref().and_then(|p| p.image_path.clone()).filter(|p| !p.is_empty());
+    // Windows lists the program first; without the process parameters that is the next best answer.
+    let first_module = dump.modules().first().map(|m| m.path.clone());
+    let program = image_path.or(first_module);
+    let leaf = |p: &String| p.rsplit(['\\', '/']).next().map(str::to_owned);
+    ProcessRow {
+        pid: dump.pid().map(|p| p.0),
+        name: program.as_ref().and_then(leaf).as_deref().map(text),
+        image_path: program.as_deref().map(text),
+        command_line: parameters.and_then(|p| p.command_line).as_deref().map(text),
+    }
+}
+
+pub(super) fn system(target: &Target) -> SystemRow {
+    let arch = match target.process_machine() {
+        Machine::X86 => Arch::X86,
+        Machine::Amd64 => Arch::X64,
+        Machine::Arm64 => Arch::Arm64,
+        Machine::Other(_) => Arch::Other,
+    };
+    let info = target.dump.system().value();
+    SystemRow {
+        os: info.map(|s| os_name(s.platform_id)),
+        version: info.filter(|s| s.major != 0).map(|s| format!("{}.{}", s.major, s.minor)),
+        build: info.map(|s| s.build).filter(|&b| b != 0),
+        arch,
+        cpus: info.map(|s| u32::from(s.processors)).filter(|&n| n != 0),
+        wow64: target.dump.is_wow64(),
+    }
+}
+
+/// `MINIDUMP_SYSTEM_INFO.PlatformId`; the values from 0x8000 on are Breakpad's.
+fn os_name(platform_id: u32) -> String {
+    let name = match platform_id {
+        0..=2 => "Windows",
+        3 => "Windows CE",
+        0x8000 => "Unix",
+        0x8101 => "macOS",
+        0x8102 => "iOS",
+        0x8201 => "Linux",
+        0x8202 => "Solaris",
+        0x8203 => "Android",
+        0x8204 => "PlayStation 3",
+        0x8205 => "NaCl",
+        0x8206 => "Fuchsia",
+        other => return format!("platform {other:#x}"),
+    };
+    name.into()
+}
+
+pub(super) fn dump_file(target: &Target) -> DumpFileRow {
+    let dump = &target.dump;
+    DumpFileRow {
+        kind: match dump.kind() {
+            DumpKind::Full => DumpKindName::Full,
+            DumpKind::Partial => DumpKindName::Partial,
+            DumpKind::Mini => DumpKindName::Mini,
+        },
+        size: dump.file_size(),
+        time: Some(dump.time()).filter(|&t| t != 0).map(rfc3339),
+        // Type 0 is an unused entry of the directory.
+        streams: dump
+            .directory()
+            .iter()
+            .filter(|d| d.stream_type != 0)
+            .map(|d| stream_name(d.stream_type))
+            .collect(),
+    }
+}
+
+/// A stream type's name without `Stream`, or its number.
+fn stream_name(stream_type: u32) -> String {
+    const NAMES: [&str; 22] = [
+        "ThreadList",
+        "ModuleList",
+        "MemoryList",
+        "Exception",
+        "SystemInfo",
+        "ThreadExList",
+        "Memory64List",
+        "CommentA",
+        "CommentW",
+        "HandleData",
+        "FunctionTable",
+        "UnloadedModuleList",
+        "MiscInfo",
+        "MemoryInfoList",
+        "ThreadInfoList",
+        "HandleOperationList",
+        "Token",
+        "JavaScriptData",
+        "SystemMemoryInfo",
+        "ProcessVmCounters",
+        "IptTrace",
+        "ThreadNames",
+    ];
+    let nth = stream_type.checked_sub(3).and_then(|n| usize::try_from(n).ok());
+    match nth.and_then(|n| NAMES.get(n)) {
+        Some(name) => (*name).into(),
+        None => foreign_stream_name(stream_type).map_or_else(|| format!("{stream_type:#x}"), str::to_owned),
+    }
+}
+
+/// Streams of Breakpad (`0x4767....`) and Crashpad (`0x4350....`), from their public headers.
+fn foreign_stream_name(stream_type: u32) -> Option<&'static str> {
+    Some(match stream_type {
+        0x4767_0001 => "BreakpadInfo",
+        0x4767_0002 => "AssertionInfo",
+        0x4767_0003 => "LinuxCpuInfo",
+        0x4767_0004 => "LinuxProcStatus",
+        0x4767_0005 => "LinuxLsbRelease",
+        0x4767_0006 => "LinuxCmdLine",
+        0x4767_0007 => "LinuxEnviron",
+        0x4767_0008 => "LinuxAuxv",
+        0x4767_0009 => "LinuxMaps",
+        0x4767_000a => "LinuxDsoDebug",
+        0x4350_0001 => "CrashpadInfo",
+        0x4d7a_0001 => "MozMacosCrashInfo",
+        0x4d7a_0002 => "MozMacosBootargs",
+        0x4d7a_0003 => "MozLinuxLimits",
+        0x4d7a_0004 => "MozSoftErrors",
+        _ => return None,
+    })
+}
+
+pub(super) fn capability(c: &Capability) -> CapabilityRow {
+    CapabilityRow {
+        question: c.question.into(),
+        answerable: c.answerable,
+        why: text(&c.why),
+        next_time: c.next_time.map(str::to_owned),
+    }
+}
+
+pub(super) fn exception(e: &ExceptionFacts) -> ExceptionRow {
+    ExceptionRow {
+        code: e.code.into(),
+        name: e.name.as_deref().map(text),
+        tid: e.tid.0,
+        address: e.address.into(),
+        access: e.access.map(|a| match a {
+            Access::Read => AccessName::Read,
+            Access::Write => AccessName::Write,
+            Access::Execute => AccessName::Execute,
+        }),
+        target: e.target.map(Hex::from),
+        description: text(&e.description),
+    }
+}
+
+pub(super) fn thread(target: &Target, t: &ThreadFacts) -> ThreadRow {
+    let frames = |s: &Stack| s.frames.iter().map(|f| frame(target, s.machine, f)).collect::<Vec<_>>();
+    ThreadRow {
+        index: t.index.0,
+        tid: t.tid.0,
+        name: t.name.as_deref().map(text),
+        user_ms: t.user.map(|n| n / MS),
+        kernel_ms: t.kernel.map(|n| n / MS),
+        elapsed_ms: t.elapsed.map(|n| n / MS),
+        activity: t.activity.as_ref().map(|a| text(&a.text)),
+        frames: t.stack.as_ref().map(frames),
+        native_frames: t.native_stack.as_ref().map(frames),
+        wait: None,
+    }
+}
+
+fn frame(target: &Target, machine: Machine, f: &StackFrame) -> FrameRow {
+    let module = f.module.and_then(|i| target.symbols.modules().get(i));
+    let known = f.function.is_some() || module.is_some();
+    FrameRow {
+        ip: f.frame.ip.into(),
+        sp: f.frame.sp.into(),
+        module: module.map(|m| text(&m.name)),
+        function: f.function.as_deref().map(text),
+        // Inlined calls may start behind the instruction: the difference wraps in the process's width.
+        displacement: known.then_some(Hex(if machine.is_64() {
+            f.displacement
+        } else {
+            f.displacement & 0xffff_ffff
+        })),
+        source: f.line.as_ref().map(|l| SourceRow { file: text(&l.file), line: l.line }),
+        inline: f.trust == Trust::Inline,
+        trust: match f.trust {
+            Trust::Context => TrustName::Context,
+            Trust::Cfi => TrustName::Cfi,
+            Trust::FramePointer | Trust::FramePointerUnverified => TrustName::FramePointer,
+            Trust::Scan => TrustName::Scan,
+            Trust::Inline => TrustName::Inline,
+        },
+        issue: issue(f),
+        args: None,
+    }
+}
+
+/// Why a frame is doubtful, in words.
+fn issue(f: &StackFrame) -> Option<String> {
+    if f.trust == Trust::Inline {
+        return None; // the frame that it was inlined into says it
+    }
+    let words = match &f.frame.issue {
+        None if f.trust == Trust::FramePointerUnverified => {
+            "the code before the return address is not in the dump".into()
+        }
+        None => return None,
+        Some(UnwindIssue::NotInModule) => "the instruction pointer is in no module".into(),
+        Some(UnwindIssue::BadUnwindData(why)) => format!("bad unwind data: {why}"),
+        Some(UnwindIssue::NoUnwindData) => "no unwind data".into(),
+        Some(UnwindIssue::NotAfterCall) => "the code before the return address is no call".into(),
+        Some(UnwindIssue::OutsideStack) => "the stack pointer is outside the stack".into(),
+        Some(UnwindIssue::Limit(what)) => format!("limit reached: {what}"),
+        Some(_) => "doubtful".into(),
+    };
+    Some(text(&words))
+}
+
+pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
+    let mut by_type = BTreeMap::new();
+    for (name, n) in &h.by_type {
+        // Two names may become equal by escaping.
+        *by_type.entry(text(name)).or_default() += n;
+    }
+    HandlesRow { total: h.total, by_type }
+}
+
+pub(super) fn finding(f: &Finding) -> FindingRow {
+    FindingRow {
+        kind: finding_kind(f.kind),
+        summary: text(&f.summary),
+        tid: f.tid.map(|t| t.0),
+        tids: f.tids.iter().map(|t| t.0).collect(),
+        lock: f.lock.map(Hex::from),
+        owner_tid: f.owner_tid.map(|t| t.0),
+        server_pid: f.server_pid.map(|p| p.0),
+        confidence: match f.confidence {
+            Confidence::Proven => ConfidenceName::Proven,
+            Confidence::Strong => ConfidenceName::Strong,
+            Confidence::Guess => ConfidenceName::Guess,
+        },
+        evidence: f.evidence.iter().map(|e| text(e)).collect(),
+        advice: f.advice.as_deref().map(text),
+    }
+}
+
+fn finding_kind(kind: FindingKind) -> FindingKindName {
+    match kind {
+        FindingKind::Crash => FindingKindName::Crash,
+        FindingKind::Deadlock => FindingKindName::Deadlock,
+        FindingKind::OrphanedLock => FindingKindName::OrphanedLock,
+        FindingKind::LockContention => FindingKindName::LockContention,
+        FindingKind::BlockedOnProcess => FindingKindName::BlockedOnProcess,
+        FindingKind::BusyLoop => FindingKindName::BusyLoop,
+        FindingKind::Waiting => FindingKindName::Waiting,
+        FindingKind::Idle => FindingKindName::Idle,
+        FindingKind::Unknown => FindingKindName::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_names() {
+        assert_eq!(stream_name(3), "ThreadList");
+        assert_eq!(stream_name(9), "Memory64List");
+        assert_eq!(stream_name(24), "ThreadNames");
+        assert_eq!(stream_name(25), "0x19");
+        assert_eq!(stream_name(0x4767_0009), "LinuxMaps");
+        assert_eq!(stream_name(u32::MAX), "0xffffffff");
+    }
+}

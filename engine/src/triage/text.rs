@@ -1,0 +1,462 @@
+//! The text form: for a person at three in the morning. Verdict first, then what it rests on, then the threads in
+//! groups, then what this dump cannot answer.
+
+use crate::doc::{Line, Link, Role, Span};
+use crate::json::{
+    Arch, BucketRow, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow,
+    FrameRow, ThreadRow, TrustName,
+};
+use dumpscope_core::ThreadIdx;
+
+/// How much to show.
+#[derive(Clone, Copy, Debug)]
+pub struct TextOptions {
+    /// Every thread with its whole stack.
+    pub verbose: bool,
+    /// Columns of a line; longer ones are wrapped.
+    pub width: usize,
+}
+
+impl Default for TextOptions {
+    fn default() -> TextOptions {
+        TextOptions { verbose: false, width: 110 }
+    }
+}
+
+/// Frames shown of the thread that the verdict is about.
+const CULPRIT_FRAMES: usize = 16;
+/// Frames shown of other threads.
+const OTHER_FRAMES: usize = 6;
+/// Groups of threads shown without `verbose`.
+const GROUPS: usize = 40;
+/// Warnings shown without `verbose`.
+const WARNINGS: usize = 8;
+
+/// The lines of one dump's answer.
+pub fn dump_lines(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    emit(Line::new().role(Role::Heading, dumpscope_core::base::text::escape(&row.path)));
+    if let Some(error) = &row.error {
+        emit(Line::new().role(Role::Error, format!("cannot be analyzed: {}", error.message)));
+        return;
+    }
+    if let Some(v) = &row.verdict {
+        verdict(v, row.exception.as_ref().map(|e| e.description.as_str()), options, emit);
+    }
+    emit(Line::new());
+    about(row, options, emit);
+    other_findings(row, options, emit);
+    threads(row, options, emit);
+    handles(row, options, emit);
+    limits(row.capabilities.as_deref().unwrap_or_default(), options, emit);
+    warnings(row.warnings.as_deref().unwrap_or_default(), options, emit);
+}
+
+/// The lines about dumps of the same cause; nothing when no two dumps share one.
+pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
+    let shared: Vec<&BucketRow> = buckets.iter().filter(|b| b.count > 1).collect();
+    if shared.is_empty() {
+        return;
+    }
+    emit(Line::new().role(Role::Heading, "Same cause"));
+    for bucket in shared {
+        emit(Line::plain(format!("  {} dumps  {}", bucket.count, bucket.signature)));
+        for path in &bucket.paths {
+            emit(Line::new().role(Role::Dim, format!("    {}", dumpscope_core::base::text::escape(path))));
+        }
+    }
+}
+
+fn kind_name(kind: FindingKindName) -> &'static str {
+    match kind {
+        FindingKindName::Crash => "CRASH",
+        FindingKindName::Deadlock => "DEADLOCK",
+        FindingKindName::OrphanedLock => "ORPHANED LOCK",
+        FindingKindName::LockContention => "LOCK CONTENTION",
+        FindingKindName::BlockedOnProcess => "BLOCKED ON ANOTHER PROCESS",
+        FindingKindName::BusyLoop => "BUSY LOOP",
+        FindingKindName::Waiting => "WAITING",
+        FindingKindName::Idle => "IDLE",
+        FindingKindName::Unknown => "UNKNOWN",
+    }
+}
+
+fn confidence_name(confidence: ConfidenceName) -> &'static str {
+    match confidence {
+        ConfidenceName::Proven => "proven",
+        ConfidenceName::Strong => "strong",
+        ConfidenceName::Guess => "guess",
+    }
+}
+
+fn kind_role(kind: FindingKindName) -> Role {
+    match kind {
+        FindingKindName::Idle => Role::Good,
+        FindingKindName::Unknown => Role::Warning,
+        _ => Role::Error,
+    }
+}
+
+/// Kind, sentence, evidence, advice. A crash's exception is told by its sentence already.
+fn verdict(f: &FindingRow, exception: Option<&str>, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    finding_head(f, options, emit);
+    if let (Some(e), true) = (exception, f.kind != FindingKindName::Crash) {
+        emit(Line::plain(format!("  recorded exception: {e}")));
+    }
+    finding_body(f, options, emit);
+}
+
+fn finding_head(f: &FindingRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    // "Unknown" is not a statement that could be more or less sure.
+    let sure = match f.kind {
+        FindingKindName::Unknown => String::new(),
+        _ => format!(" ({})", confidence_name(f.confidence)),
+    };
+    let head = format!("{}{sure}: ", kind_name(f.kind));
+    let indent = 2;
+    let mut lines = wrap(&f.summary, options.width, head.len(), indent).into_iter();
+    let first = lines.next().unwrap_or_default();
+    emit(Line::new().role(kind_role(f.kind), head).text(first));
+    lines.for_each(|l| emit(Line::plain(format!("{:indent$}{l}", ""))));
+}
+
+fn finding_body(f: &FindingRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    for e in &f.evidence {
+        item("  - ", e, Role::Plain, options, emit);
+    }
+    if let Some(advice) = &f.advice {
+        item("  Next: ", advice, Role::Note, options, emit);
+    }
+}
+
+fn other_findings(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let rest = row.findings.as_deref().unwrap_or_default().get(1..).unwrap_or_default();
+    if rest.is_empty() {
+        return;
+    }
+    emit(Line::new());
+    emit(Line::new().role(Role::Heading, "Also found"));
+    for f in rest {
+        finding_head(f, options, emit);
+        finding_body(f, options, emit);
+    }
+}
+
+/// Process, machine and file in a line or two.
+fn about(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let mut parts = Vec::new();
+    if let Some(p) = &row.process {
+        parts.push(p.name.clone().unwrap_or_else(|| "unknown program".into()));
+        if let Some(pid) = p.pid {
+            parts.push(format!("pid {pid:x} (0n{pid})"));
+        }
+    }
+    if let Some(s) = &row.system {
+        parts.push(
+            match (s.arch, s.wow64) {
+                (Arch::X86, true) => "32-bit x86 on a 64-bit system",
+                (Arch::X86, false) => "32-bit x86",
+                (Arch::X64, _) => "x64",
+                (Arch::Arm64, _) => "ARM64",
+                (Arch::Other, _) => "unknown processor",
+            }
+            .into(),
+        );
+        let os = [s.os.clone(), s.version.clone(), s.build.map(|b| format!("build {b}"))];
+        parts.push(os.into_iter().flatten().collect::<Vec<_>>().join(" "));
+    }
+    if let Some(d) = &row.dump {
+        let kind = match d.kind {
+            DumpKindName::Full => "full dump",
+            DumpKindName::Partial => "partial dump",
+            DumpKindName::Mini => "mini dump",
+        };
+        parts.push(format!("{kind} of {}", crate::fmt::size_unit(d.size).trim()));
+        parts.extend(d.time.clone());
+    }
+    let text = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(", ");
+    item("", &text, Role::Plain, options, emit);
+    if let Some(command_line) = row.process.as_ref().and_then(|p| p.command_line.as_deref()) {
+        item("Command line: ", command_line.trim(), Role::Text, options, emit);
+    }
+}
+
+/// Threads that do the same, told once.
+struct Group<'a> {
+    threads: Vec<&'a ThreadRow>,
+    /// The verdict is about one of them.
+    culprit: bool,
+}
+
+fn threads(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let Some(all) = row.threads.as_deref() else { return };
+    let culprits = row.verdict.as_ref().map(|v| v.tids.as_slice()).unwrap_or_default();
+    emit(Line::new());
+    let count = if all.len() == 1 { "1 thread".into() } else { format!("{} threads", all.len()) };
+    emit(Line::new().role(Role::Heading, count));
+    let groups = groups(all, culprits, options.verbose);
+    let shown = if options.verbose { groups.len() } else { GROUPS };
+    for group in groups.iter().take(shown) {
+        show_group(group, options, emit);
+    }
+    if groups.len() > shown {
+        let left: usize = groups.iter().skip(shown).map(|g| g.threads.len()).sum();
+        emit(Line::new().role(Role::Dim, format!("  and {left} more threads (-v shows all)")));
+    }
+}
+
+/// Culprits first, then the others by the number of their first thread. Without `apart` equal threads are joined.
+fn groups<'a>(all: &'a [ThreadRow], culprits: &[u32], apart: bool) -> Vec<Group<'a>> {
+    let mut out: Vec<Group<'a>> = Vec::new();
+    let mut by_key = std::collections::BTreeMap::new();
+    for thread in all {
+        let culprit = culprits.contains(&thread.tid);
+        let key = (thread.activity.as_deref(), names_of(thread));
+        let known = if culprit || apart { None } else { by_key.get(&key).copied() };
+        match known.and_then(|at: usize| out.get_mut(at)) {
+            Some(group) => group.threads.push(thread),
+            None => {
+                if !culprit {
+                    by_key.insert(key, out.len());
+                }
+                out.push(Group { threads: vec![thread], culprit });
+            }
+        }
+    }
+    out.sort_by_key(|g| !g.culprit);
+    out
+}
+
+/// What makes stacks equal: modules and functions, and offsets where there is no function.
+fn names_of(thread: &ThreadRow) -> Vec<(Option<&str>, Option<&str>, Option<u64>)> {
+    let frame = |f: &'_ FrameRow| f.displacement.filter(|_| f.function.is_none()).map(|d| d.0);
+    let frames = thread.frames.as_deref().unwrap_or_default();
+    frames.iter().map(|f| (f.module.as_deref(), f.function.as_deref(), frame(f))).collect()
+}
+
+fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let Some(first) = group.threads.first() else { return };
+    let mut line = Line::plain(if group.culprit { "> " } else { "  " });
+    const IDS: usize = 8;
+    for (nth, t) in group.threads.iter().take(IDS).enumerate() {
+        let id = Span::new(Role::Thread, format!("{}:{:x}", t.index, t.tid));
+        line = line.text(if nth > 0 { ", " } else { "" }).span(id.link(Link::Thread(ThreadIdx(t.index))));
+    }
+    if group.threads.len() > IDS {
+        line = line.text(format!(" and {} more", group.threads.len().saturating_sub(IDS)));
+    }
+    if let (Some(name), 1) = (&first.name, group.threads.len()) {
+        line = line.role(Role::Text, format!(" \"{name}\""));
+    }
+    if let Some(activity) = &first.activity {
+        line = line.text(format!("  {activity}"));
+    }
+    if let (Some(user), Some(kernel), 1) = (first.user_ms, first.kernel_ms, group.threads.len()) {
+        let cpu = user.saturating_add(kernel);
+        let of = first.elapsed_ms.map(|e| format!(" of {}", seconds(e))).unwrap_or_default();
+        line = line.role(Role::Dim, format!("  (CPU {}{of})", seconds(cpu)));
+    }
+    emit(line);
+    match first.frames.as_deref() {
+        None => emit(Line::new().role(Role::Dim, "      no registers in the dump")),
+        Some([]) => {}
+        Some(frames) if group.culprit || options.verbose => {
+            let most = if options.verbose { usize::MAX } else { CULPRIT_FRAMES };
+            frames.iter().take(most).enumerate().for_each(|(n, f)| emit(frame_line(first, n, f)));
+            if frames.len() > most {
+                let left = frames.len().saturating_sub(most);
+                emit(Line::new().role(Role::Dim, format!("      and {left} more frames")));
+            }
+        }
+        Some(frames) => {
+            // Where only a scan found something the first frame is all that is known.
+            let sure = frames.iter().take_while(|f| f.trust != TrustName::Scan).take(OTHER_FRAMES);
+            let names: Vec<String> = sure.map(|f| frame_name(f, false)).collect();
+            item("      ", &names.join(" < "), Role::Dim, options, emit);
+        }
+    }
+}
+
+/// `module!function+0x12`.
+fn frame_name(f: &FrameRow, exact: bool) -> String {
+    let offset = match f.displacement {
+        Some(d) if d.0 != 0 && (exact || f.function.is_none()) => format!("+{:#x}", d.0),
+        _ => String::new(),
+    };
+    match (&f.module, &f.function) {
+        (Some(m), Some(name)) => format!("{m}!{name}{offset}"),
+        (None, Some(name)) => format!("{name}{offset}"),
+        (Some(m), None) => format!("{m}{offset}"),
+        (None, None) => format!("{:#x}", f.ip.0),
+    }
+}
+
+fn frame_line(thread: &ThreadRow, nth: usize, f: &FrameRow) -> Line {
+    let link = Link::Frame(ThreadIdx(thread.index), u32::try_from(nth).unwrap_or(u32::MAX));
+    let mut line = Line::plain("      ").span(Span::new(Role::Symbol, frame_name(f, true)).link(link));
+    if let Some(source) = &f.source {
+        line = line.role(Role::Source, format!("  [{} @ {}]", source.file, source.line));
+    }
+    match f.trust {
+        TrustName::Inline => line.role(Role::Dim, "  (inlined)"),
+        TrustName::Scan => line.role(Role::Warning, "  (found by scanning the stack)"),
+        TrustName::Context | TrustName::Cfi | TrustName::FramePointer => line,
+    }
+}
+
+fn handles(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let Some(h) = &row.handles else { return };
+    let mut types: Vec<(&String, &u64)> = h.by_type.iter().collect();
+    types.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let list: Vec<String> = types.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    emit(Line::new());
+    item(&format!("{} handles: ", h.total), &list.join(", "), Role::Plain, options, emit);
+}
+
+/// What the dump cannot answer, and how to write one that can. Questions with the same remedy share it.
+fn limits(all: &[CapabilityRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let mut missing: Vec<(Option<&str>, Vec<&CapabilityRow>)> = Vec::new();
+    for c in all.iter().filter(|c| !c.answerable) {
+        match missing.iter_mut().find(|(remedy, _)| *remedy == c.next_time.as_deref()) {
+            Some((_, questions)) => questions.push(c),
+            None => missing.push((c.next_time.as_deref(), vec![c])),
+        }
+    }
+    if missing.is_empty() {
+        return;
+    }
+    emit(Line::new());
+    emit(Line::new().role(Role::Heading, "This dump cannot answer"));
+    for (remedy, questions) in missing {
+        for c in questions {
+            item("  - ", &format!("{} ({})", c.question, c.why), Role::Plain, options, emit);
+        }
+        if let Some(remedy) = remedy {
+            item("    next time: ", remedy, Role::Note, options, emit);
+        }
+    }
+}
+
+fn warnings(all: &[String], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    if all.is_empty() {
+        return;
+    }
+    emit(Line::new());
+    emit(Line::new().role(Role::Heading, "Warnings"));
+    let shown = if options.verbose { all.len() } else { WARNINGS };
+    for w in all.iter().take(shown) {
+        item("  - ", w, Role::Warning, options, emit);
+    }
+    if all.len() > shown {
+        let left = all.len().saturating_sub(shown);
+        emit(Line::new().role(Role::Dim, format!("  and {left} more (-v shows all)")));
+    }
+}
+
+/// A head and a text that continues below itself.
+fn item(head: &str, text: &str, role: Role, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    let indent = head.chars().count();
+    for (nth, part) in wrap(text, options.width, indent, indent).into_iter().enumerate() {
+        let front = if nth == 0 { head.to_owned() } else { " ".repeat(indent) };
+        emit(Line::plain(front).role(role, part));
+    }
+}
+
+/// Breaks a text at blanks: the first line begins at column `first`, the others at `rest`. Words longer than a line
+/// stay whole. Never empty.
+fn wrap(text: &str, width: usize, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut column = first;
+    for word in text.split(' ') {
+        let len = word.chars().count();
+        let Some(last) = lines.last_mut() else { break };
+        if !last.is_empty() && column.saturating_add(len).saturating_add(1) > width {
+            lines.push(word.to_owned());
+            column = rest.saturating_add(len);
+            continue;
+        }
+        if !last.is_empty() {
+            last.push(' ');
+            column = column.saturating_add(1);
+        }
+        last.push_str(word);
+        column = column.saturating_add(len);
+    }
+    lines
+}
+
+/// `2:58:53` or `1.234 s`.
+fn seconds(ms: u64) -> String {
+    let s = ms / 1000;
+    if s < 60 {
+        format!("{s}.{:03} s", ms % 1000)
+    } else {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::Hex;
+
+    fn thread(index: u32, function: &str) -> ThreadRow {
+        let frame = FrameRow {
+            ip: Hex(1),
+            sp: Hex(2),
+            module: Some("m".into()),
+            function: Some(function.into()),
+            displacement: Some(Hex(u64::from(index))),
+            source: None,
+            inline: false,
+            trust: TrustName::Context,
+            issue: None,
+            args: None,
+        };
+        ThreadRow {
+            index,
+            tid: index + 0x10,
+            name: None,
+            user_ms: None,
+            kernel_ms: None,
+            elapsed_ms: None,
+            activity: None,
+            frames: Some(vec![frame]),
+            native_frames: None,
+            wait: None,
+        }
+    }
+
+    #[test]
+    fn equal_threads_are_told_once_and_culprits_first() {
+        let all = [thread(0, "a"), thread(1, "b"), thread(2, "a"), thread(3, "b")];
+        let ids = |gs: Vec<Group<'_>>| {
+            gs.iter().map(|g| g.threads.iter().map(|t| t.index).collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(groups(&all, &[], false)), [vec![0, 2], vec![1, 3]]);
+        assert_eq!(ids(groups(&all, &[0x13], false)), [vec![3], vec![0, 2], vec![1]]);
+        assert_eq!(ids(groups(&all, &[], true)).len(), 4);
+    }
+
+    #[test]
+    fn wrapping_keeps_long_words() {
+        assert_eq!(wrap("aa bb cccccccccc d", 6, 0, 2), ["aa bb", "cccccccccc", "d"]);
+        assert_eq!(wrap("", 6, 0, 2), [""]);
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds(1_234), "1.234 s");
+        assert_eq!(seconds(10_733_443), "2:58:53");
+    }
+
+    #[test]
+    fn an_error_row_says_why() {
+        let row = DumpRow::failed(
+            "x\u{1b}.dmp",
+            crate::json::ErrorRow { kind: "io".into(), message: "gone".into() },
+        );
+        let mut lines = Vec::new();
+        dump_lines(&row, &TextOptions::default(), &mut |l| lines.push(l.to_text()));
+        assert_eq!(lines, ["x\\x1b.dmp", "cannot be analyzed: gone"]);
+    }
+}
