@@ -1,7 +1,15 @@
 //! Runs a command line.
 
-use crate::doc::Sink;
+use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, OtherKind, SelKind, ThreadSel};
+use crate::doc::{RenderCx, Report, Sink};
+use crate::expr::{ErrorKind, ExprError};
+use crate::host::Host;
+use crate::lang::{Selector, command_end, line_end, thread_prefix};
 use crate::session::Session;
+use dumpscope_core::{ThreadIdx, Tid};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What a line did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +24,391 @@ pub enum LineStatus {
     Stopped,
 }
 
+/// Deepest nesting of blocks and scripts.
+const MAX_DEPTH: u32 = 32;
+
 /// Runs a line: `;` sequences, thread prefixes, comments. Errors are reported to the sink; a panic in a command is
-/// a message, not the end of the program.
+/// a message, not the end of the program. A line break in the text separates lines.
+///
+/// As in WinDbg an error in the syntax or in an expression ends the line; missing data does not.
 pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineStatus {
-    let _ = (session, line, sink);
-    LineStatus::Done
+    let prompt = session.prompt();
+    let host = session.host.clone();
+    let mut tee = Tee { sink, host };
+    tee.log(&format!("{prompt}{line}"));
+    session.language.depth = 0;
+    let mut place = Place { column: prompt.chars().count(), failed: false };
+    let result = run_text(session, line, &mut tee, &mut place);
+    session.language.depth = 0;
+    match result {
+        Ok(()) if place.failed => LineStatus::Failed,
+        Ok(()) => LineStatus::Done,
+        Err(CommandError::Quit) => LineStatus::Quit,
+        Err(CommandError::Stopped) => LineStatus::Stopped,
+        Err(_) => LineStatus::Failed,
+    }
+}
+
+/// Runs the text of a block or a script inside a command. Errors are reported; what comes back as an error is what
+/// the caller must pass on (stop, quit, jumps, and an error that ends the line, already reported).
+pub(crate) fn run_block(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.language.depth >= MAX_DEPTH {
+        return Err(CommandError::message("Scripts and blocks are nested too deeply."));
+    }
+    session.language.depth += 1;
+    let mut place = Place { column: 0, failed: false };
+    let result = run_text(session, text, sink, &mut place);
+    session.language.depth = session.language.depth.saturating_sub(1);
+    result
+}
+
+/// Where on the screen the text stands, and whether something failed.
+struct Place {
+    /// Screen column of the text's first character (for carets).
+    column: usize,
+    failed: bool,
+}
+
+/// Runs all commands of a text.
+fn run_text(
+    session: &mut Session,
+    text: &str,
+    sink: &mut dyn Sink,
+    place: &mut Place,
+) -> Result<(), CommandError> {
+    let mut pos = 0;
+    // Carets count from the start of the command's own line.
+    let mut line_start = 0;
+    loop {
+        let rest = text.get(pos..).unwrap_or("");
+        let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';').len();
+        if let Some(breaks) = rest.get(..skipped).and_then(|s| s.rfind(['\n', '\r'])) {
+            line_start = pos + breaks + 1;
+            place.column = 0;
+        }
+        pos += skipped;
+        let rest = text.get(pos..).unwrap_or("");
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if session.cancel.is_cancelled() {
+            return Err(CommandError::Stopped);
+        }
+        let before = text.get(line_start..pos).unwrap_or("").chars().count();
+        let mut at = Place { column: place.column + before, failed: false };
+        let (len, result) = run_one(session, rest, sink, &mut at);
+        place.failed |= at.failed;
+        pos += len.max(1);
+        match result {
+            Ok(Flow::Next) => {}
+            // The rest of this line is dropped; lines after it still run.
+            Ok(Flow::DropLine) => pos += line_end(text.get(pos..).unwrap_or("")),
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// What happens after a command.
+enum Flow {
+    Next,
+    DropLine,
+}
+
+/// Runs the command at the start of `text`; gives its length.
+fn run_one(
+    session: &mut Session,
+    text: &str,
+    sink: &mut dyn Sink,
+    place: &mut Place,
+) -> (usize, Result<Flow, CommandError>) {
+    let Some(prefix) = thread_prefix(text) else {
+        let len = extent(text);
+        return (len, run_command(session, text.get(..len).unwrap_or(text), None, sink, place));
+    };
+    let end = command_end(text);
+    let typed = text.get(..end).unwrap_or(text);
+    let fail = |session: &Session, sink: &mut dyn Sink, place: &mut Place, error: CommandError| {
+        (end, report_error(session, sink, &error, typed, place))
+    };
+    let sel = match select(session, prefix.selector) {
+        Ok(sel) => sel,
+        Err(SelectError::Expr(e)) => {
+            let inside = if matches!(prefix.selector, Selector::Tid(_)) { 3 } else { 2 };
+            return fail(session, sink, place, CommandError::Expr(e.shifted(inside)));
+        }
+        Err(SelectError::NoThread) => {
+            return fail(session, sink, place, CommandError::caret(prefix.len, "Illegal thread error"));
+        }
+    };
+    let tail = text.get(prefix.len..end).unwrap_or("");
+    let start = prefix.len + (tail.len() - tail.trim_start().len());
+    let command = text.get(start..).unwrap_or("");
+    let letter_alone = |len: usize| {
+        !command.get(len..).is_some_and(|s| s.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    match command.chars().next() {
+        // `~`, `~*`, `~3` alone: the command `~`, which lists threads.
+        _ if tail.trim().is_empty() => (end, run_command(session, typed, Some(&sel), sink, place)),
+        Some('s') if letter_alone(1) => {
+            let result = match sel.threads.as_slice() {
+                [one] if sel.kind != SelKind::All => {
+                    session.sel.select_thread(*one);
+                    sink.command(typed.trim_end(), Some(*one));
+                    crate::commands::show_instruction(session, sink).map(|()| Flow::Next)
+                }
+                _ => return fail(session, sink, place, CommandError::caret(start, "Illegal thread error")),
+            };
+            (end, result.or_else(|e| report_error(session, sink, &e, typed, place)))
+        }
+        Some('f' | 'u' | 'n' | 'm')
+            if letter_alone(1) && command.get(1..end - start).unwrap_or("").trim().is_empty() =>
+        {
+            let text = "A dump's threads cannot be frozen, suspended or resumed.";
+            fail(session, sink, place, CommandError::message(text))
+        }
+        // `e` takes all the rest of the line, `;` included.
+        Some('e') if letter_alone(1) => {
+            let end = line_end(text);
+            let block = text.get(start + 1..end).unwrap_or("").to_owned();
+            (
+                end,
+                each_thread(session, &sel, sink, place, |session, _, sink, place| {
+                    run_text(session, &block, sink, place).map(|()| Flow::Next)
+                }),
+            )
+        }
+        _ => {
+            let len = extent(command);
+            let one = command.get(..len).unwrap_or(command);
+            let column = place.column + text.get(..start).unwrap_or("").chars().count();
+            let result = each_thread(session, &sel, sink, place, |session, sel, sink, place| {
+                place.column = column;
+                run_command(session, one, Some(sel), sink, place)
+            });
+            (start + len, result)
+        }
+    }
+}
+
+/// Runs something once per selected thread, each made current in turn; the selection is the old one afterwards.
+fn each_thread(
+    session: &mut Session,
+    sel: &ThreadSel,
+    sink: &mut dyn Sink,
+    place: &mut Place,
+    mut run: impl FnMut(&mut Session, &ThreadSel, &mut dyn Sink, &mut Place) -> Result<Flow, CommandError>,
+) -> Result<Flow, CommandError> {
+    let saved = session.sel.clone();
+    let mut result = Ok(Flow::Next);
+    for thread in &sel.threads {
+        // A context set with `.ecxr` belongs to the thread that was current: it stays for `~.`.
+        if session.sel.thread != Some(*thread) {
+            session.sel.select_thread(*thread);
+        }
+        let one = ThreadSel { kind: sel.kind, threads: vec![*thread] };
+        result = run(session, &one, sink, place);
+        if !matches!(result, Ok(Flow::Next)) {
+            break;
+        }
+        // Settings that the command changed (`.kframes`, `n`) stay changed.
+        (session.sel.thread, session.sel.frame) = (saved.thread, saved.frame);
+        session.sel.context.clone_from(&saved.context);
+    }
+    (session.sel.thread, session.sel.frame, session.sel.context) = (saved.thread, saved.frame, saved.context);
+    result
+}
+
+enum SelectError {
+    Expr(ExprError),
+    NoThread,
+}
+
+fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, SelectError> {
+    let dump = session.dump();
+    let one = |kind, thread: Option<ThreadIdx>| match thread {
+        Some(t) => Ok(ThreadSel { kind, threads: vec![t] }),
+        None => Err(SelectError::NoThread),
+    };
+    let known = |index: u64| dump.threads().iter().map(|t| t.index).find(|i| u64::from(i.0) == index);
+    let value = |text: &str, radix: u32| -> Result<u64, SelectError> {
+        let mut view = session.clone();
+        view.sel.radix = radix;
+        match view.eval(text) {
+            Ok((value, end)) if text.get(end..).is_none_or(|t| t.trim().is_empty()) => Ok(value),
+            Ok((_, end)) => Err(SelectError::Expr(ExprError::new(ErrorKind::ExtraCharacter, end))),
+            Err(e) => Err(SelectError::Expr(e)),
+        }
+    };
+    match selector {
+        Selector::None | Selector::All => {
+            let kind = if selector == Selector::All { SelKind::All } else { SelKind::List };
+            let threads: Vec<ThreadIdx> = dump.threads().iter().map(|t| t.index).collect();
+            if threads.is_empty() { Err(SelectError::NoThread) } else { Ok(ThreadSel { kind, threads }) }
+        }
+        Selector::Current => one(SelKind::Current, session.sel.thread),
+        Selector::Event => one(SelKind::Event, session.event_thread()),
+        Selector::Index(n) => one(SelKind::One, n.and_then(|n| known(n.into()))),
+        Selector::Expr(text) => one(SelKind::One, known(value(text, session.sel.radix)?)),
+        Selector::Tid(text) => {
+            let tid = u32::try_from(value(text, session.sel.radix)?).map_err(|_| SelectError::NoThread)?;
+            one(SelKind::One, dump.thread_by_tid(Tid(tid)).map(|t| t.index))
+        }
+    }
+}
+
+/// How long the command at the start of `text` is.
+fn extent(text: &str) -> usize {
+    match command::find(text) {
+        Some(found) if found.command.extent == Extent::Line => line_end(text),
+        _ => command_end(text),
+    }
+}
+
+/// Looks a command up and runs it.
+fn run_command(
+    session: &mut Session,
+    text: &str,
+    threads: Option<&ThreadSel>,
+    sink: &mut dyn Sink,
+    place: &mut Place,
+) -> Result<Flow, CommandError> {
+    let thread = threads.filter(|t| t.kind != SelKind::List && t.threads.len() == 1);
+    sink.command(text.trim_end(), thread.and_then(|t| t.threads.first().copied()));
+    let Some(found) = command::find(text) else {
+        let error = unknown(text);
+        return report_error(session, sink, &error, text, place);
+    };
+    let invocation = Invocation { text, name: found.name, args: found.args, threads };
+    let before = session.clone();
+    let run = found.command.run;
+    let result = catch_unwind(AssertUnwindSafe(|| run(session, &invocation, sink)));
+    let error = match result {
+        Ok(Ok(())) => return Ok(Flow::Next),
+        Ok(Err(error)) => error,
+        Err(payload) => {
+            *session = before;
+            let what = payload
+                .downcast_ref::<&str>()
+                .map(|s| (*s).to_owned())
+                .or_else(|| payload.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            let name = found.command.name;
+            CommandError::noted(
+                format!("'{name}' failed inside dumpscope: {what}"),
+                "This is a mistake in dumpscope, not in the dump. The session goes on.",
+            )
+        }
+    };
+    report_error(session, sink, &error, text, place)
+}
+
+/// Shows an error. Gives back those that end more than the command.
+fn report_error(
+    session: &Session,
+    sink: &mut dyn Sink,
+    error: &CommandError,
+    text: &str,
+    place: &mut Place,
+) -> Result<Flow, CommandError> {
+    match error {
+        CommandError::Stopped | CommandError::Quit | CommandError::Jump(_) => return Err(error.clone()),
+        _ => place.failed = true,
+    }
+    if let Some(report) = ErrorReport::new(error, text, place.column) {
+        if sink.report(&report, &session.render_cx()).is_break() {
+            return Err(CommandError::Stopped);
+        }
+    }
+    Ok(if matches!(error, CommandError::Message { .. }) { Flow::Next } else { Flow::DropLine })
+}
+
+/// The answer to a command that there is not.
+fn unknown(text: &str) -> CommandError {
+    let head = text.get(..text.find(char::is_whitespace).unwrap_or(text.len())).unwrap_or(text);
+    // A word of letters, or of letters behind `!` or `.`; `!ext.name` as well.
+    let start = usize::from(head.starts_with(['!', '.']));
+    let tail = head.get(start..).unwrap_or("");
+    let extra = |c: char| !(c.is_alphanumeric() || c == '_' || (head.starts_with('!') && c == '.'));
+    let len = tail.find(extra).unwrap_or(tail.len());
+    let name = if len == 0 { head } else { head.get(..start + len).unwrap_or(head) };
+    let have = |instead: &str| {
+        if instead.is_empty() { String::new() } else { format!(" The nearest command here is {instead}.") }
+    };
+    if let Some(other) = command::other(name) {
+        let near = have(if command::find(other.instead).is_some() { other.instead } else { "" });
+        return match other.kind {
+            OtherKind::Live => CommandError::caret(0, "No runnable debuggees error"),
+            OtherKind::Write => {
+                CommandError::message(format!("{name} writes; a dump cannot be changed.{near}"))
+            }
+            OtherKind::Kernel => {
+                CommandError::message(format!("{name} is for kernel dumps; this is a user dump.{near}"))
+            }
+            OtherKind::Managed => CommandError::noted(
+                format!("No export {} found", name.trim_start_matches('!')),
+                format!("{name} belongs to SOS (.NET), which is not built in.{near}"),
+            ),
+            OtherKind::Missing => CommandError::message(format!("{name} is not built in.{near}")),
+        };
+    }
+    let near = command::nearest(name).map(|n| have(n)).unwrap_or_default();
+    if let Some(export) = name.strip_prefix('!') {
+        let shown = dumpscope_core::base::text::escape(export);
+        if let Some((dll, _)) = export.split_once('.') {
+            let known = command::EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(dll));
+            if !known {
+                return CommandError::noted(
+                    format!(
+                        "The call to LoadLibrary({dll}) failed, Win32 error 0n2\n    \
+                         \"The system cannot find the file specified.\""
+                    ),
+                    format!(
+                        "Extensions cannot be loaded; {} commands are built in.{near}",
+                        command::COMMANDS.len()
+                    ),
+                );
+            }
+        }
+        return CommandError::noted(
+            format!("No export {shown} found"),
+            format!(
+                "There is no such command here.{near}{}",
+                if near.is_empty() { " .help lists all." } else { "" }
+            ),
+        );
+    }
+    let shown = dumpscope_core::base::text::escape(name).into_owned();
+    let near = if near.is_empty() { " .help lists all commands.".to_owned() } else { near };
+    CommandError::message(format!("There is no command '{shown}'.{near}"))
+}
+
+/// Passes everything on, and writes the text to the log file while one is open.
+struct Tee<'a> {
+    sink: &'a mut dyn Sink,
+    host: Option<Arc<dyn Host>>,
+}
+
+impl Tee<'_> {
+    fn log(&self, line: &str) {
+        if let Some(host) = self.host.as_ref().filter(|h| h.log_file().is_some()) {
+            host.log(line);
+        }
+    }
+}
+
+impl Sink for Tee<'_> {
+    fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
+        self.sink.command(text, thread);
+    }
+
+    fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
+        if self.host.as_ref().is_some_and(|h| h.log_file().is_some()) {
+            report.lines(cx, &mut |line| self.log(&line.to_text()));
+        }
+        self.sink.report(report, cx)
+    }
+
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        self.sink.progress(what, done, total);
+    }
 }

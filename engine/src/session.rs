@@ -1,8 +1,18 @@
 //! A session: the target and what is selected in it.
 
-use dumpscope_analyzers::{Cancel, Target};
+use crate::command::CommandError;
+use crate::doc::{RenderCx, Report, Sink};
+use crate::expr::{self, ExprError};
+use crate::host::Host;
+use crate::lang::{Language, SessionEnv};
+use dumpscope_analyzers::{Cancel, Stack, Target};
 use dumpscope_core::context::Context;
-use dumpscope_core::{Machine, ThreadIdx};
+use dumpscope_core::error::OpenError;
+use dumpscope_core::model::Dump;
+use dumpscope_core::{Machine, RegSet, ThreadIdx, Va};
+use dumpscope_symbols::{Limits, SymbolConfig};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Which WinDbg's layout output has.
@@ -34,7 +44,16 @@ pub struct Selection {
     pub max_frames: usize,
 }
 
-/// One dump in use.
+impl Selection {
+    /// Makes a thread current, as `~3s` does: the first row of its stack, its own context.
+    pub fn select_thread(&mut self, thread: ThreadIdx) {
+        self.thread = Some(thread);
+        self.frame = 0;
+        self.context = None;
+    }
+}
+
+/// One dump in use. Cheap to clone: a worker can run a command on a clone and hand it back.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// Path of the dump as the user gave it.
@@ -43,6 +62,162 @@ pub struct Session {
     pub target: Arc<Target>,
     /// What is selected.
     pub sel: Selection,
+    /// What the command language remembers between commands.
+    pub language: Language,
     /// Asked to stop.
     pub cancel: Cancel,
+    /// What the program around the engine does for it (log files, scripts); without one these commands refuse.
+    pub host: Option<Arc<dyn Host>>,
+}
+
+impl Session {
+    /// Opens a dump; no symbols are loaded yet.
+    ///
+    /// # Errors
+    /// As [`Dump::open`].
+    pub fn open(path: &Path, config: SymbolConfig) -> Result<Session, OpenError> {
+        let dump = Dump::open(path)?;
+        Ok(Session::new(path.display().to_string(), Arc::new(Target::new(dump, config))))
+    }
+
+    /// A session on a target. The current thread is that of the exception, else the first.
+    #[must_use]
+    pub fn new(path: String, target: Arc<Target>) -> Session {
+        let dump = &target.dump;
+        let event = dump.exception().value().and_then(|e| dump.thread_by_tid(e.tid));
+        let thread = event.or_else(|| dump.threads().first()).map(|t| t.index);
+        let sel = Selection {
+            thread,
+            frame: 0,
+            machine: dump.machine(),
+            context: None,
+            radix: 16,
+            layout: Layout::Classic,
+            max_frames: 256,
+        };
+        let (language, cancel) = (Language::default(), Cancel::default());
+        Session { path, target, sel, language, cancel, host: None }
+    }
+
+    /// The dump.
+    #[must_use]
+    pub fn dump(&self) -> &Dump {
+        &self.target.dump
+    }
+
+    /// The prompt, with its blank: `0:000> `, `0:000:x86> ` in a machine that is not the dump's, `?:???> ` without
+    /// a thread.
+    #[must_use]
+    pub fn prompt(&self) -> String {
+        let Some(ThreadIdx(index)) = self.sel.thread else { return "?:???> ".to_owned() };
+        let machine = if self.sel.machine == self.dump().machine() {
+            String::new()
+        } else {
+            format!(":{}", self.sel.machine.json_name())
+        };
+        format!("0:{index:03}{machine}> ")
+    }
+
+    /// What renderings need to know.
+    #[must_use]
+    pub fn render_cx(&self) -> RenderCx {
+        RenderCx { layout: self.sel.layout, wide: self.sel.machine.is_64() }
+    }
+
+    /// Hands a report to the sink.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopped`] when the sink wants no more.
+    pub fn emit(&self, sink: &mut dyn Sink, report: &dyn Report) -> Result<(), CommandError> {
+        match sink.report(report, &self.render_cx()) {
+            ControlFlow::Continue(()) if self.cancel.is_cancelled() => Err(CommandError::Stopped),
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(CommandError::Stopped),
+        }
+    }
+
+    /// The thread of the exception, the `#` of `~#`.
+    #[must_use]
+    pub fn event_thread(&self) -> Option<ThreadIdx> {
+        let tid = self.dump().exception().value()?.tid;
+        self.dump().thread_by_tid(tid).map(|t| t.index)
+    }
+
+    /// The context in force for frame 0: `.ecxr`/`.cxr`'s, else the current thread's in the effective machine.
+    #[must_use]
+    pub fn context(&self) -> Option<Context> {
+        if let Some(context) = &self.sel.context {
+            return Some(context.clone());
+        }
+        let thread = self.sel.thread?;
+        let dump = self.dump();
+        if self.sel.machine == Machine::X86 && dump.machine() != Machine::X86 {
+            return dump.wow64_context(thread);
+        }
+        dump.context(thread)
+    }
+
+    /// Stack bounds of the current thread in the effective machine, from its TEB: lowest address, address after
+    /// the highest.
+    #[must_use]
+    pub fn stack_bounds(&self) -> Option<(Va, Va)> {
+        use dumpscope_core::ReadMemory;
+        let machine = self.sel.machine;
+        let teb = self.dump().teb(self.sel.thread?, machine)?;
+        let memory = self.dump().memory();
+        let word = machine.ptr_size() as u64;
+        // NT_TIB: ExceptionList, StackBase, StackLimit.
+        let base = memory.ptr(teb.offset(word), machine)?;
+        let limit = memory.ptr(teb.offset(word * 2), machine)?;
+        (limit < base).then_some((limit, base))
+    }
+
+    /// The stack of the current thread or context, at most `frames` physical frames (`None`: `.kframes`).
+    #[must_use]
+    pub fn stack(&self, frames: Option<usize>) -> Option<Stack> {
+        let limits = Limits { frames: frames.unwrap_or(self.sel.max_frames), ..Limits::default() };
+        match &self.sel.context {
+            Some(context) => {
+                let bounds = self.stack_bounds();
+                Some(dumpscope_analyzers::stacks::stack_from(
+                    &self.target,
+                    &context.regs,
+                    bounds,
+                    &limits,
+                    &self.cancel,
+                ))
+            }
+            None => dumpscope_analyzers::stacks::thread_stack(
+                &self.target,
+                self.sel.thread?,
+                self.sel.machine,
+                &limits,
+                &self.cancel,
+            ),
+        }
+    }
+
+    /// Registers of the selected frame: all of the context in frame 0, what the walk restored in callers.
+    #[must_use]
+    pub fn frame_regs(&self) -> Option<RegSet> {
+        if self.sel.frame == 0 {
+            return self.context().map(|c| c.regs);
+        }
+        let row = self.sel.frame as usize;
+        self.stack(Some(row.saturating_add(1)))?.frames.get(row).map(|f| f.frame.regs)
+    }
+
+    /// Evaluates the MASM expression at the start of `text`; gives the value and the offset of what follows.
+    ///
+    /// # Errors
+    /// What is wrong and at which byte.
+    pub fn eval(&self, text: &str) -> Result<(u64, usize), ExprError> {
+        expr::evaluate(text, &SessionEnv::new(self))
+    }
+
+    /// Cuts a value to an address of the effective machine.
+    #[must_use]
+    pub fn address(&self, value: u64) -> Va {
+        Va(if self.sel.machine.is_64() { value } else { value & 0xffff_ffff })
+    }
 }

@@ -1,7 +1,20 @@
 //! The command registry: one `const` table; help, completion, docs and the test matrix come from it.
 
+mod error;
+mod lookup;
+mod nearest;
+mod others;
+
+pub use error::{CommandError, ErrorReport};
+pub(crate) use lookup::EXTENSIONS;
+pub use lookup::{Found, find};
+pub use nearest::nearest;
+pub use others::{Other, OtherKind, other};
+
 use crate::doc::Sink;
+use crate::lang::Args;
 use crate::session::Session;
+use dumpscope_core::ThreadIdx;
 
 /// What a command needs from the dump, for help and for greying out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,26 +37,28 @@ pub enum Needs {
     MiscInfo,
 }
 
-/// Why a command gave no answer.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum CommandError {
-    /// WinDbg's message for it, complete, one or more lines, and perhaps our note on what to do.
-    Message {
-        /// WinDbg's text.
-        text: String,
-        /// What would help ("`procdump -ma` includes handle data").
-        note: Option<String>,
-    },
-    /// An error in the line at this byte offset of the command's own text: `^ Syntax error in '...'`.
-    Caret {
-        /// Byte offset in the command text.
-        at: usize,
-        /// WinDbg's words, without the quoted command: `Memory access error`.
-        text: String,
-    },
-    /// The sink or the user asked to stop.
-    Stopped,
+/// What may follow a command's name without a blank. Punctuation may always follow a name that is a word
+/// (`dd@esp`, `.echo"x"`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Glued {
+    /// Only punctuation.
+    #[default]
+    Nothing,
+    /// Letters of this set, then perhaps digits: the flags of `kvnL`, `lmvm`. They belong to
+    /// [`Invocation::name`].
+    Flags(&'static str),
+    /// Anything (`?1+2`, `*text`, `reax`).
+    Anything,
+}
+
+/// Where a command's text ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// At the next `;` outside quotes and braces, or at the end of the line.
+    #[default]
+    Semicolon,
+    /// At the end of the line: `;` belongs to the text (`*`, `$<`).
+    Line,
 }
 
 /// One command.
@@ -52,6 +67,10 @@ pub struct Command {
     pub name: &'static str,
     /// Other names.
     pub aliases: &'static [&'static str],
+    /// What may follow the name without a blank.
+    pub glued: Glued,
+    /// Where its text ends.
+    pub extent: Extent,
     /// Group in help.
     pub group: &'static str,
     /// Syntax line.
@@ -74,16 +93,62 @@ impl std::fmt::Debug for Command {
     }
 }
 
+/// How threads were selected with a `~` prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelKind {
+    /// `~` alone: the list, one line each.
+    List,
+    /// `~*`.
+    All,
+    /// `~.`.
+    Current,
+    /// `~#`.
+    Event,
+    /// `~3`, `~[expr]`, `~~[tid]`.
+    One,
+}
+
+/// Threads selected with a `~` prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadSel {
+    /// How.
+    pub kind: SelKind,
+    /// Which. For a command after the selector (`~*k`) the runner makes each thread current in turn and runs the
+    /// command once per thread; the list then holds that one thread. Only the command `~` itself sees all.
+    pub threads: Vec<ThreadIdx>,
+}
+
 /// One use of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation<'a> {
-    /// The whole command text as typed (for error messages).
+    /// The whole command text as typed (for error messages), without a thread prefix.
     pub text: &'a str,
-    /// The name as typed, with glued flags (`kvnL`, `lmvm`).
+    /// The name as typed, with glued flags (`kvnL`, `lmvm`), without an extension prefix (`!ntsdexts.`).
     pub name: &'a str,
     /// What follows the name, untrimmed at the end.
     pub args: &'a str,
+    /// The thread prefix, if there was one. The session's current thread is already the selected one. A command
+    /// prints a header line per thread when `kind` is [`SelKind::All`] (`~*k`; `~0k` prints none).
+    pub threads: Option<&'a ThreadSel>,
+}
+
+impl<'a> Invocation<'a> {
+    /// A cursor over the arguments. Its errors count positions in [`Invocation::text`].
+    #[must_use]
+    pub fn cursor(&self) -> Args<'a> {
+        // `args` is a tail of `text`.
+        Args::new(self.text, self.text.len().saturating_sub(self.args.len()))
+    }
+
+    /// True for `~*k`: the command prints the thread's header line first.
+    #[must_use]
+    pub fn wants_thread_header(&self) -> bool {
+        self.threads.is_some_and(|t| t.kind == SelKind::All)
+    }
 }
 
 /// All commands, by group and name.
 pub const COMMANDS: &[&Command] = crate::commands::ALL;
+
+#[cfg(test)]
+mod tests;

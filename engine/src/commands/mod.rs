@@ -1,6 +1,15 @@
 //! One file per command (or tight family).
 
+mod comment;
+mod echo;
+mod evaluate;
+mod quit;
+mod show;
+
 use crate::command::Command;
 
-/// The table behind [`crate::COMMANDS`].
-pub(crate) const ALL: &[&Command] = &[];
+pub(crate) use show::show_instruction;
+
+/// The table behind [`crate::COMMANDS`]. One line per file; keep it sorted so that additions seldom collide.
+pub(crate) const ALL: &[&Command] =
+    &[&comment::DOLLAR, &comment::STAR, &echo::ECHO, &evaluate::EVALUATE, &quit::Q];

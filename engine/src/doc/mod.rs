@@ -1,5 +1,9 @@
 //! The output model: reports, lines of role-tagged spans, sinks.
 
+mod fmt;
+
+pub use fmt::{hex, hex_json, va, va_span};
+
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use std::ops::ControlFlow;
@@ -167,6 +171,11 @@ pub trait Report {
 
 /// Takes what commands produce.
 pub trait Sink {
+    /// The command that the following reports answer, without thread prefix; and the thread it was selected for.
+    fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
+        let _ = (text, thread);
+    }
+
     /// A report; `Break` asks the command to stop.
     fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()>;
 

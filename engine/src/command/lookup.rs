@@ -1,0 +1,86 @@
+//! From a command's text to its entry in the table.
+
+use super::{COMMANDS, Command, Glued};
+
+/// A command found for a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The table's entry.
+    pub command: &'static Command,
+    /// The name as typed, with glued flags, without an extension prefix.
+    pub name: &'a str,
+    /// What follows.
+    pub args: &'a str,
+}
+
+/// Extension DLLs whose commands are built in; `!ntsdexts.locks` is `!locks`.
+pub(crate) const EXTENSIONS: &[&str] =
+    &["exts", "ext", "ntsdexts", "uext", "wow64exts", "dbghelp", "analyze"];
+
+/// Finds the command at the start of `text` (no blanks before it): the longest name that fits, first in the letter
+/// case as typed, then in any.
+#[must_use]
+pub fn find(text: &str) -> Option<Found<'_>> {
+    exact(text, false).or_else(|| without_extension(text)).or_else(|| exact(text, true))
+}
+
+/// `!ext.name`: the table may hold the whole name; else the extension is taken off.
+fn without_extension(text: &str) -> Option<Found<'_>> {
+    let rest = text.strip_prefix('!')?;
+    let (ext, tail) = rest.split_once('.')?;
+    if !EXTENSIONS.iter().any(|e| ext.eq_ignore_ascii_case(e)) {
+        return None;
+    }
+    // The name without its prefix has no `!` in the text: look for it among names with the `!` taken off.
+    COMMANDS
+        .iter()
+        .flat_map(|c| names(c).filter_map(move |n| Some((*c, n.strip_prefix('!')?))))
+        .filter_map(|(c, n)| fits(c, n, tail, true).map(|len| (len, c)))
+        .max_by_key(|(len, _)| *len)
+        .and_then(|(len, command)| found(command, tail, len))
+}
+
+fn exact(text: &str, ignore_case: bool) -> Option<Found<'_>> {
+    COMMANDS
+        .iter()
+        .flat_map(|c| names(c).map(move |n| (*c, n)))
+        .filter_map(|(c, n)| fits(c, n, text, ignore_case).map(|len| (n.len(), len, c)))
+        .max_by_key(|(name, len, _)| (*name, *len))
+        .and_then(|(_, len, command)| found(command, text, len))
+}
+
+fn found<'a>(command: &'static Command, text: &'a str, len: usize) -> Option<Found<'a>> {
+    Some(Found { command, name: text.get(..len)?, args: text.get(len..)? })
+}
+
+fn names(command: &'static Command) -> impl Iterator<Item = &'static str> {
+    std::iter::once(command.name).chain(command.aliases.iter().copied())
+}
+
+/// Length of the name in `text`, with glued flags, when the text may go on as it does.
+fn fits(command: &Command, name: &str, text: &str, ignore_case: bool) -> Option<usize> {
+    let head = text.get(..name.len())?;
+    let same = if ignore_case { head.eq_ignore_ascii_case(name) } else { head == name };
+    if !same {
+        return None;
+    }
+    let tail = text.get(name.len()..)?;
+    let word_name = name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let ends = |s: &str| !word_name || !s.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    match command.glued {
+        Glued::Anything => Some(name.len()),
+        // An extension's name ends at a blank; `!foo-x` is no `!foo`.
+        Glued::Nothing if name.starts_with('!') => (tail.is_empty()
+            || tail.starts_with(|c: char| c.is_whitespace() || c == ';'))
+        .then_some(name.len()),
+        Glued::Nothing => ends(tail).then_some(name.len()),
+        Glued::Flags(flags) => {
+            let len = tail.find(|c: char| !flags.contains(c)).unwrap_or(tail.len());
+            let after = tail.get(len..)?;
+            // A count may follow directly (`kb5`); a longer word is another command or nonsense.
+            let word = after.find(|c: char| !c.is_alphanumeric()).unwrap_or(after.len());
+            let digits = after.get(..word)?.chars().all(|c| c.is_ascii_digit());
+            (digits && !after.get(word..)?.starts_with('_')).then_some(name.len() + len)
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `?`: evaluates an expression.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::doc::{self, Line, RenderCx, Report, Role, Sink};
+use crate::session::Session;
+
+pub(crate) const EVALUATE: Command = Command {
+    name: "?",
+    aliases: &[],
+    glued: Glued::Anything,
+    extent: Extent::Semicolon,
+    group: "expressions",
+    syntax: "? [expression]",
+    summary: "Evaluates a MASM expression; alone: lists the commands",
+    help: "Prints the value in decimal (signed) and in hexadecimal.\n\n\
+           Numbers are hexadecimal unless `n 10` changed that; `0n` decimal, `0x` hexadecimal, `0t` octal, `0y` binary. \
+           Registers are `@rax`, pseudo-registers `@$peb`, symbols `module!name`; `poi(a)`, `dwo(a)`, `by(a)` read memory.",
+    examples: &[("? 1228", "4648"), ("? poi(@$csp) + 0n16", "Reads a pointer from the stack and adds 16")],
+    needs: &[],
+    run,
+};
+
+struct Evaluation {
+    value: u64,
+}
+
+impl Report for Evaluation {
+    fn kind(&self) -> &'static str {
+        "evaluation"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let line = Line::plain("Evaluate expression: ").role(Role::Value, (self.value as i64).to_string());
+        emit(line.text(" = ").role(Role::Address, doc::hex(self.value, cx.wide)));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "value": doc::hex_json(self.value), "decimal": self.value as i64 })
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let value = args.expr(session)?;
+    args.end()?;
+    session.language.last_expr = value;
+    session.emit(sink, &Evaluation { value })
+}

@@ -1,0 +1,30 @@
+//! MASM expressions, WinDbg's default: text to tree ([`parse()`]), tree to value ([`eval`]).
+//!
+//! Pure code: what an expression needs of the target it asks an [`Env`].
+
+mod ast;
+mod env;
+mod error;
+mod eval;
+mod lex;
+mod parse;
+mod pattern;
+
+pub use ast::{BinOp, Expr, Func, FuncArg, UnOp};
+pub use env::{Env, RegisterMiss, SymbolMiss};
+pub use error::{ErrorKind, ExprError};
+pub use eval::eval;
+pub use parse::{Parsed, parse, parse_all};
+pub use pattern::wildcard_match;
+
+/// Parses and evaluates the expression at the start of `text`; gives the value and the offset of what follows.
+///
+/// # Errors
+/// What is wrong and at which byte of `text`.
+pub fn evaluate(text: &str, env: &dyn Env) -> Result<(u64, usize), ExprError> {
+    let parsed = parse(text, env.radix())?;
+    Ok((eval(&parsed.expr, env)?, parsed.end))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! A cursor over a command's arguments.
+
+use crate::command::CommandError;
+use crate::expr::{ErrorKind, ExprError};
+use crate::session::Session;
+use dumpscope_core::Va;
+
+/// Longest range without `L?`, bytes.
+const MAX_RANGE: u64 = 256 << 20;
+
+/// A range of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First address.
+    pub start: Va,
+    /// Number of objects.
+    pub count: u64,
+    /// Bytes of one object.
+    pub unit: u64,
+    /// True when the user gave a length or an end.
+    pub given: bool,
+}
+
+impl Range {
+    /// Bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.count.saturating_mul(self.unit)
+    }
+}
+
+/// Reads a command's arguments from left to right. Positions in errors count in the whole command text.
+#[derive(Clone, Debug)]
+pub struct Args<'a> {
+    text: &'a str,
+    pos: usize,
+}
+
+impl<'a> Args<'a> {
+    /// A cursor at byte `pos` of a command's text.
+    #[must_use]
+    pub fn new(text: &'a str, pos: usize) -> Args<'a> {
+        Args { text, pos: pos.min(text.len()) }
+    }
+
+    /// Byte offset of the next argument in the command text.
+    #[must_use]
+    pub fn pos(&mut self) -> usize {
+        self.skip_blanks();
+        self.pos
+    }
+
+    /// What is left, without blanks before and after it.
+    #[must_use]
+    pub fn rest(&self) -> &'a str {
+        self.text.get(self.pos..).unwrap_or("").trim()
+    }
+
+    /// What is left, exactly as typed.
+    #[must_use]
+    pub fn raw(&self) -> &'a str {
+        self.text.get(self.pos..).unwrap_or("")
+    }
+
+    /// True when nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = self.raw();
+        self.pos += rest.len() - rest.trim_start().len();
+    }
+
+    /// The next word, up to a blank; left where it is.
+    #[must_use]
+    pub fn peek(&self) -> &'a str {
+        let rest = self.raw().trim_start();
+        rest.get(..rest.find(char::is_whitespace).unwrap_or(rest.len())).unwrap_or("")
+    }
+
+    /// Takes the next word, up to a blank; a quoted word without its quotes, blanks in it included.
+    pub fn word(&mut self) -> Option<&'a str> {
+        self.skip_blanks();
+        let rest = self.raw();
+        if let Some(body) = rest.strip_prefix('"') {
+            let len = body.find('"').unwrap_or(body.len());
+            self.pos = (self.pos + len + 2).min(self.text.len());
+            return body.get(..len);
+        }
+        let word = self.peek();
+        self.pos += word.len();
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Takes the next word if it is `word` (any letter case).
+    pub fn eat(&mut self, word: &str) -> bool {
+        let same = self.peek().eq_ignore_ascii_case(word) && !word.is_empty();
+        if same {
+            self.word();
+        }
+        same
+    }
+
+    /// Takes the next character (after blanks) if it is `c`.
+    pub fn eat_char(&mut self, c: char) -> bool {
+        self.skip_blanks();
+        let same = self.raw().starts_with(c);
+        if same {
+            self.pos += c.len_utf8();
+        }
+        same
+    }
+
+    /// Takes a switch: a word of `/` or `-` and a letter (`/c`, `-a`, `-hang`); gives what follows the sign.
+    pub fn switch(&mut self) -> Option<&'a str> {
+        let name = self.peek().strip_prefix(['/', '-'])?;
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '[') {
+            return None;
+        }
+        self.word();
+        Some(name)
+    }
+
+    /// Takes everything that is left, trimmed.
+    pub fn take_rest(&mut self) -> &'a str {
+        let rest = self.rest();
+        self.pos = self.text.len();
+        rest
+    }
+
+    /// Takes a MASM expression.
+    ///
+    /// # Errors
+    /// What is wrong and where; `Numeric expression missing` when nothing is left.
+    pub fn expr(&mut self, session: &Session) -> Result<u64, CommandError> {
+        self.skip_blanks();
+        match session.eval(self.raw()) {
+            Ok((value, len)) => {
+                self.pos = (self.pos + len).min(self.text.len());
+                Ok(value)
+            }
+            Err(e) => Err(CommandError::Expr(e.shifted(self.pos))),
+        }
+    }
+
+    /// Takes a MASM expression if something is left.
+    ///
+    /// # Errors
+    /// As [`Args::expr`].
+    pub fn opt_expr(&mut self, session: &Session) -> Result<Option<u64>, CommandError> {
+        if self.is_empty() { Ok(None) } else { self.expr(session).map(Some) }
+    }
+
+    /// Takes an expression as an address of the effective machine.
+    ///
+    /// # Errors
+    /// As [`Args::expr`].
+    pub fn address(&mut self, session: &Session) -> Result<Va, CommandError> {
+        Ok(session.address(self.expr(session)?))
+    }
+
+    /// Takes an address if something is left.
+    ///
+    /// # Errors
+    /// As [`Args::expr`].
+    pub fn opt_address(&mut self, session: &Session) -> Result<Option<Va>, CommandError> {
+        Ok(self.opt_expr(session)?.map(|v| session.address(v)))
+    }
+
+    /// Takes a range of objects of `unit` bytes: `addr`, `addr L n`, `addr L?n`, `addr L-n`, `addr end` (the end is
+    /// included). `start` is used when there is no address, `count` when there is no length.
+    ///
+    /// # Errors
+    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`.
+    pub fn range(
+        &mut self,
+        session: &Session,
+        start: Option<Va>,
+        count: u64,
+        unit: u64,
+    ) -> Result<Range, CommandError> {
+        let unit = unit.max(1);
+        let start = match start {
+            Some(start) if self.is_empty() || self.length_at().is_some() => start,
+            _ => self.address(session)?,
+        };
+        let at = self.pos();
+        let Some((sign, len)) = self.length_at() else {
+            if self.is_empty() {
+                return Ok(Range { start, count, unit, given: false });
+            }
+            let end = self.address(session)?;
+            let bytes = end.distance_from(start).ok_or_else(|| range_error(at))?;
+            if bytes > MAX_RANGE {
+                return Err(range_error(at));
+            }
+            return Ok(Range { start, count: bytes / unit + 1, unit, given: true });
+        };
+        self.pos += len;
+        let count = self.expr(session)?;
+        let bytes = count.checked_mul(unit).ok_or_else(|| range_error(at))?;
+        if sign != Some('?') && bytes > MAX_RANGE {
+            return Err(range_error(at));
+        }
+        let start = if sign == Some('-') { session.address(start.back(bytes).0) } else { start };
+        Ok(Range { start, count, unit, given: true })
+    }
+
+    /// `L`, `L?` or `L-` at the cursor, before a count: the sign and the bytes to skip.
+    fn length_at(&mut self) -> Option<(Option<char>, usize)> {
+        self.skip_blanks();
+        let rest = self.raw();
+        let tail = rest.strip_prefix(['L', 'l'])?;
+        match tail.chars().next()? {
+            c @ ('?' | '-') => Some((Some(c), 2)),
+            // A word such as `lib!foo` is no length: after `L` comes a number, a register or a bracket.
+            c if c.is_whitespace() || c.is_ascii_digit() || matches!(c, '(' | '@' | '$') => Some((None, 1)),
+            _ => {
+                let word = tail.get(..tail.find(|c: char| !c.is_alphanumeric()).unwrap_or(tail.len()))?;
+                let after = tail.get(word.len()..)?;
+                let hex = word.chars().all(|c| c.is_ascii_hexdigit());
+                (hex && !after.starts_with(['!', '_'])).then_some((None, 1))
+            }
+        }
+    }
+
+    /// Checks that nothing is left.
+    ///
+    /// # Errors
+    /// `Extra character error`.
+    pub fn end(&mut self) -> Result<(), CommandError> {
+        let at = self.pos();
+        if self.is_empty() { Ok(()) } else { Err(ExprError::new(ErrorKind::ExtraCharacter, at).into()) }
+    }
+
+    /// A syntax error at the next argument.
+    #[must_use]
+    pub fn syntax_error(&mut self) -> CommandError {
+        ExprError::new(ErrorKind::Syntax, self.pos()).into()
+    }
+}
+
+fn range_error(at: usize) -> CommandError {
+    ExprError::new(ErrorKind::Range, at).into()
+}

@@ -1,0 +1,213 @@
+//! What expressions see of a session.
+
+use crate::expr::{Env, RegisterMiss, SymbolMiss};
+use crate::lang::registers;
+use crate::session::Session;
+use dumpscope_core::context::Context;
+use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
+use std::cell::OnceCell;
+
+/// A session as the environment of an expression: registers of the selected frame, its symbols and memory.
+#[derive(Debug)]
+pub struct SessionEnv<'a> {
+    session: &'a Session,
+    /// The frame's registers and, in frame 0, the context: read when an expression asks for a register.
+    regs: OnceCell<(Option<RegSet>, Option<Context>)>,
+}
+
+impl<'a> SessionEnv<'a> {
+    /// The environment of `session` as it is now.
+    #[must_use]
+    pub fn new(session: &'a Session) -> SessionEnv<'a> {
+        SessionEnv { session, regs: OnceCell::new() }
+    }
+
+    fn regs(&self) -> &(Option<RegSet>, Option<Context>) {
+        self.regs.get_or_init(|| {
+            let context = if self.session.sel.frame == 0 { self.session.context() } else { None };
+            let regs = match &context {
+                Some(context) => Some(context.regs),
+                None => self.session.frame_regs(),
+            };
+            (regs, context)
+        })
+    }
+
+    fn memory(&self) -> &dyn ReadMemory {
+        &**self.session.dump().memory()
+    }
+
+    fn teb(&self) -> Option<u64> {
+        Some(self.session.dump().teb(self.session.sel.thread?, self.session.sel.machine)?.0)
+    }
+
+    fn peb(&self) -> Option<Va> {
+        self.session.dump().peb(self.session.sel.machine)
+    }
+
+    fn reg(&self, pick: fn(&RegSet) -> Option<Va>) -> Option<u64> {
+        self.regs().0.as_ref().and_then(pick).map(|v| v.0)
+    }
+
+    fn read_ptr(&self, va: Va) -> Option<Va> {
+        let mut buf = [0u8; 8];
+        let size = self.session.sel.machine.ptr_size();
+        let part = buf.get_mut(..size)?;
+        (self.memory().read_at(va, part).got == size).then(|| Va(u64::from_le_bytes(buf)))
+    }
+
+    /// Entry point of the process's program, from the PEB's ImageBaseAddress.
+    fn program_entry(&self) -> Option<u64> {
+        let machine = self.session.sel.machine;
+        let base = self.read_ptr(self.peb()?.offset(if machine.is_64() { 0x10 } else { 8 }))?;
+        let u32_at = |va: Va| {
+            let mut b = [0u8; 4];
+            (self.memory().read_at(va, &mut b).got == 4).then(|| u32::from_le_bytes(b))
+        };
+        let header = base.offset(u32_at(base.offset(0x3c))?.into());
+        if u32_at(header)? != 0x4550 {
+            return None;
+        }
+        Some(base.offset(u32_at(header.offset(24 + 16))?.into()).0)
+    }
+
+    /// Return address of the selected frame.
+    fn return_address(&self) -> Option<u64> {
+        let row = self.session.sel.frame as usize;
+        let stack = self.session.stack(Some(row.saturating_add(1)))?;
+        stack.frames.get(row).map(|f| f.frame.return_address.0)
+    }
+
+    fn exception(&self, name: &str) -> Option<u64> {
+        let record = &self.session.dump().exception().value()?.record;
+        match name {
+            "exr_code" => Some(record.code.into()),
+            // A dump does not say whether the exception was handled before.
+            "exr_chance" => Some(1),
+            "exr_numparams" => Some(record.parameters.len() as u64),
+            _ => {
+                let n: usize = name.strip_prefix("exr_param")?.parse().ok()?;
+                (n < 15).then(|| record.parameters.get(n).copied().unwrap_or(0))
+            }
+        }
+    }
+}
+
+impl Env for SessionEnv<'_> {
+    fn machine(&self) -> Machine {
+        self.session.sel.machine
+    }
+
+    fn radix(&self) -> u32 {
+        self.session.sel.radix
+    }
+
+    fn register(&self, name: &str) -> Result<(u64, u32), RegisterMiss> {
+        let (regs, context) = self.regs();
+        match regs {
+            Some(regs) => registers::lookup(name, regs, context.as_ref()),
+            None => {
+                // No context: only say which names are registers at all.
+                let empty = RegSet::new(self.session.sel.machine);
+                registers::lookup(name, &empty, None)
+            }
+        }
+    }
+
+    fn pseudo(&self, name: &str) -> Option<Result<u64, RegisterMiss>> {
+        let session = self.session;
+        if let Some(n) = name.strip_prefix('t').and_then(|n| n.parse::<usize>().ok()) {
+            return session.language.temporaries.get(n).map(|v| Ok(*v));
+        }
+        let value = match name {
+            "ip" | "scopeip" => self.reg(RegSet::ip),
+            "eventip" => session
+                .dump()
+                .exception_context()
+                .map(|c| c.ip().0)
+                .or_else(|| session.context().map(|c| c.ip().0)),
+            "csp" => self.reg(RegSet::sp),
+            "ra" => self.return_address(),
+            "retreg" | "retreg64" => self.return_register(name == "retreg64"),
+            "peb" | "proc" => self.peb().map(|v| v.0),
+            "teb" | "thread" => self.teb(),
+            "tpid" => session.dump().pid().map(|p| u64::from(p.0)),
+            "tid" => session
+                .sel
+                .thread
+                .and_then(|t| session.dump().threads().get(t.0 as usize))
+                .map(|t| u64::from(t.tid.0)),
+            "dtid" => session.sel.thread.map(|t| u64::from(t.0)),
+            "dpid" | "dsid" => Some(0),
+            // FILETIME: 100 ns since 1601.
+            "dbgtime" => Some((u64::from(session.dump().time()) + 11_644_473_600).wrapping_mul(10_000_000)),
+            "frame" => Some(session.sel.frame.into()),
+            "exentry" => self.program_entry(),
+            "ptrsize" => Some(session.sel.machine.ptr_size() as u64),
+            "pagesize" => Some(0x1000),
+            "p" => Some(session.language.last_value),
+            "exp" => Some(session.language.last_expr),
+            "ea" | "ea2" => None,
+            _ if name.starts_with("exr_") => self.exception(name),
+            _ => return None,
+        };
+        Some(value.ok_or(RegisterMiss::Unknown))
+    }
+
+    fn symbol(&self, module: Option<&str>, name: &str) -> Result<u64, SymbolMiss> {
+        let symbols = &self.session.target.symbols;
+        let in_module = match module {
+            Some(module) => match symbols.modules_named(module).as_slice() {
+                [] => return Err(SymbolMiss::NotFound),
+                many => many.to_vec(),
+            },
+            None => {
+                // A module's name alone is its base.
+                if let Some(m) = symbols.modules_named(name).first().and_then(|i| symbols.modules().get(*i)) {
+                    return Ok(m.base.0);
+                }
+                Vec::new()
+            }
+        };
+        let hits: Vec<u64> = if module.is_some() {
+            in_module.iter().flat_map(|m| symbols.by_name(Some(*m), name)).collect::<Vec<_>>()
+        } else {
+            symbols.by_name(None, name)
+        }
+        .iter()
+        .filter_map(|(m, s)| Some(s.rva.va(symbols.modules().get(*m)?.base).0))
+        .collect();
+        match hits.as_slice() {
+            [] => Err(SymbolMiss::NotFound),
+            [first, rest @ ..] if rest.iter().all(|v| v == first) => Ok(*first),
+            _ => Err(SymbolMiss::Ambiguous),
+        }
+    }
+
+    fn segment(&self, name: &str) -> Option<u64> {
+        match (self.session.sel.machine, name) {
+            (Machine::X86, "fs") | (Machine::Amd64, "gs") => self.teb(),
+            (Machine::X86 | Machine::Amd64, "cs" | "ds" | "es" | "ss") => Some(0),
+            _ => None,
+        }
+    }
+
+    fn read(&self, va: u64, buf: &mut [u8]) -> usize {
+        self.memory().read_at(Va(va), buf).got
+    }
+}
+
+impl SessionEnv<'_> {
+    fn return_register(&self, both: bool) -> Option<u64> {
+        let (name, high) = match self.session.sel.machine {
+            Machine::X86 => ("eax", "edx"),
+            Machine::Arm64 => ("x0", ""),
+            Machine::Amd64 | Machine::Other(_) => ("rax", ""),
+        };
+        let low = self.register(name).ok()?.0;
+        if both && !high.is_empty() {
+            return Some(self.register(high).ok()?.0 << 32 | low);
+        }
+        Some(low)
+    }
+}

@@ -1,0 +1,38 @@
+//! The command language: how lines are cut into commands, prefixes and arguments.
+
+mod args;
+mod env;
+mod prefix;
+pub mod registers;
+mod split;
+
+pub use args::{Args, Range};
+pub use env::SessionEnv;
+pub use prefix::{Selector, ThreadPrefix, thread_prefix};
+pub use split::{command_end, commands_of, line_end};
+
+use dumpscope_core::Va;
+use std::collections::BTreeMap;
+
+/// What the language remembers between commands.
+#[derive(Clone, Debug, Default)]
+pub struct Language {
+    /// `$t0` to `$t19`.
+    pub temporaries: [u64; 20],
+    /// `$p`: the last value that a `d` command showed.
+    pub last_value: u64,
+    /// `$exp`: the last expression's value.
+    pub last_expr: u64,
+    /// Where `d` without an address goes on.
+    pub next_data: Option<Va>,
+    /// Where `u` without an address goes on.
+    pub next_code: Option<Va>,
+    /// Which `d` command `d` alone repeats.
+    pub last_d: Option<String>,
+    /// Hits that `s -[s]` saved, for `s -[r]`.
+    pub saved_hits: Vec<Va>,
+    /// Aliases by name (`as`).
+    pub aliases: BTreeMap<String, String>,
+    /// Nesting of blocks and scripts.
+    pub depth: u32,
+}
