@@ -7,10 +7,10 @@
 pub mod command;
 mod commands;
 pub mod doc;
-pub mod fmt;
-pub mod json;
 pub mod expr;
+pub mod fmt;
 pub mod host;
+pub mod json;
 pub mod lang;
 pub mod render;
 mod run;
