@@ -15,6 +15,7 @@ pub mod lang;
 pub mod render;
 mod run;
 pub mod session;
+pub mod tables;
 pub mod triage;
 
 pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};

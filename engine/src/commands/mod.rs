@@ -5,6 +5,7 @@ mod echo;
 mod evaluate;
 mod quit;
 mod show;
+mod stack;
 
 use crate::command::Command;
 

@@ -1,0 +1,4 @@
+//! `k` and its family.
+
+mod flags;
+pub(crate) mod report;

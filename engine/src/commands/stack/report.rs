@@ -1,0 +1,326 @@
+//! A stack as a report: rows in WinDbg's columns.
+
+use super::flags::{KFlags, Params};
+use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::fmt::{self, Hex};
+use crate::session::Layout;
+use dumpscope_core::{ThreadIdx, Va};
+use serde::Serialize;
+
+/// Where a row's instruction pointer is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Site {
+    /// The address.
+    pub(crate) ip: Hex,
+    /// WinDbg's module name. `<Unloaded_foo.dll>` for an unloaded module. Untrusted.
+    pub(crate) module: Option<String>,
+    /// Function. Untrusted.
+    pub(crate) function: Option<String>,
+    /// From the function's start, else from the module's base.
+    pub(crate) displacement: Hex,
+}
+
+/// A source position.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Source {
+    /// Path as the symbol file has it. Untrusted.
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: u32,
+}
+
+/// A parameter with its value, as `kp` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Param {
+    /// Type as WinDbg writes it (`struct _GUID *`). Untrusted.
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    /// Name. Untrusted.
+    pub(crate) name: String,
+    /// Value as WinDbg writes it. Untrusted.
+    pub(crate) value: String,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// Number in `k`, from 0; inlined calls count.
+    pub(crate) number: u32,
+    /// Where it is.
+    #[serde(flatten)]
+    pub(crate) site: Site,
+    /// Stack pointer.
+    pub(crate) sp: Hex,
+    /// x86: ChildEBP. Else the stack pointer.
+    pub(crate) frame_base: Hex,
+    /// Return address.
+    pub(crate) return_address: Hex,
+    /// Words of the stack area where arguments lie; null where memory is missing. On x64 the home slots, which
+    /// optimized code often leaves unwritten.
+    pub(crate) stack_words: Vec<Option<Hex>>,
+    /// Parameters with values, from types; null when not known.
+    pub(crate) parameters: Option<Vec<Param>>,
+    /// Source position.
+    pub(crate) source: Option<Source>,
+    /// An inlined call, not a frame of its own.
+    pub(crate) inline: bool,
+    /// How the frame was found.
+    pub(crate) trust: &'static str,
+    /// Why it is doubtful.
+    pub(crate) issue: Option<String>,
+    /// Where the name came from.
+    pub(crate) symbol_source: Option<&'static str>,
+    /// x86 frame data in WinDbg's form: `[Non-Fpo]`.
+    pub(crate) fpo: Option<String>,
+    /// WinDbg's warning before the row.
+    #[serde(skip)]
+    pub(crate) warning: Option<&'static str>,
+}
+
+/// A stack.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct StackReport {
+    /// The debugger's thread number.
+    pub(crate) thread: Option<u32>,
+    /// System thread id.
+    pub(crate) tid: Option<u32>,
+    /// `x86`, `x64`, `arm64`.
+    pub(crate) machine: &'static str,
+    /// Rows, innermost first.
+    pub(crate) frames: Vec<Row>,
+    /// Why the walk ended.
+    pub(crate) end: String,
+    /// Our notes behind the rows.
+    pub(crate) notes: Vec<String>,
+    /// True after `.ecxr` and `.cxr`.
+    pub(crate) set_context: bool,
+    /// 64-bit view.
+    #[serde(skip)]
+    pub(crate) wide: bool,
+    /// What to show.
+    #[serde(skip)]
+    pub(crate) flags: KFlags,
+}
+
+impl Report for StackReport {
+    fn kind(&self) -> &'static str {
+        "stack"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        if self.set_context {
+            let text = "  *** Stack trace for last set context - .thread/.cxr resets it";
+            emit(Line::new().role(Role::Warning, text));
+        }
+        let cols = Columns { wide: self.wide, layout: cx.layout, flags: self.flags };
+        emit(cols.header());
+        let mut previous: Option<&Row> = None;
+        for row in &self.frames {
+            if let Some(warning) = row.warning {
+                emit(Line::new().role(Role::Warning, warning));
+            }
+            let distance = previous.map(|p| row.frame_base.0.wrapping_sub(p.frame_base.0));
+            cols.row(row, distance, self.thread, emit);
+            if !row.inline {
+                previous = Some(row);
+            }
+        }
+        for note in &self.notes {
+            emit(Line::new().role(Role::Note, format!("note: {note}")));
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// The columns of one layout.
+pub(crate) struct Columns {
+    pub(crate) wide: bool,
+    pub(crate) layout: Layout,
+    pub(crate) flags: KFlags,
+}
+
+impl Columns {
+    fn numbers(&self) -> bool {
+        self.flags.numbers || self.layout == Layout::Modern
+    }
+
+    /// Width of the return address: newer versions leave room for more.
+    fn return_width(&self) -> usize {
+        fmt::addr_width(self.wide) + if self.layout == Layout::Modern { 4 } else { 0 }
+    }
+
+    fn words(&self) -> usize {
+        if self.wide { 4 } else { 3 }
+    }
+
+    fn header(&self) -> Line {
+        let mut text = String::new();
+        if self.numbers() {
+            text.push_str(" # ");
+        }
+        if self.flags.clean {
+            text.push_str("Call Site");
+            return Line::new().role(Role::Heading, text);
+        }
+        if self.flags.distance {
+            text.push_str("  Memory  ");
+        }
+        let width = self.return_width();
+        if self.wide {
+            text.push_str(&format!("{:<17} {:<width$} ", "Child-SP", "RetAddr"));
+            if self.flags.args {
+                text.push_str(&format!(": {:<71} : ", "Args to Child"));
+            }
+            text.push_str("Call Site");
+        } else {
+            text.push_str(&format!("ChildEBP {:<width$} ", "RetAddr"));
+            if self.flags.args {
+                text.push_str(&format!("{:<27}", "Args to Child"));
+            }
+        }
+        Line::new().role(Role::Heading, text)
+    }
+
+    /// One row; `kP` makes several lines of it.
+    fn row(&self, row: &Row, distance: Option<u64>, thread: Option<u32>, emit: &mut dyn FnMut(Line)) {
+        let mut line = Line::new();
+        if self.numbers() {
+            let mut number = Span::new(Role::Label, format!("{:02x}", row.number));
+            if let Some(thread) = thread {
+                number = number.link(Link::Frame(ThreadIdx(thread), row.number));
+            }
+            line = line.span(number).text(" ");
+        }
+        if !self.flags.clean {
+            if self.flags.distance {
+                let text = match distance {
+                    Some(d) if !row.inline => format!("{d:>8x}  "),
+                    _ => " ".repeat(10),
+                };
+                line = line.text(text);
+            }
+            line = self.addresses(line, row);
+        }
+        self.call_site(line, row, emit);
+    }
+
+    fn addresses(&self, mut line: Line, row: &Row) -> Line {
+        let width = self.return_width();
+        let dashes = if self.wide { "--------`--------" } else { "--------" };
+        if row.inline {
+            let tag = if self.wide { "(Inline Function)" } else { "(Inline)" };
+            line = line.role(Role::Dim, format!("{tag} {dashes:<width$} "));
+        } else {
+            let return_address = Va(row.return_address.0);
+            let pad = width.saturating_sub(fmt::addr_width(self.wide)) + 1;
+            line = line
+                .span(fmt::addr_span(Va(row.frame_base.0), self.wide))
+                .text(" ")
+                .span(fmt::addr_span(return_address, self.wide))
+                .text(" ".repeat(pad));
+        }
+        if self.flags.args {
+            if self.wide {
+                line = line.text(": ");
+            }
+            for i in 0..self.words() {
+                let word = row.stack_words.get(i).copied().flatten();
+                line = match word {
+                    _ if row.inline => line.role(Role::Dim, dashes),
+                    Some(w) => {
+                        line.span(Span::new(Role::Value, fmt::addr(Va(w.0), self.wide)).link(Link::Goto(Va(w.0))))
+                    }
+                    None => line.role(Role::Dim, if self.wide { "????????`????????" } else { "????????" }),
+                };
+                line = line.text(" ");
+            }
+            if self.wide {
+                line = line.text(": ");
+            }
+        }
+        line
+    }
+
+    fn call_site(&self, mut line: Line, row: &Row, emit: &mut dyn FnMut(Line)) {
+        let (name, offset) = site_spans(&row.site, self.wide);
+        for span in name {
+            line = line.span(span);
+        }
+        if self.flags.clean {
+            emit(line);
+            return;
+        }
+        match (&row.parameters, self.flags.params) {
+            (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => line = line.text("(void)"),
+            (Some(params), Params::Inline) => {
+                line = line.text("(");
+                for (i, param) in params.iter().enumerate() {
+                    line = param_spans(if i > 0 { line.text(", ") } else { line }, param);
+                }
+                line = line.text(")");
+            }
+            (Some(params), Params::PerLine) => {
+                line = line.text("(");
+                for (i, param) in params.iter().enumerate() {
+                    emit(if i > 0 { line.text(", ") } else { line });
+                    line = param_spans(Line::new().text(" ".repeat(12)), param);
+                }
+                line = line.text(")");
+            }
+            _ => {}
+        }
+        if let Some(offset) = offset {
+            line = line.span(offset);
+        }
+        if self.flags.verbose {
+            if row.inline {
+                line = line.text(format!(" (Inline Function @ {})", fmt::addr(Va(row.site.ip.0), self.wide)));
+            } else if let Some(fpo) = &row.fpo {
+                line = line.text(format!(" (FPO: {fpo})"));
+            }
+        }
+        if let Some(source) = row.source.as_ref().filter(|_| !self.flags.no_lines) {
+            line = line
+                .text(" [")
+                .span(Span::untrusted(Role::Source, &source.file))
+                .role(Role::Source, format!(" @ {}", source.line))
+                .text("] ");
+        }
+        emit(line);
+    }
+}
+
+fn param_spans(line: Line, param: &Param) -> Line {
+    line.span(Span::untrusted(Role::Type, &param.type_name))
+        .text(" ")
+        .span(Span::untrusted(Role::Symbol, &param.name))
+        .text(" = ")
+        .span(Span::untrusted(Role::Value, &param.value))
+}
+
+/// The spans of `module!function` and of `+0xdisplacement`.
+pub(crate) fn site_spans(site: &Site, wide: bool) -> (Vec<Span>, Option<Span>) {
+    let ip = Va(site.ip.0);
+    let Some(module) = &site.module else {
+        return (vec![Span::new(Role::Address, format!("0x{}", fmt::addr(ip, wide))).link(Link::Goto(ip))], None);
+    };
+    let mut spans = vec![Span::untrusted(Role::Module, module)];
+    match &site.function {
+        Some(function) => {
+            spans.push(Span::new(Role::Plain, "!"));
+            spans.push(Span::untrusted(Role::Symbol, function).link(Link::Goto(ip)));
+        }
+        None => spans = vec![Span::untrusted(Role::Module, module).link(Link::Goto(ip))],
+    }
+    // An inlined call may start behind the address: the distance wraps in the view's width.
+    let displacement = if wide { site.displacement.0 } else { site.displacement.0 & 0xffff_ffff };
+    let offset = (displacement != 0).then(|| Span::new(Role::Plain, format!("+0x{displacement:x}")));
+    (spans, offset)
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! Names of minidump streams and of the bits in a minidump's flags.
+//!
+//! Source: minidumpapiset.h; Breakpad's and Crashpad's public headers for their own streams.
+
+/// The SDK's name of a stream type, or `???`.
+#[must_use]
+pub fn stream_name(stream_type: u32) -> &'static str {
+    match stream_type {
+        0 => "UnusedStream",
+        1 => "ReservedStream0",
+        2 => "ReservedStream1",
+        3 => "ThreadListStream",
+        4 => "ModuleListStream",
+        5 => "MemoryListStream",
+        6 => "ExceptionStream",
+        7 => "SystemInfoStream",
+        8 => "ThreadExListStream",
+        9 => "Memory64ListStream",
+        10 => "CommentStreamA",
+        11 => "CommentStreamW",
+        12 => "HandleDataStream",
+        13 => "FunctionTableStream",
+        14 => "UnloadedModuleListStream",
+        15 => "MiscInfoStream",
+        16 => "MemoryInfoListStream",
+        17 => "ThreadInfoListStream",
+        18 => "HandleOperationListStream",
+        19 => "TokenStream",
+        20 => "JavaScriptDataStream",
+        21 => "SystemMemoryInfoStream",
+        22 => "ProcessVmCountersStream",
+        23 => "IptTraceStream",
+        24 => "ThreadNamesStream",
+        0x8000..=0x800c => "ceStream",
+        0x4767_0001 => "BreakpadInfoStream",
+        0x4767_0002 => "AssertionInfoStream",
+        0x4767_0003 => "LinuxCpuInfoStream",
+        0x4767_0004 => "LinuxProcStatusStream",
+        0x4767_0005 => "LinuxLsbReleaseStream",
+        0x4767_0006 => "LinuxCmdLineStream",
+        0x4767_0007 => "LinuxEnvironStream",
+        0x4767_0008 => "LinuxAuxvStream",
+        0x4767_0009 => "LinuxMapsStream",
+        0x4767_000a => "LinuxDsoDebugStream",
+        0x4350_0001 => "CrashpadInfoStream",
+        _ => "???",
+    }
+}
+
+/// `MINIDUMP_TYPE` bits and their names.
+pub const FLAGS: &[(u64, &str)] = &[
+    (0x1, "MiniDumpWithDataSegs"),
+    (0x2, "MiniDumpWithFullMemory"),
+    (0x4, "MiniDumpWithHandleData"),
+    (0x8, "MiniDumpFilterMemory"),
+    (0x10, "MiniDumpScanMemory"),
+    (0x20, "MiniDumpWithUnloadedModules"),
+    (0x40, "MiniDumpWithIndirectlyReferencedMemory"),
+    (0x80, "MiniDumpFilterModulePaths"),
+    (0x100, "MiniDumpWithProcessThreadData"),
+    (0x200, "MiniDumpWithPrivateReadWriteMemory"),
+    (0x400, "MiniDumpWithoutOptionalData"),
+    (0x800, "MiniDumpWithFullMemoryInfo"),
+    (0x1000, "MiniDumpWithThreadInfo"),
+    (0x2000, "MiniDumpWithCodeSegs"),
+    (0x4000, "MiniDumpWithoutAuxiliaryState"),
+    (0x8000, "MiniDumpWithFullAuxiliaryState"),
+    (0x1_0000, "MiniDumpWithPrivateWriteCopyMemory"),
+    (0x2_0000, "MiniDumpIgnoreInaccessibleMemory"),
+    (0x4_0000, "MiniDumpWithTokenInformation"),
+    (0x8_0000, "MiniDumpWithModuleHeaders"),
+    (0x10_0000, "MiniDumpFilterTriage"),
+    (0x20_0000, "MiniDumpWithAvxXStateContext"),
+    (0x40_0000, "MiniDumpWithIptTrace"),
+    (0x80_0000, "MiniDumpScanInaccessiblePartialPages"),
+    (0x100_0000, "MiniDumpFilterWriteCombinedMemory"),
+    (0x200_0000, "MiniDumpNoIgnoreInaccessibleMemory"),
+];
