@@ -6,6 +6,7 @@ mod evaluate;
 mod quit;
 mod show;
 mod stack;
+mod threads;
 
 use crate::command::Command;
 

@@ -1,0 +1,3 @@
+//! `~`: threads.
+
+pub(crate) mod report;
