@@ -25,7 +25,10 @@ const TABLE: &[(u32, &str)] = &[
     (0x8000_0009, "General access denied error"),
     (0x8000_000a, "The data necessary to complete this operation is not yet available."),
     (0x8000_000b, "The operation attempted to access data outside the valid range"),
-    (0x8000_000c, "A concurrent or interleaved operation changed the state of the object, invalidating this operation."),
+    (
+        0x8000_000c,
+        "A concurrent or interleaved operation changed the state of the object, invalidating this operation.",
+    ),
     (0x8000_000d, "An illegal state change was requested."),
     (0x8000_000e, "A method was called at an unexpected time."),
     (0x8000_0013, "The object has been closed."),
@@ -37,11 +40,23 @@ const TABLE: &[(u32, &str)] = &[
     (0x8000_ffff, "Catastrophic failure"),
     (0x8001_0001, "Call was rejected by callee."),
     (0x8001_0002, "Call was canceled by the message filter."),
-    (0x8001_0003, "The caller is dispatching an intertask SendMessage call and cannot call out via PostMessage."),
-    (0x8001_0004, "The caller is dispatching an asynchronous call and cannot make an outgoing call on behalf of this call."),
+    (
+        0x8001_0003,
+        "The caller is dispatching an intertask SendMessage call and cannot call out via PostMessage.",
+    ),
+    (
+        0x8001_0004,
+        "The caller is dispatching an asynchronous call and cannot make an outgoing call on behalf of this call.",
+    ),
     (0x8001_0005, "It is illegal to call out while inside message filter."),
-    (0x8001_0006, "The connection terminated or is in a bogus state and cannot be used any more. Other connections are still valid."),
-    (0x8001_0007, "The callee (server [not server application]) is not available and disappeared; all connections are invalid. The call may have executed."),
+    (
+        0x8001_0006,
+        "The connection terminated or is in a bogus state and cannot be used any more. Other connections are still valid.",
+    ),
+    (
+        0x8001_0007,
+        "The callee (server [not server application]) is not available and disappeared; all connections are invalid. The call may have executed.",
+    ),
     (0x8001_0008, "The caller (client) disappeared while the callee (server) was processing a call."),
     (0x8001_000a, "The data packet with the marshalled parameter data is incorrect."),
     (0x8001_000c, "The data received by the client stub could not be unmarshalled."),
@@ -59,7 +74,10 @@ const TABLE: &[(u32, &str)] = &[
     (0x8001_010a, "The message filter indicated that the application is busy."),
     (0x8001_010b, "The message filter rejected the call."),
     (0x8001_010c, "A call control interfaces was called with invalid data."),
-    (0x8001_010d, "An outgoing call cannot be made since the application is dispatching an input-synchronous call."),
+    (
+        0x8001_010d,
+        "An outgoing call cannot be made since the application is dispatching an input-synchronous call.",
+    ),
     (0x8001_010e, "The application called an interface that was marshalled for a different thread."),
     (0x8001_010f, "CoInitialize has not been called on the current thread."),
     (0x8001_0110, "The version of OLE on the client and server machines does not match."),
@@ -129,9 +147,15 @@ const TABLE: &[(u32, &str)] = &[
     (0x8009_0011, "Object was not found."),
     (0x8009_0016, "Keyset does not exist"),
     (0x8009_0326, "The message received was unexpected or badly formatted."),
-    (0x8009_0331, "The client and server cannot communicate, because they do not possess a common algorithm."),
+    (
+        0x8009_0331,
+        "The client and server cannot communicate, because they do not possess a common algorithm.",
+    ),
     (0x800b_0100, "No signature was present in the subject."),
-    (0x800b_0109, "A certificate chain processed, but terminated in a root certificate which is not trusted by the trust provider."),
+    (
+        0x800b_0109,
+        "A certificate chain processed, but terminated in a root certificate which is not trusted by the trust provider.",
+    ),
 ];
 
 #[cfg(test)]

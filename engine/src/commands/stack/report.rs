@@ -230,9 +230,9 @@ impl Columns {
                 let word = row.stack_words.get(i).copied().flatten();
                 line = match word {
                     _ if row.inline => line.role(Role::Dim, dashes),
-                    Some(w) => {
-                        line.span(Span::new(Role::Value, fmt::addr(Va(w.0), self.wide)).link(Link::Goto(Va(w.0))))
-                    }
+                    Some(w) => line.span(
+                        Span::new(Role::Value, fmt::addr(Va(w.0), self.wide)).link(Link::Goto(Va(w.0))),
+                    ),
                     None => line.role(Role::Dim, if self.wide { "????????`????????" } else { "????????" }),
                 };
                 line = line.text(" ");
@@ -254,7 +254,9 @@ impl Columns {
             return;
         }
         match (&row.parameters, self.flags.params) {
-            (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => line = line.text("(void)"),
+            (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => {
+                line = line.text("(void)")
+            }
             (Some(params), Params::Inline) => {
                 line = line.text("(");
                 for (i, param) in params.iter().enumerate() {
@@ -305,7 +307,10 @@ fn param_spans(line: Line, param: &Param) -> Line {
 pub(crate) fn site_spans(site: &Site, wide: bool) -> (Vec<Span>, Option<Span>) {
     let ip = Va(site.ip.0);
     let Some(module) = &site.module else {
-        return (vec![Span::new(Role::Address, format!("0x{}", fmt::addr(ip, wide))).link(Link::Goto(ip))], None);
+        return (
+            vec![Span::new(Role::Address, format!("0x{}", fmt::addr(ip, wide))).link(Link::Goto(ip))],
+            None,
+        );
     };
     let mut spans = vec![Span::untrusted(Role::Module, module)];
     match &site.function {

@@ -55,8 +55,16 @@ fn text(report: &StackReport, layout: Layout) -> Vec<String> {
 
 /// Rows as in the article's fourth transcript.
 fn x86() -> Vec<Row> {
-    let wait = row(0x0028_ea2c, 0x7746_112f, [2, 0x0028_ebe0, 1], "ntdll", Some("NtWaitForMultipleObjects"), 0xc);
-    let block = row(0x0028_ec54, 0x7702_b50c, [0x0028_ec80, 1, 0x0028_ec7c], "combase", Some("CCliModalLoop::BlockFn"), 0x111);
+    let wait =
+        row(0x0028_ea2c, 0x7746_112f, [2, 0x0028_ebe0, 1], "ntdll", Some("NtWaitForMultipleObjects"), 0xc);
+    let block = row(
+        0x0028_ec54,
+        0x7702_b50c,
+        [0x0028_ec80, 1, 0x0028_ec7c],
+        "combase",
+        Some("CCliModalLoop::BlockFn"),
+        0x111,
+    );
     let block = source(block, r"d:\9147\com\combase\dcomrem\callctrl.cxx", 1571);
     let mut modal = source(
         row(0x0028_ecc0, 0x7702_a259, [0; 3], "combase", Some("ModalLoop"), 0x52),

@@ -45,7 +45,8 @@ impl ThreadRow {
             (_, true) => "#",
             _ => " ",
         };
-        let number = Span::new(Role::Thread, format!("{:>3}", self.index)).link(Link::Thread(ThreadIdx(self.index)));
+        let number =
+            Span::new(Role::Thread, format!("{:>3}", self.index)).link(Link::Thread(ThreadIdx(self.index)));
         let mut line = Line::new()
             .text(mark)
             .span(number)
