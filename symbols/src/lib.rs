@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod demangle;
+pub mod file;
 pub mod image;
+pub mod locate;
 pub mod manager;
 pub mod provider;
 pub mod unwind;

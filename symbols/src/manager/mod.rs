@@ -97,10 +97,23 @@ impl SymbolManager {
 
     /// Loads a module's symbols if that has not been done, and gives its sources, best first.
     pub fn providers(&self, module: usize) -> Arc<[Arc<dyn SymbolProvider>]> {
-        let (Some(slot), Some(info)) = (self.slot(module), self.modules.get(module)) else {
-            return Arc::new([]);
-        };
-        slot.get_or_init(|| load::load(info, &*self.memory)).providers.clone()
+        self.with_loaded(module, |l| l.providers.clone()).unwrap_or_else(|| Arc::new([]))
+    }
+
+    /// Loads a module's symbols, and tells what to do when no symbol file was found: one line that says what
+    /// was looked for and where. `None` when there is one. Exports may be known nevertheless.
+    pub fn missing(&self, module: usize) -> Option<String> {
+        self.with_loaded(module, |l| l.missing.clone()).flatten()
+    }
+
+    /// Loads a module's symbols, and lists every place that was tried with what it answered.
+    pub fn search_log(&self, module: usize) -> Vec<String> {
+        self.with_loaded(module, |l| l.log.clone()).unwrap_or_default()
+    }
+
+    fn with_loaded<T>(&self, module: usize, f: impl FnOnce(&Loaded) -> T) -> Option<T> {
+        let (slot, info) = (self.slot(module)?, self.modules.get(module)?);
+        Some(f(slot.get_or_init(|| load::load(info, &*self.memory, &self.config()))))
     }
 
     /// Forgets what was loaded or not found (`.reload`), for one module or all.
@@ -167,6 +180,12 @@ impl SymbolManager {
     pub fn inlines(&self, va: Va) -> Vec<InlineSite> {
         let Some((module, rva)) = self.locate(va) else { return Vec::new() };
         merged::position(&self.providers(module), rva).1
+    }
+
+    /// x86: bytes of parameters on the stack of the function at `va`, when a source says.
+    pub fn param_bytes(&self, va: Va) -> Option<u32> {
+        let (module, rva) = self.locate(va)?;
+        self.providers(module).iter().find_map(|p| p.param_bytes(rva))
     }
 
     /// x86 frame data for `va`.

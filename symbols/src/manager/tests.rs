@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::image::testing::{ImageBuilder, Memory};
+use dumpscope_core::base::{CodeView, Guid};
 
 /// A module without CodeView.
 pub(crate) fn module(name: &str, base: u64, size: u32) -> ModuleInfo {
@@ -74,5 +75,57 @@ fn a_module_without_image_says_why() {
         SymbolConfig::default(),
     );
     assert_eq!(m.format(Va(0x1010)).as_deref(), Some("gone+0x10"));
-    assert!(matches!(m.state(0), SymbolState::NotFound(why) if why.contains("not readable")));
+    assert!(
+        matches!(m.state(0), SymbolState::NotFound(why) if why.contains("not readable") && why.contains(".sympath"))
+    );
+    assert!(m.missing(0).is_some_and(|why| why.contains("gone.dll")));
+}
+
+fn with_codeview(age: u32) -> ModuleInfo {
+    let mut m = module("app", 0x40_0000, 0x6000);
+    m.codeview = Some(CodeView::Pdb70 { guid: Guid::default(), age, path: "C:\\build\\app.pdb".into() });
+    m
+}
+
+#[test]
+fn a_breakpad_file_on_the_path_wins_over_exports() {
+    let dir = tempfile::tempdir().unwrap();
+    let zero = "0".repeat(32);
+    let text =
+        format!("MODULE windows x86 {zero}7 app.pdb\nFILE 1 a.c\nFUNC 1020 10 8 ns::f(int)\n1020 10 5 1\n");
+    let store = dir.path().join("app.pdb").join(format!("{zero}7"));
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("app.sym"), text).unwrap();
+    let image = ImageBuilder::new(false).export("f", 0x1020).export("g", 0x1040).build();
+    let memory = Arc::new(Memory::new(vec![(Va(0x40_0000), image)]));
+    let manager = |age, symbol_path: String| {
+        let config = SymbolConfig { symbol_path, ..SymbolConfig::default() };
+        SymbolManager::new(vec![with_codeview(age)], memory.clone(), config)
+    };
+    let path = dir.path().display().to_string();
+
+    let m = manager(7, format!("/nowhere;srv*{path}*https://example.invalid/"));
+    assert_eq!(m.format(Va(0x40_1024)).as_deref(), Some("app!ns::f+0x4"));
+    assert_eq!(m.line(Va(0x40_1024)).map(|l| l.line), Some(5));
+    // Behind the function the export table still has a name.
+    assert_eq!(m.format(Va(0x40_1044)).as_deref(), Some("app!g+0x4"));
+    assert!(
+        matches!(m.state(0), SymbolState::Loaded(SymbolSource::Breakpad, Some(f)) if f.ends_with("app.sym"))
+    );
+    assert_eq!(m.missing(0), None);
+    let names: Vec<_> = m.by_name(None, "f").into_iter().map(|(_, s)| s.source).collect();
+    assert_eq!(names, [SymbolSource::Exports]);
+    assert!(m.search_log(0).iter().any(|l| l.contains("/nowhere") && l.ends_with("not there")));
+
+    // Another build: not taken, and said so.
+    let flat = tempfile::tempdir().unwrap();
+    std::fs::copy(store.join("app.sym"), flat.path().join("app.sym")).unwrap();
+    let m = manager(8, flat.path().display().to_string());
+    assert_eq!(m.format(Va(0x40_1024)).as_deref(), Some("app!f+0x4"));
+    let why = m.missing(0).unwrap();
+    assert!(why.contains("another build") && why.contains("app.pdb"), "{why}");
+
+    // A new path is looked at.
+    m.set_config(SymbolConfig { symbol_path: String::new(), ..SymbolConfig::default() });
+    assert!(m.missing(0).unwrap().contains("no symbol path"));
 }

@@ -1,9 +1,12 @@
 //! What a symbol file can answer, behind one trait.
 
+mod breakpad;
 mod exports;
 pub(crate) mod merged;
+mod ranges;
 mod table;
 
+pub use breakpad::{Breakpad, BreakpadError};
 pub use exports::Exports;
 
 use dumpscope_core::Rva;
@@ -116,6 +119,12 @@ pub trait SymbolProvider: Send + Sync + fmt::Debug {
     fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
         let _ = rva;
         Vec::new()
+    }
+
+    /// x86: bytes of parameters on the stack of the function at `rva`, when the source says.
+    fn param_bytes(&self, rva: Rva) -> Option<u32> {
+        let _ = rva;
+        None
     }
 
     /// x86 frame data for `rva` (FPO, FrameData program, STACK WIN, STACK CFI).

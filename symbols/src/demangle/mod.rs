@@ -1,5 +1,9 @@
 //! Undecorated names.
 
+mod params;
+
+pub use params::without_parameters;
+
 use std::borrow::Cow;
 
 /// Which decoration rules the names of a symbol file follow.
