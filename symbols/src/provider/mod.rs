@@ -3,6 +3,7 @@
 mod breakpad;
 mod exports;
 pub(crate) mod merged;
+pub mod pdb;
 mod ranges;
 mod table;
 
@@ -36,8 +37,9 @@ pub enum SymbolKind {
     Function,
     /// Data.
     Data,
-    /// A hole that belongs to no named symbol (a section contribution without a name): [`SymbolProvider::lookup`]
-    /// answers it as "no name" instead of crediting the code to a neighbour.
+    /// A hole that belongs to no named symbol (a section contribution without a name). [`SymbolProvider::lookup`]
+    /// returns it, with an empty name, so that callers stop and say "no name" instead of asking a lesser source,
+    /// which would credit the code to a neighbour.
     Placeholder,
     /// Not told (exports do not say).
     Unknown,

@@ -1,0 +1,182 @@
+//! C13 line tables of one object file.
+//!
+//! Layouts: `cvinfo.h` of microsoft-pdb (MIT), `CV_DebugSLines*`, `CV_InlineeSourceLine`, and LLVM's CodeView
+//! documents.
+
+use super::address::SecOff;
+use super::bytes::Bytes;
+use std::ops::Range;
+
+const LINES: u32 = 0xf2;
+const FILE_CHECKSUMS: u32 = 0xf4;
+const INLINEE_LINES: u32 = 0xf6;
+/// Set in the kind of a part that readers must skip.
+const IGNORE: u32 = 0x8000_0000;
+/// Line numbers that mean "compiler's own code, step over it".
+const HIDDEN: [u32; 2] = [0xfe_efee, 0xf0_0f00];
+const MAX_OVERLAP: usize = 8;
+
+/// A position found in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LineHit {
+    /// Offset of the file's entry among the checksums.
+    pub(super) file: u32,
+    pub(super) line: u32,
+    /// Where the line's code starts.
+    pub(super) start: SecOff,
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    start: SecOff,
+    size: u32,
+    /// File blocks, as a range of the C13 bytes.
+    data: Range<usize>,
+}
+
+/// Where an inlined function's source begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InlineeLine {
+    /// Item of the id stream.
+    pub(super) inlinee: u32,
+    /// Offset of the file's entry among the checksums.
+    pub(super) file: u32,
+    pub(super) line: u32,
+}
+
+/// Index over the C13 bytes of one module. The bytes themselves stay with the caller.
+#[derive(Debug, Default)]
+pub(super) struct LineTable {
+    blocks: Vec<Block>,
+    checksums: Range<usize>,
+    /// Sorted by inlinee.
+    inlinees: Vec<InlineeLine>,
+}
+
+impl LineTable {
+    pub(super) fn new(data: &[u8]) -> LineTable {
+        let mut table = LineTable::default();
+        let mut at = 0usize;
+        loop {
+            let mut b = Bytes(data.get(at..).unwrap_or_default());
+            let Some((kind, len)) = b.u32().zip(b.u32()) else { break };
+            let start = at.saturating_add(8);
+            let end = start.saturating_add(len as usize);
+            let Some(content) = data.get(start..end) else { break };
+            match kind {
+                k if k & IGNORE != 0 => {}
+                LINES => table.blocks.extend(block(content, start)),
+                FILE_CHECKSUMS => table.checksums = start..end,
+                INLINEE_LINES => inlinee_lines(content, &mut table.inlinees),
+                _ => {}
+            }
+            // Parts are aligned to four bytes; each step is at least eight.
+            at = end.checked_next_multiple_of(4).unwrap_or(data.len());
+        }
+        table.blocks.sort_by_key(|b| b.start);
+        table.inlinees.sort_by_key(|l| l.inlinee);
+        table
+    }
+
+    /// The line that covers `at`: of entries at one address the last, hidden ones left out.
+    pub(super) fn find(&self, data: &[u8], at: SecOff) -> Option<LineHit> {
+        let next = self.blocks.partition_point(|b| b.start <= at);
+        let before = self.blocks.get(..next)?;
+        let covers = |b: &&Block| at.since(b.start).is_some_and(|d| d < b.size);
+        before.iter().rev().take(MAX_OVERLAP).filter(covers).find_map(|b| find_in(b, data, at))
+    }
+
+    /// Offset of a file's name in the string table.
+    pub(super) fn file_name(&self, data: &[u8], file: u32) -> Option<u32> {
+        let checksums = data.get(self.checksums.clone())?;
+        Bytes::at(checksums, file as usize)?.u32()
+    }
+
+    /// Where an inlined function's source begins.
+    pub(super) fn inlinee(&self, id: u32) -> Option<InlineeLine> {
+        let at = self.inlinees.binary_search_by_key(&id, |l| l.inlinee).ok()?;
+        self.inlinees.get(at).copied()
+    }
+}
+
+fn block(content: &[u8], start: usize) -> Option<Block> {
+    let mut b = Bytes(content);
+    let offset = b.u32()?;
+    let section = b.u16()?;
+    let _flags = b.u16()?;
+    let size = b.u32()?;
+    let data = start.checked_add(12)?..start.checked_add(content.len())?;
+    Some(Block { start: SecOff { section, offset }, size, data })
+}
+
+fn find_in(block: &Block, data: &[u8], at: SecOff) -> Option<LineHit> {
+    let want = at.since(block.start)?;
+    let mut best: Option<(u32, u32, u32)> = None;
+    let mut b = Bytes(data.get(block.data.clone())?);
+    // Every file block has a header of twelve bytes, so this ends.
+    while let Some(((file, count), size)) = b.u32().zip(b.u32()).zip(b.u32()) {
+        let Some(content) = (size as usize).checked_sub(12).and_then(|n| b.take(n)) else { break };
+        let mut lines = Bytes(content);
+        for _ in 0..count {
+            let Some((offset, flags)) = lines.u32().zip(lines.u32()) else { break };
+            let line = flags & 0x00ff_ffff;
+            if offset <= want && !HIDDEN.contains(&line) && best.is_none_or(|(o, _, _)| o <= offset) {
+                best = Some((offset, file, line));
+            }
+        }
+    }
+    let (offset, file, line) = best?;
+    Some(LineHit { file, line, start: block.start.plus(offset) })
+}
+
+fn inlinee_lines(content: &[u8], out: &mut Vec<InlineeLine>) {
+    let mut b = Bytes(content);
+    let Some(form) = b.u32() else { return };
+    while let Some(((inlinee, file), line)) = b.u32().zip(b.u32()).zip(b.u32()) {
+        out.push(InlineeLine { inlinee, file, line });
+        if form == 1 {
+            let skip = b.u32().and_then(|n| (n as usize).checked_mul(4));
+            if skip.and_then(|n| b.take(n)).is_none() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(kind: u32, content: &[u32]) -> Vec<u8> {
+        let mut out = kind.to_le_bytes().to_vec();
+        out.extend(u32::try_from(content.len() * 4).unwrap().to_le_bytes());
+        content.iter().for_each(|w| out.extend(w.to_le_bytes()));
+        out
+    }
+
+    #[test]
+    fn nearest_line_wins_and_hidden_lines_do_not_count() {
+        // Two file blocks in one function of 0x40 bytes at 1:0x1000.
+        let mut data = part(LINES, &[0x1000, 1, 0x40, 0, 3, 36, 0, 10, 0x10, 0xfe_efee, 0x20, 12, 8, 1, 20, 0x18, 5]);
+        data.extend(part(FILE_CHECKSUMS, &[77, 0, 99, 0]));
+        let table = LineTable::new(&data);
+        let at = |o| table.find(&data, SecOff::new(1, 0x1000 + o)).map(|h| (h.file, h.line, h.start.offset));
+        assert_eq!(at(0), Some((0, 10, 0x1000)));
+        assert_eq!(at(0x14), Some((0, 10, 0x1000)));
+        assert_eq!(at(0x19), Some((8, 5, 0x1018)));
+        assert_eq!(at(0x3f), Some((0, 12, 0x1020)));
+        assert_eq!(at(0x40), None);
+        assert_eq!(table.file_name(&data, 8), Some(99));
+        assert_eq!(table.file_name(&data, 80), None);
+    }
+
+    #[test]
+    fn damaged_parts_end_the_table() {
+        let mut data = part(INLINEE_LINES, &[0, 0x1005, 24, 7]);
+        data.extend([0xf2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        let table = LineTable::new(&data);
+        assert_eq!(table.inlinee(0x1005).map(|l| (l.file, l.line)), Some((24, 7)));
+        assert_eq!(table.inlinee(0x1006), None);
+        assert_eq!(table.find(&data, SecOff::new(1, 0)), None);
+    }
+}

@@ -1,0 +1,259 @@
+//! Microsoft PDB files, read lazily.
+//!
+//! `pdb2` reads the container (pages, streams, identity, module list, string table). Records are decoded here, by
+//! readers that cannot run past their bytes, because `pdb2` borrows every record from a stream object that then
+//! cannot be kept, panics on some damaged records (slice indexes, overflow checks), knows no name hash tables or
+//! address map, and takes a section's size in the file for its size in memory.
+
+mod address;
+mod bytes;
+mod container;
+mod frames;
+mod hash;
+mod ids;
+mod inlines;
+mod leaf;
+mod lines;
+mod module;
+mod names;
+mod query;
+mod records;
+mod source;
+mod tpi;
+mod undecorate;
+
+use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource};
+use crate::unwind::FrameData;
+use container::{Container, StreamBytes};
+use dumpscope_core::base::Guid;
+use dumpscope_core::{Machine, Rva};
+use frames::FrameTable;
+use hash::PublicLayout;
+use module::ModuleSymbols;
+use pdb2::{StringRef, StringTable};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use tpi::TypeStream;
+
+/// Why a PDB cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PdbError {
+    /// The file cannot be read.
+    #[error("cannot read the file: {0}")]
+    Io(#[source] std::io::Error),
+    /// The file is no PDB 7.0 file.
+    #[error("not a PDB file")]
+    NotPdb,
+    /// The file is MSFZ-compressed and must be converted first.
+    #[error("an MSFZ-compressed PDB, not converted yet")]
+    Msfz,
+    /// The file belongs to another build of the module.
+    #[error("belongs to another build: {found} age {found_age}, wanted {wanted} age {wanted_age}")]
+    Mismatch {
+        /// GUID of the file.
+        found: Guid,
+        /// Age of the file.
+        found_age: u32,
+        /// GUID of the module.
+        wanted: Guid,
+        /// Age of the module.
+        wanted_age: u32,
+    },
+    /// The file has no list of modules (a compiler's type file, for example).
+    #[error("has no debug information stream")]
+    NoDebugInformation,
+    /// The file is damaged; the text says where.
+    #[error("damaged: {0}")]
+    Damaged(String),
+}
+
+impl From<pdb2::Error> for PdbError {
+    fn from(e: pdb2::Error) -> PdbError {
+        match e {
+            pdb2::Error::UnrecognizedFileFormat => PdbError::NotPdb,
+            pdb2::Error::StreamNotFound(_) => PdbError::NoDebugInformation,
+            pdb2::Error::IoError(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => PdbError::Io(e),
+            other => PdbError::Damaged(other.to_string()),
+        }
+    }
+}
+
+/// An open PDB. Module streams, types and tables are read when a question first needs them.
+#[derive(Debug)]
+pub struct PdbProvider {
+    path: String,
+    container: Container,
+    source: SymbolSource,
+    modules: Vec<OnceLock<Option<Arc<ModuleSymbols>>>>,
+    records: OnceLock<Option<StreamBytes>>,
+    publics: OnceLock<Option<(StreamBytes, PublicLayout)>>,
+    globals: OnceLock<Option<StreamBytes>>,
+    data: OnceLock<names::DataTable>,
+    by_plain_name: OnceLock<names::PlainNames>,
+    strings: OnceLock<Option<StringTable<'static>>>,
+    frames: OnceLock<FrameTable>,
+    types: OnceLock<Option<TypeStream>>,
+    ids: OnceLock<Option<TypeStream>>,
+}
+
+/// Opens a PDB file. With `expected`, its GUID and age must be the module's.
+///
+/// # Errors
+///
+/// See [`PdbError`].
+pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvider>, PdbError> {
+    let container = Container::open(path)?;
+    if let Some((guid, age)) = expected
+        && (container.guid != *guid || container.age != age)
+    {
+        return Err(PdbError::Mismatch {
+            found: container.guid,
+            found_age: container.age,
+            wanted: *guid,
+            wanted_age: age,
+        });
+    }
+    // Four bytes of symbols are the format's number only.
+    let private = !container.stripped && container.modules.iter().any(|m| m.symbols > 4 && m.c13 > 0);
+    Ok(Arc::new(PdbProvider {
+        path: path.display().to_string(),
+        source: if private { SymbolSource::PrivatePdb } else { SymbolSource::PublicPdb },
+        modules: container.modules.iter().map(|_| OnceLock::new()).collect(),
+        container,
+        records: OnceLock::new(),
+        publics: OnceLock::new(),
+        globals: OnceLock::new(),
+        data: OnceLock::new(),
+        by_plain_name: OnceLock::new(),
+        strings: OnceLock::new(),
+        frames: OnceLock::new(),
+        types: OnceLock::new(),
+        ids: OnceLock::new(),
+    }))
+}
+
+impl PdbProvider {
+    /// The file's GUID.
+    #[must_use]
+    pub fn guid(&self) -> Guid {
+        self.container.guid
+    }
+
+    /// The linker's age.
+    #[must_use]
+    pub fn age(&self) -> u32 {
+        self.container.age
+    }
+
+    /// The architecture that the program was made for.
+    #[must_use]
+    pub fn machine(&self) -> Machine {
+        self.container.machine
+    }
+
+    /// True when the program was rearranged after linking (OMAP).
+    #[must_use]
+    pub fn is_rearranged(&self) -> bool {
+        self.container.map.has_omap()
+    }
+
+    fn module(&self, index: u16) -> Option<&Arc<ModuleSymbols>> {
+        let slot = self.modules.get(usize::from(index))?;
+        slot.get_or_init(|| self.read_module(index).map(Arc::new)).as_ref()
+    }
+
+    /// Reads a module's stream without keeping it.
+    fn read_module(&self, index: u16) -> Option<ModuleSymbols> {
+        let entry = self.container.modules.get(usize::from(index))?;
+        Some(ModuleSymbols::new(entry, self.container.stream(entry.stream?)?))
+    }
+
+    fn records(&self) -> &[u8] {
+        let stream = self.records.get_or_init(|| self.container.stream(self.container.ids.records));
+        stream.as_ref().map_or(&[], StreamBytes::bytes)
+    }
+
+    fn publics(&self) -> Option<(&[u8], &PublicLayout)> {
+        let slot = self.publics.get_or_init(|| {
+            let stream = self.container.stream(self.container.ids.publics)?;
+            let layout = PublicLayout::parse(stream.bytes());
+            Some((stream, layout))
+        });
+        slot.as_ref().map(|(s, l)| (s.bytes(), l))
+    }
+
+    /// Public symbols in address order.
+    fn public_order(&self) -> &[u8] {
+        self.publics().and_then(|(s, l)| s.get(l.order.clone())).unwrap_or_default()
+    }
+
+    fn public_hash(&self) -> &[u8] {
+        self.publics().and_then(|(s, l)| s.get(l.hash.clone())).unwrap_or_default()
+    }
+
+    fn global_hash(&self) -> &[u8] {
+        let stream = self.globals.get_or_init(|| self.container.stream(self.container.ids.globals));
+        stream.as_ref().map_or(&[], StreamBytes::bytes)
+    }
+
+    /// A string by its offset in the file's table of strings.
+    fn string(&self, offset: u32) -> Option<String> {
+        let table = self.strings.get_or_init(|| self.container.strings()).as_ref()?;
+        let text = table.get(StringRef(offset)).ok()?;
+        Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
+    }
+
+    fn types(&self) -> Option<&TypeStream> {
+        self.types.get_or_init(|| TypeStream::read(&self.container, 2)).as_ref()
+    }
+
+    fn ids(&self) -> Option<&TypeStream> {
+        self.ids.get_or_init(|| TypeStream::read(&self.container, 4)).as_ref()
+    }
+}
+
+impl SymbolProvider for PdbProvider {
+    fn source(&self) -> SymbolSource {
+        self.source
+    }
+
+    fn file(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn lookup(&self, rva: Rva) -> Option<Symbol> {
+        self.symbol_at(rva)
+    }
+
+    fn next_after(&self, rva: Rva) -> Option<Symbol> {
+        self.symbol_after(rva)
+    }
+
+    fn by_name(&self, name: &str, ignore_case: bool) -> Vec<Symbol> {
+        self.symbols_named(name, ignore_case)
+    }
+
+    fn each(&self, f: &mut dyn FnMut(&Symbol) -> bool) {
+        self.each_symbol(f);
+    }
+
+    fn line(&self, rva: Rva) -> Option<SourceLine> {
+        self.line_at(rva)
+    }
+
+    fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
+        self.inlines_at(rva)
+    }
+
+    fn frame_data(&self, rva: Rva) -> Option<FrameData> {
+        if self.container.machine != Machine::X86 {
+            return None;
+        }
+        let table = self.frames.get_or_init(|| FrameTable {
+            fpo: self.container.stream(self.container.ids.fpo),
+            programs: self.container.stream(self.container.ids.frame_data),
+        });
+        table.find(&self.container.map, rva, &|offset| self.string(offset))
+    }
+}
