@@ -1,3 +1,4 @@
 //! One integration test binary over all layers.
 mod core_common;
 mod core_lab;
+mod pdb_names;

@@ -3,7 +3,8 @@
 use super::{SymbolConfig, SymbolState};
 use crate::image::PeHeaders;
 use crate::locate::{self, Candidate, Element, FileKind, Store, SymbolPath};
-use crate::provider::{Breakpad, Exports, SymbolProvider};
+use crate::provider::{Breakpad, Exports, SymbolProvider, pdb};
+use dumpscope_core::base::CodeView;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ModuleInfo, ReadMemory};
 use std::fmt::Display;
@@ -31,6 +32,7 @@ pub(super) fn load(module: &ModuleInfo, mem: &dyn ReadMemory, config: &SymbolCon
     let mut providers: Vec<Arc<dyn SymbolProvider>> = Vec::new();
     let path = SymbolPath::parse(&config.symbol_path);
     let places = locate::candidates(module, &path, config.cache.as_deref());
+    providers.extend(search.pdb(&places));
     providers.extend(search.breakpad(&places));
     let missing = providers.is_empty().then(|| search.missing(&path, config.offline));
     const PLACE: &str = "export table in the dump's memory";
@@ -77,6 +79,24 @@ impl Search<'_> {
         let place = candidate.path.display().to_string();
         self.note(&place, why);
         self.problems.push(format!("{} {}", escape(&place), escape(&why.to_string())));
+    }
+
+    /// The first PDB that belongs to the module.
+    fn pdb(&mut self, places: &[Candidate]) -> Option<Arc<dyn SymbolProvider>> {
+        let Some(CodeView::Pdb70 { guid, age, .. }) = &self.module.codeview else { return None };
+        for c in places.iter().filter(|c| c.key.kind == FileKind::Pdb) {
+            if !self.exists(c) {
+                continue;
+            }
+            match pdb::open(&c.path, Some((guid, *age))) {
+                Ok(file) => {
+                    self.note(&c.path.display().to_string(), &"PDB, taken");
+                    return Some(file);
+                }
+                Err(e) => self.refuse(c, &e),
+            }
+        }
+        None
     }
 
     /// The first Breakpad file that belongs to the module.

@@ -110,7 +110,10 @@ impl AddressMap {
         let rva = self.to_source_rva(rva)?;
         let at = self.sections.iter().position(|s| rva.checked_sub(s.rva).is_some_and(|o| o < s.size))?;
         let section = self.sections.get(at)?;
-        Some(SecOff { section: u16::try_from(at.checked_add(1)?).ok()?, offset: rva.checked_sub(section.rva)? })
+        Some(SecOff {
+            section: u16::try_from(at.checked_add(1)?).ok()?,
+            offset: rva.checked_sub(section.rva)?,
+        })
     }
 
     /// The RVA in the linker's layout of a section and offset.

@@ -94,6 +94,10 @@ pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, PdbError>) -> Result<T, Pdb
 impl Container {
     /// Opens a file and reads what every question needs; module streams stay unread.
     pub(super) fn open(path: &Path) -> Result<Container, PdbError> {
+        // Opening a pipe would wait for somebody to write to it.
+        if !std::fs::metadata(path).map_err(PdbError::Io)?.is_file() {
+            return Err(PdbError::NotPdb);
+        }
         let mut file = File::open(path).map_err(PdbError::Io)?;
         let mut magic = [0u8; 24];
         match file.read_exact(&mut magic) {
@@ -153,17 +157,7 @@ impl Container {
         };
         let machine = Machine::from_pe(header.machine);
         let ids = header.ids;
-        Ok(Container {
-            pdb: Mutex::new(pdb),
-            guid,
-            age,
-            machine,
-            stripped,
-            modules,
-            contributions,
-            map,
-            ids,
-        })
+        Ok(Container { pdb: Mutex::new(pdb), guid, age, machine, stripped, modules, contributions, map, ids })
     }
 
     /// Reads a stream. `None` when it does not exist or cannot be read.

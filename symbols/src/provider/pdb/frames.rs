@@ -48,11 +48,7 @@ fn find<const N: usize>(data: &[u8], rva: u32) -> Option<&[u8; N]> {
     before.iter().rev().take(MAX_BACK).find(|r| rva.checked_sub(start(r)).is_some_and(|d| d < size(r)))
 }
 
-fn parse_program(
-    record: &[u8],
-    map: &AddressMap,
-    text: &dyn Fn(u32) -> Option<String>,
-) -> Option<FrameData> {
+fn parse_program(record: &[u8], map: &AddressMap, text: &dyn Fn(u32) -> Option<String>) -> Option<FrameData> {
     let mut b = Bytes(record);
     let start = b.u32()?;
     let size = b.u32()?;
@@ -62,14 +58,7 @@ fn parse_program(
     let program = text(b.u32()?)?;
     let _prologue = b.u16()?;
     let saved_regs = b.u16()?.into();
-    Some(FrameData::Program {
-        start: map.from_source_rva(start)?,
-        size,
-        params,
-        locals,
-        saved_regs,
-        program,
-    })
+    Some(FrameData::Program { start: map.from_source_rva(start)?, size, params, locals, saved_regs, program })
 }
 
 fn parse_fpo(record: &[u8], map: &AddressMap) -> Option<FrameData> {

@@ -81,9 +81,7 @@ pub(super) fn find<'a>(table: &[u8], records: &'a [u8], name: &str, ignore_case:
         })
     };
     match bucket(table, name.as_bytes()) {
-        Some(offsets) => {
-            offsets.into_iter().filter_map(|o| record_at(records, o)).filter(matches).collect()
-        }
+        Some(offsets) => offsets.into_iter().filter_map(|o| record_at(records, o)).filter(matches).collect(),
         None => Records::new(records, 0).filter(matches).take(MAX_HITS).collect(),
     }
 }

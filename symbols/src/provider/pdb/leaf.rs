@@ -41,26 +41,58 @@ impl Udt<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaf<'a> {
     /// Bits: 1 const, 2 volatile, 4 unaligned.
-    Modifier { ty: u32, bits: u16 },
+    Modifier {
+        ty: u32,
+        bits: u16,
+    },
     /// Bits: `lfPointerAttr`.
-    Pointer { ty: u32, bits: u32 },
+    Pointer {
+        ty: u32,
+        bits: u32,
+    },
     /// A function type. `this` is 0 without a `this` pointer, `class` 0 outside classes.
-    Function { ret: u32, class: u32, this: u32, call: u8, count: u16, args: u32 },
+    Function {
+        ret: u32,
+        class: u32,
+        this: u32,
+        call: u8,
+        count: u16,
+        args: u32,
+    },
     /// Type indexes, four bytes each.
     Arguments(&'a [u8]),
     /// Fields, see [`Fields`].
     FieldList(&'a [u8]),
-    BitField { ty: u32, len: u8, pos: u8 },
+    BitField {
+        ty: u32,
+        len: u8,
+        pos: u8,
+    },
     /// `size` counts bytes.
-    Array { element: u32, size: u64 },
+    Array {
+        element: u32,
+        size: u64,
+    },
     Udt(Udt<'a>),
     /// Table of a class's virtual functions; only the number of entries matters.
-    TableShape { count: u16 },
+    TableShape {
+        count: u16,
+    },
     /// A function outside classes, in a scope (a string id; 0 for none).
-    FunctionId { scope: u32, ty: u32, name: &'a [u8] },
+    FunctionId {
+        scope: u32,
+        ty: u32,
+        name: &'a [u8],
+    },
     /// A function of a class.
-    MethodId { class: u32, ty: u32, name: &'a [u8] },
-    StringId { name: &'a [u8] },
+    MethodId {
+        class: u32,
+        ty: u32,
+        name: &'a [u8],
+    },
+    StringId {
+        name: &'a [u8],
+    },
     Other,
 }
 
@@ -207,18 +239,46 @@ pub(super) fn numeric(b: &mut Bytes<'_>) -> Option<Number> {
 /// One entry of a field list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field<'a> {
-    Member { ty: u32, offset: u64, name: &'a [u8] },
-    Static { ty: u32, name: &'a [u8] },
-    Base { ty: u32, offset: u64 },
+    Member {
+        ty: u32,
+        offset: u64,
+        name: &'a [u8],
+    },
+    Static {
+        ty: u32,
+        name: &'a [u8],
+    },
+    Base {
+        ty: u32,
+        offset: u64,
+    },
     /// A virtual base: `ty`, the type and offset of the pointer to the table of base offsets, and the index in it.
-    VirtualBase { ty: u32, pointer: u64, index: u64 },
+    VirtualBase {
+        ty: u32,
+        pointer: u64,
+        index: u64,
+    },
     /// The pointer to the table of virtual functions, at offset 0 unless `offset` says otherwise.
-    Table { ty: u32, offset: u32 },
-    Enumerator { value: Number, name: &'a [u8] },
-    Nested { ty: u32, name: &'a [u8] },
-    Method { ty: u32, name: &'a [u8] },
+    Table {
+        ty: u32,
+        offset: u32,
+    },
+    Enumerator {
+        value: Number,
+        name: &'a [u8],
+    },
+    Nested {
+        ty: u32,
+        name: &'a [u8],
+    },
+    Method {
+        ty: u32,
+        name: &'a [u8],
+    },
     /// Several functions with one name.
-    Overloads { name: &'a [u8] },
+    Overloads {
+        name: &'a [u8],
+    },
     /// The list goes on in another record.
     Continued(u32),
 }
@@ -307,11 +367,12 @@ mod tests {
 
     #[test]
     fn wide_structure() {
-        let data = [
-            0, 2, 0, 0, 22, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 6, 0, b'H', 0, b'.', b'?', 0,
-        ];
+        let data = [0, 2, 0, 0, 22, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 6, 0, b'H', 0, b'.', b'?', 0];
         let Leaf::Udt(u) = Leaf::decode(0x1609, &data) else { panic!() };
-        assert_eq!((u.kind, u.fields, u.size, u.name, u.unique), (UdtKind::Struct, 0x1016, 6, &b"H"[..], &b".?"[..]));
+        assert_eq!(
+            (u.kind, u.fields, u.size, u.name, u.unique),
+            (UdtKind::Struct, 0x1016, 6, &b"H"[..], &b".?"[..])
+        );
         assert!(!u.is_forward());
     }
 

@@ -157,10 +157,12 @@ mod tests {
     #[test]
     fn nearest_line_wins_and_hidden_lines_do_not_count() {
         // Two file blocks in one function of 0x40 bytes at 1:0x1000.
-        let mut data = part(LINES, &[0x1000, 1, 0x40, 0, 3, 36, 0, 10, 0x10, 0xfe_efee, 0x20, 12, 8, 1, 20, 0x18, 5]);
+        let mut data =
+            part(LINES, &[0x1000, 1, 0x40, 0, 3, 36, 0, 10, 0x10, 0xfe_efee, 0x20, 12, 8, 1, 20, 0x18, 5]);
         data.extend(part(FILE_CHECKSUMS, &[77, 0, 99, 0]));
         let table = LineTable::new(&data);
-        let at = |o| table.find(&data, SecOff::new(1, 0x1000 + o)).map(|h| (h.file, h.line, h.start.offset));
+        let at =
+            |o: u32| table.find(&data, SecOff::new(1, 0x1000 + o)).map(|h| (h.file, h.line, h.start.offset));
         assert_eq!(at(0), Some((0, 10, 0x1000)));
         assert_eq!(at(0x14), Some((0, 10, 0x1000)));
         assert_eq!(at(0x19), Some((8, 5, 0x1018)));

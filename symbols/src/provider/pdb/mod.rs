@@ -246,6 +246,13 @@ impl SymbolProvider for PdbProvider {
         self.inlines_at(rva)
     }
 
+    fn param_bytes(&self, rva: Rva) -> Option<u32> {
+        match self.frame_data(rva)? {
+            FrameData::Fpo { params, .. } | FrameData::Program { params, .. } => Some(params),
+            FrameData::Cfi { .. } => None,
+        }
+    }
+
     fn frame_data(&self, rva: Rva) -> Option<FrameData> {
         if self.container.machine != Machine::X86 {
             return None;

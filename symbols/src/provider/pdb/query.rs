@@ -39,7 +39,8 @@ impl PdbProvider {
             }
         }
         let public = self.public_before(at, from);
-        if !code && let (Some((place, record)), _) = self.data_table().around(at)
+        if !code
+            && let (Some((place, record)), _) = self.data_table().around(at)
             && place >= from
             && public.is_none_or(|p| p.place <= place)
             && let Some(Record::Data { name, ty, .. }) = self.global_record(record)
@@ -182,21 +183,32 @@ impl PdbProvider {
             let kind = if code { SymbolKind::Function } else { SymbolKind::Data };
             self.container.map.rva(place).map(|r| self.make_symbol(r, None, kind, true, name))
         };
+        let same = |n: &str| if ignore_case { n.eq_ignore_ascii_case(name) } else { n == name };
+        let plain = |decorated: &[u8]| undecorate(decorated, self.container.machine);
+        // Undecorated C names first (`_exit` is the linker's name of `exit`, and also a name of its own), and as a
+        // last resort the linker's name.
+        let mut linker_names = Vec::new();
         for raw in find(self.public_hash(), self.records(), name, ignore_case) {
-            if let Record::Public { code, place, name } = raw.decode() {
+            let Record::Public { code, place, name } = raw.decode() else { continue };
+            if same(&plain(name)) {
                 add_to(&mut out, as_public(place, code, name));
+            } else {
+                linker_names.push((place, code, name));
             }
         }
         if out.is_empty() {
             for record in self.publics_plainly_named(name) {
-                let Some(Record::Public { code, place, name: decorated }) = self.global_record(record) else {
-                    continue;
-                };
-                let plain = undecorate(decorated, self.container.machine);
-                if plain == name || ignore_case && plain.eq_ignore_ascii_case(name) {
-                    add_to(&mut out, as_public(place, code, decorated));
+                if let Some(Record::Public { code, place, name }) = self.global_record(record)
+                    && same(&plain(name))
+                {
+                    add_to(&mut out, as_public(place, code, name));
                 }
             }
+        }
+        if out.is_empty() {
+            linker_names
+                .into_iter()
+                .for_each(|(place, code, name)| add_to(&mut out, as_public(place, code, name)));
         }
         out
     }

@@ -392,7 +392,9 @@ mod tests {
         let mut data = vec![17, 0, 0, 0];
         data.extend(0x100u32.to_le_bytes());
         data.extend([1, 0, 0x20, 0, 4, 0, 2, 0]);
-        let Record::DefRange { home, range: Some(range), .. } = Record::decode(0x1141, &data) else { panic!() };
+        let Record::DefRange { home, range: Some(range), .. } = Record::decode(0x1141, &data) else {
+            panic!()
+        };
         assert_eq!(home, Home::Register(17));
         let at = |o| range.contains(SecOff::new(1, o));
         assert!(at(0x103) && !at(0x104) && !at(0x105) && at(0x106) && at(0x11f) && !at(0x120) && !at(0xff));
