@@ -15,6 +15,7 @@
 pub mod base;
 pub mod context;
 pub mod error;
+pub mod layout;
 pub mod memory;
 pub mod model;
 pub mod source;

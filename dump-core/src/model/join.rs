@@ -1,11 +1,12 @@
 //! Streams joined: one memory view, threads with their times and names, modules with the loader's list.
 
-use super::{Dump, DumpKind, Thread};
-use crate::base::{FileOff, Machine, ModuleInfo, ReadMemory, ThreadIdx, Va};
+use super::{Dump, DumpKind, Thread, image};
+use crate::base::{FileOff, Machine, ModuleInfo, ThreadIdx, Va};
 use crate::error::Warning;
 use crate::memory::{MemoryView, first_overlap};
 use crate::stream::id;
 use crate::stream::memory_list::RawRange;
+use crate::stream::module_list::{self, NameSet};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -101,29 +102,83 @@ impl Modules {
     }
 }
 
-/// The module list, each with the machine of its image header where that is captured.
+/// The module list; what it lacks is taken from the loader's lists and the image headers in memory.
+///
+/// A 64-bit dump of a WOW64 process gets the modules of the 32-bit loader list too, behind the others. Without
+/// any module list the native loader list stands in for it.
 pub(super) fn modules(dump: &Dump) -> Modules {
-    let mut list: Vec<ModuleInfo> = dump.module_list().value().cloned().unwrap_or_default();
+    let mut joined = Joined::default();
+    for m in dump.module_list().value().into_iter().flatten() {
+        joined.add(m.clone());
+    }
+    if dump.header.find(id::MODULE_LIST).is_none() {
+        add_loaded(dump, dump.machine(), &mut joined);
+    }
+    if dump.is_wow64() {
+        add_loaded(dump, Machine::X86, &mut joined);
+    }
     let memory = dump.memory();
-    for m in &mut list {
-        m.machine = image_machine(memory, m.base);
+    for m in &mut joined.list {
+        let Some(header) = image::header(&**memory, m.base) else { continue };
+        m.machine = Some(header.machine);
+        if m.codeview.is_none() {
+            m.codeview = image::codeview(&**memory, m.base, &header);
+        }
+        if m.size == 0 {
+            m.size = header.size;
+        }
     }
-    Modules::new(list, Vec::new())
+    Modules::new(joined.list, joined.warnings)
 }
 
-/// `Machine` of the PE header at `base`.
-pub(super) fn image_machine(memory: &MemoryView, base: Va) -> Option<Machine> {
-    let nt = image_header(memory, base)?;
-    memory.u16(nt.offset(4)).map(Machine::from_pe)
+/// The list while it grows: one module per base, names as WinDbg makes them unique.
+#[derive(Debug, Default)]
+struct Joined {
+    list: Vec<ModuleInfo>,
+    names: NameSet,
+    at_base: HashMap<Va, usize>,
+    warnings: Vec<Warning>,
 }
 
-/// Address of the PE signature of the image at `base`.
-pub(super) fn image_header(memory: &MemoryView, base: Va) -> Option<Va> {
-    if memory.u16(base)? != 0x5a4d {
-        return None;
+impl Joined {
+    fn add(&mut self, mut module: ModuleInfo) {
+        if let Some(first) = self.at_base.get(&module.base).and_then(|&i| self.list.get(i)) {
+            // The same image once more is how WOW64 dumps list the program; another image there is damage.
+            if (first.size, first.timestamp) != (module.size, module.timestamp) && self.warnings.len() < 16 {
+                let text =
+                    format!("{} and {} are both at {:#x}", first.file_name, module.file_name, module.base.0);
+                self.warnings.push(Warning { place: "ModuleListStream", offset: None, text });
+            }
+            return;
+        }
+        module.name = self.names.unique(module.name, module.base);
+        self.at_base.insert(module.base, self.list.len());
+        self.list.push(module);
     }
-    let nt = base.checked_add(memory.u32(base.offset(0x3c))?.into())?;
-    (memory.u32(nt)? == 0x4550).then_some(nt)
+}
+
+/// Adds the modules of a loader list that the list does not have.
+fn add_loaded(dump: &Dump, machine: Machine, joined: &mut Joined) {
+    let Some(loader) = dump.loader(machine) else { return };
+    let place = "PEB_LDR_DATA";
+    joined.warnings.extend(loader.warnings.iter().map(|text| Warning {
+        place,
+        offset: None,
+        text: text.clone(),
+    }));
+    for entry in loader.entries {
+        if entry.base.is_null() || joined.at_base.contains_key(&entry.base) {
+            continue;
+        }
+        let mut m = module_list::named(entry.base, entry.full_name.or(entry.base_name).unwrap_or_default());
+        m.size = entry.size;
+        m.timestamp = entry.timestamp.unwrap_or(0);
+        if let Some(header) = image::header(&**dump.memory(), m.base) {
+            m.timestamp = header.timestamp;
+            m.checksum = header.checksum;
+        }
+        joined.add(m);
+    }
 }
 
 /// Bytes of the file at a location, when all of them are there.

@@ -36,6 +36,7 @@ pub(crate) struct Streams {
     memory: OnceLock<(Arc<MemoryView>, Vec<Warning>)>,
     threads: OnceLock<(Vec<Thread>, Vec<Warning>)>,
     modules: OnceLock<join::Modules>,
+    pub(super) wow64: OnceLock<bool>,
 }
 
 impl Dump {

@@ -13,16 +13,14 @@ const VERSION_SIGNATURE: u32 = 0xfeef_04bd;
 /// Longest CodeView record that is read; paths end at 32 KiB.
 const MAX_CODEVIEW: u32 = 0x1_0000;
 
-/// Parses the stream. Names are unique; `machine` is not filled here, it needs the image headers in memory.
+/// Parses the stream as it is: an image may be listed twice (64-bit writers list a WOW64 process's program for
+/// each loader), and names are not made unique. `machine` needs the image headers in memory and is not filled.
 pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ModuleInfo>> {
     let (mut c, count) = cx.counted_list(ENTRY);
     let mut modules = Vec::with_capacity(count);
-    let mut names = NameSet::default();
     for _ in 0..count {
         let Some(raw) = c.take(ENTRY) else { break };
-        let Some(mut module) = entry(&cx, raw) else { break };
-        module.name = names.unique(module.name, module.base);
-        modules.push(module);
+        modules.extend(entry(&cx, raw));
     }
     cx.done(modules)
 }
