@@ -20,7 +20,7 @@
 mod buckets;
 mod inputs;
 mod one;
-mod rows;
+pub(crate) mod rows;
 mod text;
 
 pub use buckets::Buckets;

@@ -218,20 +218,25 @@ fn frame(target: &Target, machine: Machine, f: &StackFrame) -> FrameRow {
         })),
         source: f.line.as_ref().map(|l| SourceRow { file: text(&l.file), line: l.line }),
         inline: f.trust == Trust::Inline,
-        trust: match f.trust {
-            Trust::Context => TrustName::Context,
-            Trust::Cfi => TrustName::Cfi,
-            Trust::FramePointer | Trust::FramePointerUnverified => TrustName::FramePointer,
-            Trust::Scan => TrustName::Scan,
-            Trust::Inline => TrustName::Inline,
-        },
+        trust: trust(f.trust),
         issue: issue(f),
         args: None,
     }
 }
 
+/// The document's word for how a frame was found.
+pub(crate) fn trust(trust: Trust) -> TrustName {
+    match trust {
+        Trust::Context => TrustName::Context,
+        Trust::Cfi => TrustName::Cfi,
+        Trust::FramePointer | Trust::FramePointerUnverified => TrustName::FramePointer,
+        Trust::Scan => TrustName::Scan,
+        Trust::Inline => TrustName::Inline,
+    }
+}
+
 /// Why a frame is doubtful, in words.
-fn issue(f: &StackFrame) -> Option<String> {
+pub(crate) fn issue(f: &StackFrame) -> Option<String> {
     if f.trust == Trust::Inline {
         return None; // the frame that it was inlined into says it
     }

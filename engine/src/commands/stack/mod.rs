@@ -1,4 +1,155 @@
 //! `k` and its family.
 
+mod build;
 mod flags;
+pub(crate) mod frame;
+mod kframes;
 pub(crate) mod report;
+
+pub(crate) use build::{row, source_name, stack_report};
+pub(crate) use flags::KFlags;
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::threads;
+use crate::doc::Sink;
+use crate::lang::Args;
+use crate::session::Session;
+use dumpscope_analyzers::{Stack, stacks};
+use dumpscope_core::{Machine, RegSet};
+use dumpscope_symbols::Limits;
+
+pub(crate) const K: Command = Command {
+    name: "k",
+    aliases: &[],
+    glued: Glued::Flags("bvpPcnfLMd"),
+    extent: Extent::Semicolon,
+    group: "stacks",
+    syntax: "[~threads] k[b|v|p|P][c][n][f][L] [frames]  |  k = sp ip [frames]  (x86: k = ebp [esp eip])  |  kd [words]",
+    summary: "Shows a thread's stack",
+    help: "Flags, in any order: `b` the first words of the arguments' stack area, `v` also frame data, `p` parameters with \
+           types, `P` one parameter a line, `c` names only, `n` frame numbers, `f` distances between frames, `L` no source \
+           lines.\n\n\
+           The number of frames is hexadecimal (`k 20` shows 32). `~*k` shows all threads. On x64 the words of `kb` are the \
+           home slots: optimized code often leaves them unwritten.\n\n\
+           `kd` shows the raw words of the stack with symbols.",
+    examples: &[
+        ("k", "The current thread's stack"),
+        ("~*k", "All threads"),
+        ("kb 20", "32 frames with the words where the arguments lie"),
+        ("kvnL", "Frame numbers and frame data, no source lines"),
+        ("kc", "Names only"),
+        ("kf", "Distances between frames"),
+        ("kP 3", "Parameters, one a line"),
+        ("kd 8", "8 raw words of the stack"),
+        ("k = @$csp @$ip 4", "4 frames from these registers"),
+    ],
+    needs: &[Needs::Threads, Needs::Memory],
+    run,
+};
+
+/// Most frames that a count can ask for.
+const MAX_FRAMES: u64 = 0xffff;
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let letters = inv.name.get(1..).unwrap_or("");
+    let flags = KFlags::parse(letters).map_err(|at| CommandError::caret(at + 1, "Syntax error"))?;
+    let mut args = inv.cursor();
+    if flags.raw {
+        let words = args.opt_expr(session)?.unwrap_or(0x20).min(MAX_FRAMES);
+        return crate::run::run_block(session, &format!("dps @$csp L0n{words}"), sink);
+    }
+    if inv.wants_thread_header() {
+        threads::emit_header(session, sink)?;
+    }
+    let (stack, count) = if args.eat_char('=') {
+        let (regs, count) = explicit(session, &mut args)?;
+        let limits = Limits { frames: count, ..Limits::default() };
+        let bounds = session.stack_bounds();
+        (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count)
+    } else {
+        let count = frame_count(session, &mut args)?;
+        args.end()?;
+        (walk(session, count)?, count)
+    };
+    session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))
+}
+
+fn frame_count(session: &Session, args: &mut Args<'_>) -> Result<usize, CommandError> {
+    let at = args.pos();
+    match args.opt_expr(session)? {
+        None => Ok(session.sel.max_frames),
+        Some(0) => Err(CommandError::caret(at, "Range error")),
+        Some(n) => Ok(usize::try_from(n.min(MAX_FRAMES)).unwrap_or(usize::MAX)),
+    }
+}
+
+/// The current stack, or WinDbg's words for why there is none.
+pub(crate) fn walk(session: &Session, frames: usize) -> Result<Stack, CommandError> {
+    session.stack(Some(frames)).ok_or_else(|| no_context(session))
+}
+
+/// WinDbg's message for a thread without a context.
+pub(crate) fn no_context(session: &Session) -> CommandError {
+    let text = "GetContextState failed, 0x80004001\nUnable to get current machine context, HRESULT 0x80004001";
+    let dump = session.dump();
+    let note = if session.sel.thread.is_none() {
+        "The dump has no threads."
+    } else if session.sel.machine == Machine::X86 && dump.machine() != Machine::X86 {
+        "The thread's 32-bit context is not in the dump: it lies in memory that its 64-bit TEB points to. \
+         `procdump -ma` or `.dump /ma` includes it (MiniDumpWithFullMemory, MiniDumpWithProcessThreadData)."
+    } else {
+        "The dump has no context of this kind for this thread."
+    };
+    CommandError::noted(text, note)
+}
+
+/// Registers and frame count of `k = …`.
+fn explicit(session: &Session, args: &mut Args<'_>) -> Result<(RegSet, usize), CommandError> {
+    let mut values = Vec::new();
+    while !args.is_empty() {
+        if values.len() == 4 {
+            args.end()?;
+        }
+        values.push(args.expr(session)?);
+    }
+    let machine = session.sel.machine;
+    let current = session.frame_regs().unwrap_or_else(|| RegSet::new(machine));
+    let (sp_reg, ip_reg, fp_reg) =
+        (RegSet::sp_reg(machine), RegSet::ip_reg(machine), RegSet::fp_reg(machine));
+    let mut regs = RegSet::new(machine);
+    let mut set = |reg, value: Option<u64>| {
+        if let Some(value) = value {
+            regs.set(reg, value);
+        }
+    };
+    let (ip, count) = match (machine, values.as_slice()) {
+        (_, []) => return Err(args.expr(session).err().unwrap_or_else(|| args.syntax_error())),
+        // x86: the frame pointer alone is enough, the rest is as it is now.
+        (Machine::X86, [base]) => {
+            set(fp_reg, Some(*base));
+            set(sp_reg, Some(*base));
+            (None, None)
+        }
+        (Machine::X86, [base, count]) => {
+            set(fp_reg, Some(*base));
+            set(sp_reg, Some(*base));
+            (None, Some(*count))
+        }
+        (Machine::X86, [base, sp, ip, rest @ ..]) => {
+            set(fp_reg, Some(*base));
+            set(sp_reg, Some(*sp));
+            (Some(*ip), rest.first().copied())
+        }
+        (_, [sp, rest @ ..]) => {
+            set(sp_reg, Some(*sp));
+            set(fp_reg, current.get(fp_reg));
+            (rest.first().copied(), rest.get(1).copied())
+        }
+    };
+    set(ip_reg, ip.or_else(|| current.get(ip_reg)));
+    let frames = match count {
+        Some(n) => usize::try_from(n.min(MAX_FRAMES)).unwrap_or(usize::MAX),
+        None => session.sel.max_frames,
+    };
+    Ok((regs, frames.max(1)))
+}

@@ -3,6 +3,7 @@
 use super::flags::{KFlags, Params};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
+use crate::json::TrustName;
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;
@@ -65,7 +66,7 @@ pub(crate) struct Row {
     /// An inlined call, not a frame of its own.
     pub(crate) inline: bool,
     /// How the frame was found.
-    pub(crate) trust: &'static str,
+    pub(crate) trust: TrustName,
     /// Why it is doubtful.
     pub(crate) issue: Option<String>,
     /// Where the name came from.
@@ -185,7 +186,7 @@ impl Columns {
     }
 
     /// One row; `kP` makes several lines of it.
-    fn row(&self, row: &Row, distance: Option<u64>, thread: Option<u32>, emit: &mut dyn FnMut(Line)) {
+    pub(crate) fn row(&self, row: &Row, distance: Option<u64>, thread: Option<u32>, emit: &mut dyn FnMut(Line)) {
         let mut line = Line::new();
         if self.numbers() {
             let mut number = Span::new(Role::Label, format!("{:02x}", row.number));

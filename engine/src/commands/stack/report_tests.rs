@@ -16,7 +16,7 @@ fn row(base: u64, ret: u64, words: [u64; 3], module: &str, function: Option<&str
         parameters: None,
         source: None,
         inline: false,
-        trust: "frame_pointer",
+        trust: TrustName::FramePointer,
         issue: None,
         symbol_source: None,
         fpo: None,

@@ -1,3 +1,107 @@
 //! `~`: threads.
 
 pub(crate) mod report;
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs, SelKind};
+use crate::doc::Sink;
+use crate::fmt::Hex;
+use crate::session::Session;
+use dumpscope_core::ThreadIdx;
+use dumpscope_core::base::text::escape;
+use dumpscope_core::model::Thread;
+use report::{ThreadHeader, ThreadRow, ThreadsReport};
+
+pub(crate) const THREADS: Command = Command {
+    name: "~",
+    aliases: &[],
+    glued: Glued::Anything,
+    extent: Extent::Semicolon,
+    group: "threads",
+    syntax: "~ | ~* | ~. | ~# | ~N | ~[expr] | ~~[tid] | ~N s | ~threads command | ~threads e commands",
+    summary: "Lists threads, selects one, runs a command for threads",
+    help: "`~` lists all threads, one line each: the debugger's number, process and thread id (hexadecimal), suspend count, \
+           TEB, name. `.` marks the current thread, `#` the one of the exception.\n\n\
+           `~*`, `~.` (current), `~#` (of the exception), `~N` (number N, decimal), `~[expr]` and `~~[tid]` (system id, \
+           hexadecimal) also show start address and priority. Followed by a command they run it for these threads: `~*k`, \
+           `~2r`. `~2s` makes a thread current. `~*e k; r` runs several commands for each thread.",
+    examples: &[
+        ("~", "Lists all threads"),
+        ("~*", "Also with start address and priority"),
+        ("~.", "The current thread"),
+        ("~#", "The thread of the exception"),
+        ("~0", "Thread number 0"),
+        ("~0s", "Makes thread 0 current"),
+        ("~*e ? @$tid", "Runs commands for each thread"),
+    ],
+    needs: &[Needs::Threads],
+    run,
+};
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let Some(sel) = inv.threads else {
+        return Err(CommandError::caret(0, "Illegal thread error"));
+    };
+    let event = event_thread(session);
+    let dump = session.dump();
+    let threads = sel
+        .threads
+        .iter()
+        .filter_map(|idx| dump.threads().iter().find(|t| t.index == *idx))
+        .map(|t| thread_row(session, t, event))
+        .collect::<Vec<_>>();
+    if threads.is_empty() {
+        return Err(CommandError::noted(
+            "WARNING: The debugger does not have a current process or thread\nWARNING: Many commands will not work",
+            "The dump has no threads.",
+        ));
+    }
+    let details = sel.kind != SelKind::List;
+    session.emit(sink, &ThreadsReport { threads, details, wide: session.render_cx().wide })
+}
+
+/// The thread of the exception; without an exception WinDbg takes the first.
+pub(crate) fn event_thread(session: &Session) -> Option<ThreadIdx> {
+    session.event_thread().or_else(|| session.dump().threads().first().map(|t| t.index))
+}
+
+/// Everything `~` can show of a thread.
+pub(crate) fn thread_row(session: &Session, t: &Thread, event: Option<ThreadIdx>) -> ThreadRow {
+    let start = t.info.as_ref().map(|i| i.start_address).filter(|a| !a.is_null());
+    ThreadRow {
+        index: t.index.0,
+        pid: session.dump().pid().map(|p| p.0),
+        tid: t.tid.0,
+        current: session.sel.thread == Some(t.index),
+        event: event == Some(t.index),
+        suspend: t.raw.suspend_count.cast_signed(),
+        teb: (!t.raw.teb.is_null()).then(|| t.raw.teb.into()),
+        name: t.name.as_deref().map(|n| escape(n).into_owned()),
+        priority: t.raw.priority.cast_signed(),
+        priority_class: t.raw.priority_class,
+        affinity: t.info.as_ref().map(|i| Hex(i.affinity)),
+        start: start.map(Hex::from),
+        start_symbol: start
+            .and_then(|a| session.target.symbols.format(a))
+            .map(|n| escape(&n).into_owned()),
+    }
+}
+
+/// The empty line and the status line before the current thread's output in `~*k`. The mark shows the thread that
+/// was current before the command: the runner selects each thread in turn, so only the event's mark is certain.
+pub(crate) fn emit_header(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    header(session, sink, false)
+}
+
+/// As [`emit_header`], with start address and priority.
+pub(crate) fn emit_details(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    header(session, sink, true)
+}
+
+fn header(session: &Session, sink: &mut dyn Sink, details: bool) -> Result<(), CommandError> {
+    let current = session.sel.thread;
+    let Some(thread) = session.dump().threads().iter().find(|t| Some(t.index) == current) else {
+        return Ok(());
+    };
+    let row = thread_row(session, thread, event_thread(session));
+    session.emit(sink, &ThreadHeader { row, wide: session.render_cx().wide, details })
+}

@@ -1,0 +1,171 @@
+//! From a walked stack to its report.
+
+use super::flags::KFlags;
+use super::report::{Row, Site, Source, StackReport};
+use crate::fmt::{self, Hex};
+use crate::session::Session;
+use crate::triage::rows;
+use dumpscope_analyzers::{Stack, StackFrame};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::{Machine, ReadMemory, ThreadIdx};
+use dumpscope_symbols::unwind::FrameData;
+use dumpscope_symbols::{EndReason, SymbolSource, Trust};
+
+/// The JSON name of a symbol source.
+pub(crate) fn source_name(source: SymbolSource) -> &'static str {
+    match source {
+        SymbolSource::PrivatePdb => "private_pdb",
+        SymbolSource::PublicPdb => "public_pdb",
+        SymbolSource::Breakpad => "breakpad",
+        SymbolSource::Dwarf => "dwarf",
+        SymbolSource::Coff => "coff",
+        SymbolSource::Exports => "exports",
+    }
+}
+
+/// The report of a stack: at most `limit` rows (inlined calls count, as in WinDbg).
+pub(crate) fn stack_report(
+    session: &Session,
+    stack: &Stack,
+    thread: Option<ThreadIdx>,
+    flags: KFlags,
+    limit: usize,
+) -> StackReport {
+    let frames: Vec<Row> =
+        (0..stack.frames.len().min(limit)).filter_map(|i| row(session, stack, i, flags)).collect();
+    let tid = thread.and_then(|t| session.dump().threads().iter().find(|x| x.index == t)).map(|t| t.tid.0);
+    let wide = stack.machine.is_64();
+    let cut = frames.len() < stack.frames.len();
+    let (end, note) = end_words(&stack.end, wide);
+    let mut notes = scanned(&frames);
+    notes.extend(note.filter(|_| !cut));
+    StackReport {
+        thread: thread.map(|t| t.0),
+        tid,
+        machine: stack.machine.json_name(),
+        frames,
+        end: if cut { "frame limit".into() } else { end },
+        notes,
+        set_context: session.sel.context.is_some(),
+        wide,
+        flags,
+    }
+}
+
+/// One row of a stack.
+pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags) -> Option<Row> {
+    let f = stack.frames.get(index)?;
+    let inline = f.trust == Trust::Inline;
+    let warning = stack.warnings().into_iter().find(|(row, _)| *row == index).map(|(_, w)| w.text());
+    Some(Row {
+        number: u32::try_from(index).unwrap_or(u32::MAX),
+        site: site(session, f),
+        sp: f.frame.sp.into(),
+        frame_base: f.frame.frame_base.into(),
+        return_address: f.frame.return_address.into(),
+        stack_words: if flags.args && !inline { stack_words(session, stack, index) } else { Vec::new() },
+        parameters: None,
+        source: f
+            .line
+            .as_ref()
+            .map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
+        inline,
+        trust: rows::trust(f.trust),
+        issue: rows::issue(f),
+        symbol_source: f.source.map(source_name),
+        fpo: if flags.verbose && !inline { fpo(session, stack.machine, f) } else { None },
+        warning,
+    })
+}
+
+fn site(session: &Session, f: &StackFrame) -> Site {
+    let ip = f.frame.ip;
+    let module = f.module.and_then(|m| session.target.symbols.modules().get(m));
+    if let Some(module) = module {
+        return Site {
+            ip: ip.into(),
+            module: Some(escape(&module.name).into_owned()),
+            function: f.function.as_deref().map(|n| escape(n).into_owned()),
+            displacement: Hex(f.displacement),
+        };
+    }
+    // A frame in a module that is gone by now.
+    let unloaded = session.dump().unloaded().value().map_or(&[][..], Vec::as_slice);
+    let gone = unloaded.iter().find_map(|u| {
+        let offset = ip.distance_from(u.base).filter(|d| *d < u64::from(u.size))?;
+        Some((format!("<Unloaded_{}>", escape(&u.name)), offset))
+    });
+    match gone {
+        Some((name, offset)) => {
+            Site { ip: ip.into(), module: Some(name), function: None, displacement: Hex(offset) }
+        }
+        None => Site { ip: ip.into(), ..Site::default() },
+    }
+}
+
+/// What lies where a function finds its arguments. x86: behind the return address. x64: the four home slots, which
+/// start at the caller's stack pointer.
+fn stack_words(session: &Session, stack: &Stack, index: usize) -> Vec<Option<Hex>> {
+    let memory = session.dump().memory();
+    let Some(f) = stack.frames.get(index) else { return Vec::new() };
+    let (start, count) = if stack.machine == Machine::X86 {
+        (Some(f.frame.frame_base.offset(8)), 3)
+    } else {
+        let rest = stack.frames.get(index + 1..).unwrap_or_default();
+        (rest.iter().find(|c| c.trust != Trust::Inline).map(|c| c.frame.sp), 4)
+    };
+    let size = stack.machine.ptr_size() as u64;
+    (0..count).map(|i| Some(memory.ptr(start?.offset(i * size), stack.machine)?.into())).collect()
+}
+
+/// x86 frame data as `kv` shows it: `[params,locals,saved registers]` in words, or `[Non-Fpo]`.
+fn fpo(session: &Session, machine: Machine, f: &StackFrame) -> Option<String> {
+    if machine != Machine::X86 || f.source? >= SymbolSource::Coff {
+        return None;
+    }
+    Some(match session.target.symbols.frame_data(f.frame.lookup_ip()) {
+        Some(FrameData::Fpo { params, locals, saved_regs, uses_bp, .. }) => {
+            let bp = if uses_bp { "[Uses EBP] " } else { "" };
+            format!("{bp}[{},{},{}]", params / 4, locals / 4, saved_regs / 4)
+        }
+        Some(FrameData::Program { params, locals, saved_regs, .. }) => {
+            format!("[{},{},{}]", params / 4, locals / 4, saved_regs / 4)
+        }
+        Some(FrameData::Cfi { .. }) | None => "[Non-Fpo]".into(),
+    })
+}
+
+/// Which rows were found by scanning.
+fn scanned(frames: &[Row]) -> Option<String> {
+    const SHOWN: usize = 8;
+    let numbers: Vec<String> = frames
+        .iter()
+        .filter(|r| r.trust == rows::trust(Trust::Scan))
+        .map(|r| format!("{:02x}", r.number))
+        .collect();
+    let list = numbers.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match numbers.len() {
+        0 => None,
+        1 => Some(format!("frame {list} was found by scanning the stack")),
+        n if n > SHOWN => Some(format!("{n} frames were found by scanning the stack, the first: {list}")),
+        _ => Some(format!("frames {list} were found by scanning the stack")),
+    }
+}
+
+/// Why a walk ended, and a note when it ended too early.
+fn end_words(end: &EndReason, wide: bool) -> (String, Option<String>) {
+    let note = |text: String| (text.clone(), Some(format!("the stack ends here: {text}")));
+    match end {
+        EndReason::Complete => ("complete".into(), None),
+        EndReason::FrameLimit => ("frame limit".into(), None),
+        EndReason::MissingMemory(va) => note(format!("memory at {} is not in the dump", fmt::addr(*va, wide))),
+        EndReason::OutsideStack(va) => {
+            note(format!("the next frame would be outside the stack, at {}", fmt::addr(*va, wide)))
+        }
+        EndReason::NoProgress => note("the stack pointer does not move on".into()),
+        EndReason::NoCaller => note("no plausible caller was found".into()),
+        EndReason::Cancelled => note("stopped".into()),
+        _ => note("the walk could not go on".into()),
+    }
+}
+

@@ -1,0 +1,162 @@
+//! `.frame`, `.f+`, `.f-`: the selected frame.
+
+use super::{KFlags, row, walk};
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::doc::{Line, RenderCx, Report, Sink};
+use crate::session::{Layout, Session};
+use dumpscope_analyzers::{Stack, stacks};
+use dumpscope_symbols::Limits;
+
+pub(crate) const FRAME: Command = Command {
+    name: ".frame",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "stacks",
+    syntax: ".frame [/c] [/r] [number]",
+    summary: "Selects a frame of the stack",
+    help: "Local variables, registers and expressions then refer to that frame. The number is the one that `kn` shows \
+           (hexadecimal). Without a number the selected frame is shown. `/r` also shows the registers, `/c` makes the \
+           frame's registers the context, so that `k` starts there.",
+    examples: &[
+        (".frame", "Shows the selected frame"),
+        (".frame 1", "Selects the caller"),
+        (".frame /r 0", "Selects the innermost frame and shows its registers"),
+    ],
+    needs: &[Needs::Threads, Needs::Memory],
+    run: run_frame,
+};
+
+pub(crate) const F_UP: Command = Command {
+    name: ".f+",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "stacks",
+    syntax: ".f+",
+    summary: "Selects the next frame: the caller",
+    help: "As `.frame` with the next higher number.",
+    examples: &[(".f+", "One frame out")],
+    needs: &[Needs::Threads, Needs::Memory],
+    run: |session, inv, sink| step(session, inv, sink, 1),
+};
+
+pub(crate) const F_DOWN: Command = Command {
+    name: ".f-",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "stacks",
+    syntax: ".f-",
+    summary: "Selects the previous frame: the callee",
+    help: "As `.frame` with the next lower number.",
+    examples: &[(".f-", "One frame in")],
+    needs: &[Needs::Threads, Needs::Memory],
+    run: |session, inv, sink| step(session, inv, sink, -1),
+};
+
+/// One row, always with its number.
+struct FrameReport {
+    row: super::report::Row,
+    wide: bool,
+    thread: Option<u32>,
+}
+
+impl Report for FrameReport {
+    fn kind(&self) -> &'static str {
+        "frame"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let flags = KFlags { numbers: true, ..KFlags::default() };
+        // `.frame` shows the plain row in both layouts.
+        let layout = if cx.layout == Layout::Modern { Layout::Classic } else { cx.layout };
+        let columns = super::report::Columns { wide: self.wide, layout, flags };
+        columns.row(&self.row, None, self.thread, emit);
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.row).unwrap_or_default()
+    }
+}
+
+fn step(
+    session: &mut Session,
+    inv: &Invocation<'_>,
+    sink: &mut dyn Sink,
+    by: i32,
+) -> Result<(), CommandError> {
+    inv.cursor().end()?;
+    let number = session.sel.frame.checked_add_signed(by);
+    let Some(number) = number else {
+        return Err(CommandError::message("Cannot find frame 0xffffffff, previous scope unchanged"));
+    };
+    select(session, number, sink)
+}
+
+fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let (mut context, mut registers) = (false, false);
+    loop {
+        let at = args.pos();
+        match args.switch() {
+            Some("c") => context = true,
+            Some("r") => registers = true,
+            Some(_) => return Err(CommandError::caret(at, "Syntax error")),
+            None => break,
+        }
+    }
+    if args.eat_char('=') {
+        return explicit(session, &mut args, sink);
+    }
+    let number = args.opt_expr(session)?;
+    args.end()?;
+    let number = match number {
+        Some(n) => u32::try_from(n).unwrap_or(u32::MAX),
+        None => session.sel.frame,
+    };
+    select(session, number, sink)?;
+    if registers {
+        crate::run::run_block(session, "r", sink)?;
+    }
+    if context {
+        let regs = session.frame_regs();
+        if let (Some(mut set), Some(regs)) = (session.context(), regs) {
+            set.regs = regs;
+            session.sel.context = Some(set);
+            session.sel.frame = 0;
+        }
+    }
+    Ok(())
+}
+
+/// `.frame = …`: shows the frame of given registers; the scope stays, for it needs no thread.
+fn explicit(
+    session: &mut Session,
+    args: &mut crate::lang::Args<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let (regs, _) = super::explicit(session, args)?;
+    let limits = Limits { frames: 2, ..Limits::default() };
+    let bounds = session.stack_bounds();
+    let stack = stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel);
+    show(session, &stack, 0, sink)
+}
+
+fn select(session: &mut Session, number: u32, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    // One more physical frame than the number: inlined calls only add rows.
+    let stack = walk(session, (number as usize).saturating_add(2).min(0x1_0000))?;
+    show(session, &stack, number, sink)?;
+    session.sel.frame = number;
+    Ok(())
+}
+
+fn show(session: &Session, stack: &Stack, number: u32, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let Some(mut found) = row(session, stack, number as usize, KFlags::default()) else {
+        let text = format!("Cannot find frame 0x{number:x}, previous scope unchanged");
+        return Err(CommandError::message(text));
+    };
+    found.warning = None;
+    let thread = session.sel.thread.map(|t| t.0);
+    session.emit(sink, &FrameReport { row: found, wide: stack.machine.is_64(), thread })
+}

@@ -1,0 +1,44 @@
+//! `.kframes`: how many frames `k` shows.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::doc::{Line, RenderCx, Report, Sink};
+use crate::session::Session;
+
+pub(crate) const KFRAMES: Command = Command {
+    name: ".kframes",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "stacks",
+    syntax: ".kframes [frames]",
+    summary: "Sets how many frames `k` shows without a count",
+    help: "The number is hexadecimal; `0n1000` is decimal. Without a number the one in force is shown.",
+    examples: &[(".kframes", "Shows the limit"), (".kframes 0n256", "Sets it")],
+    needs: &[],
+    run,
+};
+
+struct Limit(usize);
+
+impl Report for Limit {
+    fn kind(&self) -> &'static str {
+        "kframes"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        emit(Line::plain(format!("Default stack trace depth is 0n{} frames", self.0)));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "frames": self.0 })
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    if let Some(n) = args.opt_expr(session)? {
+        args.end()?;
+        session.sel.max_frames = usize::try_from(n.clamp(1, super::MAX_FRAMES)).unwrap_or(256);
+    }
+    session.emit(sink, &Limit(session.sel.max_frames))
+}
