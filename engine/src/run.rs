@@ -205,7 +205,7 @@ fn each_thread(
         if session.sel.thread != Some(*thread) {
             session.sel.select_thread(*thread);
         }
-        let one = ThreadSel { kind: sel.kind, threads: vec![*thread] };
+        let one = ThreadSel { kind: sel.kind, threads: vec![*thread], home: sel.home };
         result = run(session, &one, sink, place);
         if !matches!(result, Ok(Flow::Next)) {
             break;
@@ -226,7 +226,7 @@ enum SelectError {
 fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, SelectError> {
     let dump = session.dump();
     let one = |kind, thread: Option<ThreadIdx>| match thread {
-        Some(t) => Ok(ThreadSel { kind, threads: vec![t] }),
+        Some(t) => Ok(ThreadSel { kind, threads: vec![t], home: session.sel.thread }),
         None => Err(SelectError::NoThread),
     };
     let known = |index: u64| dump.threads().iter().map(|t| t.index).find(|i| u64::from(i.0) == index);
@@ -243,7 +243,8 @@ fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, Select
         Selector::None | Selector::All => {
             let kind = if selector == Selector::All { SelKind::All } else { SelKind::List };
             let threads: Vec<ThreadIdx> = dump.threads().iter().map(|t| t.index).collect();
-            if threads.is_empty() { Err(SelectError::NoThread) } else { Ok(ThreadSel { kind, threads }) }
+            let home = session.sel.thread;
+            if threads.is_empty() { Err(SelectError::NoThread) } else { Ok(ThreadSel { kind, threads, home }) }
         }
         Selector::Current => one(SelKind::Current, session.sel.thread),
         Selector::Event => one(SelKind::Event, session.event_thread()),

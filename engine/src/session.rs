@@ -136,11 +136,12 @@ impl Session {
         }
     }
 
-    /// The thread of the exception, the `#` of `~#`.
+    /// The thread of the event, the `#` of `~#`: that of the exception, without one the first.
     #[must_use]
     pub fn event_thread(&self) -> Option<ThreadIdx> {
-        let tid = self.dump().exception().value()?.tid;
-        self.dump().thread_by_tid(tid).map(|t| t.index)
+        let dump = self.dump();
+        let raised = dump.exception().value().and_then(|e| dump.thread_by_tid(e.tid));
+        raised.or_else(|| dump.threads().first()).map(|t| t.index)
     }
 
     /// The context in force for frame 0: `.ecxr`/`.cxr`'s, else the current thread's in the effective machine.

@@ -116,6 +116,8 @@ pub struct ThreadSel {
     /// Which. For a command after the selector (`~*k`) the runner makes each thread current in turn and runs the
     /// command once per thread; the list then holds that one thread. Only the command `~` itself sees all.
     pub threads: Vec<ThreadIdx>,
+    /// The thread that was current when the line was typed: the `.` of header lines.
+    pub home: Option<ThreadIdx>,
 }
 
 /// One use of a command.

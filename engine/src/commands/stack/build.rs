@@ -37,7 +37,7 @@ pub(crate) fn stack_report(
     let wide = stack.machine.is_64();
     let cut = frames.len() < stack.frames.len();
     let (end, note) = end_words(&stack.end, wide);
-    let mut notes = scanned(&frames);
+    let mut notes: Vec<String> = scanned(&frames).into_iter().collect();
     notes.extend(note.filter(|_| !cut));
     StackReport {
         thread: thread.map(|t| t.0),

@@ -6,8 +6,9 @@ pub(crate) mod frame;
 mod kframes;
 pub(crate) mod report;
 
-pub(crate) use build::{row, source_name, stack_report};
+pub(crate) use build::{row, stack_report};
 pub(crate) use flags::KFlags;
+pub(crate) use kframes::KFRAMES;
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::commands::threads;
@@ -58,9 +59,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         let words = args.opt_expr(session)?.unwrap_or(0x20).min(MAX_FRAMES);
         return crate::run::run_block(session, &format!("dps @$csp L0n{words}"), sink);
     }
-    if inv.wants_thread_header() {
-        threads::emit_header(session, sink)?;
-    }
+    threads::emit_header(session, inv, sink)?;
     let (stack, count) = if args.eat_char('=') {
         let (regs, count) = explicit(session, &mut args)?;
         let limits = Limits { frames: count, ..Limits::default() };

@@ -41,13 +41,12 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let Some(sel) = inv.threads else {
         return Err(CommandError::caret(0, "Illegal thread error"));
     };
-    let event = event_thread(session);
     let dump = session.dump();
     let threads = sel
         .threads
         .iter()
         .filter_map(|idx| dump.threads().iter().find(|t| t.index == *idx))
-        .map(|t| thread_row(session, t, event))
+        .map(|t| thread_row(session, t, session.sel.thread))
         .collect::<Vec<_>>();
     if threads.is_empty() {
         return Err(CommandError::noted(
@@ -59,20 +58,15 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     session.emit(sink, &ThreadsReport { threads, details, wide: session.render_cx().wide })
 }
 
-/// The thread of the exception; without an exception WinDbg takes the first.
-pub(crate) fn event_thread(session: &Session) -> Option<ThreadIdx> {
-    session.event_thread().or_else(|| session.dump().threads().first().map(|t| t.index))
-}
-
-/// Everything `~` can show of a thread.
-pub(crate) fn thread_row(session: &Session, t: &Thread, event: Option<ThreadIdx>) -> ThreadRow {
+/// Everything `~` can show of a thread; `current` is the one with the `.`.
+pub(crate) fn thread_row(session: &Session, t: &Thread, current: Option<ThreadIdx>) -> ThreadRow {
     let start = t.info.as_ref().map(|i| i.start_address).filter(|a| !a.is_null());
     ThreadRow {
         index: t.index.0,
         pid: session.dump().pid().map(|p| p.0),
         tid: t.tid.0,
-        current: session.sel.thread == Some(t.index),
-        event: event == Some(t.index),
+        current: current == Some(t.index),
+        event: session.event_thread() == Some(t.index),
         suspend: t.raw.suspend_count.cast_signed(),
         teb: (!t.raw.teb.is_null()).then(|| t.raw.teb.into()),
         name: t.name.as_deref().map(|n| escape(n).into_owned()),
@@ -86,22 +80,17 @@ pub(crate) fn thread_row(session: &Session, t: &Thread, event: Option<ThreadIdx>
     }
 }
 
-/// The empty line and the status line before the current thread's output in `~*k`. The mark shows the thread that
-/// was current before the command: the runner selects each thread in turn, so only the event's mark is certain.
-pub(crate) fn emit_header(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    header(session, sink, false)
-}
-
-/// As [`emit_header`], with start address and priority.
-pub(crate) fn emit_details(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    header(session, sink, true)
-}
-
-fn header(session: &Session, sink: &mut dyn Sink, details: bool) -> Result<(), CommandError> {
-    let current = session.sel.thread;
-    let Some(thread) = session.dump().threads().iter().find(|t| Some(t.index) == current) else {
+/// For `~*k`: the empty line and the status line before the selected thread's output.
+pub(crate) fn emit_header(
+    session: &Session,
+    inv: &Invocation<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let Some(sel) = inv.threads.filter(|_| inv.wants_thread_header()) else { return Ok(()) };
+    let selected = session.sel.thread;
+    let Some(thread) = session.dump().threads().iter().find(|t| Some(t.index) == selected) else {
         return Ok(());
     };
-    let row = thread_row(session, thread, event_thread(session));
-    session.emit(sink, &ThreadHeader { row, wide: session.render_cx().wide, details })
+    let row = thread_row(session, thread, sel.home);
+    session.emit(sink, &ThreadHeader { row, wide: session.render_cx().wide, details: false })
 }
