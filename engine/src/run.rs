@@ -244,7 +244,11 @@ fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, Select
             let kind = if selector == Selector::All { SelKind::All } else { SelKind::List };
             let threads: Vec<ThreadIdx> = dump.threads().iter().map(|t| t.index).collect();
             let home = session.sel.thread;
-            if threads.is_empty() { Err(SelectError::NoThread) } else { Ok(ThreadSel { kind, threads, home }) }
+            if threads.is_empty() {
+                Err(SelectError::NoThread)
+            } else {
+                Ok(ThreadSel { kind, threads, home })
+            }
         }
         Selector::Current => one(SelKind::Current, session.sel.thread),
         Selector::Event => one(SelKind::Event, session.event_thread()),

@@ -65,10 +65,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         return_address: f.frame.return_address.into(),
         stack_words: if flags.args && !inline { stack_words(session, stack, index) } else { Vec::new() },
         parameters: None,
-        source: f
-            .line
-            .as_ref()
-            .map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
+        source: f.line.as_ref().map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
         inline,
         trust: rows::trust(f.trust),
         issue: rows::issue(f),
@@ -158,7 +155,9 @@ fn end_words(end: &EndReason, wide: bool) -> (String, Option<String>) {
     match end {
         EndReason::Complete => ("complete".into(), None),
         EndReason::FrameLimit => ("frame limit".into(), None),
-        EndReason::MissingMemory(va) => note(format!("memory at {} is not in the dump", fmt::addr(*va, wide))),
+        EndReason::MissingMemory(va) => {
+            note(format!("memory at {} is not in the dump", fmt::addr(*va, wide)))
+        }
         EndReason::OutsideStack(va) => {
             note(format!("the next frame would be outside the stack, at {}", fmt::addr(*va, wide)))
         }
@@ -168,4 +167,3 @@ fn end_words(end: &EndReason, wide: bool) -> (String, Option<String>) {
         _ => note("the walk could not go on".into()),
     }
 }
-

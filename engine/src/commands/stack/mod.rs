@@ -89,7 +89,8 @@ pub(crate) fn walk(session: &Session, frames: usize) -> Result<Stack, CommandErr
 
 /// WinDbg's message for a thread without a context.
 pub(crate) fn no_context(session: &Session) -> CommandError {
-    let text = "GetContextState failed, 0x80004001\nUnable to get current machine context, HRESULT 0x80004001";
+    let text =
+        "GetContextState failed, 0x80004001\nUnable to get current machine context, HRESULT 0x80004001";
     let dump = session.dump();
     let note = if session.sel.thread.is_none() {
         "The dump has no threads."

@@ -186,7 +186,13 @@ impl Columns {
     }
 
     /// One row; `kP` makes several lines of it.
-    pub(crate) fn row(&self, row: &Row, distance: Option<u64>, thread: Option<u32>, emit: &mut dyn FnMut(Line)) {
+    pub(crate) fn row(
+        &self,
+        row: &Row,
+        distance: Option<u64>,
+        thread: Option<u32>,
+        emit: &mut dyn FnMut(Line),
+    ) {
         let mut line = Line::new();
         if self.numbers() {
             let mut number = Span::new(Role::Label, format!("{:02x}", row.number));
