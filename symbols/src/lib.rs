@@ -10,6 +10,7 @@ pub mod image;
 pub mod locate;
 pub mod manager;
 pub mod provider;
+pub mod store;
 pub mod unwind;
 
 pub use manager::{Resolved, SymbolConfig, SymbolManager, SymbolState};

@@ -70,7 +70,8 @@ fn local<'a>(store: &'a Store, default: Option<&'a Path>) -> Option<&'a Path> {
 
 /// Places in a plain folder: the file itself, and WinDbg's subfolders by the image's kind (`dll`, `exe`) with
 /// and without `symbols` before it.
-fn folder_paths(dir: &Path, key: &FileKey, image: &str) -> Vec<PathBuf> {
+#[must_use]
+pub fn folder_paths(dir: &Path, key: &FileKey, image: &str) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let ending = image.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
     let ending =

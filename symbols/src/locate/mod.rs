@@ -9,7 +9,7 @@ mod key;
 mod path;
 mod safe_name;
 
-pub use candidates::{Candidate, candidates, store_paths};
+pub use candidates::{Candidate, candidates, folder_paths, store_paths};
 pub use key::{FileKey, FileKind, keys};
 pub use path::{Element, Store, SymbolPath};
 pub use safe_name::{MAX_NAME, SafeName, UnsafeName};

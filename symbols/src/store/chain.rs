@@ -12,7 +12,7 @@ use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use url::Url;
 
 /// One file to find.
@@ -103,6 +103,8 @@ pub struct Client {
     breaker: Breaker,
     /// Servers with `index2.txt`, by URL.
     tiers: Mutex<BTreeMap<String, bool>>,
+    /// Left-over temporary files are removed once.
+    swept: Once,
 }
 
 /// A place of a chain.
@@ -118,8 +120,8 @@ const UNC: &str = "a \\\\server\\share path opens only on Windows; copy or mount
 impl Client {
     /// A client over a transport ([`super::NoTransport`] for `--offline`).
     pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, policy: Policy, auth: Auth) -> Client {
-        let (breaker, tiers) = (Breaker::default(), Mutex::default());
-        Client { transport, clock, policy, auth, breaker, tiers }
+        let (breaker, tiers, swept) = (Breaker::default(), Mutex::default(), Once::new());
+        Client { transport, clock, policy, auth, breaker, tiers, swept }
     }
 
     /// Finds a file along `path`. `default` is the cache folder: the store of `srv**URL`, of `cache*`, and of
@@ -161,7 +163,8 @@ impl Client {
     ) -> Option<PathBuf> {
         for (i, place) in chain.iter().enumerate() {
             let left = chain.get(..i).unwrap_or_default();
-            let stores = || left.iter().rev().filter_map(|p| if let Place::Store(d) = p { Some(*d) } else { None });
+            let stores =
+                || left.iter().rev().filter_map(|p| if let Place::Store(d) = p { Some(*d) } else { None });
             let bottom = stores().next().unwrap_or(default);
             let found = match place {
                 Place::Folder(dir) => {
@@ -281,8 +284,9 @@ impl Client {
             match unpack::wrapping(&from).map_err(|e| e.to_string())? {
                 Wrapping::None => break,
                 Wrapping::Cab => unpack::expand_cab(&from, &temp, self.policy.max_unpacked)?,
-                Wrapping::Msfz => crate::provider::pdb::convert_msfz(&from, temp.path())
-                    .map_err(|e| format!("bad MSFZ file: {e}"))?,
+                Wrapping::Msfz => {
+                    unpack::convert_msfz(&from, temp.path()).map_err(|e| format!("bad MSFZ file: {e}"))?
+                }
             }
             let next = Temp::new(cache).map_err(|e| e.to_string())?;
             from = temp.path().to_owned();
@@ -342,6 +346,7 @@ impl Client {
             say(attempts, &shown, Outcome::Remembered(r));
             return None;
         }
+        self.swept.call_once(|| create::sweep(store));
         let label = job.key.to_string();
         watch.event(&Event::Started { file: &label, url: &shown });
         let outcome = self.download(&url, store, &to, job, &label, watch);
@@ -400,7 +405,8 @@ impl Client {
                 return worst;
             }
             let probe = Temp::new(store).map_err(|e| Failed::Disk(e.to_string()));
-            let answer = probe.and_then(|t| loader.get(&joined(base, &["index2.txt".into()]), label, &t, watch));
+            let answer =
+                probe.and_then(|t| loader.get(&joined(base, &["index2.txt".into()]), label, &t, watch));
             tiered = match answer {
                 Ok(()) => true,
                 Err(Failed::Missing | Failed::Denied(_) | Failed::Wrong(_)) => false,

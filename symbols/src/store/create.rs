@@ -13,9 +13,8 @@ pub(super) fn private_dir(cache: &Path) -> PathBuf {
 
 /// A file name made of a text: 64-bit FNV-1a, which only has to spread (records tell whose they are).
 pub(super) fn hashed(text: &str) -> String {
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }
 
@@ -29,8 +28,7 @@ pub(super) struct Lock {
 pub(super) fn lock(cache: &Path, what: &str, stop: &dyn Fn() -> bool) -> io::Result<Option<Lock>> {
     let dir = private_dir(cache).join("locks");
     fs::create_dir_all(&dir)?;
-    let file =
-        File::options().create(true).truncate(false).write(true).open(dir.join(hashed(what)))?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join(hashed(what)))?;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(Lock { _file: file })),

@@ -85,7 +85,8 @@ impl Receiver for Body<'_> {
             return ControlFlow::Break(());
         }
         let from = self.want_from.min(self.have);
-        let total = self.head.length.map(|l| if self.head.status == 206 { l.saturating_add(from) } else { l });
+        let total =
+            self.head.length.map(|l| if self.head.status == 206 { l.saturating_add(from) } else { l });
         self.watch.event(&Event::Progress { file: self.label, done: self.have, total });
         ControlFlow::Continue(())
     }
@@ -151,7 +152,9 @@ impl Downloader<'_> {
                     e.to_string()
                 }
                 Ok(()) => match head.status {
-                    200 | 206 if want_from == 0 || head.status == 200 || head.range_start == Some(want_from) => {
+                    200 | 206
+                        if want_from == 0 || head.status == 200 || head.range_start == Some(want_from) =>
+                    {
                         self.breaker.success(&host);
                         return Ok(());
                     }
@@ -168,7 +171,10 @@ impl Downloader<'_> {
                         self.breaker.success(&host);
                         redirects = redirects.saturating_add(1);
                         if redirects > self.policy.redirects {
-                            return Err(Failed::Denied(format!("more than {} redirects", self.policy.redirects)));
+                            return Err(Failed::Denied(format!(
+                                "more than {} redirects",
+                                self.policy.redirects
+                            )));
                         }
                         url = redirect(&url, head.location.as_deref()).map_err(Failed::Denied)?;
                         (have, validator) = (0, None);

@@ -5,7 +5,6 @@ use super::Watch;
 use super::transport::{Head, Receiver, Request, Transport, TransportError};
 use reqwest::header::{self, HeaderMap};
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -51,7 +50,8 @@ impl Transport for Http {
             builder = builder.header(name, value);
         }
         if let Some((from, validator)) = &request.resume {
-            builder = builder.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, validator);
+            builder =
+                builder.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, validator);
         }
         let start = Instant::now();
         let clock = Limits { start, total: request.total, stall: request.stall };

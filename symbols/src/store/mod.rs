@@ -17,6 +17,8 @@ mod download;
 #[cfg(feature = "net")]
 mod http;
 mod negative;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod unpack;
 

@@ -60,7 +60,7 @@ fn file(cache: &Path, what: &str) -> PathBuf {
 
 /// Reads what is remembered of `what` (server and file) and still believed at `now`.
 #[must_use]
-pub fn recall(cache: &Path, what: &str, now: u64) -> Option<Remembered> {
+pub(super) fn recall(cache: &Path, what: &str, now: u64) -> Option<Remembered> {
     let path = file(cache, what);
     if std::fs::metadata(&path).ok()?.len() > MAX_RECORD {
         return None;
@@ -79,14 +79,14 @@ pub fn recall(cache: &Path, what: &str, now: u64) -> Option<Remembered> {
 }
 
 /// Remembers a failure. A cache that cannot be written is no error: it is only asked again.
-pub fn remember(cache: &Path, what: &str, cause: Cause, now: u64, text: &str) {
+pub(super) fn remember(cache: &Path, what: &str, cause: Cause, now: u64, text: &str) {
     let text: String = text.chars().take(500).collect();
     let record = format!("{cause}\n{now}\n{what}\n{text}");
     let _ = create::write_whole(&file(cache, what), record.as_bytes());
 }
 
 /// Forgets it (`.reload /f`, `symbols fetch`).
-pub fn forget(cache: &Path, what: &str) {
+pub(super) fn forget(cache: &Path, what: &str) {
     let _ = std::fs::remove_file(file(cache, what));
 }
 

@@ -35,7 +35,8 @@ pub(super) fn wrapping(path: &Path) -> std::io::Result<Wrapping> {
 /// No cabinet, not exactly one file, more than `limit` bytes (whatever its header claims), or a full disk.
 pub(super) fn expand_cab(from: &Path, to: &Temp, limit: u64) -> Result<(), String> {
     let file = File::open(from).map_err(|e| e.to_string())?;
-    let mut cabinet = cab::Cabinet::new(std::io::BufReader::new(file)).map_err(|e| format!("bad CAB: {e}"))?;
+    let mut cabinet =
+        cab::Cabinet::new(std::io::BufReader::new(file)).map_err(|e| format!("bad CAB: {e}"))?;
     let mut names = cabinet.folder_entries().flat_map(cab::FolderEntry::file_entries);
     let (first, second) = (names.next(), names.next());
     let entry = match (first, second) {
@@ -66,4 +67,12 @@ pub(super) fn expand_cab(from: &Path, to: &Temp, limit: u64) -> Result<(), Strin
 
 fn too_large(limit: u64) -> String {
     format!("the CAB expands to more than {limit} bytes")
+}
+
+/// Converts a compressed PDB (MSFZ) into a plain one.
+///
+/// # Errors
+/// This build cannot read such files.
+pub(super) fn convert_msfz(_from: &Path, _to: &Path) -> Result<(), String> {
+    Err("compressed PDBs (MSFZ) cannot be read yet".into())
 }
