@@ -1,8 +1,10 @@
 //! `?`: evaluates an expression.
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation};
-use crate::doc::{self, Line, RenderCx, Report, Role, Sink};
+use crate::doc::{Line, RenderCx, Report, Role, Sink};
+use crate::fmt::{self, Hex};
 use crate::session::Session;
+use dumpscope_core::Va;
 
 pub(crate) const EVALUATE: Command = Command {
     name: "?",
@@ -31,11 +33,11 @@ impl Report for Evaluation {
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let line = Line::plain("Evaluate expression: ").role(Role::Value, (self.value as i64).to_string());
-        emit(line.text(" = ").role(Role::Address, doc::hex(self.value, cx.wide)));
+        emit(line.text(" = ").role(Role::Address, fmt::addr(Va(self.value), cx.wide)));
     }
 
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "value": doc::hex_json(self.value), "decimal": self.value as i64 })
+        serde_json::json!({ "value": Hex(self.value), "decimal": self.value as i64 })
     }
 }
 

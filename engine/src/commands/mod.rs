@@ -3,6 +3,7 @@
 mod comment;
 mod echo;
 mod evaluate;
+mod memory;
 mod quit;
 mod show;
 mod stack;
@@ -12,17 +13,47 @@ use crate::command::Command;
 
 pub(crate) use show::show_instruction;
 
-/// The table behind [`crate::COMMANDS`]. One line per file; keep it sorted so that additions seldom collide.
+/// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
+    &Command,
     &comment::DOLLAR,
     &comment::STAR,
     &echo::ECHO,
     &evaluate::EVALUATE,
+    &memory::D,
+    &memory::DA,
+    &memory::DB,
+    &memory::DC,
+    &memory::DD,
+    &memory::DDA,
+    &memory::DDP,
+    &memory::DDS,
+    &memory::DDU,
+    &memory::DF,
+    &memory::DL,
+    &memory::DOUBLES,
+    &memory::DP,
+    &memory::DPA,
+    &memory::DPP,
+    &memory::DPS,
+    &memory::DPU,
+    &memory::DQ,
+    &memory::DQA,
+    &memory::DQP,
+    &memory::DQS,
+    &memory::DQU,
+    &memory::DS,
+    &memory::DS_WIDE,
+    &memory::DU,
+    &memory::DW,
+    &memory::DW_TEXT,
+    &memory::DYB,
+    &memory::DYD,
     &quit::Q,
     &stack::K,
+    &stack::KFRAMES,
     &stack::frame::FRAME,
     &stack::frame::F_DOWN,
     &stack::frame::F_UP,
-    &stack::KFRAMES,
     &threads::THREADS,
 ];

@@ -10,6 +10,6 @@ pub(crate) fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result
         return Err(CommandError::message("Unable to get program counter"));
     };
     let name =
-        session.target.symbols.format(ip).unwrap_or_else(|| crate::doc::va(ip, session.render_cx().wide));
+        session.target.symbols.format(ip).unwrap_or_else(|| crate::fmt::addr(ip, session.render_cx().wide));
     session.emit(sink, &Message(vec![Line(vec![Span::untrusted(Role::Symbol, &format!("{name}:"))])]))
 }

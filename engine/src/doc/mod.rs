@@ -1,9 +1,5 @@
 //! The output model: reports, lines of role-tagged spans, sinks.
 
-mod fmt;
-
-pub use fmt::{hex, hex_json, va, va_span};
-
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use std::ops::ControlFlow;

@@ -2,6 +2,7 @@
 
 mod args;
 mod env;
+pub mod numbers;
 mod prefix;
 pub mod registers;
 mod split;
