@@ -15,7 +15,6 @@ pub(crate) use show::show_instruction;
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
-    &Command,
     &comment::DOLLAR,
     &comment::STAR,
     &echo::ECHO,
