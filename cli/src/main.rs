@@ -1,4 +1,62 @@
-//! The `dumpscope` program.
+//! The `dumpscope` program: arguments, files, progress, exit codes. What it says comes from the engine.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod batch;
+mod console;
+mod exec;
+mod extras;
+mod formats;
+mod host;
+mod interrupt;
+mod progress;
+
+use args::{Cli, Command};
+use clap::Parser;
+use console::Console;
+use std::process::ExitCode;
+
+/// What the program's exit code says: a contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// A dump could not be analyzed; the others were.
+    BadDump = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// A kind of `--fail-on` was found.
+    Found = 3,
+    /// Stopped with Ctrl+C, as shells count it.
+    Interrupted = 130,
+}
+
+fn main() -> ExitCode {
+    // clap prints help and usage errors itself and leaves with 0 or 2.
+    let cli = Cli::parse();
+    let console = Console::new(&cli.common);
+    let exit = run(&cli, &console).unwrap_or_else(|error| {
+        if console::is_broken_pipe(&error) {
+            // Who reads has seen enough (`| head`): no failure, and nobody to tell.
+            return Exit::Done;
+        }
+        console.error(&format!("{error:#}"));
+        Exit::Usage
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Errors are wrong usage (a file that cannot be written, a script that is not there); what is wrong with a dump is
+/// told where it happens and is an exit code.
+fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
+    match &cli.command {
+        None => batch::open(&cli.open, &cli.common, console),
+        Some(Command::Exec(exec)) => exec::run(exec, &cli.common, console),
+        Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),
+        Some(Command::Diff(_)) => extras::not_yet("diff", console),
+        Some(Command::Symbols(_)) => extras::not_yet("symbols", console),
+        Some(Command::Schema) => extras::schema(),
+        Some(Command::Completions { shell }) => extras::completions(*shell),
+        Some(Command::Man) => extras::man(),
+    }
+}

@@ -184,7 +184,7 @@ pub(super) fn activity_of(
     let frames = stack.map_or(&[][..], |s| &s.frames);
     let first = frames.first().map(|f| frame_text(target, f));
     if let Some(e) = raised.filter(|e| matches!(e.interest, Interest::Crash | Interest::OwnBreakpoint)) {
-        let place = first.map_or_else(|| format!("0x{:x}", e.address.0), |f| f);
+        let place = first.unwrap_or_else(|| format!("0x{:x}", e.address.0));
         return plain(format!("raised exception {:08x} at {place}", e.code));
     }
     if is_writer {

@@ -2,32 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
-/// Something named on the command line that leads to no dump.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// No such file or folder, and no pattern.
-    #[error("{}: {source}", path.display())]
-    Io {
+/// A file to analyze, or something that was named and leads to none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    Dump(PathBuf),
+    /// Nothing: its row is an error row.
+    Nothing {
         /// What was named.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A pattern that is malformed.
-    #[error("{pattern}: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// Why.
+        named: PathBuf,
+        /// Why it leads to no dump, one line.
         reason: String,
     },
-    /// A pattern that matches nothing.
-    #[error("{0}: no file matches")]
-    NoMatch(String),
-    /// A folder without a dump in it.
-    #[error("{}: no dump in this folder", .0.display())]
-    EmptyFolder(PathBuf),
+}
+
+impl Input {
+    /// The path that its row shows.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Input::Dump(path) | Input::Nothing { named: path, .. } => path,
+        }
+    }
 }
 
 /// Endings that make a file a dump without looking into it.
@@ -36,30 +32,31 @@ const ENDINGS: [&str; 6] = [".dmp", ".mdmp", ".dmp.zst", ".dmp.gz", ".mdmp.zst",
 /// The dump files that `named` leads to: a file is taken as it is, a folder is searched with all its subfolders for
 /// files with a dump's ending or a dump's first bytes, a pattern (`*`, `?`, `[...]`, `**`) is expanded and its
 /// matches are treated alike. The order is by name; links to folders are not followed.
-///
-/// # Errors
-/// It does not exist, is a bad pattern, or leads to no dump.
-pub fn find_dumps(named: &Path) -> Result<Vec<PathBuf>, InputError> {
-    match std::fs::metadata(named) {
+#[must_use]
+pub fn find_dumps(named: &Path) -> Vec<Input> {
+    let found = match std::fs::metadata(named) {
         Ok(meta) if meta.is_dir() => {
             let mut found = Vec::new();
             search(named, &mut found);
-            if found.is_empty() { Err(InputError::EmptyFolder(named.into())) } else { Ok(found) }
+            if found.is_empty() { Err("no dump in this folder".to_owned()) } else { Ok(found) }
         }
         Ok(_) => Ok(vec![named.into()]),
-        Err(source) => match named.to_str().filter(|s| s.contains(['*', '?', '['])) {
+        Err(e) => match named.to_str().filter(|s| s.contains(['*', '?', '['])) {
             Some(pattern) => expand(pattern),
-            None => Err(InputError::Io { path: named.into(), source }),
+            None => Err(e.to_string()),
         },
+    };
+    match found {
+        Ok(found) => found.into_iter().map(Input::Dump).collect(),
+        Err(reason) => vec![Input::Nothing { named: named.into(), reason }],
     }
 }
 
-fn expand(pattern: &str) -> Result<Vec<PathBuf>, InputError> {
-    let bad = |e: glob::PatternError| InputError::Pattern { pattern: pattern.into(), reason: e.to_string() };
+fn expand(pattern: &str) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     let mut matched = false;
     // Entries that cannot be read are left out: a pattern over a tree with a closed folder still works.
-    for path in glob::glob(pattern).map_err(bad)?.flatten() {
+    for path in glob::glob(pattern).map_err(|e| format!("bad pattern: {e}"))?.flatten() {
         matched = true;
         if path.is_dir() {
             search(&path, &mut found);
@@ -71,8 +68,8 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>, InputError> {
     found.dedup();
     match (found.is_empty(), matched) {
         (false, _) => Ok(found),
-        (true, true) => Err(InputError::EmptyFolder(pattern.into())),
-        (true, false) => Err(InputError::NoMatch(pattern.into())),
+        (true, true) => Err("no dump in the folders that match".into()),
+        (true, false) => Err("no file matches".into()),
     }
 }
 
@@ -118,27 +115,32 @@ mod tests {
         dir
     }
 
-    fn names(dir: &Path, found: &[PathBuf]) -> Vec<String> {
-        let name = |p: &PathBuf| p.strip_prefix(dir).unwrap().to_string_lossy().replace('\\', "/");
+    fn names(dir: &Path, found: &[Input]) -> Vec<String> {
+        let name = |i: &Input| match i {
+            Input::Dump(p) => p.strip_prefix(dir).unwrap().to_string_lossy().replace('\\', "/"),
+            Input::Nothing { reason, .. } => reason.clone(),
+        };
         found.iter().map(name).collect()
+    }
+
+    fn find(dir: &Path, named: &str) -> Vec<String> {
+        names(dir, &find_dumps(&dir.join(named)))
     }
 
     #[test]
     fn folders_are_searched_by_ending_and_by_magic() {
         let dir = tree();
-        let found = find_dumps(dir.path()).unwrap();
-        assert_eq!(names(dir.path(), &found), ["a/b/deep.DMP", "a/core", "a/one.mdmp", "a/packed.dmp.zst"]);
-        assert!(matches!(find_dumps(&dir.path().join("empty")), Err(InputError::EmptyFolder(_))));
+        let all = ["a/b/deep.DMP", "a/core", "a/one.mdmp", "a/packed.dmp.zst"];
+        assert_eq!(find(dir.path(), ""), all);
+        assert_eq!(find(dir.path(), "empty"), ["no dump in this folder"]);
     }
 
     #[test]
     fn patterns_and_files() {
         let dir = tree();
-        let found = find_dumps(&dir.path().join("a/*.mdmp")).unwrap();
-        assert_eq!(names(dir.path(), &found), ["a/one.mdmp"]);
-        let file = dir.path().join("a/notes.txt");
-        assert_eq!(find_dumps(&file).unwrap(), [file.clone()]);
-        assert!(matches!(find_dumps(&dir.path().join("*.zip")), Err(InputError::NoMatch(_))));
-        assert!(matches!(find_dumps(&dir.path().join("nothing")), Err(InputError::Io { .. })));
+        assert_eq!(find(dir.path(), "a/*.mdmp"), ["a/one.mdmp"]);
+        assert_eq!(find(dir.path(), "a/notes.txt"), ["a/notes.txt"]);
+        assert_eq!(find(dir.path(), "*.zip"), ["no file matches"]);
+        assert!(matches!(find_dumps(&dir.path().join("nothing"))[..], [Input::Nothing { .. }]));
     }
 }

@@ -1,8 +1,8 @@
 //! Batch triage: dumps in, one document with verdicts out.
 //!
-//! [`triage`] is the library's entry: give it paths (see [`find_dumps`] for folders and globs) and options, get a
-//! [`Document`] of plain data. [`triage_each`] hands out the rows as they become ready, in the order of the paths,
-//! so that thousands of dumps need the memory of a few. The same input gives the same document, whatever the
+//! [`triage`] is the library's entry: give it files, folders and patterns, get a [`Document`] of plain data.
+//! [`triage_each`] hands out the rows as they become ready, in the order of the inputs, so that thousands of dumps
+//! need the memory of a few. The same input gives the same document, whatever the
 //! number of jobs.
 //!
 //! ```no_run
@@ -24,9 +24,9 @@ pub(crate) mod rows;
 mod text;
 
 pub use buckets::Buckets;
-pub use inputs::{InputError, find_dumps};
+pub use inputs::{Input, find_dumps};
 pub use one::triage_target;
-pub use text::{TextOptions, bucket_lines, dump_lines};
+pub use text::{TextOptions, bucket_lines, dump_lines, summary_lines, summary_of};
 
 use crate::json::{Document, DumpRow};
 use dumpscope_analyzers::Cancel;
@@ -79,11 +79,13 @@ pub type Observer<'a> = &'a (dyn Fn(Progress) + Sync);
 /// Dumps in work at once for each job: rows wait in memory only for the slowest of them.
 const CHUNK: usize = 32;
 
-/// Analyzes dumps. A dump that cannot be analyzed gives an error row; nothing here fails as a whole.
+/// Analyzes the dumps that `paths` lead to (see [`find_dumps`]). A dump that cannot be analyzed, and a path that
+/// leads to none, gives an error row; nothing here fails as a whole.
 pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>) -> Document {
+    let inputs: Vec<Input> = paths.iter().flat_map(|p| find_dumps(p)).collect();
     let mut document = Document::new();
     let mut buckets = Buckets::default();
-    triage_each(paths, options, observer, &mut |row| {
+    triage_each(&inputs, options, observer, &mut |row| {
         buckets.add(&row);
         document.dumps.push(row);
     });
@@ -91,18 +93,21 @@ pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>
     document
 }
 
-/// As [`triage`], row by row, in the order of the paths.
+/// Analyzes dumps and hands out their rows in the order of the inputs.
 pub fn triage_each(
-    paths: &[PathBuf],
+    inputs: &[Input],
     options: &TriageOptions,
     observer: Observer<'_>,
     each: &mut dyn FnMut(DumpRow),
 ) {
-    let work = |(index, path): (usize, &PathBuf)| one::triage_file(index, path, options, observer);
+    let work = |(index, input): (usize, &Input)| match input {
+        Input::Dump(path) => one::triage_file(index, path, options, observer),
+        Input::Nothing { named, reason } => one::nothing(named, reason),
+    };
     // Without threads (a system that denies them) the dumps are done one after the other.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().ok();
     let chunk = pool.as_ref().map_or(1, |p| p.current_num_threads().saturating_mul(CHUNK));
-    for (nth, part) in paths.chunks(chunk.max(1)).enumerate() {
+    for (nth, part) in inputs.chunks(chunk.max(1)).enumerate() {
         let first = nth.saturating_mul(chunk);
         let rows: Vec<DumpRow> = match &pool {
             Some(pool) => pool.install(|| {

@@ -33,6 +33,11 @@ pub(super) fn triage_file(
     row
 }
 
+/// The row of something that leads to no dump.
+pub(super) fn nothing(named: &Path, reason: &str) -> DumpRow {
+    DumpRow::failed(named.to_string_lossy(), ErrorRow { kind: "io".into(), message: reason.to_owned() })
+}
+
 fn stopped(name: String) -> DumpRow {
     DumpRow::failed(name, ErrorRow { kind: "stopped".into(), message: "stopped by the user".into() })
 }

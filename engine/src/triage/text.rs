@@ -51,6 +51,30 @@ pub fn dump_lines(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
     warnings(row.warnings.as_deref().unwrap_or_default(), options, emit);
 }
 
+/// What the list at the end of a batch says of a dump: its path and its verdict.
+#[must_use]
+pub fn summary_of(row: &DumpRow) -> (String, String) {
+    let says = match (&row.error, &row.verdict) {
+        (Some(e), _) => format!("cannot be analyzed: {}", e.message),
+        (None, Some(v)) if v.kind == FindingKindName::Unknown => kind_name(v.kind).to_owned(),
+        (None, Some(v)) => format!("{}: {}", kind_name(v.kind), v.summary),
+        (None, None) => String::new(),
+    };
+    (dumpscope_core::base::text::escape(&row.path).into_owned(), says)
+}
+
+/// The list at the end of a batch; nothing for a single dump.
+pub fn summary_lines(rows: &[(String, String)], emit: &mut dyn FnMut(Line)) {
+    if rows.len() < 2 {
+        return;
+    }
+    emit(Line::new());
+    emit(Line::new().role(Role::Heading, format!("{} dumps", rows.len())));
+    for (path, says) in rows {
+        emit(Line::plain("  ").role(Role::Label, path.clone()).text(format!("  {says}")));
+    }
+}
+
 /// The lines about dumps of the same cause; nothing when no two dumps share one.
 pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
     let shared: Vec<&BucketRow> = buckets.iter().filter(|b| b.count > 1).collect();
@@ -250,10 +274,12 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
     if let Some(activity) = &first.activity {
         line = line.text(format!("  {activity}"));
     }
-    if let (Some(user), Some(kernel), 1) = (first.user_ms, first.kernel_ms, group.threads.len()) {
-        let cpu = user.saturating_add(kernel);
-        let of = first.elapsed_ms.map(|e| format!(" of {}", seconds(e))).unwrap_or_default();
-        line = line.role(Role::Dim, format!("  (CPU {}{of})", seconds(cpu)));
+    if let Some(cpu) = group.threads.iter().filter_map(|t| cpu_ms(t)).max() {
+        let (most, of) = match group.threads.len() {
+            1 => ("", first.elapsed_ms.map(|e| format!(" of {}", seconds(e))).unwrap_or_default()),
+            _ => ("at most ", String::new()),
+        };
+        line = line.role(Role::Dim, format!("  (CPU {most}{}{of})", seconds(cpu)));
     }
     emit(line);
     match first.frames.as_deref() {
@@ -274,6 +300,11 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
             item("      ", &names.join(" < "), Role::Dim, options, emit);
         }
     }
+}
+
+/// User and kernel time together.
+fn cpu_ms(thread: &ThreadRow) -> Option<u64> {
+    thread.user_ms?.checked_add(thread.kernel_ms?)
 }
 
 /// `module!function+0x12`.

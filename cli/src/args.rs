@@ -1,0 +1,302 @@
+//! The command line: a contract with scripts and users.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  dumpscope app.dmp                              why did it crash or hang?
+  dumpscope exec app.dmp -c \"!runaway 7; ~*kb\"   run debugger commands
+  dumpscope triage dumps/ --format json -o out.json
+  dumpscope triage 'dumps/**/*.dmp' --fail-on crash,deadlock
+
+Exit codes:
+  0    done
+  1    a dump could not be analyzed (the others were)
+  2    wrong usage
+  3    a kind named by --fail-on was found
+  130  stopped with Ctrl+C
+
+Environment:
+  _NT_SYMBOL_PATH            symbol path when -y is not given
+  _NT_EXECUTABLE_IMAGE_PATH  image path when -i is not given
+  NO_COLOR                   no colours when --color is auto";
+
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  dumpscope exec app.dmp -c \"!runaway 7\" -c \"~*kb\"
+  dumpscope exec app.dmp -c \"~*k\" --echo             as a transcript, each command behind its prompt
+  dumpscope exec app.dmp -f commands.txt
+  echo '!teb' | dumpscope exec app.dmp -c -
+  dumpscope exec app.dmp -c k --format json
+  dumpscope exec app.dmp -c .help                    all commands";
+
+const TRIAGE_EXAMPLES: &str = "\
+Examples:
+  dumpscope triage app.dmp
+  dumpscope triage dumps/ 'other/*.mdmp'             folders are searched with all their subfolders
+  find . -name '*.dmp' -mtime -1 | dumpscope triage - --format jsonl
+  dumpscope triage dumps/ --fail-on crash,deadlock --min-confidence strong
+  dumpscope triage dumps/ --budget 10 --jobs 2 -o report.txt";
+
+/// Says why a Windows process crashed or hung, from its minidump, on any system.
+///
+/// Opens dumps (.dmp, .mdmp, also packed as .zst or .gz), walks the stacks of all threads and answers with a verdict
+/// and its evidence. Nothing is downloaded unless the symbol path names a server.
+#[derive(Debug, Parser)]
+#[command(name = "dumpscope", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// Dumps to open.
+    #[arg(value_name = "DUMP")]
+    pub(crate) dumps: Vec<PathBuf>,
+    /// Open the dump that comes with the program.
+    #[arg(long, conflicts_with = "dumps")]
+    pub(crate) demo: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run debugger commands on a dump, print their output, leave
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(ExecArgs),
+    /// Verdicts for dumps, folders and patterns
+    #[command(after_help = TRIAGE_EXAMPLES)]
+    Triage(TriageArgs),
+    /// Compare dumps of one process taken one after the other: hang or slow progress
+    Diff(DiffArgs),
+    /// Download symbols, or explain which are missing and why
+    Symbols(SymbolsArgs),
+    /// Print the JSON Schema of the triage document
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Options of all subcommands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct CommonArgs {
+    /// Symbol path in WinDbg's syntax [default: $_NT_SYMBOL_PATH]
+    #[arg(short = 'y', long, global = true, value_name = "PATH")]
+    pub(crate) symbol_path: Option<String>,
+    /// Folders with program files, separated by `;` [default: $_NT_EXECUTABLE_IMAGE_PATH]
+    #[arg(short = 'i', long, global = true, value_name = "PATH")]
+    pub(crate) image_path: Option<String>,
+    /// Folder for downloaded symbols [default: the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Never use the network, whatever the symbol path says
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Layout of command output: WinDbg's of old, or of 2023
+    #[arg(long, global = true, value_enum, default_value_t = LayoutArg::Classic, hide_possible_values = false)]
+    pub(crate) layout: LayoutArg,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = ColorArg::Auto)]
+    pub(crate) color: ColorArg,
+    /// No progress and no notes on stderr (errors are still told)
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Show more: every thread with its whole stack, all warnings
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LayoutArg {
+    /// The layout of 2016 and before
+    Classic,
+    /// The layout of WinDbg 2023
+    Modern,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArg {
+    /// When stdout is a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// The dump.
+    pub(crate) dump: PathBuf,
+    /// Command line to run; may be given several times; `-` reads a script from stdin
+    #[arg(short = 'c', long = "command", value_name = "LINE", required_unless_present = "file")]
+    pub(crate) commands: Vec<String>,
+    /// Script to run, one command line per line, after the lines of -c
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    /// Print each command line behind its prompt first, as in a transcript
+    #[arg(long)]
+    pub(crate) echo: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = ExecFormat::Text)]
+    pub(crate) format: ExecFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecFormat {
+    /// As WinDbg prints it
+    Text,
+    /// One JSON array of reports
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TriageArgs {
+    /// Dumps, folders (searched with their subfolders), patterns; `-` reads paths from stdin, one per line
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = TriageFormat::Text)]
+    pub(crate) format: TriageFormat,
+    /// Write to this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Dumps analyzed at the same time [default: one per processor]
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) jobs: usize,
+    /// Seconds per dump; the best answer so far is still written
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) budget: Option<std::time::Duration>,
+    /// Leave with exit code 3 when a finding of one of these kinds is there
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
+    pub(crate) fail_on: Vec<String>,
+    /// Findings below this confidence do not count for --fail-on
+    #[arg(long, value_enum, default_value_t = ConfidenceArg::Guess, value_name = "CONFIDENCE")]
+    pub(crate) min_confidence: ConfidenceArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TriageFormat {
+    /// For people
+    Text,
+    /// One JSON document (see `dumpscope schema`)
+    Json,
+    /// One JSON object per dump and line
+    Jsonl,
+    /// Markdown
+    Markdown,
+    /// One self-contained page
+    Html,
+    /// SARIF 2.1
+    Sarif,
+    /// JUnit XML
+    Junit,
+    /// GitHub annotations
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfidenceArg {
+    /// The facts leave no other reading
+    Proven,
+    /// Several signs agree
+    Strong,
+    /// Plausible
+    Guess,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// Dumps of one process, oldest first.
+    #[arg(value_name = "DUMP", required = true, num_args = 2..)]
+    pub(crate) dumps: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SymbolsArgs {
+    #[command(subcommand)]
+    pub(crate) command: SymbolsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SymbolsCommand {
+    /// Download the symbols of all modules
+    Fetch {
+        /// Dumps.
+        #[arg(value_name = "DUMP", required = true)]
+        dumps: Vec<PathBuf>,
+    },
+    /// Explain which symbols are missing and why
+    Check {
+        /// Dumps.
+        #[arg(value_name = "DUMP", required = true)]
+        dumps: Vec<PathBuf>,
+    },
+}
+
+/// The kinds of findings, from the engine's list.
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(dumpscope_analyzers::triage::FindingKind::ALL.map(|k| k.name()))
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    std::time::Duration::try_from_secs_f64(number).map_err(|_| "not a possible time".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_accepts_the_definition() {
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn dumps_and_subcommands() {
+        assert_eq!(parse("dumpscope a.dmp b.dmp -q").unwrap().open.dumps.len(), 2);
+        let exec = parse("dumpscope exec a.dmp -c k -c ~ --echo -y srv*").unwrap();
+        assert_eq!(exec.common.symbol_path.as_deref(), Some("srv*"));
+        assert!(matches!(exec.command, Some(Command::Exec(e)) if e.commands == ["k", "~"] && e.echo));
+        assert!(parse("dumpscope exec a.dmp").is_err());
+        assert!(parse("dumpscope").is_err());
+        assert!(parse("dumpscope --demo a.dmp").is_err());
+    }
+
+    #[test]
+    fn kinds_and_budgets() {
+        let triage = |line: &str| match parse(line).unwrap().command {
+            Some(Command::Triage(t)) => t,
+            other => panic!("{other:?}"),
+        };
+        let t = triage("dumpscope triage - --fail-on crash,orphaned_lock --budget 0.5");
+        assert_eq!(t.fail_on, ["crash", "orphaned_lock"]);
+        assert_eq!(t.budget, Some(std::time::Duration::from_millis(500)));
+        assert!(parse("dumpscope triage x --fail-on oops").is_err());
+        assert!(parse("dumpscope triage x --budget -1").is_err());
+        assert!(parse("dumpscope triage x --budget nan").is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! `dumpscope exec`: debugger commands on a dump.
+
+use crate::Exit;
+use crate::args::{CommonArgs, ExecArgs, ExecFormat, LayoutArg};
+use crate::batch;
+use crate::console::Console;
+use crate::host::{Files, read_script};
+use crate::interrupt::on_interrupt;
+use crate::progress::Bar;
+use anyhow::Context;
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::model::Dump;
+use dumpscope_engine::{JsonSink, Layout, Line, LineStatus, Role, Session, Sink, TextSink, run_line};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Runs the lines of `-c` and then the scripts of `-f`.
+pub(crate) fn run(args: &ExecArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
+    // Scripts first: a wrong path is told before a large dump is unpacked.
+    let lines = lines(args)?;
+    let cancel = on_interrupt();
+    let Some(mut session) = open(&args.dump, common, &cancel, console) else {
+        return Ok(if cancel.is_cancelled() { Exit::Interrupted } else { Exit::BadDump });
+    };
+    let host = Arc::new(Files::default());
+    session.host = Some(host.clone());
+    let stopped = match args.format {
+        ExecFormat::Text => text(&mut session, &lines, args.echo, console)?,
+        ExecFormat::Json => json(&mut session, &lines, console)?,
+    };
+    dumpscope_engine::Host::close_log(host.as_ref());
+    Ok(if stopped { Exit::Interrupted } else { Exit::Done })
+}
+
+/// Opens a dump; on failure tells why.
+fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) -> Option<Session> {
+    let bar = Bar::bytes(console);
+    let opened = Dump::open_with(path, &mut |_, done, total| {
+        bar.unpacked(done, total);
+        !cancel.is_cancelled()
+    });
+    bar.clear();
+    match opened {
+        Ok(dump) => {
+            let target = Arc::new(Target::new(dump, batch::symbols(common)));
+            let mut session = Session::new(path.display().to_string(), target);
+            session.cancel = cancel.clone();
+            session.sel.layout = match common.layout {
+                LayoutArg::Classic => Layout::Classic,
+                LayoutArg::Modern => Layout::Modern,
+            };
+            Some(session)
+        }
+        Err(_) if cancel.is_cancelled() => None,
+        Err(error) => {
+            console.error(&batch::open_error(path, &error));
+            None
+        }
+    }
+}
+
+/// All command lines in their order. A script's lines are lines of their own.
+fn lines(args: &ExecArgs) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for command in &args.commands {
+        if command == "-" {
+            let script = read_script(io::stdin().lock()).context("reading the script from stdin")?;
+            lines.extend(script.lines().map(str::to_owned));
+        } else {
+            lines.push(command.clone());
+        }
+    }
+    for file in &args.file {
+        let open = std::fs::File::open(file).and_then(read_script);
+        let script = open.with_context(|| format!("reading the script {}", file.display()))?;
+        lines.extend(script.lines().map(str::to_owned));
+    }
+    Ok(lines)
+}
+
+/// Prints text; true when the user stopped it.
+fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<bool> {
+    let mut sink = TextSink::new(console.out(), console.color());
+    let mut stopped = false;
+    for line in lines {
+        if echo {
+            sink.line(&Line::new().role(Role::Prompt, session.prompt()).text(line.clone()));
+        }
+        match run_line(session, line, &mut sink) {
+            LineStatus::Quit => break,
+            LineStatus::Stopped => {
+                stopped = true;
+                break;
+            }
+            LineStatus::Done | LineStatus::Failed => {}
+        }
+    }
+    sink.finish()?;
+    Ok(stopped)
+}
+
+/// Prints one JSON array; true when the user stopped it.
+fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<bool> {
+    let mut sink = JsonSink::new(false);
+    let mut stopped = false;
+    for line in lines {
+        match run_line(session, line, &mut sink as &mut dyn Sink) {
+            LineStatus::Quit => break,
+            LineStatus::Stopped => {
+                stopped = true;
+                break;
+            }
+            LineStatus::Done | LineStatus::Failed => {}
+        }
+    }
+    let mut out = console.out();
+    serde_json::to_writer_pretty(&mut out, &sink.into_value()).map_err(io::Error::from)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(stopped)
+}
