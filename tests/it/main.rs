@@ -1,4 +1,5 @@
 //! One integration test binary over all layers.
+mod article_replay;
 mod core_common;
 mod core_corpus;
 mod core_lab;

@@ -1,0 +1,152 @@
+//! The published investigation, command by command: the output equals the transcripts of `shared/article`.
+//!
+//! Trailing blanks, `*** ERROR` lines and the prompt's number do not count.
+
+use dumpscope_analyzers::Target;
+use dumpscope_core::model::Dump;
+use dumpscope_engine::{LineStatus, Session, TextSink, run_line};
+use dumpscope_fixtures::symfile::{SymFile, write_folder};
+use dumpscope_fixtures::{article, dump};
+use dumpscope_symbols::SymbolConfig;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// An open fixture with its symbol folder.
+struct Opened {
+    session: Session,
+    _symbols: TempDir,
+}
+
+fn open((dump, symbols): (dump::Dump, Vec<SymFile>)) -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    write_folder(folder.path(), &symbols).unwrap();
+    let config = SymbolConfig {
+        symbol_path: folder.path().display().to_string(),
+        offline: true,
+        ..SymbolConfig::default()
+    };
+    let dump = Dump::from_bytes(dump.bytes()).unwrap();
+    let session = Session::new("article.dmp".into(), Arc::new(Target::new(dump, config)));
+    Opened { session, _symbols: folder }
+}
+
+impl Opened {
+    /// What a command prints, without trailing blanks.
+    fn run(&mut self, line: &str) -> Vec<String> {
+        let mut text = Vec::new();
+        let status = run_line(&mut self.session, line, &mut TextSink::new(&mut text, false));
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(status, LineStatus::Done, "{line}: {text}");
+        text.lines().map(|l| l.trim_end().to_owned()).collect()
+    }
+}
+
+/// Command and expected lines of a transcript; `None` when `shared/` is not there.
+fn transcript(name: &str) -> Option<(String, Vec<String>)> {
+    let Some(shared) = dumpscope_tests::shared() else {
+        assert!(std::env::var_os("DUMPSCOPE_REQUIRE_SHARED").is_none(), "shared/ is missing");
+        eprintln!("skipped {name}: no shared/ beside the checkout");
+        return None;
+    };
+    let text = std::fs::read_to_string(shared.join("article").join(name)).unwrap();
+    let mut lines = text.lines();
+    let (_, command) = lines.next().unwrap().split_once("> ").unwrap();
+    let rest = lines.filter(|l| !l.starts_with("*** ERROR")).map(|l| l.trim_end().to_owned());
+    Some((command.to_owned(), rest.collect()))
+}
+
+fn same(actual: &[String], expected: &[String], what: &str) {
+    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
+        assert_eq!(a, e, "{what}, line {}\n--- whole output\n{}", i + 1, actual.join("\n"));
+    }
+    assert_eq!(actual.len(), expected.len(), "{what}: number of lines\n{}", actual.join("\n"));
+}
+
+fn replay(opened: &mut Opened, name: &str) {
+    if let Some((command, expected)) = transcript(name) {
+        same(&opened.run(&command), &expected, name);
+    }
+}
+
+#[test]
+fn ruby_thread_times() {
+    let mut o = open(article::ruby_x86());
+    replay(&mut o, "01-runaway.txt");
+    replay(&mut o, "02-runaway-7.txt");
+}
+
+#[test]
+fn ruby_stacks() {
+    let mut o = open(article::ruby_x86());
+    replay(&mut o, "03-all-k.txt");
+    replay(&mut o, "04-kb.txt");
+}
+
+#[test]
+fn ruby_memory() {
+    let mut o = open(article::ruby_x86());
+    replay(&mut o, "05-dc-class-name.txt");
+    replay(&mut o, "06-dc-method-name.txt");
+    replay(&mut o, "09-dd.txt");
+}
+
+#[test]
+fn ruby_handle() {
+    replay(&mut open(article::ruby_x86()), "10-handle.txt");
+}
+
+#[test]
+fn wmi_thread_list() {
+    replay(&mut open(article::wmiprvse_x86()), "14-threads.txt");
+}
+
+/// Rows that a symbol file without split functions cannot name: their call site is not compared.
+const SPLIT: [&str; 4] = [
+    "ntdll!RtlpEnterCriticalSectionContended+0xa0",
+    "combase!DefaultInvokeInApartment+0xffffffe8",
+    "combase!ThreadInvoke+0x694",
+    "rpcrt4!LRPC_ADDRESS::ProcessIO+0x481",
+];
+
+#[test]
+fn wmi_orphan_stack() {
+    let mut o = open(article::wmiprvse_x86());
+    let Some((command, expected)) = transcript("11-orphan-kb.txt") else { return };
+    let mut actual = o.run(&command);
+    let mut wanted = Vec::new();
+    for line in &expected {
+        let Some(split) = SPLIT.iter().find(|s| line.contains(**s)) else {
+            wanted.push(line.clone());
+            continue;
+        };
+        if line.starts_with("(Inline)") {
+            continue;
+        }
+        let columns = &line[..line.find(split).unwrap()];
+        wanted.push(columns.to_owned());
+        if let Some(row) = actual.iter_mut().find(|a| a.starts_with(columns)) {
+            row.truncate(columns.len());
+        }
+    }
+    same(&actual, &wanted, "11-orphan-kb.txt");
+}
+
+#[test]
+fn wow64_before_the_switch() {
+    replay(&mut open(article::ruby_wow64()), "15-wow64-k-before-switch.txt");
+}
+
+#[test]
+fn wow64_after_the_switch_the_stack_is_the_32_bit_dumps() {
+    let mut plain = open(article::ruby_x86());
+    let expected = plain.run("~0k");
+    if let Some((_, all)) = transcript("03-all-k.txt") {
+        let first: Vec<String> = all.iter().skip(2).take_while(|l| !l.is_empty()).cloned().collect();
+        same(&expected, &first, "~0k of the 32-bit dump");
+    }
+    for switch in [".effmach x86", "!wow64exts.sw"] {
+        let mut wide = open(article::ruby_wow64());
+        wide.run(switch);
+        same(&wide.run("~0k"), &expected, switch);
+    }
+}
