@@ -9,6 +9,9 @@ mod show;
 mod stack;
 mod threads;
 
+mod missing;
+mod runaway;
+mod target_info;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
@@ -55,4 +58,11 @@ pub(crate) const ALL: &[&Command] = &[
     &stack::frame::F_DOWN,
     &stack::frame::F_UP,
     &threads::THREADS,
+    &runaway::RUNAWAY,
+    &runaway::TTIME,
+    &target_info::PROCESS,
+    &target_info::SYSTEM,
+    &target_info::TIME,
+    &target_info::VERSION,
+    &target_info::VERTARGET,
 ];

@@ -62,13 +62,14 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     threads::emit_header(session, inv, sink)?;
     let (stack, count) = if args.eat_char('=') {
         let (regs, count) = explicit(session, &mut args)?;
-        let limits = Limits { frames: count, ..Limits::default() };
+        let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
         let bounds = session.stack_bounds();
         (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count)
     } else {
         let count = frame_count(session, &mut args)?;
         args.end()?;
-        (walk(session, count)?, count)
+        // One frame more: it holds the last row's return address and words.
+        (walk(session, count.saturating_add(1))?, count)
     };
     session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))
 }
