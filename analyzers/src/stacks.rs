@@ -302,6 +302,11 @@ impl UnwindContext for Context<'_> {
         Some(self.target.symbols.resolve(va)?.symbol.is_some_and(|s| s.kind != SymbolKind::Data))
     }
 
+    fn function_start(&self, va: Va) -> Option<Va> {
+        let (base, _, _) = self.find(va)?;
+        Some(self.target.symbols.resolve(va)?.symbol?.rva.va(base))
+    }
+
     fn cache(&self) -> Option<&UnwindCache> {
         Some(&self.target.unwind)
     }

@@ -53,6 +53,35 @@ fn is_call_operand(rest: &[u8]) -> bool {
     tail.len() == usize::from(sib) + displacement
 }
 
+/// A function is rarely longer: a direct call to an address that far below the ip did not lead there.
+const MAX_FUNCTION: u64 = 0x1_0000;
+
+/// True when a direct call (`E8`) ends at `va` and its target, jump stubs followed, is no function that `ip` can
+/// be in. False when that is not known.
+pub(crate) fn calls_elsewhere(mem: &dyn ReadMemory, machine: Machine, va: Va, ip: Va) -> bool {
+    if !matches!(machine, Machine::X86 | Machine::Amd64) || mem.u8(va.back(5)) != Some(0xe8) {
+        return false;
+    }
+    let relative = |behind: Va| {
+        let distance = mem.u32(behind.back(4))?.cast_signed();
+        let target = behind.0.wrapping_add_signed(distance.into());
+        Some(Va(if machine == Machine::X86 { target & 0xffff_ffff } else { target }))
+    };
+    let Some(mut target) = relative(va) else { return false };
+    for _ in 0..4 {
+        match (mem.u8(target), mem.u8(target.offset(1))) {
+            (Some(0xe9), _) => match relative(target.offset(5)) {
+                Some(next) => target = next,
+                None => return false,
+            },
+            // Through an import table, or code that is not in the dump: nobody knows where to.
+            (Some(0xff), Some(0x25)) | (None, _) => return false,
+            _ => break,
+        }
+    }
+    ip.distance_from(target).is_none_or(|d| d >= MAX_FUNCTION)
+}
+
 /// `bl`, `blr`, `blraa`, `blraaz`, `blrab`, `blrabz`.
 fn is_arm64_call(word: u32) -> bool {
     word & 0xfc00_0000 == 0x9400_0000

@@ -3,9 +3,10 @@
 //! Layout: PE/COFF specification (`IMAGE_DOS_HEADER.e_lfanew`, `IMAGE_FILE_HEADER`, `IMAGE_OPTIONAL_HEADER`,
 //! `IMAGE_SECTION_HEADER`). The loaded form counts: all addresses are RVAs.
 
+use super::dwarf;
 use dumpscope_core::{Machine, ReadMemory, Rva, Va};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// `IMAGE_DIRECTORY_ENTRY_EXCEPTION`.
 const EXCEPTION_DIRECTORY: u32 = 3;
@@ -38,6 +39,7 @@ pub(crate) struct Image {
     pub(crate) pdata: Option<(Rva, u32)>,
     /// Sections in the header's order.
     pub(crate) sections: Vec<Section>,
+    dwarf: OnceLock<Option<dwarf::Table>>,
 }
 
 impl Image {
@@ -85,7 +87,12 @@ impl Image {
             let (Some(bytes), Some(rva), Some(flags)) = fields else { break };
             sections.push(Section { name, rva: Rva(rva), size: bytes, flags });
         }
-        Some(Image { base, machine, pdata, sections })
+        Some(Image { base, machine, pdata, sections, dwarf: OnceLock::new() })
+    }
+
+    /// Call frame information of the image, read and indexed at the first question.
+    pub(super) fn dwarf(&self, mem: &dyn ReadMemory) -> Option<&dwarf::Table> {
+        self.dwarf.get_or_init(|| dwarf::Table::read(mem, self)).as_ref()
     }
 
     /// True when `rva` lies in an executable section; `None` when the sections are not known.

@@ -5,14 +5,19 @@
 
 #![warn(clippy::indexing_slicing)]
 
+mod arm64;
+mod cfi;
 mod code;
+mod dwarf;
 mod image;
+mod postfix;
 mod scan;
 mod step;
 #[cfg(test)]
 mod testing;
 mod walker;
 mod x64;
+mod x86;
 
 pub use image::UnwindCache;
 
@@ -25,7 +30,8 @@ pub enum Trust {
     Context,
     /// Unwind data of the image or of a symbol file (x64/ARM64 `.pdata`, FPO, STACK WIN/CFI).
     Cfi,
-    /// The chain of frame pointers; the return address follows a call.
+    /// The chain of frame pointers, or a return or prologue read in known code at the instruction pointer; the
+    /// return address follows a call.
     FramePointer,
     /// As `FramePointer`, but the code before the return address is not in the dump: nothing confirms the call.
     FramePointerUnverified,
@@ -137,7 +143,8 @@ impl Default for Limits {
 /// x86 frame data of a symbol file, for one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameData {
-    /// `FPO_DATA` (or a `STACK WIN 0` record).
+    /// `FPO_DATA` of frame type FPO (or a `STACK WIN 0` record). Records of other types (trap, TSS, non-FPO:
+    /// an ebp frame) say nothing that the walker needs.
     Fpo {
         /// First address it covers.
         start: Rva,
@@ -210,6 +217,12 @@ pub trait UnwindContext {
     /// False when the module's symbols are complete and say that `va` is in no function; `None` when nobody
     /// knows. Keeps scans from taking data for code.
     fn in_function(&self, va: Va) -> Option<bool> {
+        let _ = va;
+        None
+    }
+
+    /// Start of the function that holds `va`, as far as symbols (exports too) know.
+    fn function_start(&self, va: Va) -> Option<Va> {
         let _ = va;
         None
     }

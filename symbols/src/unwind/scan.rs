@@ -1,7 +1,7 @@
 //! Frame pointer chain and stack scan: what is left where no unwind data is known.
 
-use super::Trust;
-use super::step::{Caller, Cursor, Env, Verdict};
+use super::step::{Callee, Caller, Cursor, Env, Verdict};
+use super::{Trust, code};
 use dumpscope_core::{RegSet, Va};
 
 /// A caller's frame is rarely farther away; a larger distance makes a saved frame pointer implausible.
@@ -36,23 +36,37 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
     let mut caller = Cursor { regs, saved_at: Vec::new() };
     // A broken chain shows in the next step; the value is what the caller had all the same.
     caller.restored(RegSet::fp_reg(machine), next.0, fp);
-    Some(Caller { cursor: caller, trust, return_slot: Some(slot), exact_ip: false, callee_params: 0 })
+    Some(Caller {
+        cursor: caller,
+        trust,
+        return_slot: Some(slot),
+        exact_ip: false,
+        callee: Callee::default(),
+    })
 }
 
-/// Searches the stack from `from` on for a word that is a return address.
-pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, from: Va) -> Option<Caller> {
+/// Searches the stack from `from` on for a word that is a return address. `ip`: where the frame is that the call
+/// led to.
+///
+/// Stale return addresses lie between the real ones. One that follows a direct call to somewhere else than to
+/// the frame's function is only taken when there is no other.
+pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<Caller> {
     let machine = cursor.regs.machine();
     let word = machine.ptr_size() as u64;
     let mut slot = Va(from.0.checked_add(word - 1)? / word * word);
     let end = slot.checked_add(env.limits.scan_bytes as u64)?;
+    let mut second_best = None;
     while slot < end && env.in_stack(slot) {
-        let target = env.mem.ptr(slot, machine)?;
+        let Some(target) = env.mem.ptr(slot, machine) else { break };
         if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified) {
-            return Some(scanned(env, cursor, slot, target));
+            if !code::calls_elsewhere(env.mem, machine, target, ip) {
+                return Some(scanned(env, cursor, slot, target));
+            }
+            second_best = second_best.or(Some((slot, target)));
         }
         slot = slot.offset(word);
     }
-    None
+    second_best.map(|(slot, target)| scanned(env, cursor, slot, target))
 }
 
 /// The caller for a return address found at `slot`, with a frame pointer when one is plausible.
@@ -75,5 +89,11 @@ pub(crate) fn scanned(env: &Env<'_>, cursor: &Cursor, slot: Va, target: Va) -> C
         (_, Some(fp)) if plausible(fp) => caller.regs.set(RegSet::fp_reg(machine), fp.0),
         _ => {}
     }
-    Caller { cursor: caller, trust: Trust::Scan, return_slot: Some(slot), exact_ip: false, callee_params: 0 }
+    Caller {
+        cursor: caller,
+        trust: Trust::Scan,
+        return_slot: Some(slot),
+        exact_ip: false,
+        callee: Callee::default(),
+    }
 }

@@ -161,6 +161,18 @@ impl Cursor {
     }
 }
 
+/// What an x86 step knows of the frame below, besides its registers.
+///
+/// The stack pointer of a caller's frame lies right above the return address: the callee's parameters are still
+/// on the stack, as unwind data sees it at the call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Callee {
+    /// Bytes of parameters that it took, as frame data or its `ret n` says.
+    pub(crate) params: u32,
+    /// Bytes that its return instruction removes, when that was seen.
+    pub(crate) popped: Option<u32>,
+}
+
 /// A caller's frame, found.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -172,8 +184,8 @@ pub(crate) struct Caller {
     pub(crate) return_slot: Option<Va>,
     /// True when its ip is where it was interrupted, not a return address.
     pub(crate) exact_ip: bool,
-    /// Bytes of arguments that the callee removed or that still lie above the return slot, when known (x86).
-    pub(crate) callee_params: u32,
+    /// What the frame below did to the stack (x86).
+    pub(crate) callee: Callee,
 }
 
 /// Outcome of a step from a frame to its caller.

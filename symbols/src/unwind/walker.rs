@@ -1,7 +1,7 @@
 //! The walk: from frame 0 step by step to the first frame, bounded and checked for progress.
 
-use super::step::{Caller, Env, LOWEST_CODE, Outcome, Step};
-use super::{EndReason, Frame, Limits, Trust, UnwindContext, UnwindIssue, Walk, x64};
+use super::step::{Callee, Caller, Env, LOWEST_CODE, Outcome, Step};
+use super::{EndReason, Frame, Limits, Trust, UnwindContext, UnwindIssue, Walk, arm64, x64, x86};
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
 
 /// A walk under way.
@@ -40,7 +40,7 @@ impl<'a> Walker<'a> {
             frame.issue = Some(UnwindIssue::OutsideStack);
         }
         let mut frames = Vec::new();
-        let mut callee_params = 0;
+        let mut callee = Callee::default();
         let end = loop {
             if frames.len() + 1 >= self.env.limits.frames.max(1) {
                 break EndReason::FrameLimit;
@@ -48,7 +48,7 @@ impl<'a> Walker<'a> {
             if self.env.context.cancelled() {
                 break EndReason::Cancelled;
             }
-            let step = self.step(&frame, callee_params);
+            let step = self.step(&frame, callee);
             if step.issue.is_some() && frame.issue.is_none() {
                 frame.issue = step.issue;
             }
@@ -60,7 +60,7 @@ impl<'a> Walker<'a> {
                 }
             };
             frame.frame_base = self.frame_base(&frame, caller.return_slot);
-            callee_params = caller.callee_params;
+            callee = caller.callee;
             let next = match self.caller_frame(&frame, *caller) {
                 Ok(next) => next,
                 Err(reason) => break reason,
@@ -113,13 +113,12 @@ impl<'a> Walker<'a> {
         return_slot.map(|slot| slot.back(4)).or(frame.regs.fp()).unwrap_or(frame.sp)
     }
 
-    fn step(&self, frame: &Frame, callee_params: u32) -> Step {
-        let _ = callee_params;
+    fn step(&self, frame: &Frame, callee: Callee) -> Step {
         match frame.regs.machine() {
             Machine::Amd64 => x64::step(&self.env, frame),
-            Machine::X86 | Machine::Arm64 | Machine::Other(_) => {
-                Step { outcome: Outcome::End(EndReason::NoCaller, None), issue: None }
-            }
+            Machine::X86 => x86::step(&self.env, frame, callee),
+            Machine::Arm64 => arm64::step(&self.env, frame),
+            Machine::Other(_) => Step { outcome: Outcome::End(EndReason::NoCaller, None), issue: None },
         }
     }
 }

@@ -8,7 +8,7 @@ mod epilogue;
 
 use super::image::Image;
 use super::scan::{frame_pointer, scan, scanned};
-use super::step::{Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
+use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, Trust, UnwindIssue};
 use codes::{Failure, RuntimeFunction};
 use dumpscope_core::base::amd64;
@@ -78,7 +78,7 @@ fn with_cfi(done: codes::Done) -> Caller {
         trust: Trust::Cfi,
         return_slot: Some(done.return_slot),
         exact_ip: done.interrupted,
-        callee_params: 0,
+        callee: Callee::default(),
     }
 }
 
@@ -116,7 +116,7 @@ fn leaf(env: &Env<'_>, image: &Image, frame: &Frame) -> Leaf {
         trust: Trust::Cfi,
         return_slot: Some(slot),
         exact_ip: false,
-        callee_params: 0,
+        callee: Callee::default(),
     }))
 }
 
@@ -134,7 +134,7 @@ fn guess(env: &Env<'_>, frame: &Frame, cursor: &Cursor) -> Option<Caller> {
             return Some(caller);
         }
     }
-    frame_pointer(env, cursor).or_else(|| scan(env, cursor, cursor.sp()))
+    frame_pointer(env, cursor).or_else(|| scan(env, cursor, frame.ip, cursor.sp()))
 }
 
 fn keep_non_volatile(from: &Cursor, to: &mut Cursor) {
