@@ -141,6 +141,9 @@ pub struct StackBounds {
     pub overflow: bool,
 }
 
+/// Bytes behind a symbol without size that are still believed to be its function.
+const MAX_UNSIZED: u64 = 0x1000;
+
 /// Largest stack that is believed.
 const MAX_STACK: u64 = 1 << 32;
 
@@ -245,7 +248,7 @@ fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut
 
 fn has_unwind_info(target: &Target, module: usize, frame: &Frame, caller: Option<&Frame>) -> bool {
     let by = caller.map(|c| c.trust);
-    if by == Some(Trust::Cfi) {
+    if by == Some(Trust::Cfi) || (by.is_none() && frame.issue.is_none()) {
         return true;
     }
     if frame.regs.machine() == Machine::X86 {
@@ -294,12 +297,18 @@ impl UnwindContext for Context<'_> {
 
     fn in_function(&self, va: Va) -> Option<bool> {
         let (_, _, module) = self.find(va)?;
-        // Public symbols and exports have no sizes: their silence says nothing.
-        let complete = [SymbolSource::PrivatePdb, SymbolSource::Breakpad, SymbolSource::Dwarf];
-        if !best_source(self.target, module).is_some_and(|s| complete.contains(&s)) {
+        if best_source(self.target, module).is_none_or(|s| s >= SymbolSource::Coff) {
             return None;
         }
-        Some(self.target.symbols.resolve(va)?.symbol.is_some_and(|s| s.kind != SymbolKind::Data))
+        let resolved = self.target.symbols.resolve(va)?;
+        let Some(symbol) = resolved.symbol else { return Some(false) };
+        match (symbol.kind, symbol.size) {
+            (SymbolKind::Data | SymbolKind::Placeholder, _) => Some(false),
+            (_, Some(_)) => Some(true),
+            // Public symbols have no sizes: far behind one there may be something else.
+            (_, None) if resolved.displacement <= MAX_UNSIZED => None,
+            (_, None) => Some(self.target.symbols.frame_data(va).is_some()),
+        }
     }
 
     fn function_start(&self, va: Va) -> Option<Va> {

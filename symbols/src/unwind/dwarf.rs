@@ -7,11 +7,16 @@ use super::image::Image;
 use super::step::{Cursor, Env};
 use super::x86::Done;
 use addr2line::gimli::{
-    BaseAddresses, CfaRule, CieOrFde, EhFrame, LittleEndian, RegisterRule, UnwindContext, UnwindSection,
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, Encoding, EndianSlice, EvaluationResult, Expression, Format,
+    LittleEndian, Location, Piece, RegisterRule, UnwindContext, UnwindSection, Value,
 };
 use dumpscope_core::base::x86;
 use dumpscope_core::{Machine, ReadMemory, Reg, Va};
 
+type Reader<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Most operations of one expression.
+const MAX_OPERATIONS: u32 = 256;
 /// A larger section is not read.
 const MAX_SECTION: u32 = 16 << 20;
 /// Most functions of one table.
@@ -83,7 +88,7 @@ impl Table {
     }
 }
 
-fn section(bytes: &[u8]) -> EhFrame<addr2line::gimli::EndianSlice<'_, LittleEndian>> {
+fn section(bytes: &[u8]) -> EhFrame<Reader<'_>> {
     let mut section = EhFrame::new(bytes, LittleEndian);
     section.set_address_size(4);
     section
@@ -104,10 +109,12 @@ pub(super) fn unwind(env: &Env<'_>, frame: &Frame) -> Option<Done> {
     let fde = section.fde_from_offset(&bases, offset.into(), EhFrame::cie_from_offset).ok()?;
     let mut context = UnwindContext::new();
     let row = fde.unwind_info_for_address(&section, &bases, &mut context, lookup.0).ok()?;
-    let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
-    let base = frame.regs.get(number(*register)?)?;
-    let at = |offset: i64| Va(base.wrapping_add_signed(offset) & 0xffff_ffff);
-    let cfa = at(*offset);
+    let cfa = match row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => {
+            Va(frame.regs.get(number(*register)?)?.wrapping_add_signed(*offset) & 0xffff_ffff)
+        }
+        CfaRule::Expression(e) => evaluate(env, frame, e.get(&section).ok()?, None)?,
+    };
     let slot = |offset: i64| Va(cfa.0.wrapping_add_signed(offset) & 0xffff_ffff);
     let mut cursor = Cursor::of(frame);
     let mut return_slot = None;
@@ -125,6 +132,10 @@ pub(super) fn unwind(env: &Env<'_>, frame: &Frame) -> Option<Done> {
                 Some(value) if reg != x86::EIP => cursor.regs.set(reg, value),
                 _ => cursor.forget(reg),
             },
+            RegisterRule::Expression(e) => {
+                let at = evaluate(env, frame, e.get(&section).ok()?, Some(cfa))?;
+                if reg == x86::EIP { return_slot = Some(at) } else { cursor.load(env, reg, at).ok()? }
+            }
             _ => cursor.forget(reg),
         }
     }
@@ -133,6 +144,37 @@ pub(super) fn unwind(env: &Env<'_>, frame: &Frame) -> Option<Done> {
     cursor.set_ip(Va(ip.into()));
     cursor.set_sp(cfa);
     Some(Done { cursor, return_slot, params: 0 })
+}
+
+/// Evaluates an expression in `frame`'s registers; the CFA, when given, is on its stack already. Functions that
+/// align their stack keep the old stack pointer in memory and need this.
+fn evaluate(env: &Env<'_>, frame: &Frame, expression: Expression<Reader<'_>>, cfa: Option<Va>) -> Option<Va> {
+    let encoding = Encoding { address_size: 4, format: Format::Dwarf32, version: 4 };
+    let mut evaluation = expression.evaluation(encoding);
+    evaluation.set_max_iterations(MAX_OPERATIONS);
+    if let Some(cfa) = cfa {
+        evaluation.set_initial_value(cfa.0);
+    }
+    let mut state = evaluation.evaluate().ok()?;
+    // Each round runs at least one operation; the evaluation counts them.
+    loop {
+        state = match state {
+            EvaluationResult::Complete => break,
+            EvaluationResult::RequiresRegister { register, .. } => {
+                let value = frame.regs.get(number(register)?)?;
+                evaluation.resume_with_register(Value::Generic(value)).ok()?
+            }
+            EvaluationResult::RequiresMemory { address, size: 4, .. } => {
+                let word = env.mem.u32(Va(address & 0xffff_ffff))?;
+                evaluation.resume_with_memory(Value::Generic(word.into())).ok()?
+            }
+            _ => return None,
+        };
+    }
+    match evaluation.as_result() {
+        [Piece { location: Location::Address { address }, .. }] => Some(Va(*address & 0xffff_ffff)),
+        _ => None,
+    }
 }
 
 /// DWARF numbers of i386 are the processor's, with 8 for eip.

@@ -2,7 +2,7 @@
 
 use super::step::{Callee, Caller, Cursor, Env, Verdict};
 use super::{Trust, code};
-use dumpscope_core::{RegSet, Va};
+use dumpscope_core::{Machine, RegSet, Va};
 
 /// A caller's frame is rarely farther away; a larger distance makes a saved frame pointer implausible.
 const MAX_FRAME: u64 = 1 << 20;
@@ -26,6 +26,10 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
         Verdict::Verified => Trust::FramePointer,
         Verdict::Outside if chained => Trust::FramePointer,
         // Nothing confirms the call: at least the chain itself has to look right.
+        // x64 code rarely keeps such a chain, so there the next link has to look right as well.
+        Verdict::Unverified if machine == Machine::Amd64 && !(chained && is_link(env, machine, next)) => {
+            return None;
+        }
         Verdict::Unverified if chained || next.is_null() => Trust::FramePointerUnverified,
         _ if target.is_null() && (next.is_null() || chained) => Trust::FramePointer,
         _ => return None,
@@ -43,6 +47,21 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
         exact_ip: false,
         callee: Callee::default(),
     })
+}
+
+/// True when `fp` points at a saved frame pointer below a return address, or at the zeros that end a chain.
+fn is_link(env: &Env<'_>, machine: Machine, fp: Va) -> bool {
+    let word = machine.ptr_size() as u64;
+    let (Some(next), Some(target)) = (env.mem.ptr(fp, machine), env.mem.ptr(fp.offset(word), machine)) else {
+        return false;
+    };
+    let ends = next.is_null() && target.is_null();
+    ends || matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified)
+}
+
+/// True when `caller` is no frame but the end of the stack.
+pub(crate) fn is_end(caller: &Caller) -> bool {
+    caller.cursor.regs.ip().is_none_or(Va::is_null)
 }
 
 /// Searches the stack from `from` on for a word that is a return address. `ip`: where the frame is that the call

@@ -70,6 +70,8 @@ pub(crate) struct TestContext {
     pub(crate) modules: Vec<(u64, u32)>,
     pub(crate) frame_data: Vec<(std::ops::Range<u64>, FrameData)>,
     pub(crate) dynamic: Vec<DynamicFunction>,
+    /// Starts of functions.
+    pub(crate) starts: Vec<u64>,
 }
 
 impl UnwindContext for TestContext {
@@ -81,6 +83,10 @@ impl UnwindContext for TestContext {
 
     fn frame_data(&self, va: Va) -> Option<FrameData> {
         self.frame_data.iter().find(|(r, _)| r.contains(&va.0)).map(|(_, d)| d.clone())
+    }
+
+    fn function_start(&self, va: Va) -> Option<Va> {
+        self.starts.iter().copied().filter(|s| *s <= va.0).max().map(Va)
     }
 
     fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {

@@ -217,7 +217,7 @@ pub(crate) fn unwind(
         let size = function.end.saturating_sub(function.begin);
         if epilogue_recorded(&info, offset, size) != Some(false) {
             let place = epilogue::Place { base, begin: function.begin, end: function.end };
-            match epilogue::run(env, &place, frame.ip, info.frame_reg, &mut cursor)? {
+            match epilogue::run(env, Some(&place), frame.ip, info.frame_reg, &mut cursor)? {
                 epilogue::Found::Yes(return_slot) => {
                     return Ok(Done { cursor, return_slot, interrupted: false, code_unknown: false });
                 }

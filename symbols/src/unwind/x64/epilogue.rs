@@ -43,10 +43,10 @@ enum Instruction {
     JumpIndirect(bool),
 }
 
-/// Runs the epilogue at `ip` if there is one.
+/// Runs the epilogue at `ip` if there is one. Without a `place`, the function is not known.
 pub(crate) fn run(
     env: &Env<'_>,
-    place: &Place,
+    place: Option<&Place>,
     ip: Va,
     frame_reg: Option<Reg>,
     cursor: &mut Cursor,
@@ -95,7 +95,8 @@ fn finish(env: &Env<'_>, mut next: Cursor, cursor: &mut Cursor) -> Result<Found,
 
 /// A jump leaves the function when its target is the start of a function (this one's too: recursion), or lies in
 /// none. A target in the middle of another entry is a part of the same function that the optimizer moved away.
-fn is_tail_call(env: &Env<'_>, place: &Place, behind: Va, distance: i64, index: usize) -> bool {
+fn is_tail_call(env: &Env<'_>, place: Option<&Place>, behind: Va, distance: i64, index: usize) -> bool {
+    let Some(place) = place else { return index > 0 };
     let target = Va(behind.0.wrapping_add_signed(distance));
     let Some(rva) = target.rva(place.base) else { return true };
     if rva.0 == place.begin {

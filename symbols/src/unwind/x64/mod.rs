@@ -7,9 +7,9 @@ mod codes;
 mod epilogue;
 
 use super::image::Image;
-use super::scan::{frame_pointer, scan, scanned};
+use super::scan::{frame_pointer, is_end, scan};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
-use super::{EndReason, Frame, Trust, UnwindIssue};
+use super::{EndReason, Frame, FrameData, Trust, UnwindIssue, cfi};
 use codes::{Failure, RuntimeFunction};
 use dumpscope_core::base::amd64;
 use dumpscope_core::{Machine, Reg, Va};
@@ -47,15 +47,13 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
         // The image is not in the dump.
         issue = Some(UnwindIssue::NoUnwindData);
     }
-    let cursor = Cursor::of(frame);
-    if let Some(caller) = guess(env, frame, &cursor) {
-        return Step { outcome: Outcome::Caller(Box::new(caller)), issue };
-    }
-    let reason = match env.mem.u64(cursor.sp()) {
-        None => EndReason::MissingMemory(cursor.sp()),
-        Some(_) => EndReason::NoCaller,
+    let outcome = match guess(env, frame) {
+        Ok(Some(caller)) => Outcome::Caller(Box::new(caller)),
+        Ok(None) if env.mem.u64(frame.sp).is_some() => Outcome::End(EndReason::NoCaller, None),
+        Ok(None) => Outcome::End(EndReason::MissingMemory(frame.sp), None),
+        Err(Missing(at)) => Outcome::End(EndReason::MissingMemory(at), None),
     };
-    Step { outcome: Outcome::End(reason, None), issue }
+    Step { outcome, issue }
 }
 
 fn find_function(env: &Env<'_>, image: Option<&Image>, lookup: Va) -> Option<(Va, RuntimeFunction)> {
@@ -69,17 +67,10 @@ fn find_function(env: &Env<'_>, image: Option<&Image>, lookup: Va) -> Option<(Va
 }
 
 fn with_cfi(done: codes::Done) -> Caller {
-    let mut cursor = done.cursor;
-    // Also behind a machine frame: what an exception interrupted had its own values in them, which lie in the
-    // context record and not in unwind data.
-    VOLATILE.iter().for_each(|r| cursor.forget(*r));
-    Caller {
-        cursor,
-        trust: Trust::Cfi,
-        return_slot: Some(done.return_slot),
-        exact_ip: done.interrupted,
-        callee: Callee::default(),
-    }
+    // Volatile registers are dropped behind a machine frame too: what an exception interrupted had its own values
+    // in them, which lie in the context record and not in unwind data.
+    let caller = caller(done.cursor, Trust::Cfi, Some(done.return_slot));
+    Caller { exact_ip: done.interrupted, ..caller }
 }
 
 enum Leaf {
@@ -110,39 +101,53 @@ fn leaf(env: &Env<'_>, image: &Image, frame: &Frame) -> Leaf {
         _ if target.is_null() => {}
         Verdict::NotAfterCall | Verdict::No => return Leaf::No(UnwindIssue::NoUnwindData),
     }
-    VOLATILE.iter().for_each(|r| cursor.forget(*r));
-    Leaf::Caller(Box::new(Caller {
-        cursor,
-        trust: Trust::Cfi,
-        return_slot: Some(slot),
-        exact_ip: false,
-        callee: Callee::default(),
-    }))
+    Leaf::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))))
 }
 
-/// Without unwind data: the call through a bad pointer, the rbp chain, the scan.
-fn guess(env: &Env<'_>, frame: &Frame, cursor: &Cursor) -> Option<Caller> {
-    if frame.exact_ip && env.context.module_at(frame.ip).is_none() {
-        // A call or jump through a bad pointer leaves its return address on top of the stack.
+/// Without unwind data: rules of a symbol file, a return at the ip, the call through a bad pointer, the rbp chain,
+/// the scan.
+fn guess(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
+    let cursor = Cursor::of(frame);
+    if let Some(FrameData::Cfi { rules }) = env.context.frame_data(frame.lookup_ip())
+        && let Some(done) = cfi::apply(env, frame, &rules)
+    {
+        return Ok(Some(caller(done.cursor, Trust::Cfi, done.return_slot)));
+    }
+    let at_top = |verdict| matches!(verdict, Verdict::Verified | Verdict::Unverified);
+    if frame.exact_ip {
+        let mut next = cursor.clone();
+        // Without unwind data `lea rsp` and `leave` are not believed: no frame register is known.
+        if let epilogue::Found::Yes(slot) = epilogue::run(env, None, frame.ip, None, &mut next)? {
+            let trust = match env.judge(Machine::Amd64, next.regs.ip().unwrap_or_default()) {
+                Verdict::Verified => Some(Trust::FramePointer),
+                Verdict::Unverified => Some(Trust::FramePointerUnverified),
+                _ => None,
+            };
+            if let Some(trust) = trust {
+                return Ok(Some(caller(next, trust, Some(slot))));
+            }
+        }
+        // A call or jump through a bad pointer leaves its return address on top of the stack, and nothing ran
+        // since: the non-volatile registers are still the caller's.
         let slot = cursor.sp();
-        if let Some(target) = env.mem.u64(slot).map(Va)
-            && env.judge(Machine::Amd64, target) == Verdict::Verified
+        if env.context.module_at(frame.ip).is_none()
+            && let Some(target) = env.mem.u64(slot).map(Va)
+            && at_top(env.judge(Machine::Amd64, target))
         {
-            let mut caller = scanned(env, cursor, slot, target);
-            // Nothing ran since the call: the non-volatile registers are still the caller's.
-            keep_non_volatile(cursor, &mut caller.cursor);
-            return Some(caller);
+            let mut next = cursor;
+            next.ret(env)?;
+            return Ok(Some(caller(next, Trust::Scan, Some(slot))));
         }
     }
-    frame_pointer(env, cursor).or_else(|| scan(env, cursor, frame.ip, cursor.sp()))
+    // A chain that ends at once is no evidence: rbp is a general register in most code.
+    let follows = matches!(frame.trust, Trust::FramePointer | Trust::FramePointerUnverified);
+    let chain = frame_pointer(env, &cursor).filter(|c| follows || !is_end(c));
+    Ok(chain.or_else(|| scan(env, &cursor, frame.ip, cursor.sp())))
 }
 
-fn keep_non_volatile(from: &Cursor, to: &mut Cursor) {
-    for reg in (0..16).map(Reg).filter(|r| !VOLATILE.contains(r) && *r != amd64::RSP) {
-        if let Some(value) = from.regs.get(reg) {
-            to.regs.set(reg, value);
-        }
-    }
+fn caller(mut cursor: Cursor, trust: Trust, return_slot: Option<Va>) -> Caller {
+    VOLATILE.iter().for_each(|r| cursor.forget(*r));
+    Caller { cursor, trust, return_slot, exact_ip: false, callee: Callee::default() }
 }
 
 #[cfg(test)]

@@ -80,10 +80,16 @@ fn fpo(env: &Env<'_>, frame: &Frame, sizes: &Sizes, uses_bp: bool, callee: Calle
         [x86::EBX, x86::ESI, x86::EDI].into_iter().for_each(|r| cursor.forget(r));
     }
     if uses_bp {
-        // ebp is the last of the saved registers but one word, as Breakpad has it.
-        let at = frame.sp.offset(u64::from(callee.params) + u64::from(sizes.saved)).back(8);
+        // ebp is pushed first, or second after ebx: the one that looks like a frame pointer.
         cursor.forget(x86::EBP);
-        if sizes.saved >= 8 && at < slot {
+        let is_pointer = |at: &Va| {
+            let value = env.mem.u32(*at).map(|v| Va(v.into()));
+            *at >= frame.sp && value.is_some_and(|v| v > slot && env.in_stack(v))
+        };
+        let below = slot.back(sizes.locals.into());
+        let at =
+            [8, 4].into_iter().filter(|n| *n <= sizes.saved).map(|n| below.back(n.into())).find(is_pointer);
+        if let Some(at) = at {
             let _ = cursor.load(env, x86::EBP, at);
         }
     }

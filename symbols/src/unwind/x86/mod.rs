@@ -6,7 +6,7 @@
 mod code;
 mod frame_data;
 
-use super::scan::{frame_pointer, scan, scanned};
+use super::scan::{frame_pointer, is_end, scan, scanned};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, Trust, UnwindIssue, dwarf};
 use dumpscope_core::base::x86;
@@ -33,7 +33,7 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame, callee: Callee) -> Step {
     let ebp = cursor.regs.get(x86::EBP);
     let chain = frame_pointer(env, &cursor);
     // A chain that ends at once is no evidence in frame 0, whose ebp may hold anything.
-    let ends = chain.as_ref().is_some_and(|c| c.cursor.regs.ip() == Some(Va(0)));
+    let ends = chain.as_ref().is_some_and(is_end);
     let found = match chain {
         Some(caller) if !ends || frame.trust != Trust::Context => Some(caller),
         // Frames above the thread's first one have ebp 0: nothing to search for.
@@ -60,6 +60,8 @@ fn known(env: &Env<'_>, frame: &Frame, callee: Callee) -> Result<Option<Caller>,
         let mut cursor = Cursor::of(frame);
         cursor.set_sp(frame.sp.offset(popped.into()));
         if let Some(ret) = code::leave(env, frame.ip, frame.exact_ip, &mut cursor)?
+            // Nobody returns to 0 from a stub: a stack that says so does not belong to these registers.
+            && cursor.regs.ip() != Some(Va(0))
             && let Some(trust) = confirmed(env, cursor.regs.ip().unwrap_or_default())
         {
             let callee = Callee { params: ret.popped, popped: Some(ret.popped) };
@@ -87,7 +89,7 @@ fn known(env: &Env<'_>, frame: &Frame, callee: Callee) -> Result<Option<Caller>,
         let cursor = Cursor::of(frame);
         let slot = cursor.sp();
         let target = env.mem.u32(slot).map(|t| Va(t.into())).ok_or(Missing(slot))?;
-        if env.judge(Machine::X86, target) == Verdict::Verified {
+        if matches!(env.judge(Machine::X86, target), Verdict::Verified | Verdict::Unverified) {
             let mut found = scanned(env, &cursor, slot, target);
             for reg in [x86::EBX, x86::ESI, x86::EDI, x86::EBP] {
                 if let Some(value) = cursor.regs.get(reg) {
