@@ -5,6 +5,7 @@ mod echo;
 mod evaluate;
 mod memory;
 mod quit;
+mod search;
 mod show;
 mod stack;
 mod threads;
@@ -52,6 +53,7 @@ pub(crate) const ALL: &[&Command] = &[
     &memory::DYB,
     &memory::DYD,
     &quit::Q,
+    &search::S,
     &stack::K,
     &stack::KFRAMES,
     &stack::frame::FRAME,

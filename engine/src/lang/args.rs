@@ -86,7 +86,7 @@ impl<'a> Args<'a> {
         let rest = self.raw();
         if let Some(body) = rest.strip_prefix('"') {
             let len = body.find('"').unwrap_or(body.len());
-            self.pos = (self.pos + len + 2).min(self.text.len());
+            self.advance(len + 2);
             return body.get(..len);
         }
         let word = self.peek();
@@ -111,6 +111,13 @@ impl<'a> Args<'a> {
             self.pos += c.len_utf8();
         }
         same
+    }
+
+    /// Skips `len` bytes.
+    pub fn advance(&mut self, len: usize) {
+        let to = self.pos.saturating_add(len).min(self.text.len());
+        // Never into the middle of a character.
+        self.pos = (to..=self.text.len()).find(|i| self.text.is_char_boundary(*i)).unwrap_or(to);
     }
 
     /// Takes a switch: a word of `/` or `-` and a letter (`/c`, `-a`, `-hang`); gives what follows the sign.

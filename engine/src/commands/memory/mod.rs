@@ -13,7 +13,7 @@ use crate::session::Session;
 use options::Options;
 
 pub(crate) use read::{Bytes, note_line, read_sparse};
-pub(crate) use units::MemoryReport;
+pub(crate) use units::{MemoryReport, Unit};
 
 const HELP: &str = "Shows memory from an address on, or from where the last `d` command ended.\n\n\
 A range is an address (then a default amount is shown), `address L n` (n objects), `address L-n` (n objects before \
