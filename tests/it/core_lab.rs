@@ -2,6 +2,7 @@
 
 use dumpscope_core::base::{Pid, ReadMemory, ThreadIdx, Tid, Va};
 use dumpscope_core::model::{Dump, DumpKind};
+use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 use dumpscope_core::{Machine, Parsed};
 
 fn lab(name: &str) -> Option<Dump> {
@@ -48,4 +49,103 @@ fn the_64_bit_dump() {
     assert_eq!(main.machine, Machine::Amd64);
     assert!(dump.module_at(main.ip()).is_some());
     assert!(dump.warnings().is_empty(), "{:?}", dump.warnings());
+}
+
+fn handle(dump: &Dump, value: u64) -> Handle {
+    let all = &dump.handles().value().unwrap().handles;
+    all.iter().find(|h| h.value == value).unwrap().clone()
+}
+
+fn named(dump: &Dump, name: &str) -> Handle {
+    let all = &dump.handles().value().unwrap().handles;
+    let ends = |h: &&Handle| h.object_name.as_deref().is_some_and(|n| n.ends_with(name));
+    all.iter().find(ends).unwrap().clone()
+}
+
+#[test]
+fn handles_of_the_32_bit_dump() {
+    let Some(dump) = lab("ruby-x86.dmp.zst") else { return };
+    assert!(matches!(dump.handles(), Parsed::Fine(h) if h.descriptor_size == 40));
+    let waited = handle(&dump, 0x58);
+    assert_eq!((waited.type_name.as_deref(), waited.object_name), (Some("Event"), None));
+    assert_eq!(waited.info, [ObjectInfo::Event { manual_reset: false, signalled: false }]);
+    assert!(matches!(
+        named(&dump, "ruby_timer_event").info[..],
+        [ObjectInfo::Event { signalled: false, .. }]
+    ));
+    let mutex = named(&dump, "chef-client-running");
+    assert_eq!(mutex.type_name.as_deref(), Some("Mutant"));
+    assert!(matches!(mutex.info[..], [ObjectInfo::Mutant { current_count: 0, abandoned: false, .. }]));
+    // Its own threads, by their 32-bit information blocks.
+    let mut tids: Vec<u32> = Vec::new();
+    for h in &dump.handles().value().unwrap().handles {
+        if let [ObjectInfo::Thread { pid: Pid(0x20), tid, exit_status: 0x103, .. }] = h.info[..] {
+            tids.push(tid.0);
+        }
+    }
+    tids.sort_unstable();
+    assert_eq!(tids, [0x108, 0x10c]);
+}
+
+#[test]
+fn handles_of_the_64_bit_dump() {
+    let Some(dump) = lab("wmiprvse-x64.dmp.zst") else { return };
+    let mutex = handle(&dump, 0x48);
+    assert_eq!(mutex.object_name.as_deref(), Some(r"\BaseNamedObjects\wmi-guard"));
+    assert!(
+        matches!(mutex.info[..], [ObjectInfo::Mutant { current_count: 0, .. }]),
+        "a count, no owner record"
+    );
+    assert_eq!(named(&dump, "sem").info, [ObjectInfo::Semaphore { count: 2, limit: 5 }]);
+    assert!(matches!(named(&dump, "sect").info[..], [ObjectInfo::Section { size: 0x1000, .. }]));
+    assert_eq!(named(&dump, "himds").type_name.as_deref(), Some("File"));
+}
+
+#[test]
+fn times_and_parameters() {
+    let Some(ruby) = lab("ruby-x86.dmp.zst") else { return };
+    let Some(wmi) = lab("wmiprvse-x64.dmp.zst") else { return };
+    for (dump, image, base) in
+        [(&ruby, r"C:\chef\ruby.exe", 0x40_0000u64), (&wmi, r"C:\wbem\WmiPrvSE.exe", 0x1_4000_0000)]
+    {
+        let machine = dump.machine();
+        let parameters = dump.parameters(machine).unwrap();
+        assert_eq!(parameters.image_path.as_deref(), Some(image));
+        assert!(parameters.command_line.as_ref().unwrap().starts_with(&format!("\"{image}\"")));
+        assert!(parameters.variable("WINEDEBUG").is_some());
+        assert_eq!(dump.program_base(), Some(Va(base)));
+        let loader = dump.loader(machine).unwrap();
+        assert_eq!(loader.entries.len(), dump.modules().len());
+        for m in dump.modules() {
+            assert!(loader.entries.iter().any(|e| e.base == m.base && e.size == m.size), "{}", m.name);
+            assert_eq!(m.machine, Some(machine), "{}", m.name);
+        }
+        for t in dump.threads() {
+            let teb = dump.read_teb(t.index, machine).unwrap();
+            assert!(teb.is_valid());
+            assert_eq!(teb.thread_id, Some(t.tid.0.into()));
+            assert_eq!(teb.process_id, dump.pid().map(|p| p.0.into()));
+            let sp = dump.context(t.index).unwrap().sp();
+            assert!(teb.stack_limit.unwrap() <= sp && sp < teb.stack_base.unwrap());
+            let info = t.info.unwrap();
+            assert!(info.create_time > 0 && info.exit_time == 0 && info.exit_status == 0x103);
+        }
+    }
+    // TEB.ReservedForOle of the thread that is in the COM call.
+    let teb = ruby.read_teb(ThreadIdx(0), Machine::X86).unwrap();
+    assert!(!teb.reserved_for_ole.unwrap().is_null());
+}
+
+#[test]
+fn texts_in_memory_are_found() {
+    let Some(dump) = lab("ruby-x86.dmp.zst") else { return };
+    let mut hits = Vec::new();
+    dump.memory().search(Va(0), Va(u64::MAX), b"win32_pnpsigneddriver", &mut |va| {
+        hits.push(va);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(!hits.is_empty());
+    for va in hits {
+        assert!(dump.memory().c_str(va, 64).unwrap().starts_with(b"win32_pnpsigneddriver"));
+    }
 }

@@ -168,3 +168,64 @@ impl ReadMemory for MemoryView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{FileOff, Rva};
+
+    fn range(start: u64, size: u64, offset: u64) -> RawRange {
+        RawRange { start: Va(start), size, offset: FileOff(offset) }
+    }
+
+    fn view(bytes: &[u8], ranges: &[RawRange]) -> MemoryView {
+        MemoryView::new(Source::from_bytes(bytes.to_vec()), ranges)
+    }
+
+    #[test]
+    fn reads_cross_borders_and_stop_at_the_first_missing_byte() {
+        let v = view(&[1, 2, 3, 4, 5, 6], &[range(0x10, 2, 4), range(0x12, 4, 0)]);
+        let mut buf = [0u8; 8];
+        assert_eq!(v.read_at(Va(0x10), &mut buf), Read { got: 6, provenance: Provenance::Dump });
+        assert_eq!(buf, [5, 6, 1, 2, 3, 4, 0, 0]);
+        assert_eq!(v.u32(Va(0x11)), Some(0x0302_0106));
+        assert_eq!((v.u32(Va(0x13)), v.u8(Va(0xf)), v.u8(Va(u64::MAX))), (None, None, None));
+        assert_eq!(v.slice(Va(0x12), 4), Some(&[1u8, 2, 3, 4][..]));
+        assert_eq!((v.slice(Va(0x11), 2), v.slice(Va(0x16), 0)), (None, None));
+        assert_eq!(v.rest_of_range(Va(0x14)), [3, 4]);
+        assert_eq!(v.captured(), 6);
+    }
+
+    #[test]
+    fn holes_are_skipped() {
+        let v = view(&[0; 8], &[range(0x100, 4, 0), range(0x200, 4, 4)]);
+        let next = |va: u64| v.next_readable(Va(va)).map(|v| v.0);
+        assert_eq!(
+            [next(0), next(0x103), next(0x104), next(0x204)],
+            [Some(0x100), Some(0x103), Some(0x200), None]
+        );
+    }
+
+    #[test]
+    fn an_image_fills_what_the_dump_lacks() {
+        let v = view(&[9, 9], &[range(0x1002, 2, 0)]);
+        let section = |rva: u32, bytes: &[u8]| ImageSection { rva: Rva(rva), bytes: bytes.into() };
+        assert_eq!(v.u8(Va(0x1000)), None);
+        assert_eq!(v.add_image(Va(0x1000), &[section(0, &[1, 2, 3, 4, 5]), section(0x10, &[])]), 1);
+        assert_eq!(v.add_image(Va(0x1004), &[section(0, &[7, 7])]), 0, "overlaps the first image");
+        let mut buf = [0u8; 6];
+        assert_eq!(v.read_at(Va(0x1000), &mut buf), Read { got: 5, provenance: Provenance::Image });
+        assert_eq!(buf, [1, 2, 9, 9, 5, 0]);
+        assert_eq!(v.read_at(Va(0x1002), &mut buf[..2]).provenance, Provenance::Dump);
+        assert_eq!(v.next_readable(Va(0)), Some(Va(0x1000)));
+        assert_eq!(v.slice(Va(0x1000), 2), None, "only dump bytes are given without copying");
+        assert_eq!(v.image_ranges().len(), 1);
+    }
+
+    #[test]
+    fn the_last_byte_of_the_address_space_does_not_wrap() {
+        let v = view(&[1, 2, 3, 4], &[range(u64::MAX - 1, 4, 0)]);
+        let mut buf = [0u8; 4];
+        assert_eq!(v.read_at(Va(u64::MAX - 1), &mut buf).got, 1);
+    }
+}

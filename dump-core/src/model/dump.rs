@@ -74,6 +74,11 @@ impl Dump {
         self.source.bytes().len() as u64
     }
 
+    /// Where its bytes come from; see [`Source::truncated`].
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The dump's own bytes: streams' RVAs are offsets in them.
     pub fn file_bytes(&self) -> &[u8] {
         self.source.bytes()

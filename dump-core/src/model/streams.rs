@@ -5,16 +5,21 @@ use crate::base::{Machine, ModuleInfo, Va};
 use crate::error::{Parsed, Warning};
 use crate::memory::MemoryView;
 use crate::stream::exception::{self, ExceptionEntry, ExceptionStream};
+use crate::stream::function_table::{self, FunctionTables};
 use crate::stream::handle_data::{self, HandleData};
+use crate::stream::handle_ops::{self, HandleOperation};
 use crate::stream::memory_info::{self, MemoryRegion};
 use crate::stream::memory_list::{self, RawRange};
 use crate::stream::misc_info::{self, MiscInfo};
 use crate::stream::system_info::{self, SystemInfo};
+use crate::stream::system_memory::{self, SystemMemoryInfo};
 use crate::stream::thread_info::{self, ThreadInfo};
 use crate::stream::thread_list::{self, RawThread};
 use crate::stream::thread_names::{self, ThreadName};
+use crate::stream::token::{self, Token};
 use crate::stream::unloaded::{self, UnloadedModule};
-use crate::stream::{StreamCx, comment, id, module_list};
+use crate::stream::vm_counters::{self, VmCounters};
+use crate::stream::{DirectoryEntry, StreamCx, StreamSummary, comment, id, module_list, stream_info};
 use std::sync::{Arc, OnceLock};
 
 /// Parsed streams and what is joined from them.
@@ -157,6 +162,37 @@ impl Dump {
     /// Comments, ANSI then wide. Untrusted.
     pub fn comments(&self) -> &[String] {
         &self.comment_parts().0
+    }
+
+    /// Security tokens. Parsed at every call, as are the four streams below: few questions need them.
+    pub fn tokens(&self) -> Parsed<Vec<Token>> {
+        self.parse(id::TOKEN, "TokenStream", token::parse)
+    }
+
+    /// Handle operations that Application Verifier traced.
+    pub fn handle_operations(&self) -> Parsed<Vec<HandleOperation>> {
+        self.parse(id::HANDLE_OPERATION_LIST, "HandleOperationListStream", handle_ops::parse)
+    }
+
+    /// Memory of the machine.
+    pub fn system_memory(&self) -> Parsed<SystemMemoryInfo> {
+        self.parse(id::SYSTEM_MEMORY_INFO, "SystemMemoryInfoStream", system_memory::parse)
+    }
+
+    /// Memory counters of the process.
+    pub fn vm_counters(&self) -> Parsed<VmCounters> {
+        self.parse(id::PROCESS_VM_COUNTERS, "ProcessVmCountersStream", vm_counters::parse)
+    }
+
+    /// Unwind tables that the program made at run time.
+    pub fn function_tables(&self) -> Parsed<FunctionTables> {
+        self.parse(id::FUNCTION_TABLE, "FunctionTableStream", function_table::parse)
+    }
+
+    /// What a stream of the directory holds, read afresh; `None` for types without a name.
+    pub fn summarize(&self, entry: DirectoryEntry) -> Option<StreamSummary> {
+        let info = stream_info(entry.stream_type)?;
+        Some(info.summarize(self.source.bytes(), entry, self.machine().is_64()))
     }
 
     /// True when ThreadInfoList is there.

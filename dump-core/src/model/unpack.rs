@@ -152,3 +152,105 @@ impl Read for Counting {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn open_bytes(bytes: &[u8], progress: &mut Progress<'_>) -> Result<Vec<u8>, OpenError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        open(file.path(), progress).map(|s| s.bytes().to_vec())
+    }
+
+    fn plain(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i / 7 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn packed_files_are_told_by_their_first_bytes() {
+        let data = plain(700_000);
+        for packed in [zstd(&data), gzip(&data), data.clone()] {
+            assert!(open_bytes(&packed, &mut |_, _, _| true).unwrap() == data);
+        }
+        for short in [&b""[..], b"M", b"MDM"] {
+            assert_eq!(open_bytes(short, &mut |_, _, _| true).unwrap(), short);
+        }
+    }
+
+    #[test]
+    fn several_frames_and_skippable_ones() {
+        let (a, b) = (plain(5000), plain(300));
+        let mut packed = vec![0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        packed.extend(zstd(&a));
+        packed.extend([0x5f, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9]);
+        packed.extend(zstd(&b));
+        assert_eq!(open_bytes(&packed, &mut |_, _, _| true).unwrap(), [a.clone(), b.clone()].concat());
+        let mut packed = gzip(&a);
+        packed.extend(gzip(&b));
+        assert_eq!(open_bytes(&packed, &mut |_, _, _| true).unwrap(), [a, b].concat());
+    }
+
+    #[test]
+    fn progress_is_told_and_can_stop() {
+        let data = plain(900_000);
+        for packed in [zstd(&data), gzip(&data)] {
+            let size = packed.len() as u64;
+            let mut last = (0, 0);
+            open_bytes(&packed, &mut |written, read, whole| {
+                assert_eq!(whole, size);
+                assert!(written >= last.0 && read >= last.1 && read <= size);
+                last = (written, read);
+                true
+            })
+            .unwrap();
+            assert_eq!(last, (900_000, size));
+            let error = open_bytes(&packed, &mut |_, _, _| false).unwrap_err();
+            assert!(error.to_string().ends_with("cannot unpack: stopped"), "{error}");
+        }
+    }
+
+    #[test]
+    fn cut_and_broken_files_are_errors() {
+        let data = plain(900_000);
+        for packed in [zstd(&data), gzip(&data)] {
+            for cut in [5, packed.len() / 2, packed.len() - 1] {
+                assert!(matches!(
+                    open_bytes(&packed[..cut], &mut |_, _, _| true),
+                    Err(OpenError::Unpack { .. })
+                ));
+            }
+        }
+        let mut junk = zstd(&data);
+        junk.extend(b"junk behind the frame");
+        assert!(open_bytes(&junk, &mut |_, _, _| true).is_err());
+    }
+
+    #[test]
+    fn the_size_is_limited() {
+        let packed = zstd(&vec![0u8; 3 << 20]);
+        assert!(packed.len() < 4096, "zeros pack well: {}", packed.len());
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&packed).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let limited = PackedFile { path: Path::new("bomb"), size: packed.len() as u64, limit: 1 << 20 };
+        let mut most = 0;
+        let error = limited.zstd(file, &mut |written, _, _| {
+            most = written;
+            true
+        });
+        assert!(error.unwrap_err().to_string().contains("larger than"));
+        assert!(most <= 1 << 20);
+    }
+}

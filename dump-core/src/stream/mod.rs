@@ -4,17 +4,25 @@
 
 pub mod comment;
 pub mod exception;
+pub mod function_table;
 pub mod handle_data;
+pub mod handle_ops;
 pub mod id;
 pub mod memory_info;
 pub mod memory_list;
 pub mod misc_info;
 pub mod module_list;
 pub mod system_info;
+pub mod system_memory;
 pub mod thread_info;
 pub mod thread_list;
 pub mod thread_names;
+pub mod token;
 pub mod unloaded;
+pub mod vm_counters;
+
+mod table;
+pub use table::{STREAMS, StreamInfo, StreamSummary, stream_info};
 
 mod cx;
 mod object_info;

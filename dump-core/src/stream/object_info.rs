@@ -150,3 +150,85 @@ fn section(mut c: Cursor<'_>, is_64: bool) -> Option<ObjectInfo> {
 fn semaphore(mut c: Cursor<'_>) -> Option<ObjectInfo> {
     Some(ObjectInfo::Semaphore { count: c.u32()?, limit: c.u32()? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::DirectoryEntry;
+
+    /// A file of 16 bytes and the given records, each {next, type, payload}.
+    fn chain(records: &[(u32, u32, &[u8])], is_64: bool) -> (Vec<ObjectInfo>, Vec<String>) {
+        let mut file = vec![0u8; 16];
+        for &(next, info_type, payload) in records {
+            for v in [next, info_type, payload.len() as u32] {
+                file.extend(v.to_le_bytes());
+            }
+            file.extend(payload);
+        }
+        let entry = DirectoryEntry { stream_type: 12, size: 0, offset: FileOff(0) };
+        let cx = StreamCx::new("HandleDataStream", &file, entry);
+        let out = read_chain(&cx, 16, is_64);
+        (out, cx.done(()).warnings().iter().map(|w| w.text.clone()).collect())
+    }
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|w| w.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn a_mutant_and_its_owner_in_both_bitnesses() {
+        let state = words(&[0xffff_ffff, 0x0100]);
+        let owner = Some(ObjectInfo::MutantOwner { pid: Pid(0x110), tid: Tid(0x118) });
+        let mutant = ObjectInfo::Mutant { current_count: -1, owned_by_caller: false, abandoned: true };
+        for (is_64, raw) in [(false, words(&[0x110, 0x118])), (true, words(&[0x110, 0, 0x118, 0]))] {
+            // The target's own size, and the other one: a payload tells its bitness by its size.
+            for target in [is_64, !is_64] {
+                let (got, warnings) = chain(&[(36, 2, &state), (0, 3, &raw)], target);
+                assert_eq!((got.first(), got.get(1)), (Some(&mutant), owner.as_ref()), "{is_64} {target}");
+                assert!(warnings.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn processes_threads_and_sections() {
+        let basic = words(&[0x103, 0x7ffd_f000, 3, 8, 0x20, 0x10]);
+        let (got, _) = chain(&[(0, 4, &basic)], false);
+        let ObjectInfo::Process { peb, pid, parent, flags: None, base_priority: 8, .. } = got[0] else {
+            panic!()
+        };
+        assert_eq!((peb, pid, parent), (Va(0x7ffd_f000), Pid(0x20), Pid(0x10)));
+        let extended = words(&[64, 0, 0x103, 0, 0x1000, 0, 3, 0, 8, 0, 0x20, 0, 0x10, 0, 2, 0]);
+        let (got, _) = chain(&[(0, 5, &extended)], true);
+        assert!(matches!(got[0], ObjectInfo::Process { pid: Pid(0x20), flags: Some(2), .. }), "{got:?}");
+        let thread = words(&[0x103, 0, 0x2000, 0, 0x20, 0, 0x24, 0, 3, 0, 9, 8]);
+        let (got, _) = chain(&[(0, 1, &thread)], true);
+        assert!(matches!(got[0], ObjectInfo::Thread { teb: Va(0x2000), tid: Tid(0x24), priority: 9, .. }));
+        let (got, _) = chain(&[(0, 7, &words(&[0, 0x800_0000, 0x1000, 0]))], false);
+        assert_eq!(got[0], ObjectInfo::Section { attributes: 0x800_0000, size: 0x1000 });
+    }
+
+    #[test]
+    fn short_and_unknown_records() {
+        let (got, _) = chain(&[(0, 3, &[0; 7])], true);
+        assert_eq!(got, [ObjectInfo::Unknown { info_type: 3, size: 7 }]);
+        let (got, _) = chain(&[(0, 99, &[0; 4])], true);
+        assert_eq!(got, [ObjectInfo::Unknown { info_type: 99, size: 4 }]);
+        let (got, _) = chain(&[(0, 0, &[])], true);
+        assert!(got.is_empty());
+    }
+
+    #[test]
+    fn loops_end() {
+        let event = words(&[1, 1]);
+        let (got, warnings) = chain(&[(16, 6, &event)], true);
+        assert_eq!(got, [ObjectInfo::Event { manual_reset: false, signalled: true }]);
+        assert_eq!(warnings, ["a handle's object information chain is a loop"]);
+        let long: Vec<(u32, u32, &[u8])> =
+            (0..40).map(|i| (16 + 20 * (i + 1), 6, event.as_slice())).collect();
+        let (got, warnings) = chain(&long, true);
+        assert_eq!((got.len(), warnings.len()), (MAX_CHAIN, 1));
+        let (got, warnings) = chain(&[(0xffff_ff00, 6, &event)], true);
+        assert_eq!((got.len(), warnings.len()), (1, 1), "the next record lies outside the file");
+    }
+}

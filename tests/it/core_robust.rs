@@ -1,0 +1,210 @@
+//! dump-core on damaged dumps: everything that it can read is read; nothing may panic or run away.
+//! All cases are made in memory and the same in every run.
+
+use dumpscope_core::Machine;
+use dumpscope_core::base::{ReadMemory, Va};
+use dumpscope_core::model::Dump;
+use dumpscope_core::source::Source;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Marsaglia's xorshift: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        if n == 0 { 0 } else { (self.next() % n as u64) as usize }
+    }
+}
+
+/// Opens and reads everything; returns a number that depends on all of it, so nothing is optimized away.
+fn read_everything(source: Source) -> u64 {
+    let Ok(dump) = Dump::from_source(source) else { return 1 };
+    let mut sum = dump.file_size() ^ dump.flags();
+    let mut add = |n: usize| sum = sum.wrapping_mul(31).wrapping_add(n as u64);
+    for entry in dump.directory() {
+        add(dump.summarize(*entry).map_or(0, |s| s.text.len() + s.warnings.len()));
+    }
+    add(dump.comments().len());
+    add(dump.handles().value().map_or(0, |h| h.handles.iter().map(|h| h.info.len() + 1).sum()));
+    add(dump.unloaded().value().map_or(0, Vec::len) + dump.memory_info().value().map_or(0, Vec::len));
+    add(dump.tokens().value().map_or(0, Vec::len) + dump.handle_operations().value().map_or(0, Vec::len));
+    add(dump.function_tables().value().map_or(0, |t| t.tables.len()));
+    add(usize::from(dump.vm_counters().is_absent()) + usize::from(dump.system_memory().is_absent()));
+    add(dump.kind() as usize + dump.modules().len());
+    add(dump.pid().map_or(0, |p| p.0 as usize) + usize::from(dump.is_wow64()));
+    add(dump.exception().value().map_or(0, |e| e.record.parameters.len()));
+    add(dump.exception_context().map_or(0, |c| c.vectors.len()));
+    add(dump.program_base().map_or(0, |b| b.0 as usize));
+    for thread in dump.threads().iter().take(64) {
+        for context in [dump.context(thread.index), dump.wow64_context(thread.index)].into_iter().flatten() {
+            add(context.ip().0 as usize ^ context.x87.len());
+            add(dump.module_at(context.ip()).map_or(0, |m| m.name.len()));
+            let mut stack = [0u8; 256];
+            add(dump.memory().read_at(context.sp(), &mut stack).got);
+        }
+        for machine in [Machine::X86, Machine::Amd64] {
+            add(dump.read_teb(thread.index, machine).map_or(0, |t| usize::from(t.is_valid())));
+        }
+    }
+    for machine in [Machine::X86, Machine::Amd64, Machine::Arm64] {
+        add(dump.read_peb(machine).map_or(0, |p| p.heaps.len()));
+        add(dump.parameters(machine).map_or(0, |p| p.environment.len()));
+        add(dump.loader(machine).map_or(0, |l| l.entries.len() + l.init_order.len()));
+    }
+    let memory = dump.memory();
+    let mut at = Va(0);
+    for _ in 0..64 {
+        let Some(next) = memory.next_readable(at) else { break };
+        add(memory.c_str(next, 64).map_or(0, |s| s.len()));
+        memory.search(next, next.offset(0x1000), b"MZ", &mut |va| {
+            add(va.0 as usize);
+            ControlFlow::Continue(())
+        });
+        at = next.offset(0x1_0000);
+    }
+    add(dump.warnings().len());
+    sum
+}
+
+fn small_dumps(shared: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut out = Vec::new();
+    for folder in ["breakpad", "bugsplat-net", "electron", "lldb", "rust-minidump", "malformed"] {
+        for entry in std::fs::read_dir(shared.join("corpus").join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "dmp") {
+                let bytes = std::fs::read(&path).unwrap();
+                if bytes.len() < 300_000 {
+                    out.push((path.display().to_string(), bytes));
+                }
+            }
+        }
+    }
+    out.sort();
+    assert!(out.len() > 25, "{} small dumps", out.len());
+    out
+}
+
+#[test]
+fn every_dump_of_the_corpus_as_it_is() {
+    let Some(shared) = crate::core_common::shared_or_skip("core_robust") else { return };
+    for (name, bytes) in small_dumps(&shared) {
+        let opened = Dump::from_bytes(bytes.clone());
+        assert_eq!(opened.is_err(), false, "{name}: {:?}", opened.err());
+        read_everything(Source::from_bytes(bytes));
+    }
+}
+
+#[test]
+fn malformed_dumps_warn() {
+    let Some(shared) = crate::core_common::shared_or_skip("core_robust") else { return };
+    let open = |name: &str| Dump::open(&shared.join("corpus/malformed").join(name)).unwrap();
+    let texts = |d: &Dump| d.warnings().iter().map(|w| w.text.clone()).collect::<Vec<_>>().join("\n");
+    assert!(texts(&open("bad_duplicate_streams.dmp")).contains("stream type 0x3 occurs more than once"));
+    assert!(texts(&open("bad_overlapping_streams.dmp")).contains("overlap"));
+    // The padding of a list is told by the stream's size.
+    for name in ["thread-list-padded.dmp", "thread-list-not-padded.dmp"] {
+        let dump = open(name);
+        let tids: Vec<u32> = dump.threads().iter().map(|t| t.tid.0).collect();
+        assert_eq!(tids, [0x1122_3344, 0x5566_7788], "{name}");
+    }
+    for name in ["module-list-padded.dmp", "module-list-not-padded.dmp"] {
+        let dump = open(name);
+        let modules: Vec<(&str, u64, u32)> =
+            dump.modules().iter().map(|m| (m.path.as_str(), m.base.0, m.size)).collect();
+        assert_eq!(modules, [("/tmp/a", 0x1000, 0x2000), ("/tmp/b", 0x5000, 0x3000)], "{name}");
+    }
+    for name in ["memory-list-padded.dmp", "memory-list-not-padded.dmp"] {
+        let dump = open(name);
+        assert_eq!(dump.memory().slice(Va(0x8000), 12), Some(b"Hello world!".as_slice()), "{name}");
+        assert_eq!(dump.memory().slice(Va(0x8010), 15), Some(b"Goodbye moon...".as_slice()), "{name}");
+    }
+    let dump = open("modules-dup-min-addr.dmp");
+    let names: Vec<&str> = dump.modules().iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["a", "a_1000"]);
+    assert_eq!(dump.module_at(Va(0x1fff)).unwrap().name, "a_1000");
+}
+
+#[test]
+fn byte_flips() {
+    let Some(shared) = crate::core_common::shared_or_skip("core_robust") else { return };
+    let dumps = small_dumps(&shared);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut sum = 0u64;
+    for case in 0..10_000usize {
+        let (_, original) = &dumps[case % dumps.len()];
+        let mut bytes = original.clone();
+        for _ in 0..=random.below(4) {
+            // Half of the flips hit the first part of the file, where headers and lists lie.
+            let limit = if random.below(2) == 0 { bytes.len().min(0x2000) } else { bytes.len() };
+            let at = random.below(limit);
+            match random.below(4) {
+                0 => bytes[at] = 0xff,
+                1 => bytes[at] = random.next() as u8,
+                2 => bytes[at] ^= 1 << random.below(8),
+                _ => {
+                    // A whole word: counts and offsets at the borders of their range.
+                    let word = [u32::MAX, 0, 0x7fff_ffff, 0x8000_0000, random.next() as u32][random.below(5)];
+                    if let Some(place) = bytes.get_mut(at & !3..(at & !3) + 4) {
+                        place.copy_from_slice(&word.to_le_bytes());
+                    }
+                }
+            }
+        }
+        sum ^= read_everything(Source::from_bytes(bytes));
+    }
+    assert_ne!(sum, 0);
+}
+
+/// All borders of the header, the directory and the streams, one byte around them, and random offsets.
+fn cuts(dump: &Dump, random_offsets: usize) -> Vec<usize> {
+    let len = dump.file_size() as usize;
+    let mut cuts = vec![0, 4, 31, 32, 33, len - 1, len];
+    for e in dump.directory() {
+        for border in [e.offset.0, e.offset.0 + u64::from(e.size)] {
+            cuts.extend([border.saturating_sub(1), border, border + 1].map(|b| b as usize));
+        }
+    }
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    cuts.extend((0..random_offsets).map(|_| random.below(len)));
+    // Small files more often: a random cut of a full dump nearly always lies in its memory.
+    cuts.extend((0..random_offsets).map(|_| random.below(len.min(0x8000))));
+    cuts.sort_unstable();
+    cuts.dedup();
+    cuts
+}
+
+#[test]
+fn truncated_dumps() {
+    let Some(shared) = crate::core_common::shared_or_skip("core_robust") else { return };
+    let mut dumps = vec![shared.join("lab/ruby-x86.dmp.zst"), shared.join("lab/wmiprvse-x64.dmp.zst")];
+    dumps.push(shared.join("corpus/lldb/fizzbuzz_wow64.dmp"));
+    dumps.push(shared.join("corpus/breakpad/tiny-exe-with-cet-xsave.dmp"));
+    for path in dumps {
+        let whole = Dump::open(&path).unwrap();
+        let directory = u32::from_le_bytes(whole.file_bytes()[12..16].try_into().unwrap()) as usize;
+        let last_directory = whole.directory().len();
+        for cut in cuts(&whole, 200) {
+            let source = whole.source().truncated(cut);
+            read_everything(source.clone());
+            match Dump::from_source(source) {
+                Err(e) => assert!(cut < directory + 12, "{}: cut at {cut:#x}: {e}", path.display()),
+                Ok(dump) => {
+                    let complete = cut as u64 == whole.file_size();
+                    dump.memory();
+                    dump.modules();
+                    dump.threads();
+                    assert!(dump.directory().len() <= last_directory);
+                    assert_eq!(dump.warnings().is_empty(), complete, "{}: cut at {cut:#x}", path.display());
+                }
+            }
+        }
+    }
+}
