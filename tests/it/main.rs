@@ -1,4 +1,12 @@
 //! One integration test binary over all layers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says on stderr that it was skipped"
+)]
+
 mod article_replay;
 mod core_big;
 mod core_common;

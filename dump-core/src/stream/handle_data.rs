@@ -125,11 +125,9 @@ const ENTRY: usize = 32;
 
 /// Parses the stream; `target_is_64` is the bitness of the object information's structures.
 pub(crate) fn parse(cx: StreamCx<'_>, target_is_64: bool) -> Parsed<HandleData> {
-    let mut data = HandleData::default();
-    data.descriptor_size = cx.slice(cx.entry.offset.0.saturating_add(4), 4).map_or(0, |raw| {
-        let mut c = Cursor::new(raw, cx.entry.offset);
-        c.u32().unwrap_or(0)
-    });
+    let size_field = cx.slice(cx.entry.offset.0.saturating_add(4), 4).and_then(|raw| raw.try_into().ok());
+    let mut data =
+        HandleData { descriptor_size: size_field.map_or(0, u32::from_le_bytes), handles: Vec::new() };
     if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
         data.handles.reserve(count);
         // Thousands of handles share few type names; each is decoded once.
