@@ -15,7 +15,23 @@ pub struct Capability {
     /// What is there or missing, a sentence without a full stop.
     pub why: String,
     /// How to write a dump that answers it; `None` when this one does.
-    pub next_time: Option<&'static str>,
+    pub next_time: Option<Remedy>,
+}
+
+/// How to write a dump that answers a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// The tools' command lines.
+    pub tools: &'static str,
+    /// What a program passes to `MiniDumpWriteDump`.
+    pub flags: &'static str,
+}
+
+/// One line: tools, then flags.
+impl std::fmt::Display for Remedy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (MiniDumpWriteDump: {})", self.tools, self.flags)
+    }
 }
 
 /// What the questions look at, gathered once.
@@ -31,56 +47,90 @@ type Answer = Option<(bool, String)>;
 struct Question {
     question: &'static str,
     check: fn(&Facts<'_>) -> Answer,
-    next_time: &'static str,
+    next_time: Remedy,
 }
 
-const FULL: &str = "`procdump -ma`, `.dump /ma` or Task Manager write all memory (MiniDumpWriteDump: MiniDumpWithFullMemory)";
-const HANDLES: &str = "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithHandleData); Task Manager does not";
-const TIMES: &str =
-    "`procdump -ma`, `.dump /ma` or `.dump /mt` includes it (MiniDumpWriteDump: MiniDumpWithThreadInfo)";
+/// What writes nearly everything.
+const ALL: &str = "`procdump -ma` or `.dump /ma`";
+
+const fn all(flags: &'static str) -> Remedy {
+    Remedy { tools: ALL, flags }
+}
+
+/// The question about the exception: without one it does not arise in a hang.
+pub const WHICH_EXCEPTION: &str = "Which exception ended the process?";
 
 /// The questions, in the order in which a person asks them.
 const QUESTIONS: &[Question] = &[
     Question {
-        question: "Which exception ended the process?",
+        question: WHICH_EXCEPTION,
         check: exception,
-        next_time: "`procdump -e` writes the dump at the exception (MiniDumpWriteDump: pass ExceptionParam)",
+        next_time: Remedy {
+            tools: "`procdump -e` writes the dump at the exception",
+            flags: "ExceptionParam",
+        },
     },
     Question {
         question: "Where is each thread?",
         check: threads,
-        next_time: "any dump type has the thread list; this file was cut or written by a special tool",
+        next_time: Remedy {
+            tools: "any dump type has the threads: this file was cut",
+            flags: "MiniDumpNormal",
+        },
     },
     Question {
         question: "Where is each 32-bit thread?",
         check: wow64,
-        next_time: "`procdump -ma` (without `-64`) writes a 32-bit dump of a 32-bit process; a 64-bit one needs the TEBs \
-                    (MiniDumpWriteDump: MiniDumpWithProcessThreadData or MiniDumpWithFullMemory)",
+        next_time: Remedy {
+            tools: "`procdump -ma` (without `-64`) writes a 32-bit dump of a 32-bit process",
+            flags: "MiniDumpWithProcessThreadData",
+        },
     },
-    Question { question: "Which thread used the processor?", check: thread_times, next_time: TIMES },
-    Question { question: "Which handles are open?", check: handles, next_time: HANDLES },
+    Question {
+        question: "Which thread used the processor?",
+        check: thread_times,
+        next_time: all("MiniDumpWithThreadInfo"),
+    },
+    // Task Manager's dumps have all memory and no handles.
+    Question {
+        question: "Which handles are open?",
+        check: handles,
+        next_time: all("MiniDumpWithHandleData"),
+    },
     Question {
         question: "Who owns a mutex, is an event set?",
         check: object_info,
-        next_time: "`procdump -ma` or `.dump /ma` of a current Windows includes it (40-byte handle descriptors)",
+        next_time: all("MiniDumpWithHandleData"),
     },
-    Question { question: "Who owns a critical section?", check: heap_memory, next_time: FULL },
-    Question { question: "Which process serves a COM call?", check: heap_memory, next_time: FULL },
+    Question {
+        question: "Who owns a critical section?",
+        check: heap_memory,
+        next_time: all("MiniDumpWithFullMemory"),
+    },
+    Question {
+        question: "Which process serves a COM call?",
+        check: heap_memory,
+        next_time: all("MiniDumpWithFullMemory"),
+    },
+    Question {
+        question: "What do texts and objects in memory say?",
+        check: heap_memory,
+        next_time: all("MiniDumpWithFullMemory"),
+    },
     Question {
         question: "What was the command line?",
         check: command_line,
-        next_time: "`procdump -ma`, `.dump /ma` or `procdump -mp` (MiniDumpWriteDump: MiniDumpWithProcessThreadData)",
+        next_time: all("MiniDumpWithProcessThreadData"),
     },
-    Question { question: "What do texts and objects in memory say?", check: heap_memory, next_time: FULL },
     Question {
         question: "How is memory protected and used?",
         check: memory_info,
-        next_time: "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithFullMemoryInfo)",
+        next_time: all("MiniDumpWithFullMemoryInfo"),
     },
     Question {
         question: "Which modules were unloaded?",
         check: unloaded,
-        next_time: "`procdump -ma` or `.dump /ma` includes it (MiniDumpWriteDump: MiniDumpWithUnloadedModules)",
+        next_time: all("MiniDumpWithUnloadedModules"),
     },
 ];
 
@@ -209,7 +259,7 @@ mod tests {
     fn every_row_says_what_to_do() {
         for q in QUESTIONS {
             assert!(q.question.ends_with('?'), "{}", q.question);
-            assert!(!q.next_time.is_empty() && !q.next_time.ends_with('.'), "{}", q.next_time);
+            assert!(!q.next_time.tools.ends_with('.') && !q.next_time.flags.is_empty(), "{}", q.next_time);
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::{Facts, Finding, FindingKind};
 use dumpscope_core::base::text::escape;
+use dumpscope_symbols::Trust;
 
 /// Frames in a crash signature.
 const FRAMES: usize = 3;
@@ -19,7 +20,9 @@ pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<String> {
     let mut out = format!("crash:{code}");
     let thread = facts.thread(exception.tid)?;
     let stack = thread.stack.as_ref().or(thread.native_stack.as_ref());
-    for frame in stack.iter().flat_map(|s| &s.frames).take(FRAMES) {
+    // What a scan finds differs from run to run.
+    let sure = stack.iter().flat_map(|s| &s.frames).take_while(|f| f.trust != Trust::Scan);
+    for frame in sure.take(FRAMES) {
         let module = frame.module.and_then(|i| facts.target.symbols.modules().get(i));
         out.push('|');
         match (module, &frame.function) {

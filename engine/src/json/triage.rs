@@ -135,8 +135,12 @@ dto! {
         pub answerable: bool,
         /// What is there or missing.
         pub why: String,
-        /// How to write a dump that answers it.
+        /// How to write a dump that answers it: the tools' command lines and the flags.
         pub next_time: Option<String>,
+        /// The tools' command lines alone.
+        pub tools: Option<String>,
+        /// The flags of `MiniDumpWriteDump` alone.
+        pub flags: Option<String>,
     }
 
     /// The recorded exception.

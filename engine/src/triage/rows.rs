@@ -166,7 +166,9 @@ pub(super) fn capability(c: &Capability) -> CapabilityRow {
         question: c.question.into(),
         answerable: c.answerable,
         why: text(&c.why),
-        next_time: c.next_time.map(str::to_owned),
+        next_time: c.next_time.map(|r| r.to_string()),
+        tools: c.next_time.map(|r| r.tools.to_owned()),
+        flags: c.next_time.map(|r| r.flags.to_owned()),
     }
 }
 

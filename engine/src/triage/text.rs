@@ -6,6 +6,7 @@ use crate::json::{
     Arch, BucketRow, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow,
     FrameRow, ThreadRow, TrustName,
 };
+use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 use dumpscope_core::ThreadIdx;
 
 /// How much to show.
@@ -343,27 +344,33 @@ fn handles(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     item(&format!("{} handles: ", h.total), &list.join(", "), Role::Plain, options, emit);
 }
 
-/// What the dump cannot answer, and how to write one that can. Questions with the same remedy share it.
+/// What the dump cannot answer, and how to write one that can. Remedies of the same tools are told together.
 fn limits(all: &[CapabilityRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    let mut missing: Vec<(Option<&str>, Vec<&CapabilityRow>)> = Vec::new();
-    for c in all.iter().filter(|c| !c.answerable) {
-        match missing.iter_mut().find(|(remedy, _)| *remedy == c.next_time.as_deref()) {
-            Some((_, questions)) => questions.push(c),
-            None => missing.push((c.next_time.as_deref(), vec![c])),
-        }
-    }
+    // A dump without an exception is mostly of a hang: the verdict says so already.
+    let missing: Vec<&CapabilityRow> =
+        all.iter().filter(|c| !c.answerable && c.question != WHICH_EXCEPTION).collect();
     if missing.is_empty() {
         return;
     }
     emit(Line::new());
     emit(Line::new().role(Role::Heading, "This dump cannot answer"));
-    for (remedy, questions) in missing {
-        for c in questions {
-            item("  - ", &format!("{} ({})", c.question, c.why), Role::Plain, options, emit);
+    let mut remedies: Vec<(&str, Vec<&str>)> = Vec::new();
+    for c in missing {
+        item("  - ", &format!("{} ({})", c.question, c.why), Role::Plain, options, emit);
+        let (Some(tools), Some(flags)) = (&c.tools, &c.flags) else { continue };
+        let at = remedies.iter().position(|(t, _)| t == tools).unwrap_or(remedies.len());
+        if at == remedies.len() {
+            remedies.push((tools, Vec::new()));
         }
-        if let Some(remedy) = remedy {
-            item("    next time: ", remedy, Role::Note, options, emit);
+        if let Some((_, all)) = remedies.get_mut(at)
+            && !all.contains(&flags.as_str())
+        {
+            all.push(flags);
         }
+    }
+    for (tools, flags) in remedies {
+        let text = format!("{tools}; from a program MiniDumpWriteDump with {}", flags.join(" | "));
+        item("  Next time: ", &text, Role::Note, options, emit);
     }
 }
 

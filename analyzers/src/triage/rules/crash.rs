@@ -2,6 +2,7 @@
 
 use crate::crash::{ExceptionFacts, Interest};
 use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
+use dumpscope_symbols::Trust;
 
 /// Frames that the evidence quotes.
 const QUOTED: usize = 3;
@@ -45,8 +46,8 @@ fn evidence(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&Threa
         None => out.push("that thread is not in the thread list".into()),
         Some(t) => {
             let frames = t.stack.as_ref().or(t.native_stack.as_ref()).map_or(&[][..], |s| &s.frames);
-            let quoted: Vec<String> =
-                frames.iter().take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
+            let sure = frames.iter().take_while(|f| f.trust != Trust::Scan);
+            let quoted: Vec<String> = sure.take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
             if !quoted.is_empty() {
                 out.push(format!("its stack from the exception: {}", quoted.join(", called from ")));
             }
