@@ -48,6 +48,8 @@ struct Question {
     question: &'static str,
     check: fn(&Facts<'_>) -> Answer,
     next_time: Remedy,
+    /// Asked of dumps of other systems too.
+    everywhere: bool,
 }
 
 /// What writes nearly everything.
@@ -69,6 +71,7 @@ const QUESTIONS: &[Question] = &[
             tools: "`procdump -e` writes the dump at the exception",
             flags: "ExceptionParam",
         },
+        everywhere: true,
     },
     Question {
         question: "Where is each thread?",
@@ -77,6 +80,7 @@ const QUESTIONS: &[Question] = &[
             tools: "any dump type has the threads: this file was cut",
             flags: "MiniDumpNormal",
         },
+        everywhere: true,
     },
     Question {
         question: "Where is each 32-bit thread?",
@@ -85,52 +89,62 @@ const QUESTIONS: &[Question] = &[
             tools: "`procdump -ma` (without `-64`) writes a 32-bit dump of a 32-bit process",
             flags: "MiniDumpWithProcessThreadData",
         },
+        everywhere: false,
     },
     Question {
         question: "Which thread used the processor?",
         check: thread_times,
         next_time: all("MiniDumpWithThreadInfo"),
+        everywhere: false,
     },
     // Task Manager's dumps have all memory and no handles.
     Question {
         question: "Which handles are open?",
         check: handles,
         next_time: all("MiniDumpWithHandleData"),
+        everywhere: false,
     },
     Question {
         question: "Who owns a mutex, is an event set?",
         check: object_info,
         next_time: all("MiniDumpWithHandleData"),
+        everywhere: false,
     },
     Question {
         question: "Who owns a critical section?",
         check: heap_memory,
         next_time: all("MiniDumpWithFullMemory"),
+        everywhere: false,
     },
     Question {
         question: "Which process serves a COM call?",
         check: heap_memory,
         next_time: all("MiniDumpWithFullMemory"),
+        everywhere: false,
     },
     Question {
         question: "What do texts and objects in memory say?",
         check: heap_memory,
         next_time: all("MiniDumpWithFullMemory"),
+        everywhere: false,
     },
     Question {
         question: "What was the command line?",
         check: command_line,
         next_time: all("MiniDumpWithProcessThreadData"),
+        everywhere: false,
     },
     Question {
         question: "How is memory protected and used?",
         check: memory_info,
         next_time: all("MiniDumpWithFullMemoryInfo"),
+        everywhere: false,
     },
     Question {
         question: "Which modules were unloaded?",
         check: unloaded,
         next_time: all("MiniDumpWithUnloadedModules"),
+        everywhere: false,
     },
 ];
 
@@ -138,9 +152,15 @@ const QUESTIONS: &[Question] = &[
 #[must_use]
 pub fn capabilities(target: &Target) -> Vec<Capability> {
     let facts = Facts { target, handles: crate::handles_summary::summarize(&target.dump) };
+    // Handles, critical sections and the like are Windows' own.
+    let windows = target.dump.system().value().is_none_or(|s| s.is_windows());
     let ask = |q: &Question| {
+        if !windows && !q.everywhere {
+            return None;
+        }
         let (answerable, why) = (q.check)(&facts)?;
-        let next_time = (!answerable).then_some(q.next_time);
+        // The remedies name tools and flags of Windows.
+        let next_time = (!answerable && windows).then_some(q.next_time);
         Some(Capability { question: q.question, answerable, why, next_time })
     };
     QUESTIONS.iter().filter_map(ask).collect()
@@ -165,6 +185,13 @@ fn threads(f: &Facts<'_>) -> Answer {
     let threads = f.target.dump.threads();
     if threads.is_empty() {
         return no("no thread list");
+    }
+    if let Some(foreign) = f.target.foreign() {
+        let walked = threads.iter().filter(|t| foreign.thread_stack(t.index, 1).is_some()).count();
+        return match walked {
+            0 => no("no thread has registers"),
+            n => yes(format!("{} with registers", count(n, "thread"))),
+        };
     }
     let memory = f.target.dump.memory();
     let has_stack = |sp: Va| memory.read_at(sp, &mut [0]).got == 1;

@@ -5,6 +5,7 @@
 
 use crate::Target;
 pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, exception_code, fast_fail_name};
+use crate::foreign::ForeignCrash;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
@@ -72,6 +73,9 @@ pub struct ExceptionFacts {
 pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
     let stream = target.dump.exception().value()?;
     let record = &stream.record;
+    if let Some(foreign) = target.foreign() {
+        return foreign_facts(foreign.crash.as_ref()?, record);
+    }
     if record.code == 0 && record.address.is_null() {
         return None;
     }
@@ -86,6 +90,36 @@ pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
         target: wanted,
         description: describe(target, record),
         interest: interest(target, record),
+    })
+}
+
+/// Breakpad's and Crashpad's codes for dumps that the program asked for.
+const REQUESTED: [u32; 2] = [0xffff_ffff, 0x4350_7378];
+
+/// The crash of another system: a signal or a Mach exception.
+fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> Option<ExceptionFacts> {
+    let reason = escape(&crash.reason).into_owned();
+    let is_memory = ["SIGSEGV", "SIGBUS", "EXC_BAD_ACCESS"].iter().any(|m| reason.starts_with(m));
+    let wanted = is_memory.then_some(crash.address);
+    let mut description = reason.clone();
+    if let Some(at) = wanted {
+        description.push_str(&format!(", address {:016x}", at.0));
+        // Linux reports address 0 for wild pointers too (those outside of what the processor can address); only
+        // with the reason "not mapped" it is the address itself.
+        let is_exact = ["SEGV_MAPERR", "KERN_INVALID_ADDRESS"].iter().any(|m| reason.contains(m));
+        if is_exact && at.0 < NULL_AREA {
+            description.push_str(" (null pointer)");
+        }
+    }
+    Some(ExceptionFacts {
+        code: record.code,
+        name: reason.split([' ', '/']).next().map(str::to_owned),
+        tid: crash.tid,
+        address: record.address,
+        access: None,
+        target: wanted,
+        description,
+        interest: if REQUESTED.contains(&record.code) { Interest::Harmless } else { Interest::Crash },
     })
 }
 

@@ -116,6 +116,9 @@ pub fn thread_stack(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Option<Stack> {
+    if let Some(foreign) = target.foreign() {
+        return foreign.thread_stack(thread, limits.frames);
+    }
     let context = if machine == target.dump.machine() {
         target.dump.context(thread)?
     } else if machine == Machine::X86 {
@@ -185,6 +188,9 @@ pub fn stack_from(
     limits: &Limits,
     cancel: &Cancel,
 ) -> Stack {
+    if let Some(stack) = target.foreign().and_then(|f| f.stack_at(regs, limits.frames)) {
+        return stack;
+    }
     let context = Context::new(target, cancel);
     let walked = walk(regs, target.dump.memory().as_ref(), &context, bounds, limits);
     let mut frames = Vec::with_capacity(walked.frames.len());

@@ -2,7 +2,7 @@
 
 use super::activity::{Activity, activity_of};
 use crate::crash::{ExceptionFacts, exception_facts};
-use crate::stacks::{Stack, StackFrame, stack_from, thread_stack};
+use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Thread;
@@ -112,7 +112,8 @@ fn stacks_of(
     let at_exception = if raised { target.dump.exception_context() } else { None };
     let walk = |machine: Machine| match &at_exception {
         Some(context) if context.machine == machine => {
-            Some(stack_from(target, &context.regs, None, limits, cancel))
+            let bounds = stack_bounds(target, thread.index, machine, context.sp()).map(|b| (b.low, b.high));
+            Some(stack_from(target, &context.regs, bounds, limits, cancel))
         }
         _ => thread_stack(target, thread.index, machine, limits, cancel),
     };

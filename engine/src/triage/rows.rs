@@ -42,7 +42,7 @@ pub(super) fn process(target: &Target) -> ProcessRow {
     let program = image_path.or(first_module);
     let leaf = |p: &String| p.rsplit(['\\', '/']).next().map(str::to_owned);
     ProcessRow {
-        pid: dump.pid().map(|p| p.0),
+        pid: dump.pid().map(|p| p.0).or_else(|| target.foreign()?.pid),
         name: program.as_ref().and_then(leaf).as_deref().map(text),
         image_path: program.as_deref().map(text),
         command_line: parameters.and_then(|p| p.command_line).as_deref().map(text),
