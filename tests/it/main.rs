@@ -13,4 +13,5 @@ mod core_common;
 mod core_corpus;
 mod core_lab;
 mod core_robust;
+mod hostile;
 mod pdb_names;
