@@ -15,3 +15,5 @@ mod core_lab;
 mod core_robust;
 mod hostile;
 mod pdb_names;
+mod providers_demangle;
+mod providers_lab;

@@ -120,7 +120,7 @@ impl Breakpad {
 
     fn named(&self, start: u32, size: Option<u32>, name: Span) -> Symbol {
         let full = name.text(self.file.bytes());
-        let short = demangle::without_parameters(&full).to_owned();
+        let short = demangle::plain_name(&full).into_owned();
         let decorated = (short != full).then_some(full);
         // PUBLIC records name data as well; only FUNC records say what they are.
         let kind = if size.is_some() { SymbolKind::Function } else { SymbolKind::Unknown };
@@ -192,7 +192,7 @@ impl Breakpad {
             Some((file, name)) if index.old_inlines => (file.parse().ok(), name),
             _ => (None, text.as_str()),
         };
-        (demangle::without_parameters(name).to_owned(), file)
+        (demangle::plain_name(name).into_owned(), file)
     }
 
     fn cfi_rules(&self, span: Span, rva: u32) -> String {
@@ -267,9 +267,13 @@ impl SymbolProvider for Breakpad {
         let same = |a: &str| if ignore_case { a.eq_ignore_ascii_case(name) } else { a == name };
         let index = self.index();
         let bytes = self.file.bytes();
-        // What is stripped from a name is at its end: a record can match only if it starts with what is asked.
+        // What is stripped from a name is at its end: a record can match only if it starts with what is asked
+        // (unless it is still decorated).
         let may_match = |s: Span| {
-            s.bytes(bytes).get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+            let have = s.bytes(bytes);
+            have.starts_with(b"?")
+                || have.starts_with(b"_")
+                || have.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
         };
         let found = self.order().iter().filter(|(_, at)| {
             may_match(match *at {

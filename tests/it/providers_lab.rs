@@ -1,0 +1,55 @@
+//! Names from the images in the lab dumps.
+
+use crate::core_common::shared_or_skip;
+use dumpscope_core::Va;
+use dumpscope_core::model::Dump;
+use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
+use std::sync::Arc;
+
+fn lab(test: &str, name: &str) -> Option<(Dump, SymbolManager)> {
+    let path = shared_or_skip(test)?.join("lab").join(name);
+    let dump = Dump::open(&path).unwrap();
+    let memory = Arc::clone(dump.memory());
+    let symbols = SymbolManager::new(dump.modules().to_vec(), memory, SymbolConfig::default());
+    Some((dump, symbols))
+}
+
+#[test]
+fn exports_of_the_x64_dump() {
+    let Some((_, s)) = lab("exports_of_the_x64_dump", "wmiprvse-x64.dmp.zst") else { return };
+    for (module, name) in [("ntdll", "NtWaitForSingleObject"), ("kernel32", "BaseThreadInitThunk")] {
+        let index = s.modules_named(module)[0];
+        let base = s.modules()[index].base;
+        let found = s.by_name(Some(index), name);
+        assert_eq!(found.len(), 1, "{name}");
+        let symbol = &found[0].1;
+        assert_eq!(symbol.source, SymbolSource::Exports);
+        let va = symbol.rva.va(base);
+        assert_eq!(s.format(va), Some(format!("{module}!{name}")));
+        assert_eq!(s.format(va.offset(2)), Some(format!("{module}!{name}+0x2")));
+        assert_eq!(s.state(index), SymbolState::Loaded(SymbolSource::Exports, None));
+    }
+    // Only the modules that were asked for are loaded.
+    let deferred = (0..s.modules().len()).filter(|&i| s.state(i) == SymbolState::Deferred).count();
+    assert_eq!(deferred + 2, s.modules().len());
+    assert_eq!(s.resolve(Va(0x10)), None);
+}
+
+#[test]
+fn exports_of_the_x86_dump() {
+    let Some((_, s)) = lab("exports_of_the_x86_dump", "ruby-x86.dmp.zst") else { return };
+    let index = s.modules_named("ntdll")[0];
+    let found = s.by_name(Some(index), "ntwaitforsingleobject");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].1.name, "NtWaitForSingleObject");
+    let win32ole = s.modules_named("win32ole")[0];
+    let mut names = Vec::new();
+    for p in s.providers(win32ole).iter() {
+        p.each(&mut |symbol| {
+            names.push(symbol.name.clone());
+            true
+        });
+    }
+    assert!(!names.is_empty());
+    assert!(s.missing(win32ole).is_some());
+}
