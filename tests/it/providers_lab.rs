@@ -53,3 +53,29 @@ fn exports_of_the_x86_dump() {
     assert!(!names.is_empty());
     assert!(s.missing(win32ole).is_some());
 }
+
+#[test]
+fn pdbs_of_the_lab_are_found_and_verified() {
+    let Some(shared) = shared_or_skip("pdbs_of_the_lab_are_found_and_verified") else { return };
+    for (dump, folder, module, function) in [
+        ("ruby-x86.dmp.zst", "x86", "combase", "CCliModalLoop::BlockFn"),
+        ("wmiprvse-x64.dmp.zst", "x64", "WmiPrvSE", "CWhqlObj::WalkTree"),
+    ] {
+        let dump = Dump::open(&shared.join("lab").join(dump)).unwrap();
+        let symbol_path = shared.join("lab/symbols").join(folder).display().to_string();
+        let config = SymbolConfig { symbol_path, ..SymbolConfig::default() };
+        let memory = Arc::clone(dump.memory());
+        let s = SymbolManager::new(dump.modules().to_vec(), memory, config);
+        let index = s.modules_named(module)[0];
+        let found = s.by_name(Some(index), function);
+        assert!(!found.is_empty(), "{:?} {:?}", s.state(index), s.search_log(index));
+        let va = found[0].1.rva.va(s.modules()[index].base);
+        assert_eq!(s.format(va), Some(format!("{module}!{function}")));
+        assert!(matches!(s.state(index), SymbolState::Loaded(SymbolSource::PrivatePdb, Some(_))));
+        assert!(s.line(va).is_some());
+        // The names of the other modules come from their exports.
+        let ntdll = s.modules_named("ntdll")[0];
+        assert!(s.missing(ntdll).is_some());
+        assert_eq!(s.state(ntdll), SymbolState::Loaded(SymbolSource::Exports, None));
+    }
+}

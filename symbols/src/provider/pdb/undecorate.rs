@@ -1,29 +1,13 @@
 //! Linker names to names as WinDbg shows them in stacks.
 
+use crate::demangle::{self, Decoration};
 use dumpscope_core::Machine;
 
 /// The name without decoration and parameters.
 pub(super) fn undecorate(name: &[u8], machine: Machine) -> String {
     let text = String::from_utf8_lossy(name);
-    if text.starts_with('?') {
-        // The demangler recurses once per nested type and has no limit of its own.
-        if text.len() <= 1024
-            && let Ok(plain) = msvc_demangler::demangle(&text, msvc_demangler::DemangleFlags::NAME_ONLY)
-        {
-            return plain;
-        }
-        return text.into_owned();
-    }
-    if machine != Machine::X86 {
-        return text.into_owned();
-    }
-    // `_name`, `_name@12` (stdcall), `@name@12` (fastcall).
-    let inner = text.strip_prefix(['_', '@']).unwrap_or(&text);
-    let plain = match inner.rsplit_once('@') {
-        Some((head, bytes)) if !bytes.is_empty() && bytes.bytes().all(|b| b.is_ascii_digit()) => head,
-        _ => inner,
-    };
-    if plain.is_empty() { text.into_owned() } else { plain.to_owned() }
+    let rules = if machine == Machine::X86 { Decoration::X86Linker } else { Decoration::CxxOnly };
+    demangle::stack_name(&text, rules).into_owned()
 }
 
 #[cfg(test)]
