@@ -10,6 +10,7 @@ mod show;
 mod stack;
 mod threads;
 
+mod handle;
 mod missing;
 mod runaway;
 mod target_info;
@@ -67,4 +68,5 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::TIME,
     &target_info::VERSION,
     &target_info::VERTARGET,
+    &handle::HANDLE,
 ];
