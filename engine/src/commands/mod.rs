@@ -1,29 +1,39 @@
 //! One file per command (or tight family).
 
+mod blocks;
 mod comment;
 mod echo;
 mod evaluate;
+mod handle;
 mod memory;
+mod missing;
 mod quit;
+mod runaway;
 mod search;
 mod show;
 mod stack;
+mod target_info;
 mod threads;
 
-mod handle;
-mod missing;
-mod runaway;
-mod target_info;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
+    &blocks::dlls::DLLS,
+    &blocks::env::ENVVAR,
+    &blocks::env::GFLAG,
+    &blocks::gle::ERROR,
+    &blocks::gle::GLE,
+    &blocks::peb::PEB,
+    &blocks::teb::TEB,
+    &blocks::tls::TLS,
     &comment::DOLLAR,
     &comment::STAR,
     &echo::ECHO,
     &evaluate::EVALUATE,
+    &handle::HANDLE,
     &memory::D,
     &memory::DA,
     &memory::DB,
@@ -54,19 +64,18 @@ pub(crate) const ALL: &[&Command] = &[
     &memory::DYB,
     &memory::DYD,
     &quit::Q,
+    &runaway::RUNAWAY,
+    &runaway::TTIME,
     &search::S,
     &stack::K,
     &stack::KFRAMES,
     &stack::frame::FRAME,
     &stack::frame::F_DOWN,
     &stack::frame::F_UP,
-    &threads::THREADS,
-    &runaway::RUNAWAY,
-    &runaway::TTIME,
     &target_info::PROCESS,
     &target_info::SYSTEM,
     &target_info::TIME,
     &target_info::VERSION,
     &target_info::VERTARGET,
-    &handle::HANDLE,
+    &threads::THREADS,
 ];

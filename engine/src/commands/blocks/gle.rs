@@ -1,0 +1,213 @@
+//! `!gle` and `!error`: error codes in words.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::missing;
+use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::fmt::Hex;
+use crate::session::Session;
+use crate::tables::{hresult, ntstatus, win32};
+use dumpscope_core::ThreadIdx;
+use serde::Serialize;
+
+pub(crate) const GLE: Command = Command {
+    name: "!gle",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "threads",
+    syntax: "!gle [-all]",
+    summary: "Shows a thread's last error and last status",
+    help: "What `GetLastError` would give on the current thread, and the last NTSTATUS. `-all` shows every thread's.",
+    examples: &[("!gle", "The current thread's last error"), ("!gle -all", "Every thread's")],
+    needs: &[Needs::Threads, Needs::Memory],
+    run: run_gle,
+};
+
+pub(crate) const ERROR: Command = Command {
+    name: "!error",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "process",
+    syntax: "!error value [flags]",
+    summary: "Says what an error code means",
+    help: "The value is taken as a Win32 error, or as an HRESULT when it is 0x80000000 and more; with flag 1 as an \
+           NTSTATUS.",
+    examples: &[
+        ("!error 2", "A Win32 error"),
+        ("!error c0000005 1", "An NTSTATUS"),
+        ("!error 80070005", "An HRESULT"),
+    ],
+    needs: &[],
+    run: run_error,
+};
+
+/// A code with its meaning.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Code {
+    /// `Win32`, `NTSTATUS` or `HRESULT`.
+    system: &'static str,
+    code: Hex,
+    /// Null when it is not in the table.
+    text: Option<&'static str>,
+}
+
+impl Code {
+    /// A Win32 error, or an HRESULT when it looks like one.
+    pub(crate) fn win32(code: u32) -> Code {
+        if code & 0x8000_0000 != 0 {
+            return Code { system: "HRESULT", code: code.into(), text: hresult::message(code) };
+        }
+        Code { system: "Win32", code: code.into(), text: win32::message(code) }
+    }
+
+    /// An NTSTATUS.
+    pub(crate) fn status(code: u32) -> Code {
+        Code { system: "NTSTATUS", code: code.into(), text: ntstatus::message(code) }
+    }
+
+    /// `(Win32) 0x2 (2) - The system cannot find the file specified.`
+    fn line(&self, label: &str) -> Line {
+        let code = self.code.0;
+        // As C's `%#x`: no prefix for 0. Only an NTSTATUS has no decimal form behind it.
+        let hex = if code == 0 { "0".to_string() } else { format!("{code:#x}") };
+        let number = match self.system {
+            "NTSTATUS" => hex,
+            _ => format!("{hex} ({code})"),
+        };
+        Line::new()
+            .role(Role::Label, format!("{label}: "))
+            .text(format!("({}) ", self.system))
+            .role(Role::Value, number)
+            .text(format!(" - {}", self.text.unwrap_or("<Unable to get error code text>")))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct LastErrors {
+    thread: u32,
+    last_error: Option<Code>,
+    last_status: Option<Code>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct GleReport {
+    threads: Vec<LastErrors>,
+    #[serde(skip)]
+    all: bool,
+}
+
+impl Report for GleReport {
+    fn kind(&self) -> &'static str {
+        "last_error"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        for (i, t) in self.threads.iter().enumerate() {
+            if self.all {
+                if i > 0 {
+                    emit(Line::new());
+                }
+                emit(Line::plain(format!("Last error for thread {:X}:", t.thread)));
+            }
+            let unreadable = |what: &str| {
+                Line::new().span(Span::new(
+                    Role::Error,
+                    format!("Unable to read {what}, the TEB is not in the dump"),
+                ))
+            };
+            emit(
+                t.last_error.as_ref().map_or_else(|| unreadable("last error"), |c| c.line("LastErrorValue")),
+            );
+            emit(
+                t.last_status
+                    .as_ref()
+                    .map_or_else(|| unreadable("last status"), |c| c.line("LastStatusValue")),
+            );
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn last_errors(session: &Session, thread: ThreadIdx) -> Option<LastErrors> {
+    // The program's own view: a 32-bit process keeps its last error in the 32-bit TEB.
+    let machine = session.target.process_machine();
+    let teb = session.dump().read_teb(thread, machine)?;
+    Some(LastErrors {
+        thread: thread.0,
+        last_error: teb.last_error.map(Code::win32),
+        last_status: teb.last_status.map(Code::status),
+    })
+}
+
+fn run_gle(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let all = args.eat("-all") || args.eat("/all");
+    args.end()?;
+    let threads: Vec<LastErrors> = if all {
+        session.dump().threads().iter().filter_map(|t| last_errors(session, t.index)).collect()
+    } else {
+        session.sel.thread.and_then(|t| last_errors(session, t)).into_iter().collect()
+    };
+    if threads.is_empty() {
+        return Err(missing::process_data("Unable to read the current thread's last error"));
+    }
+    session.emit(sink, &GleReport { threads, all })
+}
+
+/// The answer of `!error`.
+struct ErrorCode(Code);
+
+impl Report for ErrorCode {
+    fn kind(&self) -> &'static str {
+        "error_code"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        emit(self.0.line("Error code"));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.0).unwrap_or_default()
+    }
+}
+
+fn run_error(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let value = args.expr(session)?;
+    let flags = args.opt_expr(session)?.unwrap_or(0);
+    args.end()?;
+    let code = (value & 0xffff_ffff) as u32;
+    let code = if flags & 1 != 0 { Code::status(code) } else { Code::win32(code) };
+    session.emit(sink, &ErrorCode(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let text = |c: Code| c.line("Error code").to_text();
+        assert_eq!(
+            text(Code::win32(2)),
+            "Error code: (Win32) 0x2 (2) - The system cannot find the file specified."
+        );
+        assert_eq!(text(Code::win32(0)), "Error code: (Win32) 0 (0) - The operation completed successfully.");
+        assert_eq!(
+            text(Code::status(0xc000_0005)),
+            "Error code: (NTSTATUS) 0xc0000005 - The instruction at 0x%p referenced memory at 0x%p. The memory could not be %s."
+        );
+        assert_eq!(
+            text(Code::win32(0x8000_4002)),
+            "Error code: (HRESULT) 0x80004002 (2147500034) - No such interface supported"
+        );
+        assert_eq!(
+            text(Code::win32(0x123_4567)),
+            "Error code: (Win32) 0x1234567 (19088743) - <Unable to get error code text>"
+        );
+    }
+}
