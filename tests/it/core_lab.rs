@@ -149,3 +149,19 @@ fn texts_in_memory_are_found() {
         assert!(dump.memory().c_str(va, 64).unwrap().starts_with(b"win32_pnpsigneddriver"));
     }
 }
+
+#[test]
+fn regions_say_what_lies_where() {
+    let Some(dump) = lab("wmiprvse-x64.dmp.zst") else { return };
+    let ip = dump.context(ThreadIdx(0)).unwrap().ip();
+    let code = dump.region_at(ip).unwrap();
+    // PAGE_EXECUTE_READ or PAGE_EXECUTE_WRITECOPY, MEM_COMMIT, MEM_IMAGE.
+    assert!(matches!(code.protect, 0x20 | 0x80), "{code:?}");
+    assert_eq!((code.state, code.kind), (0x1000, 0x100_0000));
+    assert!(code.base <= ip && ip.0 < code.base.0 + code.size);
+    assert!(dump.region_at(Va(u64::MAX)).is_none());
+    for r in dump.memory_info().value().unwrap() {
+        assert_eq!(dump.region_at(r.base), Some(r));
+        assert_eq!(dump.region_at(Va(r.base.0 + r.size - 1)), Some(r));
+    }
+}

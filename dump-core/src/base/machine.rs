@@ -41,7 +41,7 @@ impl Machine {
     #[must_use]
     pub fn from_processor_architecture(arch: u16) -> Machine {
         match arch {
-            0 | 10 => Machine::X86,
+            0 | 10 | 14 => Machine::X86,
             9 => Machine::Amd64,
             12 | 0x8003 => Machine::Arm64,
             other => Machine::Other(other),

@@ -98,15 +98,23 @@ pub trait ReadMemory: Send + Sync {
     fn w_str(&self, va: Va, max: usize) -> Option<String> {
         let max = max.min(MAX_STRING / 2);
         let mut units = Vec::new();
+        let mut chunk = [0u8; 512];
         while units.len() < max {
-            match self.u16(va.offset(units.len() as u64 * 2)) {
-                Some(0) => return Some(String::from_utf16_lossy(&units)),
-                Some(u) => units.push(u),
-                None if units.is_empty() => return None,
-                None => break,
+            let want = chunk.len().min(max.saturating_sub(units.len()).saturating_mul(2));
+            let at = va.offset((units.len() as u64).wrapping_mul(2));
+            let got = self.read_at(at, chunk.get_mut(..want)?).got;
+            let (pairs, _) = chunk.get(..got)?.as_chunks::<2>();
+            for pair in pairs {
+                match u16::from_le_bytes(*pair) {
+                    0 => return Some(String::from_utf16_lossy(&units)),
+                    unit => units.push(unit),
+                }
+            }
+            if got < want {
+                break;
             }
         }
-        Some(String::from_utf16_lossy(&units))
+        (!units.is_empty() || max == 0).then(|| String::from_utf16_lossy(&units))
     }
 
     /// Reads the text of a `UNICODE_STRING` at `va`. `None` when header or text is not readable, or when

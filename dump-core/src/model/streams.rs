@@ -42,6 +42,7 @@ pub(crate) struct Streams {
     threads: OnceLock<(Vec<Thread>, Vec<Warning>)>,
     modules: OnceLock<join::Modules>,
     pub(super) wow64: OnceLock<bool>,
+    regions_sorted: OnceLock<bool>,
 }
 
 impl Dump {
@@ -53,7 +54,12 @@ impl Dump {
         parse: impl FnOnce(StreamCx<'_>) -> Parsed<T>,
     ) -> Parsed<T> {
         match self.header.find(stream) {
-            Some(entry) => parse(StreamCx::new(name, self.source.bytes(), entry)),
+            Some(entry) => {
+                let mut cx = StreamCx::new(name, self.source.bytes(), entry);
+                // The machine comes from a stream without addresses.
+                cx.is_32 = stream != id::SYSTEM_INFO && self.machine() == Machine::X86;
+                parse(cx)
+            }
             None => Parsed::Absent,
         }
     }
@@ -98,6 +104,24 @@ impl Dump {
     pub fn memory_info(&self) -> &Parsed<Vec<MemoryRegion>> {
         let cell = &self.streams.memory_info;
         cell.get_or_init(|| self.parse(id::MEMORY_INFO_LIST, "MemoryInfoListStream", memory_info::parse))
+    }
+
+    /// The region of MemoryInfoList that holds `va`.
+    pub fn region_at(&self, va: Va) -> Option<&MemoryRegion> {
+        let list = self.memory_info().value()?;
+        let holds = |r: &MemoryRegion| va.distance_from(r.base).is_some_and(|d| d < r.size);
+        // Every writer sorts the list; a damaged one is searched from its start.
+        if !*self.streams.regions_sorted.get_or_init(|| list.is_sorted_by_key(|r| r.base)) {
+            return list.iter().find(|r| holds(r));
+        }
+        let end = list.partition_point(|r| r.base <= va);
+        end.checked_sub(1).and_then(|i| list.get(i)).filter(|r| holds(r))
+    }
+
+    /// An unloaded module that was at `va`; of several the last one of the list.
+    pub fn unloaded_at(&self, va: Va) -> Option<&UnloadedModule> {
+        let holds = |m: &&UnloadedModule| va.distance_from(m.base).is_some_and(|d| d < u64::from(m.size));
+        self.unloaded().value()?.iter().rev().find(holds)
     }
 
     /// Unloaded modules.

@@ -1,7 +1,7 @@
 //! What every stream parser gets: the file, its own bytes, and a place for warnings.
 
 use super::DirectoryEntry;
-use crate::base::FileOff;
+use crate::base::{FileOff, Va};
 use crate::bytes::{Cursor, clipped, exact, utf16_text};
 use crate::error::{Parsed, Warning};
 use std::cell::{Cell, RefCell};
@@ -31,6 +31,8 @@ pub(crate) struct StreamCx<'a> {
     pub(crate) file: &'a [u8],
     /// Directory entry.
     pub(crate) entry: DirectoryEntry,
+    /// The dump is of a 32-bit machine: see [`StreamCx::va`].
+    pub(crate) is_32: bool,
     warnings: RefCell<Vec<Warning>>,
     dropped: Cell<usize>,
     text_left: Cell<usize>,
@@ -42,6 +44,7 @@ impl<'a> StreamCx<'a> {
             place,
             file,
             entry,
+            is_32: false,
             warnings: RefCell::default(),
             dropped: Cell::new(0),
             text_left: Cell::new(TEXT_BUDGET),
@@ -84,6 +87,13 @@ impl<'a> StreamCx<'a> {
     /// Exactly `len` bytes anywhere in the file.
     pub(crate) fn slice(&self, offset: u64, len: u64) -> Option<&'a [u8]> {
         exact(self.file, offset, len)
+    }
+
+    /// An address field. Fields of 64 bits in dumps of 32-bit machines may be sign-extended (as the debugger
+    /// engine keeps such addresses): what does not fit otherwise is cut to 32 bits.
+    pub(crate) fn va(&self, raw: u64) -> Va {
+        let sign_extended = raw >= 0xffff_ffff_8000_0000;
+        Va(if self.is_32 && sign_extended { raw & 0xffff_ffff } else { raw })
     }
 
     /// Takes `n` from the text budget.

@@ -46,7 +46,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<ExceptionEntry> {
     let _alignment = c.u32();
     let code = c.u32();
     let flags = c.u32().unwrap_or(0);
-    let nested = Va(c.u64().unwrap_or(0));
+    let nested = cx.va(c.u64().unwrap_or(0));
     let address = c.u64();
     let announced = c.u32().unwrap_or(0) as usize;
     let _alignment = c.u32();
@@ -54,7 +54,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<ExceptionEntry> {
     for i in 0..MAX_PARAMETERS {
         let Some(word) = c.u64() else { break };
         if i < announced {
-            parameters.push(word);
+            parameters.push(cx.va(word).0);
         }
     }
     if announced > MAX_PARAMETERS {
@@ -63,6 +63,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<ExceptionEntry> {
             format!("{announced} exception parameters are announced, 15 can be there"),
         );
     }
+    let address = cx.va(address.unwrap_or(0));
     let context_size = c.u32().unwrap_or(0);
     let context_offset = c.u32();
     if context_offset.is_none() && cx.entry.size < 168 {
@@ -71,13 +72,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<ExceptionEntry> {
     cx.done(ExceptionEntry {
         stream: ExceptionStream {
             tid,
-            record: ExceptionRecord {
-                code: code.unwrap_or(0),
-                flags,
-                nested,
-                address: Va(address.unwrap_or(0)),
-                parameters,
-            },
+            record: ExceptionRecord { code: code.unwrap_or(0), flags, nested, address, parameters },
         },
         context_offset: FileOff(context_offset.unwrap_or(0).into()),
         context_size: if context_offset.is_some() { context_size } else { 0 },

@@ -34,16 +34,16 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<MemoryRegion>> {
         out.reserve(count);
         for _ in 0..count {
             let Some(raw) = c.take(size) else { break };
-            out.extend(entry(raw));
+            out.extend(entry(&cx, raw));
         }
     }
     cx.done(out)
 }
 
-fn entry(raw: &[u8]) -> Option<MemoryRegion> {
+fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<MemoryRegion> {
     let mut c = Cursor::new(raw, FileOff(0));
-    let base = Va(c.u64()?);
-    let allocation_base = Va(c.u64()?);
+    let base = cx.va(c.u64()?);
+    let allocation_base = cx.va(c.u64()?);
     let allocation_protect = c.u32()?;
     let _alignment = c.u32()?;
     let size = c.u64()?;

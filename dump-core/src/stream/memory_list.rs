@@ -22,7 +22,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<RawRange>> {
     for _ in 0..count {
         let (Some(start), Some(size), Some(rva)) = (c.u64(), c.u32(), c.u32()) else { break };
         let offset = FileOff(rva.into());
-        out.extend(clip(&cx, RawRange { start: Va(start), size: size.into(), offset }));
+        out.extend(clip(&cx, RawRange { start: cx.va(start), size: size.into(), offset }));
     }
     cx.done(out)
 }
@@ -50,7 +50,7 @@ pub(crate) fn parse64(cx: StreamCx<'_>) -> Parsed<Vec<RawRange>> {
             first_missing.get_or_insert(FileOff(offset));
         }
         if have > 0 {
-            out.push(RawRange { start: Va(start), size: have, offset: FileOff(offset) });
+            out.push(RawRange { start: cx.va(start), size: have, offset: FileOff(offset) });
         }
         // A sum beyond 2^64 lies outside every file: the next ranges are missing as well.
         offset = offset.saturating_add(size);

@@ -27,7 +27,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ModuleInfo>> {
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<ModuleInfo> {
     let mut c = Cursor::new(raw, FileOff(0));
-    let base = Va(c.u64()?);
+    let base = cx.va(c.u64()?);
     let size = c.u32()?;
     let checksum = c.u32()?;
     let timestamp = c.u32()?;

@@ -30,9 +30,13 @@ pub struct StreamSummary {
 }
 
 impl StreamInfo {
-    /// Reads a stream of this type. `target_is_64` is the bitness of the dump.
-    pub(crate) fn summarize(&self, file: &[u8], entry: DirectoryEntry, target_is_64: bool) -> StreamSummary {
-        (self.summarize)(StreamCx::new(self.name, file, entry), target_is_64)
+    /// Reads a stream of this type from `file`, the whole dump. `target_is_64` is the bitness of the dump.
+    /// Takes any bytes: what is damaged becomes a warning.
+    #[must_use]
+    pub fn summarize(&self, file: &[u8], entry: DirectoryEntry, target_is_64: bool) -> StreamSummary {
+        let mut cx = StreamCx::new(self.name, file, entry);
+        cx.is_32 = !target_is_64;
+        (self.summarize)(cx, target_is_64)
     }
 }
 

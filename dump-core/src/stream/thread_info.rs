@@ -53,13 +53,13 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ThreadInfo>> {
         out.reserve(count);
         for _ in 0..count {
             let Some(raw) = c.take(size) else { break };
-            out.extend(entry(raw));
+            out.extend(entry(&cx, raw));
         }
     }
     cx.done(out)
 }
 
-fn entry(raw: &[u8]) -> Option<ThreadInfo> {
+fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<ThreadInfo> {
     let mut c = Cursor::new(raw, FileOff(0));
     Some(ThreadInfo {
         tid: Tid(c.u32()?),
@@ -70,7 +70,7 @@ fn entry(raw: &[u8]) -> Option<ThreadInfo> {
         exit_time: c.u64()?,
         kernel_time: c.u64()?,
         user_time: c.u64()?,
-        start_address: Va(c.u64()?),
+        start_address: cx.va(c.u64()?),
         affinity: c.u64()?,
     })
 }

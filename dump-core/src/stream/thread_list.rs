@@ -50,20 +50,20 @@ fn parse_entries(cx: StreamCx<'_>, size: usize) -> Parsed<Vec<RawThread>> {
     let mut threads = Vec::with_capacity(count);
     for _ in 0..count {
         let Some(raw) = c.take(size) else { break };
-        threads.extend(entry(raw));
+        threads.extend(entry(&cx, raw));
     }
     cx.done(threads)
 }
 
-fn entry(raw: &[u8]) -> Option<RawThread> {
+fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<RawThread> {
     let mut c = Cursor::new(raw, FileOff(0));
     Some(RawThread {
         tid: Tid(c.u32()?),
         suspend_count: c.u32()?,
         priority_class: c.u32()?,
         priority: c.u32()?,
-        teb: Va(c.u64()?),
-        stack_start: Va(c.u64()?),
+        teb: cx.va(c.u64()?),
+        stack_start: cx.va(c.u64()?),
         stack_size: c.u32()?,
         stack_offset: FileOff(c.u32()?.into()),
         context_size: c.u32()?,

@@ -38,7 +38,7 @@ pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<UnloadedModule>> {
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<UnloadedModule> {
     let mut c = Cursor::new(raw, FileOff(0));
-    let base = Va(c.u64()?);
+    let base = cx.va(c.u64()?);
     let (size, checksum, timestamp) = (c.u32()?, c.u32()?, c.u32()?);
     let name = cx.string_or_warn(c.u32()?.into(), "an unloaded module's name").unwrap_or_default();
     Some(UnloadedModule { base, size, timestamp, checksum, name })
