@@ -3,6 +3,7 @@
 //! Trailing blanks, `*** ERROR` lines and the prompt's number do not count.
 
 use dumpscope_analyzers::Target;
+use dumpscope_core::Machine;
 use dumpscope_core::model::Dump;
 use dumpscope_engine::{LineStatus, Session, TextSink, run_line};
 use dumpscope_fixtures::symfile::{SymFile, write_folder};
@@ -144,6 +145,9 @@ fn wow64_after_the_switch_the_stack_is_the_32_bit_dumps() {
         let first: Vec<String> = all.iter().skip(2).take_while(|l| !l.is_empty()).cloned().collect();
         same(&expected, &first, "~0k of the 32-bit dump");
     }
+    let mut wide = open(article::ruby_wow64());
+    wide.session.sel.machine = Machine::X86;
+    same(&wide.run("~0k"), &expected, "machine set directly");
     for switch in [".effmach x86", "!wow64exts.sw"] {
         let mut wide = open(article::ruby_wow64());
         wide.run(switch);

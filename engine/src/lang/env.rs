@@ -157,13 +157,17 @@ impl Env for SessionEnv<'_> {
     fn symbol(&self, module: Option<&str>, name: &str) -> Result<u64, SymbolMiss> {
         let symbols = &self.session.target.symbols;
         let in_module = match module {
-            Some(module) => match symbols.modules_named(module).as_slice() {
+            Some(module) => match symbols.modules_named_in(module, self.session.sel.machine).as_slice() {
                 [] => return Err(SymbolMiss::NotFound),
                 many => many.to_vec(),
             },
             None => {
                 // A module's name alone is its base.
-                if let Some(m) = symbols.modules_named(name).first().and_then(|i| symbols.modules().get(*i)) {
+                if let Some(m) = symbols
+                    .modules_named_in(name, self.session.sel.machine)
+                    .first()
+                    .and_then(|i| symbols.modules().get(*i))
+                {
                     return Ok(m.base.0);
                 }
                 Vec::new()

@@ -205,12 +205,12 @@ pub(super) fn thread(target: &Target, t: &ThreadFacts) -> ThreadRow {
 }
 
 fn frame(target: &Target, machine: Machine, f: &StackFrame) -> FrameRow {
-    let module = f.module.and_then(|i| target.symbols.modules().get(i));
+    let module = f.module.map(|i| target.symbols.name_in(i, machine));
     let known = f.function.is_some() || module.is_some();
     FrameRow {
         ip: f.frame.ip.into(),
         sp: f.frame.sp.into(),
-        module: module.map(|m| text(&m.name)),
+        module: module.map(text),
         function: f.function.as_deref().map(text),
         // Inlined calls may start behind the instruction: the difference wraps in the process's width.
         displacement: known.then_some(Hex(if machine.is_64() {

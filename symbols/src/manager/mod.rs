@@ -4,7 +4,7 @@ mod index;
 mod load;
 
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource, merged};
-use dumpscope_core::{ModuleInfo, ReadMemory, Rva, Va};
+use dumpscope_core::{Machine, ModuleInfo, ReadMemory, Rva, Va};
 use index::ModuleIndex;
 use load::Loaded;
 use std::fmt;
@@ -87,6 +87,27 @@ impl SymbolManager {
         let named =
             |m: &ModuleInfo| m.name.eq_ignore_ascii_case(name) || m.file_name.eq_ignore_ascii_case(name);
         self.modules.iter().enumerate().filter(|(_, m)| named(m)).map(|(i, _)| i).collect()
+    }
+
+    /// The module's name in the view of `machine`. A 32-bit `ntdll` that is `ntdll_77600000` beside the 64-bit one
+    /// is plain `ntdll` in the 32-bit view: stacks and signatures of a WOW64 process then read as those of a
+    /// 32-bit dump.
+    pub fn name_in(&self, module: usize, machine: Machine) -> &str {
+        let Some(m) = self.modules.get(module) else { return "" };
+        let Some(plain) = m.name.strip_suffix(&format!("_{:x}", m.base.0)) else { return &m.name };
+        let mut twins = self.modules.iter().filter(|o| o.name.eq_ignore_ascii_case(plain));
+        let other_view = twins.all(|o| o.machine.is_some() && o.machine != Some(machine));
+        if m.machine == Some(machine) && other_view { plain } else { &m.name }
+    }
+
+    /// As [`SymbolManager::modules_named`]; a module that has the name in the view of `machine` hides the others.
+    pub fn modules_named_in(&self, name: &str, machine: Machine) -> Vec<usize> {
+        let in_view = |&i: &usize| {
+            self.modules.get(i).is_some_and(|m| m.machine == Some(machine))
+                && self.name_in(i, machine).eq_ignore_ascii_case(name)
+        };
+        let found: Vec<usize> = (0..self.modules.len()).filter(in_view).collect();
+        if found.is_empty() { self.modules_named(name) } else { found }
     }
 
     /// What is known of a module's symbols, without loading anything.

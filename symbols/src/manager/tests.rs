@@ -129,3 +129,26 @@ fn a_breakpad_file_on_the_path_wins_over_exports() {
     m.set_config(SymbolConfig { symbol_path: String::new(), ..SymbolConfig::default() });
     assert!(m.missing(0).unwrap().contains("no symbol path"));
 }
+
+#[test]
+fn the_32_bit_view_has_plain_names() {
+    let named =
+        |name: &str, base, machine| ModuleInfo { machine: Some(machine), ..module(name, base, 0x1000) };
+    let m = SymbolManager::new(
+        vec![
+            named("ntdll", 0x7ffc_0000_0000, Machine::Amd64),
+            named("ntdll_77600000", 0x7760_0000, Machine::X86),
+            named("app", 0x40_0000, Machine::X86),
+            named("app_500000", 0x50_0000, Machine::X86),
+        ],
+        Arc::new(Memory::new(Vec::new())),
+        SymbolConfig::default(),
+    );
+    let names = |machine| (0..4).map(|i| m.name_in(i, machine)).collect::<Vec<_>>();
+    assert_eq!(names(Machine::Amd64), ["ntdll", "ntdll_77600000", "app", "app_500000"]);
+    assert_eq!(names(Machine::X86), ["ntdll", "ntdll", "app", "app_500000"]);
+    assert_eq!(m.modules_named_in("ntdll", Machine::Amd64), [0]);
+    assert_eq!(m.modules_named_in("NTDLL", Machine::X86), [1]);
+    assert_eq!(m.modules_named_in("ntdll_77600000", Machine::X86), [1]);
+    assert_eq!(m.modules_named_in("app_500000", Machine::Amd64), [3]);
+}

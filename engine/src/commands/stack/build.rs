@@ -59,7 +59,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
     let warning = stack.warnings().into_iter().find(|(row, _)| *row == index).map(|(_, w)| w.text());
     Some(Row {
         number: u32::try_from(index).unwrap_or(u32::MAX),
-        site: site(session, f),
+        site: site(session, stack.machine, f),
         sp: f.frame.sp.into(),
         frame_base: f.frame.frame_base.into(),
         return_address: f.frame.return_address.into(),
@@ -75,13 +75,12 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
     })
 }
 
-fn site(session: &Session, f: &StackFrame) -> Site {
+fn site(session: &Session, machine: Machine, f: &StackFrame) -> Site {
     let ip = f.frame.ip;
-    let module = f.module.and_then(|m| session.target.symbols.modules().get(m));
-    if let Some(module) = module {
+    if let Some(module) = f.module {
         return Site {
             ip: ip.into(),
-            module: Some(escape(&module.name).into_owned()),
+            module: Some(escape(session.target.symbols.name_in(module, machine)).into_owned()),
             function: f.function.as_deref().map(|n| escape(n).into_owned()),
             displacement: Hex(f.displacement),
         };
