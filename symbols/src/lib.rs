@@ -10,6 +10,7 @@ pub mod image;
 pub mod locate;
 pub mod manager;
 pub mod provider;
+pub mod types;
 pub mod store;
 pub mod unwind;
 

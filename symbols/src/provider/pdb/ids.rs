@@ -65,17 +65,14 @@ impl PdbProvider {
         };
         let is = |index: &u32| matches!(self.leaf(*index), Leaf::Udt(u) if same(&u));
         // Definitions are hashed by name, or by decorated name for types inside functions.
-        for name in [forward.name, forward.unique] {
-            if let Some(hits) = types.with_hash(super::hash::hash(name)) {
-                if let Some(found) = hits.into_iter().find(is) {
-                    return Some(found);
-                }
+        for name in [forward.name, forward.unique].into_iter().filter(|n| !n.is_empty()) {
+            let hits = types.with_hash(super::hash::hash(name)).unwrap_or_default();
+            if let Some(found) = hits.into_iter().find(is) {
+                return Some(found);
             }
         }
-        if types.has_hashes() {
-            return None;
-        }
-        types.each().map(|(index, _, _)| index).find(is)
+        // Types without a name of their own are hashed over their whole record.
+        self.types_hashed(super::hash::hash(forward.name)).into_iter().find(is)
     }
 
     /// Bytes of a type, when they are known and fit.

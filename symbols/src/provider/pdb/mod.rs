@@ -20,6 +20,7 @@ mod query;
 mod records;
 mod source;
 mod tpi;
+mod typeinfo;
 mod undecorate;
 
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource};
@@ -95,6 +96,7 @@ pub struct PdbProvider {
     frames: OnceLock<FrameTable>,
     types: OnceLock<Option<TypeStream>>,
     ids: OnceLock<Option<TypeStream>>,
+    type_names: OnceLock<typeinfo::TypeNames>,
 }
 
 /// Opens a PDB file. With `expected`, its GUID and age must be the module's.
@@ -130,6 +132,7 @@ pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvid
         frames: OnceLock::new(),
         types: OnceLock::new(),
         ids: OnceLock::new(),
+        type_names: OnceLock::new(),
     }))
 }
 
