@@ -10,8 +10,8 @@ pub mod image;
 pub mod locate;
 pub mod manager;
 pub mod provider;
-pub mod types;
 pub mod store;
+pub mod types;
 pub mod unwind;
 
 pub use manager::{Resolved, SymbolConfig, SymbolManager, SymbolState};

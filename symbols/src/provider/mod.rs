@@ -6,10 +6,12 @@ pub(crate) mod merged;
 pub mod pdb;
 mod ranges;
 mod table;
+pub mod variable;
 
 pub use breakpad::{Breakpad, BreakpadError};
 pub use exports::Exports;
 
+use crate::types::{TypeId, TypeProvider};
 use dumpscope_core::Rva;
 use std::fmt;
 
@@ -121,6 +123,30 @@ pub trait SymbolProvider: Send + Sync + fmt::Debug {
     fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
         let _ = rva;
         Vec::new()
+    }
+
+    /// Parameters and local variables in scope at `rva`, parameters in the order of the declaration; `None` when
+    /// the source tells nothing of the function's variables. Their types are those of [`SymbolProvider::types`].
+    fn variables(&self, rva: Rva) -> Option<Vec<variable::Variable>> {
+        let _ = rva;
+        None
+    }
+
+    /// The type of the function that holds `rva`.
+    fn function_type(&self, rva: Rva) -> Option<TypeId> {
+        let _ = rva;
+        None
+    }
+
+    /// The type of the variable at exactly `rva`.
+    fn data_type(&self, rva: Rva) -> Option<TypeId> {
+        let _ = rva;
+        None
+    }
+
+    /// The source's types, when it has any.
+    fn types(&self) -> Option<&dyn TypeProvider> {
+        None
     }
 
     /// x86: bytes of parameters on the stack of the function at `rva`, when the source says.

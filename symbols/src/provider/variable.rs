@@ -86,9 +86,14 @@ impl Variable {
     /// Finds the variable in a frame. What is not known is said, never guessed.
     #[must_use]
     pub fn locate(&self, frame: &FrameRegs<'_>) -> Location {
-        let whole = self.homes.iter().find(|h| h.part.is_none());
-        if let Some(home) = whole {
-            return home.place.locate(frame);
+        // A variable can be in several places at once, the best one listed first. Of those the first whose
+        // registers are known counts.
+        let mut whole = self.homes.iter().filter(|h| h.part.is_none()).map(|h| h.place.locate(frame));
+        if let Some(first) = whole.next() {
+            if !matches!(first, Location::Unavailable(_)) {
+                return first;
+            }
+            return whole.find(|l| !matches!(l, Location::Unavailable(_))).unwrap_or(first);
         }
         if self.homes.is_empty() {
             return Location::Unavailable("optimized away at this address");
@@ -167,7 +172,12 @@ impl RegPart {
             Machine::Arm64 => match number {
                 10..=40 => {
                     let i = number.checked_sub(10)?;
-                    Some(RegPart { reg: Reg(u8::try_from(i).ok()?), bytes: 4, shift: 0, name: ARM64_W.get(usize::from(i))? })
+                    Some(RegPart {
+                        reg: Reg(u8::try_from(i).ok()?),
+                        bytes: 4,
+                        shift: 0,
+                        name: ARM64_W.get(usize::from(i))?,
+                    })
                 }
                 50..=81 => {
                     let i = number.checked_sub(50)?;
@@ -182,8 +192,8 @@ impl RegPart {
 }
 
 const ARM64_W: [&str; 31] = [
-    "w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10", "w11", "w12", "w13", "w14", "w15", "w16",
-    "w17", "w18", "w19", "w20", "w21", "w22", "w23", "w24", "w25", "w26", "w27", "w28", "w29", "w30",
+    "w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10", "w11", "w12", "w13", "w14", "w15",
+    "w16", "w17", "w18", "w19", "w20", "w21", "w22", "w23", "w24", "w25", "w26", "w27", "w28", "w29", "w30",
 ];
 
 fn amd64(number: u16) -> Option<RegPart> {
@@ -268,7 +278,10 @@ mod tests {
     fn pieces_say_which_of_them_is_missing() {
         let mut regs = RegSet::new(Machine::Amd64);
         regs.set(amd64::RBX, 7);
-        let part = |n, part| Home { place: Place::Register(RegPart::from_codeview(Machine::Amd64, n).unwrap()), part };
+        let part = |n, part| Home {
+            place: Place::Register(RegPart::from_codeview(Machine::Amd64, n).unwrap()),
+            part,
+        };
         let v = Variable {
             name: "pair".into(),
             ty: TypeId(0x1000),

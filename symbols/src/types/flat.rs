@@ -41,14 +41,7 @@ pub fn rows(types: &dyn TypeProvider, id: TypeId) -> Vec<Row> {
 }
 
 /// `visited` bounds the classes that are looked at: bases without members could be nested into a maze.
-fn add(
-    types: &dyn TypeProvider,
-    id: TypeId,
-    at: u64,
-    depth: usize,
-    visited: &mut usize,
-    out: &mut Vec<Row>,
-) {
+fn add(types: &dyn TypeProvider, id: TypeId, at: u64, depth: usize, visited: &mut usize, out: &mut Vec<Row>) {
     let (id, Type::Udt { name: owner, .. }) = bare(types, id) else { return };
     *visited = visited.saturating_add(1);
     if depth >= MAX_DEPTH || *visited > MAX_CLASSES {

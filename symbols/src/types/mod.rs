@@ -6,11 +6,13 @@
 mod base;
 mod flat;
 mod names;
+mod value;
 
 pub(crate) use base::decode as decode_base;
 pub use base::{Base, BaseKind};
 pub use flat::{Row, RowKind, rows};
 pub use names::{cpp_name, dt_name, parameter_list};
+pub use value::{Data, UNREADABLE, ValueCx, dt_value, inline_value, table_pointer};
 
 use crate::provider::SymbolSource;
 use std::fmt;

@@ -55,11 +55,6 @@ impl<'a> Bytes<'a> {
         self.0 = self.0.get(end.saturating_add(1)..).unwrap_or_default();
         name
     }
-
-    /// True at the end.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// 32 bits at index `i` of an array of them.
@@ -79,7 +74,7 @@ mod tests {
         assert_eq!(b.c_str(), b"a");
         assert_eq!(b.u32(), None);
         assert_eq!(b.c_str(), b"b");
-        assert!(b.is_empty());
+        assert_eq!(b.u8(), None);
         assert_eq!(word(&[0, 0, 0, 0, 7, 0, 0, 0], 1), Some(7));
         assert_eq!(word(&[0, 0, 0, 0, 7, 0, 0], 1), None);
     }

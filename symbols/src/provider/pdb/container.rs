@@ -39,7 +39,7 @@ impl fmt::Debug for StreamBytes {
 }
 
 /// One object file of the program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ModuleEntry {
     /// Stream with its symbols and lines; `None` when it has none.
     pub(super) stream: Option<u16>,
@@ -49,6 +49,8 @@ pub(super) struct ModuleEntry {
     pub(super) c11: u32,
     /// Bytes of C13 lines behind that.
     pub(super) c13: u32,
+    /// Path of the object file. Untrusted.
+    pub(super) name: String,
 }
 
 /// A piece of a section that one object file filled.
@@ -132,6 +134,7 @@ impl Container {
                 symbols: i.symbols_size,
                 c11: i.lines_size,
                 c13: i.c13_lines_size,
+                name: m.module_name().into_owned(),
             });
         }
         let contributions = contributions(&dbi)?;

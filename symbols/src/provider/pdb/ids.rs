@@ -9,13 +9,28 @@ const MAX_FOLLOW: usize = 32;
 
 impl PdbProvider {
     pub(super) fn leaf(&self, ty: u32) -> Leaf<'_> {
-        let record = self.types().and_then(|t| t.get(ty));
+        let record = self.type_stream().and_then(|t| t.get(ty));
         record.map_or(Leaf::Other, |(kind, data)| Leaf::decode(kind, data))
     }
 
     fn id_leaf(&self, id: u32) -> Leaf<'_> {
         let record = self.ids().and_then(|t| t.get(id));
         record.map_or(Leaf::Other, |(kind, data)| Leaf::decode(kind, data))
+    }
+
+    /// The index in the type or id stream for one that a module's record holds, which may be a reference into
+    /// another object file.
+    pub(super) fn resolve(&self, module: u16, index: u32) -> Option<u32> {
+        if index & 0x8000_0000 == 0 {
+            return Some(index);
+        }
+        let importer = self.module(module)?;
+        let import = importer.lines().import(importer.line_bytes(), index)?;
+        let name = self.string(import.module)?;
+        // The two lists are known to differ in letter case.
+        let at = self.container.modules.iter().position(|m| m.name.eq_ignore_ascii_case(&name))?;
+        let exporter = self.module(u16::try_from(at).ok()?)?;
+        exporter.lines().export(exporter.line_bytes(), import.index)
     }
 
     /// Full name of a function of the id stream, without parameters.
@@ -57,7 +72,7 @@ impl PdbProvider {
     }
 
     fn defined(&self, forward: &Udt<'_>) -> Option<u32> {
-        let types = self.types()?;
+        let types = self.type_stream()?;
         let same = |u: &Udt<'_>| {
             !u.is_forward()
                 && u.name == forward.name

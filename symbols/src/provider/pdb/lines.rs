@@ -4,12 +4,14 @@
 //! documents.
 
 use super::address::SecOff;
-use super::bytes::Bytes;
+use super::bytes::{Bytes, word};
 use std::ops::Range;
 
 const LINES: u32 = 0xf2;
 const FILE_CHECKSUMS: u32 = 0xf4;
 const INLINEE_LINES: u32 = 0xf6;
+const IMPORTS: u32 = 0xf7;
+const EXPORTS: u32 = 0xf8;
 /// Set in the kind of a part that readers must skip.
 const IGNORE: u32 = 0x8000_0000;
 /// Line numbers that mean "compiler's own code, step over it".
@@ -51,6 +53,15 @@ pub(super) struct LineTable {
     checksums: Range<usize>,
     /// Sorted by inlinee.
     inlinees: Vec<InlineeLine>,
+    imports: Range<usize>,
+    exports: Range<usize>,
+}
+
+/// A type or id of another object file: the string that names the file, and the index there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Import {
+    pub(super) module: u32,
+    pub(super) index: u32,
 }
 
 impl LineTable {
@@ -68,6 +79,8 @@ impl LineTable {
                 LINES => table.blocks.extend(block(content, start)),
                 FILE_CHECKSUMS => table.checksums = start..end,
                 INLINEE_LINES => inlinee_lines(content, &mut table.inlinees),
+                IMPORTS => table.imports = start..end,
+                EXPORTS => table.exports = start..end,
                 _ => {}
             }
             // Parts are aligned to four bytes; each step is at least eight.
@@ -90,6 +103,33 @@ impl LineTable {
     pub(super) fn file_name(&self, data: &[u8], file: u32) -> Option<u32> {
         let checksums = data.get(self.checksums.clone())?;
         Bytes::at(checksums, file as usize)?.u32()
+    }
+
+    /// What a reference into another object file means (link-time code generation): bits 20 to 30 count files,
+    /// the bits below count their items.
+    pub(super) fn import(&self, data: &[u8], reference: u32) -> Option<Import> {
+        let file = reference >> 20 & 0x7ff;
+        let item = (reference & 0xf_ffff) as usize;
+        let mut b = Bytes(data.get(self.imports.clone())?);
+        for _ in 0..file {
+            let _name = b.u32()?;
+            let count = b.u32()? as usize;
+            b.take(count.checked_mul(4)?)?;
+        }
+        let module = b.u32()?;
+        let count = b.u32()? as usize;
+        let items = b.take(count.checked_mul(4)?)?;
+        Some(Import { module, index: word(items, item)? })
+    }
+
+    /// The index in the program's stream of an item that this file exports.
+    pub(super) fn export(&self, data: &[u8], local: u32) -> Option<u32> {
+        let pairs = data.get(self.exports.clone())?;
+        let mut all = pairs.as_chunks::<8>().0.iter().filter_map(|c| {
+            let mut b = Bytes(c);
+            Some((b.u32()?, b.u32()?))
+        });
+        all.find(|p| p.0 == local).map(|p| p.1)
     }
 
     /// Where an inlined function's source begins.

@@ -14,6 +14,7 @@ mod ids;
 mod inlines;
 mod leaf;
 mod lines;
+mod locals;
 mod module;
 mod names;
 mod query;
@@ -23,7 +24,9 @@ mod tpi;
 mod typeinfo;
 mod undecorate;
 
+use crate::provider::variable::Variable;
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource};
+use crate::types::{TypeId, TypeProvider};
 use crate::unwind::FrameData;
 use container::{Container, StreamBytes};
 use dumpscope_core::base::Guid;
@@ -32,6 +35,7 @@ use frames::FrameTable;
 use hash::PublicLayout;
 use module::ModuleSymbols;
 use pdb2::{StringRef, StringTable};
+use records::Record;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tpi::TypeStream;
@@ -207,7 +211,7 @@ impl PdbProvider {
         Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
     }
 
-    fn types(&self) -> Option<&TypeStream> {
+    fn type_stream(&self) -> Option<&TypeStream> {
         self.types.get_or_init(|| TypeStream::read(&self.container, 2)).as_ref()
     }
 
@@ -247,6 +251,27 @@ impl SymbolProvider for PdbProvider {
 
     fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
         self.inlines_at(rva)
+    }
+
+    fn variables(&self, rva: Rva) -> Option<Vec<Variable>> {
+        self.variables_at(rva)
+    }
+
+    fn function_type(&self, rva: Rva) -> Option<TypeId> {
+        self.function_type_at(rva)
+    }
+
+    fn data_type(&self, rva: Rva) -> Option<TypeId> {
+        let at = self.container.map.place(rva)?;
+        let (place, record) = self.data_table().around(at).0?;
+        match self.global_record(record)? {
+            Record::Data { ty, .. } if place == at => Some(TypeId(ty)),
+            _ => None,
+        }
+    }
+
+    fn types(&self) -> Option<&dyn TypeProvider> {
+        self.type_stream().is_some().then_some(self as &dyn TypeProvider)
     }
 
     fn param_bytes(&self, rva: Rva) -> Option<u32> {

@@ -4,7 +4,7 @@ use super::PdbProvider;
 use super::address::SecOff;
 use super::container::Contribution;
 use super::hash::{Public, find, public, publics_until};
-use super::inlines::sites;
+use super::inlines::{Site, sites};
 use super::lines::LineHit;
 use super::module::{ModuleSymbols, Piece, PieceKind};
 use super::records::Record;
@@ -13,8 +13,19 @@ use crate::provider::{InlineSite, SourceLine, Symbol, SymbolKind, SymbolSource};
 use dumpscope_core::Rva;
 use std::sync::Arc;
 
+/// Shown for an inlined function whose id record is missing.
+const NO_NAME: &str = "<unknown inlined function>";
 /// Most contributions that are looked through for the next symbol.
 const MAX_AHEAD: usize = 64;
+
+/// A procedure and a place in it.
+pub(super) struct Procedure<'a> {
+    /// Index of its object file.
+    pub(super) index: u16,
+    pub(super) module: &'a ModuleSymbols,
+    pub(super) piece: Piece,
+    pub(super) at: SecOff,
+}
 
 impl PdbProvider {
     pub(super) fn symbol_at(&self, rva: Rva) -> Option<Symbol> {
@@ -226,12 +237,19 @@ impl PdbProvider {
         Some((c, self.module(c.module)?))
     }
 
-    /// The procedure that holds `rva`: its object file and code range, and the place of `rva`.
-    pub(super) fn procedure_at(&self, rva: Rva) -> Option<(&Arc<ModuleSymbols>, Piece, SecOff)> {
+    /// The procedure that holds `rva`.
+    pub(super) fn procedure_at(&self, rva: Rva) -> Option<Procedure<'_>> {
         let at = self.container.map.place(rva)?;
-        let (_, module) = self.module_at(at)?;
+        let (c, module) = self.module_at(at)?;
         let piece = module.piece_at(at).filter(|p| p.kind == PieceKind::Proc)?;
-        Some((module, *piece, at))
+        Some(Procedure { index: c.module, module, piece: *piece, at })
+    }
+
+    /// The inlined calls that cover a place in a procedure, outermost first.
+    pub(super) fn sites_at(&self, p: &Procedure<'_>) -> Vec<Site> {
+        let Some(offset) = p.at.since(p.piece.start) else { return Vec::new() };
+        let lines = p.module.lines();
+        sites(p.module.records(p.piece.record), offset, &|id| lines.inlinee(id))
     }
 
     pub(super) fn line_at(&self, rva: Rva) -> Option<SourceLine> {
@@ -252,17 +270,17 @@ impl PdbProvider {
     }
 
     pub(super) fn inlines_at(&self, rva: Rva) -> Vec<InlineSite> {
-        let Some((module, piece, at)) = self.procedure_at(rva) else { return Vec::new() };
-        let Some(offset) = at.since(piece.start) else { return Vec::new() };
-        let lines = module.lines();
-        let found = sites(module.records(piece.record), offset, &|id| lines.inlinee(id));
-        let site = |s: &super::inlines::Site| {
+        let Some(p) = self.procedure_at(rva) else { return Vec::new() };
+        let (module, piece, at) = (p.module, p.piece, p.at);
+        let found = self.sites_at(&p);
+        let site = |s: &Site| {
             let line = s.at.filter(|r| r.line != 0).and_then(|r| {
                 let hit = LineHit { file: r.file, line: r.line, start: piece.start.plus(r.start) };
                 self.source_line(module, hit, at)
             });
+            let id = self.resolve(p.index, s.inlinee);
             Some(InlineSite {
-                name: self.function_name(s.inlinee)?,
+                name: id.and_then(|id| self.function_name(id)).unwrap_or_else(|| NO_NAME.to_owned()),
                 line,
                 start: self.seen_from(rva, at, piece.start.plus(s.start)).or_else(|| {
                     // A first range behind the address: the distance is negative, as WinDbg shows it.

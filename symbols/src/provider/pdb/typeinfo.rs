@@ -26,7 +26,7 @@ pub(super) struct TypeNames(Vec<(u32, u32)>);
 impl PdbProvider {
     pub(super) fn type_names(&self) -> &TypeNames {
         self.type_names.get_or_init(|| {
-            let Some(types) = self.types() else { return TypeNames::default() };
+            let Some(types) = self.type_stream() else { return TypeNames::default() };
             let mut all: Vec<(u32, u32)> = types
                 .each()
                 .filter_map(|(index, kind, data)| match Leaf::decode(kind, data) {
@@ -77,12 +77,6 @@ impl PdbProvider {
             }
         }
     }
-
-    /// The type behind an index, which may be an item of the id stream for functions.
-    pub(super) fn function_type_of(&self, ty: u32, by_id: bool) -> Option<TypeId> {
-        let ty = if by_id { self.function_type(ty).unwrap_or(ty) } else { ty };
-        matches!(self.leaf(ty), Leaf::Function { .. }).then_some(TypeId(ty))
-    }
 }
 
 impl TypeProvider for PdbProvider {
@@ -95,7 +89,7 @@ impl TypeProvider for PdbProvider {
     }
 
     fn find_type(&self, name: &str, ignore_case: bool) -> Vec<TypeId> {
-        let Some(types) = self.types() else { return Vec::new() };
+        let Some(types) = self.type_stream() else { return Vec::new() };
         let same = |n: &[u8]| {
             if ignore_case { n.eq_ignore_ascii_case(name.as_bytes()) } else { n == name.as_bytes() }
         };
@@ -122,7 +116,7 @@ impl TypeProvider for PdbProvider {
     }
 
     fn each_type(&self, f: &mut dyn FnMut(TypeId, &str) -> bool) {
-        let Some(types) = self.types() else { return };
+        let Some(types) = self.type_stream() else { return };
         for (index, kind, data) in types.each() {
             if let Leaf::Udt(u) = Leaf::decode(kind, data)
                 && !u.is_forward()
