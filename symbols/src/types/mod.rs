@@ -1,15 +1,17 @@
 //! Types: layouts, their names as WinDbg writes them, and values as text.
 //!
 //! A [`TypeProvider`] answers from one source: a PDB, or the layouts that dumpscope knows of its own
-//! ([`builtin`]). Type ids are only good with the provider that gave them.
+//! ([`builtin()`]). Type ids are only good with the provider that gave them.
 
 mod base;
+mod builtin;
 mod flat;
 mod names;
 mod value;
 
 pub(crate) use base::decode as decode_base;
 pub use base::{Base, BaseKind};
+pub use builtin::builtin;
 pub use flat::{Row, RowKind, rows};
 pub use names::{cpp_name, dt_name, parameter_list};
 pub use value::{Data, UNREADABLE, ValueCx, dt_value, inline_value, table_pointer};

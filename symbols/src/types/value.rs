@@ -443,3 +443,6 @@ fn pointer_inline(cx: &ValueCx<'_>, va: u64, to: TypeId) -> String {
         _ => address,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,9 +143,42 @@ impl PdbProvider {
             }
         }
         let mut variables = out.variables;
-        drop_doubles(&mut variables);
-        let list = variables.into_iter().map(|v| v.0).collect();
-        Some(list)
+        if p.optimized() {
+            self.settle_old_records(&p, &mut variables);
+        }
+        Some(variables.into_iter().map(|v| v.0).collect())
+    }
+
+    /// Optimized code lists its variables twice: with code ranges, and once more in the old form that claims one
+    /// place for the whole function. Only the first form is true everywhere. What has the old form only was
+    /// optimized away; on the stack or in a base register such a record can only be a parameter when the function's
+    /// type has more parameters than were found.
+    fn settle_old_records(&self, p: &Procedure<'_>, variables: &mut Vec<(Variable, bool)>) {
+        let ranged: Vec<(String, Option<usize>)> =
+            variables.iter().filter(|v| v.1).map(|v| (v.0.name.clone(), v.0.site)).collect();
+        variables.retain(|(v, has_ranges)| {
+            let is_static = matches!(v.homes.first(), Some(Home { place: Place::Static(_), .. }));
+            *has_ranges || is_static || !ranged.iter().any(|(name, site)| *name == v.name && *site == v.site)
+        });
+        let wanted = match self.function_type_of(p).map(|t| self.get_type(t)) {
+            Some(Type::Function { params, .. }) => params.len(),
+            _ => 0,
+        };
+        let count = |list: &[(Variable, bool)]| {
+            list.iter().filter(|(v, _)| v.is_param && v.site.is_none() && v.name != "this").count()
+        };
+        let mut missing = wanted.saturating_sub(count(variables));
+        for (v, has_ranges) in variables.iter_mut().filter(|(v, _)| v.site.is_none()) {
+            let Some(Home { place, .. }) = v.homes.first().copied() else { continue };
+            if *has_ranges || matches!(place, Place::Static(_)) {
+                continue;
+            }
+            if !v.is_param && missing > 0 && !matches!(place, Place::Register(_)) {
+                v.is_param = true;
+                missing = missing.saturating_sub(1);
+            }
+            v.homes.clear();
+        }
     }
 
     fn variable_record(
@@ -214,7 +247,10 @@ impl PdbProvider {
 
     /// The type of the function at `rva`.
     pub(super) fn function_type_at(&self, rva: Rva) -> Option<TypeId> {
-        let p = self.procedure_at(rva)?;
+        self.function_type_of(&self.procedure_at(rva)?)
+    }
+
+    fn function_type_of(&self, p: &Procedure<'_>) -> Option<TypeId> {
         let Record::Proc { ty, by_id, .. } = p.module.record(p.piece.record)?.decode() else { return None };
         let ty = self.resolve(p.index, ty)?;
         let ty = if by_id { self.function_type(ty)? } else { ty };
@@ -227,14 +263,4 @@ impl PdbProvider {
 struct Scope {
     variables: Vec<(Variable, bool)>,
     live: bool,
-}
-
-/// Optimized code lists its variables twice: with code ranges, and once more in the old form that claims one place
-/// for the whole function. Only the first form is true everywhere.
-fn drop_doubles(variables: &mut Vec<(Variable, bool)>) {
-    let ranged: Vec<(String, Option<usize>)> =
-        variables.iter().filter(|v| v.1).map(|v| (v.0.name.clone(), v.0.site)).collect();
-    variables.retain(|(v, has_ranges)| {
-        *has_ranges || !ranged.iter().any(|(name, site)| *name == v.name && *site == v.site)
-    });
 }

@@ -27,6 +27,14 @@ pub(super) struct Procedure<'a> {
     pub(super) at: SecOff,
 }
 
+impl Procedure<'_> {
+    /// True when the compiler wrote the debug information for optimized code.
+    pub(super) fn optimized(&self) -> bool {
+        let record = self.module.record(self.piece.record).map(|r| r.decode());
+        matches!(record, Some(Record::Proc { flags, .. }) if flags & 0x80 != 0)
+    }
+}
+
 impl PdbProvider {
     pub(super) fn symbol_at(&self, rva: Rva) -> Option<Symbol> {
         let at = self.container.map.place(rva)?;
