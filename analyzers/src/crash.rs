@@ -73,8 +73,15 @@ pub struct ExceptionFacts {
 pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
     let stream = target.dump.exception().value()?;
     let record = &stream.record;
-    if let Some(foreign) = target.foreign() {
-        return foreign_facts(foreign.crash.as_ref()?, record);
+    if target.dump.system().value().is_some_and(|s| !s.is_windows()) {
+        // Without the other reader only the number of the signal or exception is known.
+        let unread = || ForeignCrash {
+            tid: stream.tid,
+            reason: format!("exception {:#x}", record.code),
+            address: record.address,
+        };
+        let crash = target.foreign().and_then(|f| f.crash.clone()).unwrap_or_else(unread);
+        return Some(foreign_facts(&crash, record));
     }
     if record.code == 0 && record.address.is_null() {
         return None;
@@ -97,7 +104,7 @@ pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
 const REQUESTED: [u32; 2] = [0xffff_ffff, 0x4350_7378];
 
 /// The crash of another system: a signal or a Mach exception.
-fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> Option<ExceptionFacts> {
+fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFacts {
     let reason = escape(&crash.reason).into_owned();
     let is_memory = ["SIGSEGV", "SIGBUS", "EXC_BAD_ACCESS"].iter().any(|m| reason.starts_with(m));
     let wanted = is_memory.then_some(crash.address);
@@ -111,7 +118,7 @@ fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> Option<Excep
             description.push_str(" (null pointer)");
         }
     }
-    Some(ExceptionFacts {
+    ExceptionFacts {
         code: record.code,
         name: reason.split([' ', '/']).next().map(str::to_owned),
         tid: crash.tid,
@@ -120,7 +127,7 @@ fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> Option<Excep
         target: wanted,
         description,
         interest: if REQUESTED.contains(&record.code) { Interest::Harmless } else { Interest::Crash },
-    })
+    }
 }
 
 /// What a faulting access wanted and where, from the parameters of an access violation or in-page error.

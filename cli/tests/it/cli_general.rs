@@ -1,0 +1,104 @@
+//! Help, wrong usage, schema, completions, manual page, colours, closed pipes.
+
+use crate::{Dumps, args, dumpscope, run};
+use std::process::Stdio;
+
+#[test]
+fn help_tells_examples_and_exit_codes() {
+    let help = args(&["--help"]);
+    assert_eq!(help.code, 0);
+    for text in ["Examples:", "Exit codes:", "_NT_SYMBOL_PATH", "triage", "exec", "NO_COLOR"] {
+        assert!(help.out.contains(text), "{text}");
+    }
+    for sub in ["exec", "triage"] {
+        assert!(args(&[sub, "--help"]).out.contains("Examples:"), "{sub}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    let none = args::<&str>(&[]);
+    assert_eq!((none.code, none.out.as_str()), (2, ""));
+    assert!(none.err.contains("Usage:"));
+    assert_eq!(args(&["--no-such-option"]).code, 2);
+    assert_eq!(args(&["exec", "x.dmp"]).code, 2);
+    assert_eq!(args(&["triage"]).code, 2);
+    assert_eq!(args(&["triage", "x", "--fail-on", "flood"]).code, 2);
+    assert_eq!(args(&["-q"]).code, 2);
+}
+
+#[test]
+fn what_is_not_there_yet_is_said_in_one_line() {
+    for line in [
+        &["diff", "a.dmp", "b.dmp"][..],
+        &["symbols", "fetch", "a.dmp"],
+        &["symbols", "check", "a.dmp"],
+        &["triage", "a.dmp", "--format", "html"],
+    ] {
+        let r = args(line);
+        assert_eq!((r.code, r.out.as_str()), (2, ""), "{line:?}");
+        assert!(
+            r.err.ends_with("not in this version\n") && r.err.lines().count() == 1,
+            "{line:?}: {}",
+            r.err
+        );
+    }
+}
+
+#[test]
+fn schema_completions_and_manual() {
+    let schema: serde_json::Value = serde_json::from_str(&args(&["schema"]).out).unwrap();
+    assert!(jsonschema::meta::is_valid(&schema));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(args(&["completions", shell]).out.contains("dumpscope"), "{shell}");
+    }
+    let man = args(&["man"]);
+    assert!(man.out.contains(".TH dumpscope") && man.out.contains("DUMPSCOPE TRIAGE"));
+}
+
+#[test]
+fn colours_only_when_wanted() {
+    let dumps = Dumps::new();
+    let path = dumps.crash();
+    let show = |color: &str| run(dumpscope().arg(&path).args(["--color", color])).out;
+    // Stdout is no terminal here.
+    assert!(!show("auto").contains('\x1b'));
+    assert!(!show("never").contains('\x1b'));
+    let colored = show("always");
+    assert!(colored.contains("\x1b["));
+    let plain: String = {
+        let mut rest = colored.as_str();
+        let mut out = String::new();
+        while let Some((before, after)) = rest.split_once("\x1b[") {
+            out.push_str(before);
+            rest = after.split_once('m').unwrap().1;
+        }
+        out + rest
+    };
+    assert_eq!(plain, show("never"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let dumps = Dumps::new();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_dumpscope"))
+        .args(["exec", "-f"])
+        .arg(commands(&dumps))
+        .arg(dumps.crash())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// A script that prints more than a pipe holds.
+fn commands(dumps: &Dumps) -> std::path::PathBuf {
+    let path = dumps.path().join("script.txt");
+    std::fs::write(&path, ".echo some text that fills the pipe of a reader that has gone\n".repeat(5000))
+        .unwrap();
+    path
+}

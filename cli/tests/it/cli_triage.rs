@@ -1,0 +1,142 @@
+//! `dumpscope triage` and `dumpscope DUMP`.
+
+use crate::{Dumps, Run, dumpscope, run};
+use serde_json::Value;
+
+fn json(r: &Run) -> Value {
+    serde_json::from_str(&r.out).unwrap_or_else(|e| panic!("{e}: {}", r.out))
+}
+
+fn paths(document: &Value) -> Vec<String> {
+    let leaf = |p: &Value| p.as_str().unwrap().rsplit(['/', '\\']).next().unwrap().to_owned();
+    document["dumps"].as_array().unwrap().iter().map(|d| leaf(&d["path"])).collect()
+}
+
+#[test]
+fn a_bad_file_costs_one_row() {
+    let dumps = Dumps::new();
+    let r = run(dumpscope().args(["triage", "--format", "json"]).arg(dumps.path()).arg("/nowhere/x.dmp"));
+    assert_eq!(r.code, 1);
+    assert_eq!(r.err.lines().count(), 2, "{}", r.err);
+    let document = json(&r);
+    assert_eq!(paths(&document), ["a-hang.dmp", "c-bad.dmp", "b-crash.dmp", "x.dmp"]);
+    let rows = document["dumps"].as_array().unwrap();
+    assert_eq!(rows[1]["error"]["kind"], "not_a_minidump");
+    assert!(rows[1]["verdict"].is_null() && rows[1]["threads"].is_null());
+    assert_eq!(rows[3]["error"]["kind"], "io");
+    assert_eq!(rows[2]["verdict"]["kind"], "crash");
+    assert_eq!(rows[2]["verdict"]["tid"], 0x2210);
+    assert_eq!(rows[2]["exception"]["code"], "0xc0000005");
+    assert_eq!(rows[2]["exception"]["access"], "write");
+    assert_eq!(rows[2]["exception"]["target"], "0x10");
+    assert_eq!(rows[0]["error"], Value::Null);
+    assert_eq!(rows[0]["threads"][0]["user_ms"], 20_211);
+    assert_eq!(rows[0]["handles"]["by_type"]["Mutant"], 1);
+}
+
+#[test]
+fn documents_follow_the_schema() {
+    let dumps = Dumps::new();
+    let schema = json(&run(dumpscope().arg("schema")));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut inputs = vec![dumps.path().to_owned()];
+    match dumpscope_tests::shared() {
+        Some(shared) => inputs.push(shared.join("corpus")),
+        None => eprintln!("skipped the corpus: no shared folder beside the checkout"),
+    }
+    let document = json(&run(dumpscope().args(["triage", "--format", "json"]).args(&inputs)));
+    let errors: Vec<String> =
+        validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).take(5).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    // The other direction: the schema is not so loose that anything passes.
+    let mut broken = document.clone();
+    broken["dumps"][0]["threads"][0]["tid"] = "0x10".into();
+    assert!(!validator.is_valid(&broken));
+}
+
+#[test]
+fn output_is_equal_over_runs_and_jobs() {
+    let dumps = Dumps::new();
+    let with = |jobs: &str, format: &str| {
+        run(dumpscope().args(["triage", "--jobs", jobs, "--format", format]).arg(dumps.path())).out
+    };
+    for format in ["text", "json", "jsonl"] {
+        let one = with("1", format);
+        assert_eq!(one, with("3", format), "{format}");
+        assert_eq!(one, with("1", format), "{format}");
+    }
+}
+
+#[test]
+fn jsonl_has_the_rows_of_json() {
+    let dumps = Dumps::new();
+    let document = json(&run(dumpscope().args(["triage", "--format", "json"]).arg(dumps.path())));
+    let lines = run(dumpscope().args(["triage", "--format", "jsonl"]).arg(dumps.path())).out;
+    let rows: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(document["dumps"], Value::Array(rows));
+}
+
+#[test]
+fn fail_on_wins_over_a_bad_dump() {
+    let dumps = Dumps::new();
+    let code = |list: &[&str]| run(dumpscope().arg("triage").args(list).arg(dumps.path())).code;
+    assert_eq!(code(&["--fail-on", "crash"]), 3);
+    assert_eq!(code(&["--fail-on", "deadlock,crash"]), 3);
+    assert_eq!(code(&["--fail-on", "deadlock"]), 1);
+    assert_eq!(code(&["--fail-on", "crash", "--min-confidence", "proven"]), 3);
+    let hang = run(dumpscope().args(["triage", "--fail-on", "crash"]).arg(dumps.hang()));
+    assert_eq!(hang.code, 0);
+}
+
+#[test]
+fn paths_come_from_patterns_and_stdin() {
+    let dumps = Dumps::new();
+    let pattern = dumps.path().join("**/*-crash.dmp");
+    let document = json(&run(dumpscope().args(["triage", "--format", "json"]).arg(pattern)));
+    assert_eq!(paths(&document), ["b-crash.dmp"]);
+    let list = format!("{}\n\n{}\n", dumps.crash().display(), dumps.hang().display());
+    let document = json(&run(dumpscope().args(["triage", "-", "--format", "json"]).write_stdin(list)));
+    assert_eq!(paths(&document), ["b-crash.dmp", "a-hang.dmp"]);
+    let nothing = run(dumpscope().arg("triage").arg(dumps.path().join("*.nothing")));
+    assert_eq!((nothing.code, nothing.err.lines().count()), (1, 1));
+    assert!(nothing.err.contains("no file matches"));
+}
+
+#[test]
+fn the_answer_goes_to_a_file() {
+    let dumps = Dumps::new();
+    let out = dumps.path().join("out.json");
+    let r = run(dumpscope().args(["triage", "--format", "json", "-o"]).arg(&out).arg(dumps.hang()));
+    assert_eq!((r.code, r.out.as_str()), (0, ""));
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!(paths(&document), ["a-hang.dmp"]);
+    let nowhere = run(dumpscope().args(["triage", "-o", "/nowhere/out.json"]).arg(dumps.hang()));
+    assert_eq!((nowhere.code, nowhere.err.lines().count()), (2, 1));
+}
+
+#[test]
+fn a_used_up_budget_still_answers() {
+    let dumps = Dumps::new();
+    let r = run(dumpscope().args(["triage", "--budget", "0", "--format", "json"]).arg(dumps.crash()));
+    assert_eq!(r.code, 0);
+    let row = &json(&r)["dumps"][0];
+    assert!(row["error"].is_null());
+    assert_eq!(row["process"]["name"], "demo.exe");
+    assert_eq!(row["verdict"]["kind"], "crash");
+    let warnings = row["warnings"].to_string();
+    assert!(warnings.contains("budget") && warnings.contains("0 of 2 threads"), "{warnings}");
+}
+
+#[test]
+fn text_has_the_verdict_first_and_says_what_is_missing() {
+    let dumps = Dumps::new();
+    let r = run(dumpscope().arg(dumps.crash()));
+    assert_eq!(r.code, 0);
+    let mut lines = r.out.lines();
+    assert!(lines.next().unwrap().ends_with("b-crash.dmp"));
+    assert!(lines.next().unwrap().starts_with("CRASH (proven): thread 2210 crashed in "));
+    assert!(r.out.contains("> 1:2210 \"worker\""), "{}", r.out);
+    assert!(r.out.lines().all(|l| l.chars().count() <= 140), "{}", r.out);
+    let several = run(dumpscope().arg("triage").arg(dumps.path()));
+    assert!(several.out.contains("\n3 dumps\n"), "{}", several.out);
+}
