@@ -51,6 +51,8 @@ pub enum UnwindIssue {
     BadUnwindData(String),
     /// The image has no unwind data for this address although it should.
     NoUnwindData,
+    /// The image is not in the dump, and no image file stands in for it.
+    ImageMissing,
     /// The code bytes before the return address are no call.
     NotAfterCall,
     /// The code bytes at the instruction pointer are not known, so it was not checked for an epilogue.

@@ -27,7 +27,10 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
         Verdict::Outside if chained => Trust::FramePointer,
         // Nothing confirms the call: at least the chain itself has to look right.
         // x64 code rarely keeps such a chain, so there the next link has to look right as well.
-        Verdict::Unverified if machine == Machine::Amd64 && !(chained && is_link(env, machine, next)) => {
+        Verdict::Unverified
+            if machine == Machine::Amd64
+                && !(chained && is_aligned(machine, slot) && is_link(env, machine, next)) =>
+        {
             return None;
         }
         Verdict::Unverified if chained || next.is_null() => Trust::FramePointerUnverified,
@@ -49,6 +52,12 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
     })
 }
 
+/// x64 code keeps the stack pointer aligned to 16 bytes where it calls, so a return address lies 8 bytes below
+/// such an address.
+fn is_aligned(machine: Machine, slot: Va) -> bool {
+    machine != Machine::Amd64 || slot.0 % 16 == 8
+}
+
 /// True when `fp` points at a saved frame pointer below a return address, or at the zeros that end a chain.
 fn is_link(env: &Env<'_>, machine: Machine, fp: Va) -> bool {
     let word = machine.ptr_size() as u64;
@@ -68,7 +77,7 @@ pub(crate) fn is_end(caller: &Caller) -> bool {
 /// led to.
 ///
 /// Stale return addresses lie between the real ones. One that follows a direct call to somewhere else than to
-/// the frame's function is only taken when there is no other.
+/// the frame's function, or that lies where an aligned stack has none, is only taken when there is no other.
 pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<Caller> {
     let machine = cursor.regs.machine();
     let word = machine.ptr_size() as u64;
@@ -78,7 +87,7 @@ pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<C
     while slot < end && env.in_stack(slot) {
         let Some(target) = env.mem.ptr(slot, machine) else { break };
         if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified) {
-            if !code::calls_elsewhere(env.mem, machine, target, ip) {
+            if is_aligned(machine, slot) && !code::calls_elsewhere(env.mem, machine, target, ip) {
                 return Some(scanned(env, cursor, slot, target));
             }
             second_best = second_best.or(Some((slot, target)));

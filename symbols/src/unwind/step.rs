@@ -86,6 +86,9 @@ impl<'a> Env<'a> {
         match after_call(self.mem, machine, va) {
             Some(true) => Verdict::Verified,
             Some(false) => Verdict::NotAfterCall,
+            // A function's address is a pointer to it. (A call that does not return can end the function before,
+            // but that is rarer than a stored pointer.)
+            None if self.context.function_start(va) == Some(va) => Verdict::NotAfterCall,
             None if self.context.in_function(call) == Some(false) => Verdict::NotAfterCall,
             None => Verdict::Unverified,
         }

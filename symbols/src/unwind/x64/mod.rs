@@ -44,8 +44,7 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
             Leaf::No(why) => issue = Some(why),
         }
     } else {
-        // The image is not in the dump.
-        issue = Some(UnwindIssue::NoUnwindData);
+        issue = Some(UnwindIssue::ImageMissing);
     }
     let outcome = match guess(env, frame) {
         Ok(Some(caller)) => Outcome::Caller(Box::new(caller)),

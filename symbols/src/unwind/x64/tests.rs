@@ -218,7 +218,7 @@ fn leaf_functions_need_a_table_and_a_plausible_return_address() {
     assert_eq!(w.frames[0].issue, None);
     // The word on top is no return address: not a leaf, and what a scan finds says so.
     mem.put64(STACK, 0x1234_5678);
-    mem.put64(STACK + 0x10, ret);
+    mem.put64(STACK + 0x18, ret);
     let w = walk_it(&mem, &cx, &context(leaf, STACK));
     assert_eq!((w.frames[1].ip, w.frames[1].trust), (Va(ret), Trust::Scan));
     assert_eq!(w.frames[0].issue, Some(UnwindIssue::NoUnwindData));
@@ -255,6 +255,7 @@ fn without_images_nothing_is_called_unwind_data() {
     );
     assert_eq!(w.end, EndReason::Complete);
     regs.clear(amd64::RBP);
+    mem.put64(STACK + 0x10, CODE + 0x30);
     mem.put64(STACK + 0x18, CODE + 0x20);
     let w = walk_it(&mem, &cx, &regs);
     assert_eq!((w.frames[1].ip, w.frames[1].trust), (Va(CODE + 0x20), Trust::Scan));
