@@ -10,3 +10,4 @@ mod pdb_names;
 mod pdb_types;
 mod providers_demangle;
 mod providers_lab;
+mod unwind_lab;
