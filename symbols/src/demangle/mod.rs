@@ -16,6 +16,8 @@ pub enum Decoration {
     /// Export names of 32-bit code: as the linker's, but a plain leading underscore belongs to the name (C
     /// names are exported without their decoration: `_stricmp` of msvcrt is the real name).
     X86Export,
+    /// Names in DWARF of 32-bit code: as the linker's, without the leading underscore (`name@8`).
+    X86Dwarf,
     /// Other machines: only C++ names are decorated.
     CxxOnly,
 }
@@ -60,27 +62,26 @@ fn plus_plus(name: &str, full: bool) -> Option<String> {
 
 /// Strips the C decorations of 32-bit code.
 fn c_name(name: &str, rules: Decoration) -> &str {
-    if rules == Decoration::CxxOnly {
-        return name;
+    let (bare, marked) = match rules {
+        Decoration::CxxOnly => return name,
+        // The mark of a fastcall name stays where the underscore of the others is dropped.
+        Decoration::X86Dwarf => (name.strip_prefix('@').unwrap_or(name), true),
+        Decoration::X86Linker | Decoration::X86Export => {
+            let bare = name.strip_prefix(['_', '@']).unwrap_or(name);
+            (bare, bare.len() < name.len())
+        }
+    };
+    let sized = |text: &'_ str, mark: &str| {
+        let (stem, digits) = text.rsplit_once(mark)?;
+        let number = (1..=5).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        (number && !stem.is_empty()).then_some(stem.len())
+    };
+    // stdcall `_name@8`, fastcall `@name@8`; vectorcall `name@@8`, which has no mark before it.
+    if let Some(len) = sized(name, "@@") {
+        return name.get(..len).unwrap_or(name);
     }
-    let bare = name.strip_prefix(['_', '@']).unwrap_or(name);
-    if let Some((stem, digits)) = bare.rsplit_once('@')
-        && bare.len() < name.len()
-        && !stem.is_empty()
-        && !digits.is_empty()
-        && digits.len() <= 5
-        && digits.bytes().all(|b| b.is_ascii_digit())
-    {
-        return stem;
-    }
-    // vectorcall: `name@@8`.
-    if let Some((stem, digits)) = name.rsplit_once("@@")
-        && !stem.is_empty()
-        && !digits.is_empty()
-        && digits.len() <= 5
-        && digits.bytes().all(|b| b.is_ascii_digit())
-    {
-        return stem;
+    if let Some(len) = sized(bare, "@").filter(|_| marked) {
+        return bare.get(..len).unwrap_or(name);
     }
     match name.strip_prefix('_') {
         Some(rest) if rules == Decoration::X86Linker && !rest.is_empty() => rest,
@@ -115,6 +116,8 @@ mod tests {
             assert_eq!(export(name), exported, "{name}");
             assert_eq!(other(name), name, "{name}");
         }
+        assert_eq!(stack_name("hidden@8", Decoration::X86Dwarf), "hidden");
+        assert_eq!(stack_name("_start", Decoration::X86Dwarf), "_start");
         assert_eq!(linker("?BlockFn@CCliModalLoop@@AAGJPAPAXKPAK@Z"), "CCliModalLoop::BlockFn");
     }
 

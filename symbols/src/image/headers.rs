@@ -20,8 +20,12 @@ pub mod directory {
     pub const RESOURCE: usize = 2;
     /// `.pdata`.
     pub const EXCEPTION: usize = 3;
+    /// Base relocations.
+    pub const RELOCATIONS: usize = 5;
     /// Debug directory.
     pub const DEBUG: usize = 6;
+    /// Import address table.
+    pub const IMPORT_ADDRESSES: usize = 12;
 }
 
 /// Why an image could not be read.

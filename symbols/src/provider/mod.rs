@@ -1,6 +1,8 @@
 //! What a symbol file can answer, behind one trait.
 
 mod breakpad;
+mod coff;
+mod dwarf;
 mod exports;
 pub(crate) mod merged;
 pub mod pdb;
@@ -9,6 +11,8 @@ mod table;
 pub mod variable;
 
 pub use breakpad::{Breakpad, BreakpadError};
+pub use coff::Coff;
+pub use dwarf::Dwarf;
 pub use exports::Exports;
 
 use crate::types::{TypeId, TypeProvider};

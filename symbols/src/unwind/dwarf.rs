@@ -6,12 +6,12 @@ use super::Frame;
 use super::image::Image;
 use super::step::{Cursor, Env};
 use super::x86::Done;
-use addr2line::gimli::{
+use dumpscope_core::base::x86;
+use dumpscope_core::{Machine, ReadMemory, Reg, Va};
+use gimli::{
     BaseAddresses, CfaRule, CieOrFde, EhFrame, Encoding, EndianSlice, EvaluationResult, Expression, Format,
     LittleEndian, Location, Piece, RegisterRule, UnwindContext, UnwindSection, Value,
 };
-use dumpscope_core::base::x86;
-use dumpscope_core::{Machine, ReadMemory, Reg, Va};
 
 type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -178,6 +178,6 @@ fn evaluate(env: &Env<'_>, frame: &Frame, expression: Expression<Reader<'_>>, cf
 }
 
 /// DWARF numbers of i386 are the processor's, with 8 for eip.
-fn number(register: addr2line::gimli::Register) -> Option<Reg> {
+fn number(register: gimli::Register) -> Option<Reg> {
     u8::try_from(register.0).ok().filter(|n| *n <= x86::EIP.0).map(Reg)
 }
