@@ -294,6 +294,8 @@ impl<'a> Context<'a> {
 
 impl UnwindContext for Context<'_> {
     fn module_at(&self, va: Va) -> Option<(Va, u32)> {
+        // Small dumps hold neither the code nor the unwind data of their modules.
+        self.target.map_image(va);
         self.find(va).map(|(base, size, _)| (base, size))
     }
 

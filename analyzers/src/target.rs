@@ -1,10 +1,12 @@
 //! What every analysis receives.
 
 use crate::foreign::{ForeignDump, read_foreign};
+use dumpscope_core::memory::ImageSection;
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, ReadMemory};
+use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::unwind::UnwindCache;
 use dumpscope_symbols::{SymbolConfig, SymbolManager};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// An open dump and the symbols of its modules. Immutable and shareable; the symbol manager changes inside.
@@ -16,6 +18,9 @@ pub struct Target {
     pub symbols: SymbolManager,
     /// Image headers that stack walks have read.
     pub unwind: UnwindCache,
+    /// In which generation of the symbol configuration a module's image file was looked for, to fill holes in
+    /// the dump's memory; 0: never.
+    mapped: Vec<AtomicU64>,
     /// What is known of a dump of another system; empty until somebody asks.
     foreign: OnceLock<Option<ForeignDump>>,
 }
@@ -27,7 +32,30 @@ impl Target {
         let dump = Arc::new(dump);
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let symbols = SymbolManager::new(dump.modules().to_vec(), memory, config);
-        Target { dump, symbols, unwind: UnwindCache::default(), foreign: OnceLock::new() }
+        let mapped = symbols.modules().iter().map(|_| AtomicU64::new(0)).collect();
+        Target { dump, symbols, unwind: UnwindCache::default(), mapped, foreign: OnceLock::new() }
+    }
+
+    /// Makes the code and constants of the module at `va` readable when the dump does not hold them and its
+    /// image file is on the image path or the symbol path. Tried once for each module and configuration; cheap
+    /// afterwards.
+    pub fn map_image(&self, va: Va) {
+        let Some(index) = self.symbols.module_at(va) else { return };
+        let (Some(tried), Some(module)) = (self.mapped.get(index), self.symbols.modules().get(index)) else {
+            return;
+        };
+        let now = self.symbols.generation();
+        if tried.swap(now, Ordering::AcqRel) == now {
+            return;
+        }
+        let memory = self.dump.memory();
+        if memory.u8(module.base).is_some() && memory.u8(va).is_some() {
+            return;
+        }
+        let Some(image) = self.symbols.image(index) else { return };
+        let parts = image.parts(module.base).into_iter();
+        let sections: Vec<_> = parts.map(|p| ImageSection { rva: p.rva, bytes: p.bytes }).collect();
+        memory.add_image(module.base, &sections);
     }
 
     /// Architecture of the process itself: x86 for a 32-bit process in a 64-bit dump.

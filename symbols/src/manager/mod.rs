@@ -2,13 +2,17 @@
 
 mod index;
 mod load;
+mod search;
 
+use crate::image::ImageFile;
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource, merged};
 use dumpscope_core::{Machine, ModuleInfo, ReadMemory, Rva, Va};
 use index::ModuleIndex;
 use load::Loaded;
+use search::FoundImage;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Where symbols and images are looked for.
@@ -56,7 +60,15 @@ pub struct SymbolManager {
     memory: Arc<dyn ReadMemory>,
     config: RwLock<SymbolConfig>,
     /// One per module; exchanged to forget what was loaded.
-    slots: RwLock<Vec<Arc<OnceLock<Loaded>>>>,
+    slots: RwLock<Vec<Arc<Slot>>>,
+    generation: AtomicU64,
+}
+
+/// What was found of a module; both parts on demand.
+#[derive(Default)]
+struct Slot {
+    loaded: OnceLock<Loaded>,
+    image: OnceLock<FoundImage>,
 }
 
 impl SymbolManager {
@@ -69,7 +81,13 @@ impl SymbolManager {
             memory,
             config: RwLock::new(config),
             slots: RwLock::new(slots),
+            generation: AtomicU64::new(1),
         }
+    }
+
+    /// Changes whenever something may have been forgotten; never 0. Caches of answers compare it.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// The modules, in the dump's order.
@@ -113,7 +131,7 @@ impl SymbolManager {
     /// What is known of a module's symbols, without loading anything.
     pub fn state(&self, module: usize) -> SymbolState {
         let slot = self.slot(module);
-        slot.and_then(|s| s.get().map(|l| l.state.clone())).unwrap_or(SymbolState::Deferred)
+        slot.and_then(|s| s.loaded.get().map(|l| l.state.clone())).unwrap_or(SymbolState::Deferred)
     }
 
     /// Loads a module's symbols if that has not been done, and gives its sources, best first.
@@ -132,14 +150,26 @@ impl SymbolManager {
         self.with_loaded(module, |l| l.log.clone()).unwrap_or_default()
     }
 
+    /// The module's image file on this machine, looked for on the image path and the symbol path when it is
+    /// first asked for.
+    pub fn image(&self, module: usize) -> Option<Arc<ImageFile>> {
+        let (slot, info) = (self.slot(module)?, self.modules.get(module)?);
+        self.found_image(&slot, info).file.clone()
+    }
+
+    fn found_image<'a>(&self, slot: &'a Slot, info: &ModuleInfo) -> &'a FoundImage {
+        slot.image.get_or_init(|| search::image(info, &self.config()))
+    }
+
     fn with_loaded<T>(&self, module: usize, f: impl FnOnce(&Loaded) -> T) -> Option<T> {
         let (slot, info) = (self.slot(module)?, self.modules.get(module)?);
-        Some(f(slot.get_or_init(|| load::load(info, &*self.memory, &self.config()))))
+        let load = || load::load(info, &*self.memory, &self.config(), &|| self.found_image(&slot, info));
+        Some(f(slot.loaded.get_or_init(load)))
     }
 
     /// Forgets what was loaded or not found (`.reload`), for one module or all.
     pub fn reload(&self, module: Option<usize>) {
-        self.forget(|i, _| module.is_none_or(|m| m == i));
+        self.forget(|i, _| module.is_none_or(|m| m == i).then(Slot::default));
     }
 
     /// The configuration in force.
@@ -151,24 +181,33 @@ impl SymbolManager {
     /// has only what its image says (exports, DWARF, COFF symbols) counts as not found.
     pub fn set_config(&self, config: SymbolConfig) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-        self.forget(|_, loaded| match &loaded.state {
-            SymbolState::Loaded(source, _) => *source > SymbolSource::Breakpad,
-            _ => true,
+        self.forget(|_, slot| {
+            let keep = matches!(
+                slot.loaded.get().map(|l| &l.state),
+                Some(SymbolState::Loaded(source, _)) if *source <= SymbolSource::Breakpad
+            );
+            let next = Slot::default();
+            if let Some(FoundImage { file: Some(file), .. }) = slot.image.get() {
+                let _ = next.image.set(FoundImage::known(file.clone()));
+            }
+            (!keep).then_some(next)
         });
     }
 
-    fn slot(&self, module: usize) -> Option<Arc<OnceLock<Loaded>>> {
+    fn slot(&self, module: usize) -> Option<Arc<Slot>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).get(module).cloned()
     }
 
-    /// Exchanges the slots of loaded modules for which `which` is true.
-    fn forget(&self, which: impl Fn(usize, &Loaded) -> bool) {
+    /// Exchanges the slots for which `next` gives a new one. Who is just loading an old slot still gets its
+    /// answer from there.
+    fn forget(&self, next: impl Fn(usize, &Slot) -> Option<Slot>) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         for (i, slot) in slots.iter_mut().enumerate() {
-            if slot.get().is_none_or(|l| which(i, l)) {
-                *slot = Arc::default();
+            if let Some(next) = next(i, slot) {
+                *slot = Arc::new(next);
             }
         }
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A module with its base-relative address for `va`.

@@ -152,3 +152,43 @@ fn the_32_bit_view_has_plain_names() {
     assert_eq!(m.modules_named_in("ntdll_77600000", Machine::X86), [1]);
     assert_eq!(m.modules_named_in("app_500000", Machine::Amd64), [3]);
 }
+
+#[test]
+fn an_image_file_gives_names_and_memory() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/images");
+    let headers = |file: &str| {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        ImageFile::from_bytes(bytes.into(), file).unwrap().headers().clone()
+    };
+    for file in ["dwarf-x64.dll", "dwarf-x86.dll"] {
+        let h = headers(file);
+        let info = ModuleInfo {
+            name: "shop".into(),
+            file_name: file.into(),
+            path: format!("C:\\shop\\{file}"),
+            timestamp: h.timestamp,
+            ..module("shop", 0x1000_0000, h.size_of_image)
+        };
+        let config = SymbolConfig { image_path: folder.display().to_string(), ..SymbolConfig::default() };
+        let none: Arc<dyn ReadMemory> = Arc::new(Memory::new(Vec::new()));
+        let m = SymbolManager::new(vec![info.clone()], none.clone(), config.clone());
+        assert_eq!(m.format(Va(0x1000_1013)).as_deref(), Some("shop!shop::Cart::total+0x13"));
+        assert!(matches!(m.state(0), SymbolState::Loaded(SymbolSource::Dwarf, Some(f)) if f.ends_with(file)));
+        assert_eq!(m.line(Va(0x1000_1013)).map(|l| l.line), Some(21));
+        assert_eq!(m.inlines(Va(0x1000_1013)).len(), 2);
+        // Data has no DWARF function around it: the COFF table names it.
+        let counter = m.by_name(None, "counter");
+        assert_eq!(counter.first().map(|(_, s)| s.source), Some(SymbolSource::Coff));
+        // Sources that agree on an address give one answer.
+        assert_eq!(m.by_name(None, "checkout").len(), 1);
+        let parts = m.image(0).unwrap().parts(Va(0x1000_0000));
+        assert!(parts.iter().any(|p| p.rva == Rva(0x1000)));
+
+        // Another build of the image is refused.
+        let other = ModuleInfo { timestamp: h.timestamp ^ 1, ..info };
+        let m = SymbolManager::new(vec![other], none, config);
+        assert_eq!(m.format(Va(0x1000_1013)).as_deref(), Some("shop+0x1013"));
+        assert!(m.image(0).is_none());
+        assert!(m.missing(0).unwrap().contains("is another build"), "{:?}", m.missing(0));
+    }
+}

@@ -5,6 +5,7 @@ use super::{Symbol, SymbolKind, SymbolProvider, SymbolSource};
 use crate::demangle::Decoration;
 use crate::image::ImageFile;
 use dumpscope_core::{Machine, Rva};
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of a symbol record.
 const RECORD: usize = 18;
@@ -14,14 +15,31 @@ const MAX_RECORDS: usize = 1 << 24;
 /// The COFF symbols of one image.
 #[derive(Debug)]
 pub struct Coff {
-    file: String,
-    table: SymbolTable,
+    image: Arc<ImageFile>,
+    table: OnceLock<SymbolTable>,
 }
 
 impl Coff {
-    /// Reads the symbol table of an image file; `None` when it has none.
+    /// Takes the symbol table of an image file, to be read when it is first asked for; `None` when it has none.
     #[must_use]
-    pub fn new(image: &ImageFile) -> Option<Coff> {
+    pub fn new(image: &Arc<ImageFile>) -> Option<Coff> {
+        let headers = image.headers();
+        let found = headers.symbol_table != 0 && headers.symbol_count != 0;
+        found.then(|| Coff { image: Arc::clone(image), table: OnceLock::new() })
+    }
+
+    fn table(&self) -> &SymbolTable {
+        self.table.get_or_init(|| {
+            let decoration = match self.image.headers().machine {
+                Machine::X86 => Decoration::X86Linker,
+                _ => Decoration::CxxOnly,
+            };
+            let entries = Coff::entries(&self.image).unwrap_or_default();
+            SymbolTable::new(SymbolSource::Coff, decoration, entries)
+        })
+    }
+
+    fn entries(image: &ImageFile) -> Option<Vec<Entry>> {
         let headers = image.headers();
         let start = usize::try_from(headers.symbol_table).ok().filter(|s| *s != 0)?;
         let count = usize::try_from(headers.symbol_count).ok()?;
@@ -60,12 +78,7 @@ impl Coff {
             let limit = section.rva.0.saturating_add(section.mapped_size());
             entries.push(Entry { rva: Rva(rva), size: None, limit, name, kind });
         }
-        let decoration = match headers.machine {
-            Machine::X86 => Decoration::X86Linker,
-            _ => Decoration::CxxOnly,
-        };
-        let table = SymbolTable::new(SymbolSource::Coff, decoration, entries);
-        (table.len() != 0).then(|| Coff { file: image.path().to_owned(), table })
+        Some(entries)
     }
 }
 
@@ -84,23 +97,23 @@ impl SymbolProvider for Coff {
     }
 
     fn file(&self) -> Option<&str> {
-        Some(&self.file)
+        Some(self.image.path())
     }
 
     fn lookup(&self, rva: Rva) -> Option<Symbol> {
-        self.table.lookup(rva)
+        self.table().lookup(rva)
     }
 
     fn next_after(&self, rva: Rva) -> Option<Symbol> {
-        self.table.next_after(rva)
+        self.table().next_after(rva)
     }
 
     fn by_name(&self, name: &str, ignore_case: bool) -> Vec<Symbol> {
-        self.table.by_name(name, ignore_case)
+        self.table().by_name(name, ignore_case)
     }
 
     fn each(&self, f: &mut dyn FnMut(&Symbol) -> bool) {
-        self.table.each(f);
+        self.table().each(f);
     }
 }
 
@@ -111,8 +124,8 @@ mod tests {
 
     fn coff(file: &str) -> Coff {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/images").join(file);
-        Coff::new(&ImageFile::from_bytes(FileBytes::from(std::fs::read(path).unwrap()), file).unwrap())
-            .unwrap()
+        let image = ImageFile::from_bytes(FileBytes::from(std::fs::read(path).unwrap()), file).unwrap();
+        Coff::new(&Arc::new(image)).unwrap()
     }
 
     #[test]
