@@ -3,6 +3,7 @@ mod article_replay;
 mod core_big;
 mod core_common;
 mod core_corpus;
+mod core_fixtures;
 mod core_lab;
 mod core_robust;
 mod hostile;
