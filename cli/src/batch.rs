@@ -3,6 +3,7 @@
 use crate::Exit;
 use crate::args::{CommonArgs, ConfidenceArg, OpenArgs, TriageArgs, TriageFormat};
 use crate::console::Console;
+use crate::demo::Demo;
 use crate::formats;
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
@@ -21,7 +22,10 @@ const MAX_LIST: u64 = 256 << 20;
 /// `dumpscope DUMP...`: the triage text of each.
 pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     if args.demo {
-        return crate::extras::not_yet("--demo", console);
+        let demo = Demo::unpack().context("cannot write the demo dump to a temporary file")?;
+        let inputs = vec![Input::Dump(demo.path().to_owned())];
+        let batch = Batch { inputs, format: TriageFormat::Text, output: None, common, console };
+        return Ok(batch.run(0, None, &mut |_| {})?.exit(false));
     }
     if args.dumps.is_empty() {
         console.error("name a dump, or see --help");

@@ -4,6 +4,7 @@
 mod args;
 mod batch;
 mod console;
+mod demo;
 mod exec;
 mod extras;
 mod formats;
