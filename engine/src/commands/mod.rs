@@ -15,6 +15,8 @@ mod stack;
 mod target_info;
 mod threads;
 
+mod exception;
+mod machine;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
@@ -33,7 +35,17 @@ pub(crate) const ALL: &[&Command] = &[
     &comment::STAR,
     &echo::ECHO,
     &evaluate::EVALUATE,
+    &exception::CXR,
+    &exception::ECXR,
+    &exception::EXR,
+    &exception::LASTEVENT,
+    &exception::THREAD,
     &handle::HANDLE,
+    &machine::EFFMACH,
+    &machine::SW,
+    &machine::WOW64_INFO,
+    &machine::WOW64_K,
+    &machine::WOW64_R,
     &memory::D,
     &memory::DA,
     &memory::DB,
