@@ -10,6 +10,7 @@ pub mod doc;
 pub mod expr;
 pub mod fmt;
 pub mod host;
+mod image;
 pub mod json;
 pub mod lang;
 pub mod render;

@@ -17,6 +17,7 @@ mod threads;
 
 mod exception;
 mod machine;
+mod modules;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
@@ -75,6 +76,12 @@ pub(crate) const ALL: &[&Command] = &[
     &memory::DW_TEXT,
     &memory::DYB,
     &memory::DYD,
+    &modules::LM,
+    &modules::dh::DH,
+    &modules::imgscan::IMGSCAN,
+    &modules::lmi::LMI,
+    &modules::near::LN,
+    &modules::x::X,
     &quit::Q,
     &runaway::RUNAWAY,
     &runaway::TTIME,

@@ -6,7 +6,7 @@ pub(crate) mod frame;
 mod kframes;
 pub(crate) mod report;
 
-pub(crate) use build::{row, stack_report};
+pub(crate) use build::{row, source_name, stack_report};
 pub(crate) use flags::KFlags;
 pub(crate) use kframes::KFRAMES;
 

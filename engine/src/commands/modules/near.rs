@@ -1,0 +1,171 @@
+//! `ln`: the nearest symbols.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::fmt::{self, Hex};
+use crate::session::{Layout, Session};
+use dumpscope_core::Va;
+use dumpscope_core::base::text::escape;
+use dumpscope_symbols::{Symbol, SymbolKind};
+use serde::Serialize;
+
+pub(crate) const LN: Command = Command {
+    name: "ln",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "modules",
+    syntax: "ln [/D] address",
+    summary: "Shows the symbols nearest to an address",
+    help: "The one at or below it, and the next one above. Without an address: the current instruction.",
+    examples: &[("ln @$ip", "What is at the instruction pointer"), ("ln", "The same")],
+    needs: &[Needs::Modules],
+    run,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Near {
+    address: Hex,
+    /// `module!name`. Untrusted.
+    name: String,
+    displacement: Hex,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct NearReport {
+    address: Hex,
+    below: Option<Near>,
+    above: Option<Near>,
+    /// Names that start exactly here, with what is known of their type.
+    exact: Vec<String>,
+    /// Source file. Untrusted.
+    file: Option<String>,
+    line: Option<u32>,
+    #[serde(skip)]
+    line_displacement: u32,
+    #[serde(skip)]
+    wide: bool,
+}
+
+impl Report for NearReport {
+    fn kind(&self) -> &'static str {
+        "nearest_symbols"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let Some(below) = &self.below else { return };
+        if cx.layout == Layout::Modern {
+            emit(Line::new().role(Role::Dim, "Browse module"));
+            emit(Line::new().role(Role::Dim, "Set bu breakpoint"));
+            emit(Line::new());
+        }
+        let mut row = Line::new();
+        if let (Some(file), Some(line)) = (&self.file, self.line) {
+            let mut source = Line::new().span(Span::untrusted(Role::Source, file)).text(format!("({line})"));
+            if self.line_displacement != 0 {
+                source = source.text(format!("+0x{:x}", self.line_displacement));
+            }
+            match cx.layout {
+                Layout::Classic => emit(source),
+                Layout::Modern => {
+                    row =
+                        row.text(" [").span(Span::untrusted(Role::Source, file)).text(format!(" @ {line}] "));
+                }
+            }
+        }
+        let at = |va: Hex| fmt::addr_span(Va(va.0), self.wide);
+        row = row
+            .text("(")
+            .span(at(below.address))
+            .text(")   ")
+            .span(Span::untrusted(Role::Symbol, &below.name).link(Link::Goto(Va(below.address.0))));
+        if below.displacement.0 != 0 {
+            row = row.text(format!("+0x{:x}", below.displacement.0));
+        }
+        if let Some(above) = &self.above {
+            row = row
+                .text("   |  (")
+                .span(at(above.address))
+                .text(")   ")
+                .span(Span::untrusted(Role::Symbol, &above.name).link(Link::Goto(Va(above.address.0))));
+        }
+        emit(row);
+        if !self.exact.is_empty() {
+            emit(Line::plain("Exact matches:"));
+            for name in &self.exact {
+                emit(Line::plain("    ").span(Span::untrusted(Role::Symbol, name)));
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    args.switch();
+    let address = match args.opt_address(session)? {
+        Some(address) => address,
+        None => session.frame_regs().and_then(|r| r.ip()).unwrap_or_default(),
+    };
+    args.end()?;
+    let symbols = &session.target.symbols;
+    let Some(resolved) = symbols.resolve(address) else {
+        return session.emit(sink, &empty(session, address));
+    };
+    let Some(module) = symbols.modules().get(resolved.module) else {
+        return session.emit(sink, &empty(session, address));
+    };
+    let prefix = symbols.name_in(resolved.module, session.sel.machine);
+    let near = |s: &Symbol| {
+        let start = s.rva.va(module.base);
+        Near {
+            address: start.into(),
+            name: escape(&format!("{prefix}!{}", s.name)).into_owned(),
+            displacement: Hex(address.0.saturating_sub(start.0)),
+        }
+    };
+    let below = resolved.symbol.as_ref().map(near).or_else(|| {
+        Some(Near {
+            address: module.base.into(),
+            name: escape(prefix).into_owned(),
+            displacement: Hex(resolved.displacement),
+        })
+    });
+    let above = symbols.next_after(address).map(|s| Near { displacement: Hex(0), ..near(&s) });
+    let exact = resolved.symbol.iter().filter(|_| resolved.displacement == 0).map(|s| {
+        let name = escape(&format!("{prefix}!{}", s.name)).into_owned();
+        match s.kind {
+            SymbolKind::Data => format!("{name} = <no type information>"),
+            _ => format!("{name} (<no parameter info>)"),
+        }
+    });
+    let line = symbols.line(address);
+    let report = NearReport {
+        address: address.into(),
+        below,
+        above,
+        exact: exact.collect(),
+        file: line.as_ref().map(|l| escape(&l.file).into_owned()),
+        line: line.as_ref().map(|l| l.line),
+        line_displacement: line.map_or(0, |l| l.displacement),
+        wide: session.render_cx().wide,
+    };
+    session.emit(sink, &report)
+}
+
+/// No symbol: WinDbg prints nothing.
+fn empty(session: &Session, address: Va) -> NearReport {
+    NearReport {
+        address: address.into(),
+        below: None,
+        above: None,
+        exact: Vec::new(),
+        file: None,
+        line: None,
+        line_displacement: 0,
+        wide: session.render_cx().wide,
+    }
+}

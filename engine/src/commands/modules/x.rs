@@ -1,0 +1,265 @@
+//! `x`: symbols by name.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::stack::source_name;
+use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::expr::wildcard_match;
+use crate::fmt::{self, Hex};
+use crate::session::Session;
+use dumpscope_core::base::text::escape;
+use dumpscope_core::{Rva, Va};
+use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource};
+use serde::Serialize;
+use std::collections::HashMap;
+
+pub(crate) const X: Command = Command {
+    name: "x",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "modules",
+    syntax: "x [/0 /1 /2 /v /q /f /d /a /A /n /N /z /Z] module!pattern",
+    summary: "Finds symbols by name",
+    help: "`*` and `?` are wildcards in both parts; the letter case does not matter. `/0` addresses only, `/1` names only, \
+           `/2` both without types, `/v` with kind and size, `/f` functions only, `/d` data only, `/a` by address, `/n` by \
+           name, `/z` by size (capitals: falling).",
+    examples: &[
+        ("x kernel32!Base*", "Names that match"),
+        ("x /n *!NtWait*", "In all modules, by name"),
+        ("x /v ntdll!Nt*Close", "With kind and size"),
+    ],
+    needs: &[Needs::Modules],
+    run,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SymbolRow {
+    address: Hex,
+    /// WinDbg's module name.
+    module: String,
+    /// Untrusted.
+    name: String,
+    kind: &'static str,
+    size: Option<u32>,
+    source: &'static str,
+    #[serde(skip)]
+    private: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Options {
+    address_only: bool,
+    name_only: bool,
+    no_type: bool,
+    verbose: bool,
+    quoted: bool,
+    no_space: bool,
+    functions: bool,
+    data: bool,
+    /// `a`, `n` or `z`, and falling for capitals.
+    order: Option<(char, bool)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct SymbolsReport {
+    symbols: Vec<SymbolRow>,
+    #[serde(skip)]
+    options: Options,
+    #[serde(skip)]
+    wide: bool,
+}
+
+impl Report for SymbolsReport {
+    fn kind(&self) -> &'static str {
+        "symbols"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let o = self.options;
+        for row in &self.symbols {
+            let va = Va(row.address.0);
+            let quote = if o.quoted { "@!\"" } else { "" };
+            let name = [
+                Span::new(Role::Plain, quote),
+                Span::untrusted(Role::Module, &row.module),
+                Span::new(Role::Plain, "!"),
+                Span::untrusted(Role::Symbol, &row.name).link(Link::Goto(va)),
+                Span::new(Role::Plain, if o.quoted { "\"" } else { "" }),
+            ];
+            let mut line = Line::new();
+            if o.address_only {
+                emit(line.span(fmt::addr_span(va, self.wide)));
+                continue;
+            }
+            if !o.name_only {
+                if o.verbose {
+                    let class = match row.kind {
+                        "function" => "func",
+                        "data" => "global",
+                        _ => "unknown",
+                    };
+                    let access = if row.private { "prv" } else { "pub" };
+                    line = line.text(format!("{access} {class:<7}"));
+                }
+                line = line.span(fmt::addr_span(va, self.wide));
+                let pad = 17usize.saturating_sub(fmt::addr_width(self.wide)) + 1;
+                line = line.text(" ".repeat(pad));
+                if o.verbose {
+                    line = line.text(format!("{:>4x} ", row.size.unwrap_or(0)));
+                }
+            }
+            for span in name {
+                line = line.span(span);
+            }
+            if !o.name_only && !o.no_type {
+                line = match row.kind {
+                    "data" => line.text(" = <no type information>"),
+                    _ => line
+                        .text(if o.no_space { "(" } else { " (" })
+                        .span(Span::untrusted(Role::Symbol, &row.name))
+                        .text(")"),
+                };
+            }
+            emit(line);
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let options = options(&mut args)?;
+    let at = args.pos();
+    let pattern = args.take_rest().to_string();
+    if pattern.is_empty() {
+        return Err(CommandError::caret(at, "Syntax error"));
+    }
+    let (module, name) = match pattern.split_once('!') {
+        Some((module, name)) => (module.trim(), name.trim()),
+        None if pattern == "*" => {
+            // Locals of the current scope: `dv` shows them.
+            return crate::run::run_block(session, "dv /t /v", sink);
+        }
+        None => ("*", pattern.as_str()),
+    };
+    let wild = module.contains(['*', '?', '[', '#', '+']);
+    let machine = session.sel.machine;
+    let symbols = &session.target.symbols;
+    let modules: Vec<usize> = if wild {
+        let fits = |&i: &usize| wildcard_match(module, symbols.name_in(i, machine));
+        (0..symbols.modules().len()).filter(fits).collect()
+    } else {
+        symbols.modules_named_in(module, machine)
+    };
+    if modules.is_empty() {
+        // The caret stands behind the module's name, as WinDbg's does.
+        let text = inv.text.trim_end();
+        let end = at + module.len();
+        let shown = text.get(..end).unwrap_or(text);
+        return Err(CommandError::CaretText {
+            at: end,
+            text: format!("Couldn't resolve '{}'", escape(shown)),
+        });
+    }
+    let mut rows = Vec::new();
+    for (done, &index) in modules.iter().enumerate() {
+        if session.cancel.is_cancelled() {
+            return Err(CommandError::Stopped);
+        }
+        if modules.len() > 1 {
+            sink.progress("symbols", done as u64, modules.len() as u64);
+        }
+        find(session, index, name, options, &mut rows);
+    }
+    match options.order {
+        Some(('a', falling)) => sort(&mut rows, falling, |r| r.address.0),
+        Some(('n', falling)) => sort(&mut rows, falling, |r| r.name.to_lowercase()),
+        Some(('z', falling)) => sort(&mut rows, falling, |r| r.size.unwrap_or(0)),
+        _ => {}
+    }
+    let wide = session.render_cx().wide;
+    session.emit(sink, &SymbolsReport { symbols: rows, options, wide })
+}
+
+fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) -> K) {
+    rows.sort_by_key(key);
+    if falling {
+        rows.reverse();
+    }
+}
+
+fn options(args: &mut crate::lang::Args<'_>) -> Result<Options, CommandError> {
+    let mut o = Options::default();
+    while args.peek().starts_with('/') {
+        let at = args.pos();
+        for (i, c) in args.word().unwrap_or("").char_indices().skip(1) {
+            match c {
+                '0' => o.address_only = true,
+                '1' => o.name_only = true,
+                '2' => o.no_type = true,
+                'v' => o.verbose = true,
+                'q' => o.quoted = true,
+                'p' => o.no_space = true,
+                'f' => o.functions = true,
+                'd' => o.data = true,
+                'a' | 'n' | 'z' => o.order = Some((c, false)),
+                'A' | 'N' | 'Z' => o.order = Some((c.to_ascii_lowercase(), true)),
+                // Types, size filter and links change nothing here.
+                't' | 's' | 'D' | '/' => {}
+                _ => return Err(CommandError::caret(at + i, "Syntax error")),
+            }
+        }
+    }
+    Ok(o)
+}
+
+/// Symbols of a module whose name matches. What several sources say of one address is one symbol: the best one's.
+fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut Vec<SymbolRow>) {
+    let symbols = &session.target.symbols;
+    let Some(module) = symbols.modules().get(index) else { return };
+    let name = escape(symbols.name_in(index, session.sel.machine)).into_owned();
+    // A leading `_` matches any number of underscores.
+    let underscores = pattern.starts_with('_');
+    let pattern = if underscores { pattern.trim_start_matches('_') } else { pattern };
+    let mut best: HashMap<Rva, SymbolSource> = HashMap::new();
+    let mut found: Vec<Symbol> = Vec::new();
+    for provider in symbols.providers(index).iter() {
+        provider.each(&mut |s| {
+            if s.kind == SymbolKind::Placeholder {
+                return true;
+            }
+            // A better source's name for the address stands, whether it matches or not.
+            if *best.entry(s.rva).or_insert(s.source) != s.source {
+                return true;
+            }
+            let text = if underscores { s.name.trim_start_matches('_') } else { &s.name };
+            let kind = match s.kind {
+                SymbolKind::Function => !o.data || o.functions,
+                SymbolKind::Data => !o.functions || o.data,
+                _ => true,
+            };
+            if kind && wildcard_match(pattern, text) {
+                found.push(s.clone());
+            }
+            !session.cancel.is_cancelled()
+        });
+    }
+    found.sort_by(|a, b| a.rva.cmp(&b.rva).then_with(|| a.name.cmp(&b.name)));
+    found.dedup_by(|a, b| a.rva == b.rva && a.name == b.name);
+    rows.extend(found.into_iter().map(|s| SymbolRow {
+        address: s.rva.va(module.base).into(),
+        module: name.clone(),
+        name: escape(&s.name).into_owned(),
+        kind: match s.kind {
+            SymbolKind::Function => "function",
+            SymbolKind::Data => "data",
+            _ => "unknown",
+        },
+        size: s.size,
+        source: source_name(s.source),
+        private: matches!(s.source, SymbolSource::PrivatePdb | SymbolSource::Breakpad | SymbolSource::Dwarf),
+    }));
+}
