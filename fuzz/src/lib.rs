@@ -1,0 +1,33 @@
+//! What the fuzz targets do with their bytes. Nothing here may panic, hang or allocate from an unchecked count.
+//!
+//! The targets run under libFuzzer (`cargo fuzz run -s none TARGET`) and, without it, in the `replay` program,
+//! which changes small fixtures at random or replays files.
+
+mod commands;
+mod dump;
+mod expression;
+mod stack;
+
+pub use commands::command_line;
+pub use dump::open_and_read_everything;
+pub use expression::expression;
+pub use stack::unwind;
+
+/// A target with inputs to start from.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub run: fn(&[u8]),
+    /// Inputs that reach deep.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target { name: "open_and_read_everything", run: open_and_read_everything, seeds: dump::seeds },
+    Target { name: "unwind", run: unwind, seeds: stack::seeds },
+    Target { name: "expression", run: expression, seeds: expression::seeds },
+    Target { name: "command_line", run: command_line, seeds: commands::seeds },
+];
