@@ -12,3 +12,4 @@ mod pdb_types;
 mod providers_demangle;
 mod providers_lab;
 mod unwind_lab;
+mod unwind_random;
