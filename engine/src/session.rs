@@ -198,6 +198,13 @@ impl Session {
         }
     }
 
+    /// Registers as `r` and expressions see them: those of the context. As in WinDbg `.frame` alone does not change
+    /// them, `.frame /c` does.
+    #[must_use]
+    pub fn register_context(&self) -> Option<RegSet> {
+        self.context().map(|c| c.regs)
+    }
+
     /// Registers of the selected frame: all of the context in frame 0, what the walk restored in callers.
     #[must_use]
     pub fn frame_regs(&self) -> Option<RegSet> {

@@ -1,6 +1,7 @@
 //! One file per command (or tight family).
 
 mod blocks;
+mod code;
 mod comment;
 mod echo;
 mod evaluate;
@@ -8,6 +9,7 @@ mod handle;
 mod memory;
 mod missing;
 mod quit;
+mod registers;
 mod runaway;
 mod search;
 mod show;
@@ -32,6 +34,10 @@ pub(crate) const ALL: &[&Command] = &[
     &blocks::peb::PEB,
     &blocks::teb::TEB,
     &blocks::tls::TLS,
+    &code::U,
+    &code::UB,
+    &code::UF,
+    &code::UU,
     &comment::DOLLAR,
     &comment::STAR,
     &echo::ECHO,
@@ -83,6 +89,7 @@ pub(crate) const ALL: &[&Command] = &[
     &modules::near::LN,
     &modules::x::X,
     &quit::Q,
+    &registers::R,
     &runaway::RUNAWAY,
     &runaway::TTIME,
     &search::S,

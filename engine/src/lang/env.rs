@@ -5,32 +5,26 @@ use crate::lang::registers;
 use crate::session::Session;
 use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
+use dumpscope_symbols::Trust;
 use std::cell::OnceCell;
 
-/// A session as the environment of an expression: registers of the selected frame, its symbols and memory.
+/// A session as the environment of an expression: registers of the context in force, symbols and memory.
 #[derive(Debug)]
 pub struct SessionEnv<'a> {
     session: &'a Session,
-    /// The frame's registers and, in frame 0, the context: read when an expression asks for a register.
-    regs: OnceCell<(Option<RegSet>, Option<Context>)>,
+    /// Read when an expression asks for a register.
+    context: OnceCell<Option<Context>>,
 }
 
 impl<'a> SessionEnv<'a> {
     /// The environment of `session` as it is now.
     #[must_use]
     pub fn new(session: &'a Session) -> SessionEnv<'a> {
-        SessionEnv { session, regs: OnceCell::new() }
+        SessionEnv { session, context: OnceCell::new() }
     }
 
-    fn regs(&self) -> &(Option<RegSet>, Option<Context>) {
-        self.regs.get_or_init(|| {
-            let context = if self.session.sel.frame == 0 { self.session.context() } else { None };
-            let regs = match &context {
-                Some(context) => Some(context.regs),
-                None => self.session.frame_regs(),
-            };
-            (regs, context)
-        })
+    fn context(&self) -> Option<&Context> {
+        self.context.get_or_init(|| self.session.context()).as_ref()
     }
 
     fn memory(&self) -> &dyn ReadMemory {
@@ -46,7 +40,7 @@ impl<'a> SessionEnv<'a> {
     }
 
     fn reg(&self, pick: fn(&RegSet) -> Option<Va>) -> Option<u64> {
-        self.regs().0.as_ref().and_then(pick).map(|v| v.0)
+        self.context().and_then(|c| pick(&c.regs)).map(|v| v.0)
     }
 
     fn read_ptr(&self, va: Va) -> Option<Va> {
@@ -71,11 +65,11 @@ impl<'a> SessionEnv<'a> {
         Some(base.offset(u32_at(header.offset(24 + 16))?.into()).0)
     }
 
-    /// Return address of the selected frame.
+    /// Return address of the innermost frame.
     fn return_address(&self) -> Option<u64> {
-        let row = self.session.sel.frame as usize;
-        let stack = self.session.stack(Some(row.saturating_add(1)))?;
-        stack.frames.get(row).map(|f| f.frame.return_address.0)
+        // The walk learns a frame's return address when it finds the caller.
+        let stack = self.session.stack(Some(2))?;
+        stack.frames.iter().find(|f| f.trust != Trust::Inline).map(|f| f.frame.return_address.0)
     }
 
     fn exception(&self, name: &str) -> Option<u64> {
@@ -103,14 +97,10 @@ impl Env for SessionEnv<'_> {
     }
 
     fn register(&self, name: &str) -> Result<(u64, u32), RegisterMiss> {
-        let (regs, context) = self.regs();
-        match regs {
-            Some(regs) => registers::lookup(name, regs, context.as_ref()),
-            None => {
-                // No context: only say which names are registers at all.
-                let empty = RegSet::new(self.session.sel.machine);
-                registers::lookup(name, &empty, None)
-            }
+        match self.context() {
+            Some(context) => registers::lookup(name, &context.regs, Some(context)),
+            // No context: only say which names are registers at all.
+            None => registers::lookup(name, &RegSet::new(self.session.sel.machine), None),
         }
     }
 
@@ -120,7 +110,8 @@ impl Env for SessionEnv<'_> {
             return session.language.temporaries.get(n).map(|v| Ok(*v));
         }
         let value = match name {
-            "ip" | "scopeip" => self.reg(RegSet::ip),
+            "ip" => self.reg(RegSet::ip),
+            "scopeip" => session.frame_regs().and_then(|r| r.ip()).map(|v| v.0),
             "eventip" => session
                 .dump()
                 .exception_context()

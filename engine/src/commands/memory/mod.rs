@@ -239,5 +239,5 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
 
 /// Where a `d` command without an address starts: after what the last one showed, else at the instruction pointer.
 fn default_start(session: &Session) -> Option<dumpscope_core::Va> {
-    session.language.next_data.or_else(|| session.frame_regs()?.ip())
+    session.language.next_data.or_else(|| session.register_context()?.ip())
 }

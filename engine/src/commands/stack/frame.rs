@@ -15,9 +15,9 @@ pub(crate) const FRAME: Command = Command {
     group: "stacks",
     syntax: ".frame [/c] [/r] [number]",
     summary: "Selects a frame of the stack",
-    help: "Local variables, registers and expressions then refer to that frame. The number is the one that `kn` shows \
-           (hexadecimal). Without a number the selected frame is shown. `/r` also shows the registers, `/c` makes the \
-           frame's registers the context, so that `k` starts there.",
+    help: "Local variables then refer to that frame. The number is the one that `kn` shows (hexadecimal). Without a \
+           number the selected frame is shown. `/r` also shows the frame's registers, `/c` makes them the context, so \
+           that `r`, expressions and `k` start there; without it they stay with the innermost frame, as in WinDbg.",
     examples: &[
         (".frame", "Shows the selected frame"),
         (".frame 1", "Selects the caller"),
@@ -117,7 +117,7 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
     };
     select(session, number, sink)?;
     if registers {
-        crate::run::run_block(session, "r", sink)?;
+        crate::commands::registers::show_frame(session, sink)?;
     }
     if context {
         let regs = session.frame_regs();

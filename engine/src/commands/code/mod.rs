@@ -1,0 +1,176 @@
+//! `u ub uu uf`: disassembly, and the instruction line of `r` and `~3s`.
+
+mod arm64;
+mod back;
+mod bounds;
+mod flow;
+mod instruction;
+mod operand;
+mod report;
+mod x86;
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::doc::Sink;
+use crate::lang::Args;
+use crate::session::Session;
+use dumpscope_core::{Machine, Va};
+
+pub(crate) use instruction::{Piece, decode};
+pub(crate) use operand::effective;
+pub(crate) use report::{CodeReport, Row};
+
+/// Instructions shown without a length.
+const DEFAULT_COUNT: u64 = 8;
+/// Most instructions of one command.
+const MAX_COUNT: u64 = 1 << 20;
+
+const HELP: &str = "Disassembles eight instructions, or those of a range: `address L n` is n instructions, two \
+addresses are everything between them. Without an address it goes on where the last one ended, or starts at the \
+instruction pointer. A line with the symbol stands before the first instruction and at each new symbol or source line; \
+branch targets are named.";
+
+pub(crate) const U: Command = Command {
+    name: "u",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "code",
+    syntax: "u [range]",
+    summary: "Disassembles from an address on",
+    help: HELP,
+    examples: &[
+        ("u", "Eight instructions from the instruction pointer on"),
+        ("u @$ip L3", "Three instructions"),
+    ],
+    needs: &[Needs::Memory],
+    run: |session, inv, sink| forward(session, inv, sink, false),
+};
+
+pub(crate) const UU: Command = Command {
+    name: "uu",
+    syntax: "uu [range]",
+    summary: "Disassembles over bytes that are not known",
+    help: "As `u`, but bytes that the dump does not hold are shown as `???` and do not end the command.",
+    examples: &[("uu @$ip L3", "Three instructions")],
+    run: |session, inv, sink| forward(session, inv, sink, true),
+    ..U
+};
+
+pub(crate) const UB: Command = Command {
+    name: "ub",
+    syntax: "ub [address [L n]]",
+    summary: "Disassembles what stands before an address",
+    help: "Shows the eight (or n) instructions that end at the address. x86 code has instructions of many lengths: the \
+           start is taken from the symbol or unwind data when they are near, else the reading with the most \
+           instructions that meets the address is taken.",
+    examples: &[("ub @$ip", "Eight instructions before the instruction pointer"), ("ub @$ra L1", "The call")],
+    run: run_back,
+    ..U
+};
+
+pub(crate) const UF: Command = Command {
+    name: "uf",
+    syntax: "uf [/c] [/i] [/o] [/m] address",
+    summary: "Disassembles a whole function",
+    help: "Follows the code from the function's start through its branches and shows all of its blocks in address \
+           order, a blank line between them. The start comes from unwind data (x64), else from the symbol. `/c` lists only \
+           the calls, `/i` also tells the number of instructions. `/o` and `/m` are accepted: blocks are always in \
+           address order and all of them are shown.",
+    examples: &[("uf @$ip", "The function at the instruction pointer"), ("uf /c @$ip", "Its calls")],
+    run: flow::run,
+    ..U
+};
+
+/// Where code commands start without an address.
+fn default_start(session: &Session) -> Result<Va, CommandError> {
+    let start = session.language.next_code.or_else(|| session.register_context().and_then(|r| r.ip()));
+    start.ok_or_else(|| CommandError::message("Unable to get program counter"))
+}
+
+/// A range of instructions: start, most instructions, end address (excluded).
+fn range(session: &Session, args: &mut Args<'_>) -> Result<(Va, u64, Option<Va>), CommandError> {
+    if args.is_empty() {
+        return Ok((default_start(session)?, DEFAULT_COUNT, None));
+    }
+    // `L n` counts instructions: the byte range that `Args` would make of it says how many.
+    let mut look = args.clone();
+    let start = look.address(session)?;
+    if look.is_empty() {
+        look.end()?;
+        *args = look;
+        return Ok((start, DEFAULT_COUNT, None));
+    }
+    let by_length = look.raw().trim_start().starts_with(['L', 'l']);
+    let range = args.range(session, None, DEFAULT_COUNT, 1)?;
+    args.end()?;
+    if by_length && range.start == start {
+        Ok((start, range.count.min(MAX_COUNT), None))
+    } else if by_length {
+        // `L-n`: n bytes before the address.
+        Ok((range.start, MAX_COUNT, Some(start)))
+    } else {
+        Ok((start, MAX_COUNT, start.checked_add(range.count)))
+    }
+}
+
+fn forward(
+    session: &mut Session,
+    inv: &Invocation<'_>,
+    sink: &mut dyn Sink,
+    over_holes: bool,
+) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let (start, count, end) = range(session, &mut args)?;
+    let mut report = CodeReport::new();
+    let mut at = start;
+    let mut missing = false;
+    for n in 0..count {
+        if end.is_some_and(|end| at >= end) || missing {
+            break;
+        }
+        report.header(session, at);
+        match decode(session, at) {
+            Some(instruction) => {
+                let len = instruction.bytes.len().max(1) as u64;
+                report.rows.push(Row::Instruction(instruction));
+                at = session.address(at.offset(len).0);
+            }
+            None => {
+                report.rows.push(Row::Missing(at));
+                missing = !over_holes;
+                at = session.address(at.offset(step(session.sel.machine)).0);
+            }
+        }
+        // Long listings are shown in pieces, so that they can be stopped.
+        if n % 1024 == 1023 {
+            session.emit(sink, &report)?;
+            report.rows.clear();
+        }
+    }
+    session.language.next_code = Some(at);
+    session.emit(sink, &report)?;
+    if missing { Err(CommandError::caret(inv.name.len(), "Memory access error")) } else { Ok(()) }
+}
+
+/// How far to go on after a byte that is no instruction.
+fn step(machine: Machine) -> u64 {
+    if machine == Machine::Arm64 { 4 } else { 1 }
+}
+
+fn run_back(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let (end, count, _) = range(session, &mut args)?;
+    let found = back::before(session, end, usize::try_from(count).unwrap_or(usize::MAX));
+    if found.is_empty() {
+        return Err(CommandError::caret(inv.name.len(), "Memory access error"));
+    }
+    let mut report = CodeReport::new();
+    for instruction in found {
+        report.header(session, instruction.address);
+        report.rows.push(Row::Instruction(instruction));
+    }
+    if let Some(Row::Instruction(first)) = report.rows.iter().find(|r| matches!(r, Row::Instruction(_))) {
+        session.language.next_code = Some(first.address);
+    }
+    session.emit(sink, &report)
+}

@@ -1,0 +1,242 @@
+//! `r`: registers.
+
+mod report;
+mod values;
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::code::{self, CodeReport, Row};
+use crate::doc::{Line, Message, Role, Sink};
+use crate::expr::{ErrorKind, ExprError};
+use crate::lang::Args;
+use crate::session::Session;
+use dumpscope_core::context::Context;
+use report::{RegistersReport, Values};
+
+pub(crate) const R: Command = Command {
+    name: "r",
+    aliases: &[],
+    glued: Glued::Flags("FXMm"),
+    extent: Extent::Semicolon,
+    group: "registers",
+    syntax: "r [register[:type][, …]] | r $t0 = expression | rF | rX | rM mask | rm",
+    summary: "Shows registers",
+    help: "Alone it shows the integer registers, the flags, and the instruction with what it reads or writes. \
+           `r rax, rcx` shows some; parts (`eax`, `al`), flags (`zf`), segments and vectors (`xmm0`, `xmm0:16ub`, \
+           `xmm0:4f`) have names too. `rF` shows the floating-point stack, `rX` the vector registers, `rM mask` what the \
+           mask names (2 or 1 integer registers, 4 floating point, 8 segments, 0x40 vectors).\n\n\
+           The registers are those of the context: the thread's, or the one set with `.ecxr` or `.cxr`. `.frame /r` \
+           shows those of a caller's frame.\n\n`$t0` to `$t19` are variables of your own: `r $t0 = 5`. The dump's own \
+           registers cannot be changed.",
+    examples: &[
+        ("r", "All integer registers"),
+        ("r @$ip", "The instruction pointer"),
+        ("r $t0 = @$csp + 8; ? @$t0", "Sets a variable and shows it"),
+    ],
+    needs: &[Needs::Threads],
+    run,
+};
+
+/// The error of commands that need registers when there are none.
+pub(crate) fn no_context() -> CommandError {
+    CommandError::noted(
+        "GetContextState failed, 0x80004001\nUnable to get current machine context, HRESULT 0x80004001",
+        "The dump has no registers for this thread.",
+    )
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    match inv.name {
+        "rF" => return masked(session, &mut args, Some(4), sink),
+        "rX" => return masked(session, &mut args, Some(0x40), sink),
+        "rM" => return masked(session, &mut args, None, sink),
+        "rm" => return show_mask(session, &mut args, sink),
+        "r" => {}
+        _ => return Err(args.syntax_error()),
+    }
+    if args.is_empty() {
+        let context = session.context().ok_or_else(no_context)?;
+        return show(session, &context, true, sink);
+    }
+    if args.eat(".") {
+        return of_instruction(session, sink);
+    }
+    if args.raw().trim_start().starts_with('?') {
+        return Err(CommandError::message("r? (typed pseudo-registers) is not built in."));
+    }
+    assign_or_show(session, &mut args, sink)
+}
+
+/// All registers of a context, then the instruction. `complete`: the context is a thread's own, not a caller's frame.
+pub(crate) fn show(
+    session: &Session,
+    context: &Context,
+    complete: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    session.emit(sink, &RegistersReport { context: context.clone(), complete, values: Values::Integers })?;
+    instruction(session, context, complete, sink)
+}
+
+/// The symbol line and the instruction at the instruction pointer of a context.
+pub(crate) fn instruction(
+    session: &Session,
+    context: &Context,
+    complete: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let Some(ip) = context.regs.ip() else {
+        return Err(CommandError::message("Unable to get program counter"));
+    };
+    let mut report = CodeReport::new();
+    report.header(session, ip);
+    match code::decode(session, ip) {
+        Some(instruction) => {
+            if complete {
+                report.operand = code::effective(session, &instruction, context);
+            }
+            report.rows.push(Row::Instruction(instruction));
+        }
+        None => report.rows.push(Row::Missing(ip)),
+    }
+    session.emit(sink, &report)
+}
+
+fn masked(
+    session: &mut Session,
+    args: &mut Args<'_>,
+    mask: Option<u64>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let mask = match mask {
+        Some(mask) => mask,
+        None => args.expr(session)?,
+    };
+    let context = session.context().ok_or_else(no_context)?;
+    if !args.is_empty() {
+        return assign_or_show(session, args, sink);
+    }
+    let kinds = [
+        (0x3, Values::Integers),
+        (0x4, Values::Floats),
+        (0x8, Values::Segments),
+        (0x20, Values::Debug),
+        (0x40, Values::Vectors),
+    ];
+    for (bits, values) in kinds {
+        if mask & bits != 0 {
+            session.emit(sink, &RegistersReport { context: context.clone(), complete: true, values })?;
+        }
+    }
+    instruction(session, &context, true, sink)
+}
+
+fn show_mask(session: &Session, args: &mut Args<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if !args.is_empty() {
+        return Err(CommandError::message(
+            "The register mask cannot be changed; rM mask shows other registers.",
+        ));
+    }
+    let lines =
+        ["Register output mask is a:", "       2 - Integer state (64-bit)", "       8 - Segment registers"];
+    session.emit(sink, &Message(lines.map(Line::plain).to_vec()))
+}
+
+/// `r.`: the registers that the instruction uses.
+fn of_instruction(session: &mut Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let context = session.context().ok_or_else(no_context)?;
+    let Some(instruction) = context.regs.ip().and_then(|ip| code::decode(session, ip)) else {
+        return Err(CommandError::message("Unable to get program counter"));
+    };
+    let mut shown: Vec<values::Value> = Vec::new();
+    for (_, text) in instruction.text.iter().filter(|(piece, _)| *piece == code::Piece::Register) {
+        if let Ok(value) = values::by_name(session, text, None) {
+            if !shown.iter().any(|v| v.name == value.name) {
+                shown.push(value);
+            }
+        }
+    }
+    if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }
+}
+
+/// `r eax, ebx`, `r $t0 = 5`.
+fn assign_or_show(
+    session: &mut Session,
+    args: &mut Args<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let mut shown = Vec::new();
+    loop {
+        let at = args.pos();
+        let rest = args.raw();
+        let signs = rest.len() - rest.trim_start_matches(['@', '$']).len();
+        let body = rest.get(signs..).unwrap_or("");
+        let len = body
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.'))
+            .unwrap_or(body.len());
+        let word = body.get(..len).unwrap_or("");
+        let pseudo = rest.get(..signs).is_some_and(|s| s.contains('$'));
+        if word.is_empty() {
+            return Err(CommandError::caret(at, "Bad register error"));
+        }
+        args.advance(signs + len);
+        let (name, kind) = word.split_once(':').map_or((word, None), |(n, k)| (n, Some(k)));
+        if args.eat_char('=') {
+            let value = args.expr(session)?;
+            assign(session, name, pseudo, value, at)?;
+        } else if pseudo {
+            let full = format!("@${}", name.to_ascii_lowercase());
+            let (value, _) = session.eval(&full).map_err(|e| CommandError::Expr(ExprError { at, ..e }))?;
+            shown.push(values::Value::pseudo(session, name, value));
+        } else {
+            shown.push(values::by_name(session, name, kind).map_err(|note| {
+                let mut error = ExprError::new(ErrorKind::BadRegister, at);
+                error.note = note;
+                CommandError::Expr(error)
+            })?);
+        }
+        args.eat_char(',');
+        if args.is_empty() {
+            break;
+        }
+    }
+    if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }
+}
+
+fn assign(
+    session: &mut Session,
+    name: &str,
+    pseudo: bool,
+    value: u64,
+    at: usize,
+) -> Result<(), CommandError> {
+    let slot = name
+        .strip_prefix(['t', 'T'])
+        .filter(|_| pseudo)
+        .and_then(|n| n.parse::<usize>().ok())
+        .and_then(|n| session.language.temporaries.get_mut(n));
+    match slot {
+        Some(slot) => {
+            *slot = value;
+            Ok(())
+        }
+        None if pseudo => Err(CommandError::caret(at, "Bad register error")),
+        None => Err(CommandError::message(
+            "A dump's registers cannot be changed; $t0 to $t19 are free for your own values.",
+        )),
+    }
+}
+
+/// Registers of frame `.frame` selected, for `.frame /r`. Flags and segments are the thread's, which a caller's frame
+/// does not keep: they are not shown.
+pub(crate) fn show_frame(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut context = session.context().ok_or_else(no_context)?;
+    context.regs = session.frame_regs().ok_or_else(no_context)?;
+    show(session, &context, session.sel.frame == 0, sink)?;
+    if session.sel.frame != 0 {
+        let text = "Only registers that the walk restored are known in a caller's frame.";
+        let line = Line::new().role(Role::Note, format!("note: {text}"));
+        return session.emit(sink, &Message(vec![line]));
+    }
+    Ok(())
+}
