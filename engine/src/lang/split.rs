@@ -52,6 +52,11 @@ pub fn commands_of(line: &str) -> Vec<&str> {
             } else {
                 start = prefix.len + (tail.len() - tail.trim_start().len());
                 let command = rest.get(start..).unwrap_or("");
+                if command.get(..end.saturating_sub(start)).is_some_and(|c| c.trim_end() == "s") {
+                    out.push("~");
+                    rest = rest.get(end..).unwrap_or("");
+                    continue;
+                }
                 if command.starts_with('e')
                     && !command.get(1..).is_some_and(|s| s.starts_with(char::is_alphanumeric))
                 {
