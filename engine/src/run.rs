@@ -1,7 +1,7 @@
 //! Runs a command line.
 
 use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, OtherKind, SelKind, ThreadSel};
-use crate::doc::{RenderCx, Report, Sink};
+use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::expr::{ErrorKind, ExprError};
 use crate::host::Host;
 use crate::lang::{Selector, command_end, line_end, thread_prefix};
@@ -34,12 +34,13 @@ const MAX_DEPTH: u32 = 32;
 pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineStatus {
     let prompt = session.prompt();
     let host = session.host.clone();
-    let mut tee = Tee { sink, host };
+    let mut tee = Tee { sink, host, partial: String::new(), cx: session.render_cx() };
     tee.log(&format!("{prompt}{line}"));
     session.language.depth = 0;
     let mut place = Place { column: prompt.chars().count(), failed: false };
     let result = run_text(session, line, &mut tee, &mut place);
     session.language.depth = 0;
+    let _ = tee.end_line();
     match result {
         Ok(()) if place.failed => LineStatus::Failed,
         Ok(()) => LineStatus::Done,
@@ -387,17 +388,41 @@ fn unknown(text: &str) -> CommandError {
     CommandError::message(format!("There is no command '{shown}'.{near}"))
 }
 
-/// Passes everything on, and writes the text to the log file while one is open.
+/// Passes everything on, joins fragments to lines, and writes the text to the log file while one is open.
 struct Tee<'a> {
     sink: &'a mut dyn Sink,
     host: Option<Arc<dyn Host>>,
+    /// A line that `.printf` has begun.
+    partial: String,
+    /// How the partial line is to be rendered.
+    cx: RenderCx,
 }
+
+/// Longest line that is kept open.
+const MAX_PARTIAL: usize = 1 << 20;
 
 impl Tee<'_> {
     fn log(&self, line: &str) {
         if let Some(host) = self.host.as_ref().filter(|h| h.log_file().is_some()) {
             host.log(line);
         }
+    }
+
+    fn pass(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
+        if self.host.as_ref().is_some_and(|h| h.log_file().is_some()) {
+            report.lines(cx, &mut |line| self.log(&line.to_text()));
+        }
+        self.sink.report(report, cx)
+    }
+
+    /// Ends a line that `.printf` has begun.
+    fn end_line(&mut self) -> ControlFlow<()> {
+        if self.partial.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let text = std::mem::take(&mut self.partial);
+        let line = Line(vec![Span::untrusted(Role::Plain, &text)]);
+        self.pass(&Message(vec![line]), &self.cx.clone())
     }
 }
 
@@ -407,10 +432,22 @@ impl Sink for Tee<'_> {
     }
 
     fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
-        if self.host.as_ref().is_some_and(|h| h.log_file().is_some()) {
-            report.lines(cx, &mut |line| self.log(&line.to_text()));
+        self.cx = *cx;
+        let Some(fragment) = report.fragment() else {
+            self.end_line()?;
+            return self.pass(report, cx);
+        };
+        let mut parts = fragment.split('\n');
+        self.partial.push_str(parts.next().unwrap_or(""));
+        let mut lines = Vec::new();
+        for part in parts {
+            let text = std::mem::replace(&mut self.partial, part.to_owned());
+            lines.push(Line(vec![Span::untrusted(Role::Plain, &text)]));
         }
-        self.sink.report(report, cx)
+        if !lines.is_empty() {
+            self.pass(&Message(lines), cx)?;
+        }
+        if self.partial.len() > MAX_PARTIAL { self.end_line() } else { ControlFlow::Continue(()) }
     }
 
     fn progress(&mut self, what: &str, done: u64, total: u64) {

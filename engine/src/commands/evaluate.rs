@@ -43,6 +43,9 @@ impl Report for Evaluation {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    if args.is_empty() {
+        return session.emit(sink, &super::help::CommandList);
+    }
     let value = args.expr(session)?;
     args.end()?;
     session.language.last_expr = value;

@@ -5,21 +5,26 @@ mod code;
 mod comment;
 mod echo;
 mod evaluate;
+mod exception;
+mod formats;
 mod handle;
+mod help;
+mod log;
+mod machine;
 mod memory;
 mod missing;
+mod modules;
+mod printf;
 mod quit;
 mod registers;
 mod runaway;
 mod search;
+mod settings;
 mod show;
 mod stack;
 mod target_info;
 mod threads;
 
-mod exception;
-mod machine;
-mod modules;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
@@ -47,7 +52,14 @@ pub(crate) const ALL: &[&Command] = &[
     &exception::EXR,
     &exception::LASTEVENT,
     &exception::THREAD,
+    &formats::FORMATS,
+    &formats::N,
     &handle::HANDLE,
+    &help::HELP,
+    &log::LOGAPPEND,
+    &log::LOGCLOSE,
+    &log::LOGFILE,
+    &log::LOGOPEN,
     &machine::EFFMACH,
     &machine::SW,
     &machine::WOW64_INFO,
@@ -88,11 +100,16 @@ pub(crate) const ALL: &[&Command] = &[
     &modules::lmi::LMI,
     &modules::near::LN,
     &modules::x::X,
+    &printf::PRINTF,
     &quit::Q,
     &registers::R,
     &runaway::RUNAWAY,
     &runaway::TTIME,
     &search::S,
+    &settings::ACCEPTED,
+    &settings::CLS,
+    &settings::EXPR,
+    &settings::LAYOUT,
     &stack::K,
     &stack::KFRAMES,
     &stack::frame::FRAME,

@@ -161,6 +161,11 @@ pub trait Report {
     /// Emits its lines.
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line));
 
+    /// Text that goes on where the last one ended and has no line of its own (`.printf`); line breaks are in it.
+    fn fragment(&self) -> Option<&str> {
+        None
+    }
+
     /// Its JSON. Addresses, handles and codes are hex strings, ids and counts numbers, unknown is null.
     fn json(&self) -> serde_json::Value;
 }
@@ -196,5 +201,27 @@ impl Report for Message {
 
     fn json(&self) -> serde_json::Value {
         serde_json::json!({ "lines": self.0.iter().map(Line::to_text).collect::<Vec<_>>() })
+    }
+}
+
+/// Text without a line of its own. The runner joins fragments to lines, which reach the sink as [`Message`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fragment(pub String);
+
+impl Report for Fragment {
+    fn kind(&self) -> &'static str {
+        "fragment"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        self.0.lines().for_each(|l| emit(Line(vec![Span::untrusted(Role::Plain, l)])));
+    }
+
+    fn fragment(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "text": self.0 })
     }
 }
