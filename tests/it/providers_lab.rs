@@ -79,3 +79,18 @@ fn pdbs_of_the_lab_are_found_and_verified() {
         assert_eq!(s.state(ntdll), SymbolState::Loaded(SymbolSource::Exports, None));
     }
 }
+
+#[test]
+fn the_pdb_of_another_build_is_refused_and_said() {
+    let Some(shared) = shared_or_skip("the_pdb_of_another_build_is_refused_and_said") else { return };
+    let dump = Dump::open(&shared.join("lab/ruby-x86.dmp.zst")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(shared.join("lab/symbols/x86/ruby.pdb"), folder.path().join("combase.pdb")).unwrap();
+    let config = SymbolConfig { symbol_path: folder.path().display().to_string(), ..SymbolConfig::default() };
+    let memory = Arc::clone(dump.memory());
+    let s = SymbolManager::new(dump.modules().to_vec(), memory, config);
+    let index = s.modules_named("combase")[0];
+    assert_eq!(s.by_name(Some(index), "CCliModalLoop::BlockFn"), Vec::new());
+    let why = s.missing(index).unwrap();
+    assert!(why.contains("another build") && why.contains("combase.pdb"), "{why}");
+}

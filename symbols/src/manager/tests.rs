@@ -192,3 +192,19 @@ fn an_image_file_gives_names_and_memory() {
         assert!(m.missing(0).unwrap().contains("is another build"), "{:?}", m.missing(0));
     }
 }
+
+#[test]
+fn many_threads_load_a_module_once() {
+    let m = manager();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = || scope.spawn(|| (m.providers(0), m.format(Va(0x7ff0_0000_1100))));
+        let threads: Vec<_> = (0..8).map(|_| ask()).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    for (providers, name) in &answers {
+        assert!(Arc::ptr_eq(providers, &answers[0].0));
+        assert_eq!(name.as_deref(), Some("ntdll!RtlFreeHeap"));
+    }
+    fn shareable<T: Send + Sync>(_: &T) {}
+    shareable(&m);
+}
