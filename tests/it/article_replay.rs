@@ -13,9 +13,14 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 /// An open fixture with its symbol folder.
-struct Opened {
-    session: Session,
+pub(crate) struct Opened {
+    pub(crate) session: Session,
     _symbols: TempDir,
+}
+
+/// Opens a fixture with its symbol files.
+pub(crate) fn session_with_symbols(fixture: (dump::Dump, Vec<SymFile>)) -> Opened {
+    open(fixture)
 }
 
 fn open((dump, symbols): (dump::Dump, Vec<SymFile>)) -> Opened {

@@ -13,5 +13,6 @@ mod providers_breakpad;
 mod providers_demangle;
 mod providers_images;
 mod providers_lab;
+mod scenario_stacks;
 mod unwind_lab;
 mod unwind_random;
