@@ -2,11 +2,13 @@
 #![warn(clippy::indexing_slicing)]
 
 use crate::{Cancel, Target};
-use dumpscope_core::{Machine, ReadMemory, RegSet, ThreadIdx, Va};
-use dumpscope_symbols::unwind::{FrameData, UnwindCache, UnwindContext, walk};
+use dumpscope_core::stream::function_table::FunctionTables;
+use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};
+use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindCache, UnwindContext, walk};
 use dumpscope_symbols::{
     EndReason, Frame, Limits, SourceLine, Symbol, SymbolKind, SymbolSource, Trust, UnwindIssue,
 };
+use std::cell::OnceCell;
 
 /// One row of a stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -274,6 +276,8 @@ struct Context<'a> {
     cancel: &'a Cancel,
     /// (base, size, index) in address order.
     modules: Vec<(Va, u32, usize)>,
+    /// Functions registered at run time, read at the first question.
+    tables: OnceCell<FunctionTables>,
 }
 
 impl<'a> Context<'a> {
@@ -281,7 +285,7 @@ impl<'a> Context<'a> {
         let all = target.symbols.modules().iter().enumerate();
         let mut modules: Vec<_> = all.map(|(i, m)| (m.base, m.size, i)).collect();
         modules.sort_unstable();
-        Context { target, cancel, modules }
+        Context { target, cancel, modules, tables: OnceCell::new() }
     }
 
     fn find(&self, va: Va) -> Option<(Va, u32, usize)> {
@@ -301,6 +305,26 @@ impl UnwindContext for Context<'_> {
 
     fn frame_data(&self, va: Va) -> Option<FrameData> {
         self.target.symbols.frame_data(va)
+    }
+
+    fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {
+        let dump = &self.target.dump;
+        let tables = self.tables.get_or_init(|| dump.function_tables().value().cloned().unwrap_or_default());
+        // RUNTIME_FUNCTION of x64.
+        if tables.entry_size != 12 {
+            return None;
+        }
+        let table = tables.tables.iter().find(|t| va >= t.minimum && va < t.maximum)?;
+        let rva = va.rva(table.base)?;
+        let entries = dump.function_table_entries(table, 12).as_chunks::<12>().0;
+        let words = |e: &[u8; 12]| {
+            let [b0, b1, b2, b3, e0, e1, e2, e3, u0, u1, u2, u3] = *e;
+            let word = |b| Rva(u32::from_le_bytes(b));
+            (word([b0, b1, b2, b3]), word([e0, e1, e2, e3]), word([u0, u1, u2, u3]))
+        };
+        let behind = entries.partition_point(|e| words(e).0 <= rva);
+        let (begin, end, unwind_info) = words(entries.get(behind.checked_sub(1)?)?);
+        (rva < end).then_some(DynamicFunction { base: table.base, begin, end, unwind_info })
     }
 
     fn in_function(&self, va: Va) -> Option<bool> {

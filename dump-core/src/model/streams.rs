@@ -5,7 +5,7 @@ use crate::base::{Machine, ModuleInfo, Va};
 use crate::error::{Parsed, Warning};
 use crate::memory::MemoryView;
 use crate::stream::exception::{self, ExceptionEntry, ExceptionStream};
-use crate::stream::function_table::{self, FunctionTables};
+use crate::stream::function_table::{self, FunctionTable, FunctionTables};
 use crate::stream::handle_data::{self, HandleData};
 use crate::stream::handle_ops::{self, HandleOperation};
 use crate::stream::memory_info::{self, MemoryRegion};
@@ -211,6 +211,13 @@ impl Dump {
     /// Unwind tables that the program made at run time.
     pub fn function_tables(&self) -> Parsed<FunctionTables> {
         self.parse(id::FUNCTION_TABLE, "FunctionTableStream", function_table::parse)
+    }
+
+    /// The entries of a run-time unwind table, as they lie in the file; fewer than announced when the file is cut
+    /// off. `entry_size` is [`FunctionTables::entry_size`].
+    pub fn function_table_entries(&self, table: &FunctionTable, entry_size: u32) -> &[u8] {
+        let size = u64::from(entry_size).saturating_mul(table.entry_count.into());
+        crate::bytes::clipped(self.source.bytes(), table.entries.0, size).unwrap_or_default()
     }
 
     /// What a stream of the directory holds, read afresh; `None` for types without a name.

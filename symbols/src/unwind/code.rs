@@ -56,30 +56,47 @@ fn is_call_operand(rest: &[u8]) -> bool {
 /// A function is rarely longer: a direct call to an address that far below the ip did not lead there.
 const MAX_FUNCTION: u64 = 0x1_0000;
 
-/// True when a direct call (`E8`) ends at `va` and its target, jump stubs followed, is no function that `ip` can
-/// be in. False when that is not known.
-pub(crate) fn calls_elsewhere(mem: &dyn ReadMemory, machine: Machine, va: Va, ip: Va) -> bool {
+/// Where a direct call goes that ends at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// To a function that can hold the ip.
+    Here,
+    /// Somewhere else.
+    Elsewhere,
+    /// It is no direct call, or its target is not known.
+    Unknown,
+}
+
+/// Compares the target of the direct call (`E8`) that ends at `va`, jump stubs followed, with `ip`. `start`: where
+/// the function of `ip` starts, if a symbol tells.
+pub(crate) fn leads(mem: &dyn ReadMemory, machine: Machine, va: Va, ip: Va, start: Option<Va>) -> Leads {
     if !matches!(machine, Machine::X86 | Machine::Amd64) || mem.u8(va.back(5)) != Some(0xe8) {
-        return false;
+        return Leads::Unknown;
     }
     let relative = |behind: Va| {
         let distance = mem.u32(behind.back(4))?.cast_signed();
         let target = behind.0.wrapping_add_signed(distance.into());
         Some(Va(if machine == Machine::X86 { target & 0xffff_ffff } else { target }))
     };
-    let Some(mut target) = relative(va) else { return false };
+    let Some(mut target) = relative(va) else { return Leads::Unknown };
     for _ in 0..4 {
         match (mem.u8(target), mem.u8(target.offset(1))) {
             (Some(0xe9), _) => match relative(target.offset(5)) {
                 Some(next) => target = next,
-                None => return false,
+                None => return Leads::Unknown,
             },
             // Through an import table, or code that is not in the dump: nobody knows where to.
-            (Some(0xff), Some(0x25)) | (None, _) => return false,
+            (Some(0xff), Some(0x25)) | (None, _) => return Leads::Unknown,
             _ => break,
         }
     }
-    ip.distance_from(target).is_none_or(|d| d >= MAX_FUNCTION)
+    if ip.distance_from(target).is_none_or(|d| d >= MAX_FUNCTION) {
+        return Leads::Elsewhere;
+    }
+    match start {
+        Some(start) if start > target => Leads::Elsewhere,
+        _ => Leads::Here,
+    }
 }
 
 /// `bl`, `blr`, `blraa`, `blraaz`, `blrab`, `blrabz`.

@@ -1,7 +1,8 @@
 //! Frame pointer chain and stack scan: what is left where no unwind data is known.
 
+use super::Trust;
+use super::code::{self, Leads};
 use super::step::{Callee, Caller, Cursor, Env, Verdict};
-use super::{Trust, code};
 use dumpscope_core::{Machine, RegSet, Va};
 
 /// A caller's frame is rarely farther away; a larger distance makes a saved frame pointer implausible.
@@ -87,7 +88,8 @@ pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<C
     while slot < end && env.in_stack(slot) {
         let Some(target) = env.mem.ptr(slot, machine) else { break };
         if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified) {
-            if is_aligned(machine, slot) && !code::calls_elsewhere(env.mem, machine, target, ip) {
+            let leads = code::leads(env.mem, machine, target, ip, None);
+            if is_aligned(machine, slot) && leads != Leads::Elsewhere {
                 return Some(scanned(env, cursor, slot, target));
             }
             second_best = second_best.or(Some((slot, target)));
@@ -95,6 +97,32 @@ pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<C
         slot = slot.offset(word);
     }
     second_best.map(|(slot, target)| scanned(env, cursor, slot, target))
+}
+
+/// Searches the words between the stack pointer and the frame pointer for a return address behind a direct call
+/// to the function that `ip` is in.
+///
+/// A function without a frame of its own leaves its caller's frame pointer in the register: the chain then skips
+/// the caller. The skipped frame's return address lies below the frame pointer.
+pub(crate) fn skipped(env: &Env<'_>, cursor: &Cursor, ip: Va) -> Option<Caller> {
+    let machine = cursor.regs.machine();
+    let word = machine.ptr_size() as u64;
+    let (from, to) = (cursor.sp(), cursor.regs.fp()?);
+    let start = env.context.function_start(ip);
+    let words = to.distance_from(from)?.min(env.limits.scan_bytes as u64) / word;
+    (0..words).map(|i| from.offset(i * word)).find_map(|slot| {
+        let target = env.mem.ptr(slot, machine)?;
+        let leads = || code::leads(env.mem, machine, target, ip, start) == Leads::Here;
+        let verified = env.judge(machine, target) == Verdict::Verified;
+        (verified && leads()).then(|| scanned(env, cursor, slot, target))
+    })
+}
+
+/// True when the return address of `caller` follows a direct call to something else than the function of `ip`.
+pub(crate) fn contradicts(env: &Env<'_>, caller: &Caller, ip: Va) -> bool {
+    let machine = caller.cursor.regs.machine();
+    let target = caller.cursor.regs.ip().unwrap_or_default();
+    code::leads(env.mem, machine, target, ip, env.context.function_start(ip)) == Leads::Elsewhere
 }
 
 /// The caller for a return address found at `slot`, with a frame pointer when one is plausible.

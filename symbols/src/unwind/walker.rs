@@ -1,6 +1,6 @@
 //! The walk: from frame 0 step by step to the first frame, bounded and checked for progress.
 
-use super::step::{Callee, Caller, Env, LOWEST_CODE, Outcome, Step};
+use super::step::{Callee, Caller, Env, LOWEST_CODE, Outcome, Step, Verdict};
 use super::{EndReason, Frame, Limits, Trust, UnwindContext, UnwindIssue, Walk, arm64, x64, x86};
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
 
@@ -93,6 +93,8 @@ impl<'a> Walker<'a> {
         if ip.0 < LOWEST_CODE {
             return Err(EndReason::NoCaller);
         }
+        // A stack that was written over has words that no call put there.
+        let doubtful = !exact_ip && self.env.judge(frame.regs.machine(), ip) == Verdict::NotAfterCall;
         Ok(Frame {
             ip,
             sp,
@@ -101,7 +103,7 @@ impl<'a> Walker<'a> {
             regs: cursor.regs,
             saved_at: cursor.saved_at,
             trust,
-            issue: None,
+            issue: doubtful.then_some(UnwindIssue::NotAfterCall),
             exact_ip,
         })
     }

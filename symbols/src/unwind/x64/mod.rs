@@ -19,33 +19,13 @@ const VOLATILE: [Reg; 7] = [amd64::RAX, amd64::RCX, amd64::RDX, amd64::R8, amd64
 
 /// Finds the caller of `frame`.
 pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
-    let lookup = frame.lookup_ip();
-    let image = env.image_at(lookup);
-    let issue;
-    if let Some(function) = find_function(env, image.as_deref(), lookup) {
-        match codes::unwind(env, function, frame) {
-            Ok(done) => {
-                let issue = done.code_unknown.then_some(UnwindIssue::CodeUnknown);
-                return Step { outcome: Outcome::Caller(Box::new(with_cfi(done))), issue };
-            }
-            Err(Failure::Stack(Missing(at))) => {
-                return Step { outcome: Outcome::End(EndReason::MissingMemory(at), None), issue: None };
-            }
-            Err(Failure::Data(text)) => issue = Some(UnwindIssue::BadUnwindData(text)),
+    let issue = match known(env, frame) {
+        Known::Caller(caller, issue) => return Step { outcome: Outcome::Caller(caller), issue },
+        Known::Missing(at) => {
+            return Step { outcome: Outcome::End(EndReason::MissingMemory(at), None), issue: None };
         }
-    } else if env.context.module_at(lookup).is_none() {
-        issue = Some(UnwindIssue::NotInModule);
-    } else if let Some(image) = &image {
-        match leaf(env, image, frame) {
-            Leaf::Caller(caller) => return Step { outcome: Outcome::Caller(caller), issue: None },
-            Leaf::Missing(at) => {
-                return Step { outcome: Outcome::End(EndReason::MissingMemory(at), None), issue: None };
-            }
-            Leaf::No(why) => issue = Some(why),
-        }
-    } else {
-        issue = Some(UnwindIssue::ImageMissing);
-    }
+        Known::Nothing(why) => Some(why),
+    };
     let outcome = match guess(env, frame) {
         Ok(Some(caller)) => Outcome::Caller(Box::new(caller)),
         Ok(None) if env.mem.u64(frame.sp).is_some() => Outcome::End(EndReason::NoCaller, None),
@@ -55,14 +35,60 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
     Step { outcome, issue }
 }
 
-fn find_function(env: &Env<'_>, image: Option<&Image>, lookup: Va) -> Option<(Va, RuntimeFunction)> {
-    let in_image = image
-        .filter(|i| i.machine == Machine::Amd64)
-        .and_then(|i| Some((i.base, codes::lookup(env.mem, i, lookup.rva(i.base)?)?)));
-    in_image.or_else(|| {
-        let d = env.context.dynamic_function(lookup)?;
-        Some((d.base, RuntimeFunction { begin: d.begin.0, end: d.end.0, unwind: d.unwind_info.0 }))
-    })
+/// What unwind data says.
+enum Known {
+    Caller(Box<Caller>, Option<UnwindIssue>),
+    /// Stack memory is missing.
+    Missing(Va),
+    /// Nothing, for this reason.
+    Nothing(UnwindIssue),
+}
+
+fn known(env: &Env<'_>, frame: &Frame) -> Known {
+    let lookup = frame.lookup_ip();
+    let Some(image) = env.image_at(lookup) else {
+        if env.context.module_at(lookup).is_some() {
+            return Known::Nothing(UnwindIssue::ImageMissing);
+        }
+        return dynamic(env, frame).unwrap_or(Known::Nothing(UnwindIssue::NotInModule));
+    };
+    if image.machine != Machine::Amd64 {
+        let text = "64-bit registers in code of another machine";
+        return Known::Nothing(UnwindIssue::BadUnwindData(text.into()));
+    }
+    match lookup.rva(image.base).and_then(|rva| codes::lookup(env.mem, &image, rva)) {
+        Some(function) => by_codes(env, image.base, function, frame),
+        None => dynamic(env, frame).unwrap_or_else(|| leaf(env, &image, frame)),
+    }
+}
+
+fn by_codes(env: &Env<'_>, base: Va, function: RuntimeFunction, frame: &Frame) -> Known {
+    match codes::unwind(env, (base, function), frame) {
+        Ok(done) => {
+            let issue = done.code_unknown.then_some(UnwindIssue::CodeUnknown);
+            Known::Caller(Box::new(with_cfi(done)), issue)
+        }
+        Err(Failure::Stack(Missing(at))) => Known::Missing(at),
+        Err(Failure::Data(text)) => Known::Nothing(UnwindIssue::BadUnwindData(text)),
+    }
+}
+
+/// A function registered at run time. Some engines register one record for all their code, only to get their
+/// exception handler called, and keep frame pointers: what such a record says has to lead to code.
+fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
+    let d = env.context.dynamic_function(frame.lookup_ip())?;
+    let function = RuntimeFunction { begin: d.begin.0, end: d.end.0, unwind: d.unwind_info.0 };
+    let found = by_codes(env, d.base, function, frame);
+    if let Known::Caller(caller, _) = &found
+        && matches!(
+            env.judge(Machine::Amd64, caller.cursor.regs.ip().unwrap_or_default()),
+            Verdict::NotAfterCall | Verdict::No
+        )
+    {
+        let text = "the unwind data registered at run time does not lead to code";
+        return Some(Known::Nothing(UnwindIssue::BadUnwindData(text.into())));
+    }
+    Some(found)
 }
 
 fn with_cfi(done: codes::Done) -> Caller {
@@ -72,35 +98,26 @@ fn with_cfi(done: codes::Done) -> Caller {
     Caller { exact_ip: done.interrupted, ..caller }
 }
 
-enum Leaf {
-    Caller(Box<Caller>),
-    Missing(Va),
-    No(UnwindIssue),
-}
-
 /// A function without unwind data neither moves the stack pointer nor calls: its return address is at rsp. That
 /// is only believed where the ip really was (a caller's ip did call), in code of an image that has a function
 /// table, and when the word there can be a return address.
-fn leaf(env: &Env<'_>, image: &Image, frame: &Frame) -> Leaf {
-    if image.machine != Machine::Amd64 {
-        return Leaf::No(UnwindIssue::BadUnwindData("64-bit registers in code of another machine".into()));
-    }
+fn leaf(env: &Env<'_>, image: &Image, frame: &Frame) -> Known {
     let is_code = frame.ip.rva(image.base).and_then(|rva| image.is_code(rva));
     if !frame.exact_ip || image.pdata.is_none() || is_code != Some(true) {
-        return Leaf::No(UnwindIssue::NoUnwindData);
+        return Known::Nothing(UnwindIssue::NoUnwindData);
     }
     let mut cursor = Cursor::of(frame);
     let slot = match cursor.ret(env) {
         Ok(slot) => slot,
-        Err(Missing(at)) => return Leaf::Missing(at),
+        Err(Missing(at)) => return Known::Missing(at),
     };
     let target = cursor.regs.ip().unwrap_or_default();
     match env.judge(Machine::Amd64, target) {
         Verdict::Verified | Verdict::Unverified | Verdict::Outside => {}
         _ if target.is_null() => {}
-        Verdict::NotAfterCall | Verdict::No => return Leaf::No(UnwindIssue::NoUnwindData),
+        Verdict::NotAfterCall | Verdict::No => return Known::Nothing(UnwindIssue::NoUnwindData),
     }
-    Leaf::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))))
+    Known::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))), None)
 }
 
 /// Without unwind data: rules of a symbol file, a return at the ip, the call through a bad pointer, the rbp chain,

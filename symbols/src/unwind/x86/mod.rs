@@ -6,7 +6,7 @@
 mod code;
 mod frame_data;
 
-use super::scan::{frame_pointer, is_end, scan, scanned};
+use super::scan::{contradicts, frame_pointer, is_end, scan, scanned, skipped};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, Trust, UnwindIssue, dwarf};
 use dumpscope_core::base::x86;
@@ -35,6 +35,13 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame, callee: Callee) -> Step {
     // A chain that ends at once is no evidence in frame 0, whose ebp may hold anything.
     let ends = chain.as_ref().is_some_and(is_end);
     let found = match chain {
+        // The chain leads past a frame when the call it leads to was not to this function. Code that the optimizer
+        // moved away from its function looks the same, so only a call to right here is better.
+        Some(caller)
+            if caller.trust == Trust::FramePointer && contradicts(env, &caller, frame.lookup_ip()) =>
+        {
+            skipped(env, &cursor, frame.lookup_ip()).or(Some(caller))
+        }
         Some(caller) if !ends || frame.trust != Trust::Context => Some(caller),
         // Frames above the thread's first one have ebp 0: nothing to search for.
         _ if ebp == Some(0) && frame.trust != Trust::Context => {

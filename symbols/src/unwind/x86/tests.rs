@@ -217,6 +217,33 @@ fn a_scan_prefers_calls_that_lead_here() {
 }
 
 #[test]
+fn a_chain_that_skips_a_frame_is_noticed() {
+    let (mut mem, mut cx) = image();
+    // main calls outer (ebp frame), outer calls inner (no frame of its own): ebp is still outer's.
+    let call = |mem: &mut TestMemory, at: u64, target: u64| {
+        mem.put(at - 5, &[0xe8]);
+        mem.put32(at - 4, target.wrapping_sub(at) as u32);
+        at as u32
+    };
+    let (inner, outer) = (CODE + 0x3000, CODE + 0x200);
+    cx.starts.push(inner);
+    let into_main = call(&mut mem, CODE + 0x100, outer);
+    let into_outer = call(&mut mem, CODE + 0x280, inner);
+    mem.put32(STACK + 0x30, into_outer);
+    mem.put32(STACK + 0x84, into_main);
+    let w = walk_it(&mem, &cx, &context(inner + 0x20, STACK + 0x20, STACK + 0x80));
+    assert_eq!(
+        rows(&w)[..2],
+        [(STACK + 0x2c, into_outer.into(), Trust::Context), (STACK + 0x80, into_main.into(), Trust::Scan)]
+    );
+    assert_eq!(w.frames[2].trust, Trust::FramePointer);
+    // Without such a call the chain is the best that there is.
+    mem.put32(STACK + 0x30, 0);
+    let w = walk_it(&mem, &cx, &context(inner + 0x20, STACK + 0x20, STACK + 0x80));
+    assert_eq!((w.frames[1].ip.0, w.frames[1].trust), (into_main.into(), Trust::FramePointer));
+}
+
+#[test]
 fn fpo_data_counts_from_the_stack_pointer() {
     let (mut mem, mut cx) = no_image();
     let fpo = |start: u32, params, locals, saved_regs, uses_bp| FrameData::Fpo {
