@@ -7,6 +7,8 @@ mod core_fixtures;
 mod core_lab;
 mod core_robust;
 mod hostile;
+mod lang_lab;
+mod lang_session;
 mod pdb_names;
 mod pdb_types;
 mod providers_breakpad;

@@ -1,0 +1,187 @@
+//! Lines, prefixes, errors, JSON: the command language over a small built dump.
+
+use dumpscope_analyzers::Target;
+use dumpscope_core::model::Dump;
+use dumpscope_engine::command::{COMMANDS, CommandError};
+use dumpscope_engine::{JsonSink, LineStatus, Session, TextSink, run_line};
+use dumpscope_fixtures::small;
+use dumpscope_symbols::SymbolConfig;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+pub(crate) fn session(wide: bool) -> Session {
+    let (dump, _) = if wide { small::x64() } else { small::x86() };
+    let config = SymbolConfig { offline: true, ..SymbolConfig::default() };
+    let dump = Dump::from_bytes(dump.bytes()).unwrap();
+    Session::new("small.dmp".into(), Arc::new(Target::new(dump, config)))
+}
+
+/// What a line prints, without trailing blanks, and how it ended.
+pub(crate) fn run(session: &mut Session, line: &str) -> (String, LineStatus) {
+    let mut text = Vec::new();
+    let status = run_line(session, line, &mut TextSink::new(&mut text, false));
+    let text = String::from_utf8(text).unwrap();
+    (text.lines().map(|l| l.trim_end().to_owned() + "\n").collect(), status)
+}
+
+#[track_caller]
+fn check(session: &mut Session, line: &str, expected: &str) {
+    assert_eq!(run(session, line).0, expected, "{line}");
+}
+
+#[test]
+fn commands_of_a_line_run_in_order() {
+    let mut s = session(true);
+    check(&mut s, ".echo a; .echo b", "a\nb\n");
+    check(&mut s, ".echo \"a; b\"; .echo c", "a; b\nc\n");
+    check(&mut s, "* .echo a; .echo b", "");
+    check(&mut s, "$$ .echo a; .echo b", "b\n");
+    check(&mut s, ".echo a\n.echo b", "a\nb\n");
+    check(&mut s, " ; ;; ", "");
+    assert_eq!(run(&mut s, "q; .echo a"), (String::new(), LineStatus::Quit));
+    check(&mut s, ".printf \"%d-\", 0n1; .printf \"%d\\n\", 2; .echo x", "1-2\nx\n");
+}
+
+#[test]
+fn errors_stand_below_what_is_wrong() {
+    let mut s = session(true);
+    let prompt = s.prompt();
+    assert_eq!(prompt, "0:000> ");
+    check(&mut s, "g", "       ^ No runnable debuggees error in 'g'\n");
+    check(&mut s, ".echo a; g", "a\n                ^ No runnable debuggees error in 'g'\n");
+    check(&mut s, "? nothing!here + 1", "Couldn't resolve error at 'nothing!here + 1'\n");
+    check(&mut s, "dd 0 L90000000", "Range error at 'L90000000'\n");
+    check(&mut s, "? 1/0", "Operand error at '/0'\n");
+    check(&mut s, "? @zzz", "Bad register error at '@zzz'\n");
+    check(&mut s, "? poi(0)", "Memory access error at 'poi(0)'\n");
+    // The error ends its line, not the lines after it; missing commands do not end it.
+    check(&mut s, "? 1/0; .echo a\n.echo b", "Operand error at '/0'\nb\n");
+    assert!(run(&mut s, "!foo; .echo a").0.ends_with("a\n"));
+    assert_eq!(run(&mut s, "? 1/0").1, LineStatus::Failed);
+}
+
+#[test]
+fn what_there_is_not_is_answered_politely() {
+    let mut s = session(true);
+    assert!(run(&mut s, "!clrstack").0.starts_with("No export clrstack found\n"));
+    assert!(run(&mut s, "!sos.foo").0.starts_with("The call to LoadLibrary(sos) failed, Win32 error 0n2\n"));
+    assert!(run(&mut s, "ed @rsp 0").0.contains("a dump cannot be changed"));
+    assert!(run(&mut s, ".fomrats 1").0.contains(".formats"));
+    assert_eq!(run(&mut s, "zzzzzzzzzz").0.lines().count(), 1);
+    // Control characters of the command do not reach the terminal.
+    assert!(!run(&mut s, "\u{1b}[31mx").0.contains('\u{1b}'));
+}
+
+#[test]
+fn thread_prefixes_select() {
+    let mut s = session(true);
+    let count = s.dump().threads().len();
+    assert!(count > 1, "the fixture has several threads");
+    let (text, status) = run(&mut s, "~*e ? @$dtid; .echo x");
+    assert_eq!((text.matches("x\n").count(), status), (count, LineStatus::Done));
+    assert_eq!(s.sel.thread.unwrap().0, 0, "the selection stays");
+    let tid = s.dump().threads()[1].tid.0;
+    let value = |text: String| text.split(" = ").nth(1).unwrap().trim().to_owned();
+    for line in ["~1e ? @$tid", "~[1]e ? @$tid", "~[1-0]e ? @$tid"] {
+        assert_eq!(value(run(&mut s, line).0), format!("00000000`{tid:08x}"), "{line}");
+    }
+    assert_eq!(run(&mut s, &format!("~~[{tid:x}]s")).1, LineStatus::Done);
+    assert_eq!(s.prompt(), "0:001> ");
+    assert_eq!(run(&mut s, "~.e ? @$dtid").0, "Evaluate expression: 1 = 00000000`00000001\n");
+    check(&mut s, "~99s", "          ^ Illegal thread error in '~99s'\n");
+    check(&mut s, "~[zz]s", "Couldn't resolve error at 'zz]s'\n");
+    assert_eq!(run(&mut s, "~0s").1, LineStatus::Done);
+    assert!(run(&mut s, "~1f").0.contains("cannot be frozen"));
+}
+
+#[test]
+fn numbers_and_their_forms() {
+    let mut s = session(true);
+    check(&mut s, "? 1228", "Evaluate expression: 4648 = 00000000`00001228\n");
+    check(&mut s, "? -1", "Evaluate expression: -1 = ffffffff`ffffffff\n");
+    check(
+        &mut s,
+        "n 10; ? 10; n 16",
+        "base is 10\nEvaluate expression: 10 = 00000000`0000000a\nbase is 16\n",
+    );
+    check(&mut s, "r $t0 = 5; ? @$t0 * 2", "Evaluate expression: 10 = 00000000`0000000a\n");
+    check(&mut s, "r $t3", "$t3=0000000000000000\n");
+    let (text, _) = run(&mut s, ".formats 00007ff6`0f621a40");
+    let expected = "Evaluate expression:
+  Hex:     00007ff6`0f621a40
+  Decimal: 140694796769856
+  Octal:   0000003777301730415100
+  Binary:  00000000 00000000 01111111 11110110 00001111 01100010 00011010 01000000
+  Chars:   .....b.@
+  Time:    Tue Jun 12 20:11:19.676 1601 (UTC + 0:00)
+  Float:   low 1.11477e-029 high 4.59037e-041
+  Double:  6.95125e-310
+";
+    assert_eq!(text, expected);
+    let mut s = session(false);
+    check(&mut s, "? -1", "Evaluate expression: -1 = ffffffff\n");
+    check(&mut s, "? ffffffff + 1", "Evaluate expression: 4294967296 = 00000001`00000000\n");
+}
+
+#[test]
+fn json_is_an_array_of_answers() {
+    let mut s = session(true);
+    let mut sink = JsonSink::new(true);
+    run_line(&mut s, "? 10; ~*e ? @$dtid; g", &mut sink);
+    let document = sink.into_value();
+    let entries = document.as_array().unwrap();
+    assert_eq!(entries[0]["command"], "? 10");
+    assert_eq!(entries[0]["report"], "evaluation");
+    assert_eq!(entries[0]["data"]["value"], "0x10");
+    assert_eq!(entries[0]["text"], "Evaluate expression: 16 = 00000000`00000010\n");
+    assert_eq!(entries.last().unwrap()["report"], "error");
+    assert_eq!(entries.last().unwrap()["data"]["message"], "^ No runnable debuggees error in 'g'");
+}
+
+#[test]
+fn a_session_without_a_host_writes_nothing() {
+    let mut s = session(true);
+    assert!(run(&mut s, ".logopen /nowhere/x.log").0.contains("not available"));
+    assert!(matches!(CommandError::message("x"), CommandError::Message { .. }));
+}
+
+#[test]
+fn every_example_answers_in_text_and_json() {
+    for wide in [false, true] {
+        let mut s = session(wide);
+        for command in COMMANDS {
+            for (line, _) in command.examples {
+                let (text, _) = run(&mut s, line);
+                assert!(!text.contains("failed inside dumpscope"), "{line}: {text}");
+                let mut sink = JsonSink::new(false);
+                run_line(&mut s, line, &mut sink);
+                assert!(sink.into_value().is_array());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Nothing that can be typed makes a command fail inside.
+    #[test]
+    fn any_line_is_answered(line in "[ -~]{0,40}", pick in 0usize..1000, tail in "[ -~]{0,20}") {
+        let mut s = session(pick % 2 == 0);
+        let name = COMMANDS[pick % COMMANDS.len()].name;
+        for line in [line.clone(), format!("{name} {tail}"), format!("~*{name}{tail}"), format!("? {tail}")] {
+            let (text, _) = run(&mut s, &line);
+            prop_assert!(!text.contains("failed inside dumpscope"), "{}: {}", line, text);
+        }
+    }
+
+    /// What is printed of an expression parses to the same expression.
+    #[test]
+    fn expressions_survive_printing(text in "[-+*/()a-f0-9@$&|^<>=!.` xhnpoi]{1,24}") {
+        use dumpscope_engine::expr::parse_all;
+        if let Ok(tree) = parse_all(&text, 16) {
+            let again = parse_all(&tree.to_string(), 16).unwrap();
+            prop_assert_eq!(again.to_string(), tree.to_string(), "{}", text);
+        }
+    }
+}
