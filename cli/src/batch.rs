@@ -3,7 +3,7 @@
 use crate::Exit;
 use crate::args::{CommonArgs, ConfidenceArg, OpenArgs, TriageArgs, TriageFormat};
 use crate::console::Console;
-use crate::demo::Demo;
+use crate::demo;
 use crate::formats;
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
@@ -22,10 +22,13 @@ const MAX_LIST: u64 = 256 << 20;
 /// `dumpscope DUMP...`: the triage text of each.
 pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     if args.demo {
-        let demo = Demo::unpack().context("cannot write the demo dump to a temporary file")?;
-        let inputs = vec![Input::Dump(demo.path().to_owned())];
-        let batch = Batch { inputs, format: TriageFormat::Text, output: None, common, console };
-        return Ok(batch.run(0, None, &mut |_| {})?.exit(false));
+        let row = demo::row(symbols(common), &on_interrupt())?;
+        let out: Box<dyn Write> = Box::new(console.out());
+        if let Some(mut writer) = formats::writer(TriageFormat::Text, out, console.color(), common.verbose) {
+            writer.row(&row)?;
+            writer.end(&Buckets::default())?;
+        }
+        return Ok(Exit::Done);
     }
     if args.dumps.is_empty() {
         console.error("name a dump, or see --help");

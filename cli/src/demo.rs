@@ -1,28 +1,15 @@
 //! The bundled demo dump (`--demo`): a ruby.exe that waits in a COM call, built by the `fixtures` crate.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::model::Dump;
+use dumpscope_engine::json::DumpRow;
+use dumpscope_engine::triage::triage_target;
+use dumpscope_symbols::SymbolConfig;
 
 const BYTES: &[u8] = include_bytes!("../../fixtures/data/demo.dmp");
 
-/// The demo as a file, removed when this is dropped.
-pub(crate) struct Demo {
-    path: PathBuf,
-    _folder: TempDir,
-}
-
-impl Demo {
-    /// Writes it into a temporary folder.
-    pub(crate) fn unpack() -> io::Result<Demo> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("demo.dmp");
-        std::fs::write(&path, BYTES)?;
-        Ok(Demo { path, _folder: folder })
-    }
-
-    /// Where it lies.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
+/// Its answer.
+pub(crate) fn row(symbols: SymbolConfig, cancel: &Cancel) -> anyhow::Result<DumpRow> {
+    let target = Target::new(Dump::from_bytes(BYTES.to_vec())?, symbols);
+    Ok(triage_target("demo.dmp", &target, cancel))
 }

@@ -16,5 +16,6 @@ mod providers_demangle;
 mod providers_images;
 mod providers_lab;
 mod scenario_stacks;
+mod triage_library;
 mod unwind_lab;
 mod unwind_random;

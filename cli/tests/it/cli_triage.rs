@@ -42,7 +42,10 @@ fn documents_follow_the_schema() {
     let mut inputs = vec![dumps.path().to_owned()];
     match dumpscope_tests::shared() {
         Some(shared) => inputs.push(shared.join("corpus")),
-        None => eprintln!("skipped the corpus: no shared folder beside the checkout"),
+        None => {
+            assert!(std::env::var_os("DUMPSCOPE_REQUIRE_SHARED").is_none(), "no folder `shared`");
+            eprintln!("documents_follow_the_schema: skipped the corpus, there is no folder `shared`");
+        }
     }
     let document = json(&run(dumpscope().args(["triage", "--format", "json"]).args(&inputs)));
     let errors: Vec<String> =
@@ -139,4 +142,13 @@ fn text_has_the_verdict_first_and_says_what_is_missing() {
     assert!(r.out.lines().all(|l| l.chars().count() <= 140), "{}", r.out);
     let several = run(dumpscope().arg("triage").arg(dumps.path()));
     assert!(several.out.contains("\n3 dumps\n"), "{}", several.out);
+}
+
+#[test]
+fn the_demo_needs_no_file() {
+    let r = run(dumpscope().arg("--demo"));
+    assert_eq!((r.code, r.err.as_str()), (0, ""));
+    assert!(r.out.starts_with("demo.dmp\n") && r.out.contains("ruby.exe, pid 90c"), "{}", r.out);
+    assert!(r.out.contains("waits for the answer to a COM call"), "{}", r.out);
+    assert_eq!(r.out, run(dumpscope().arg("--demo")).out);
 }

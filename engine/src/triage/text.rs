@@ -255,7 +255,9 @@ fn groups<'a>(all: &'a [ThreadRow], culprits: &[u32], apart: bool) -> Vec<Group<
 fn names_of(thread: &ThreadRow) -> Vec<(Option<&str>, Option<&str>, Option<u64>)> {
     let frame = |f: &'_ FrameRow| f.displacement.filter(|_| f.function.is_none()).map(|d| d.0);
     let frames = thread.frames.as_deref().unwrap_or_default();
-    frames.iter().map(|f| (f.module.as_deref(), f.function.as_deref(), frame(f))).collect()
+    // What a scan finds differs from thread to thread.
+    let sure = frames.iter().take_while(|f| f.trust != TrustName::Scan);
+    sure.map(|f| (f.module.as_deref(), f.function.as_deref(), frame(f))).collect()
 }
 
 fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
@@ -297,7 +299,7 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
         Some(frames) => {
             // Where only a scan found something the first frame is all that is known.
             let sure = frames.iter().take_while(|f| f.trust != TrustName::Scan).take(OTHER_FRAMES);
-            let names: Vec<String> = sure.map(|f| frame_name(f, false)).collect();
+            let names: Vec<String> = sure.map(frame_name).collect();
             item("      ", &names.join(" < "), Role::Dim, options, emit);
         }
     }
@@ -308,10 +310,10 @@ fn cpu_ms(thread: &ThreadRow) -> Option<u64> {
     thread.user_ms?.checked_add(thread.kernel_ms?)
 }
 
-/// `module!function+0x12`.
-fn frame_name(f: &FrameRow, exact: bool) -> String {
+/// `module!function+0x12`. The offset is never left out: a name from an export table may be far away.
+fn frame_name(f: &FrameRow) -> String {
     let offset = match f.displacement {
-        Some(d) if d.0 != 0 && (exact || f.function.is_none()) => format!("+{:#x}", d.0),
+        Some(d) if d.0 != 0 => format!("+{:#x}", d.0),
         _ => String::new(),
     };
     match (&f.module, &f.function) {
@@ -324,7 +326,7 @@ fn frame_name(f: &FrameRow, exact: bool) -> String {
 
 fn frame_line(thread: &ThreadRow, nth: usize, f: &FrameRow) -> Line {
     let link = Link::Frame(ThreadIdx(thread.index), u32::try_from(nth).unwrap_or(u32::MAX));
-    let mut line = Line::plain("      ").span(Span::new(Role::Symbol, frame_name(f, true)).link(link));
+    let mut line = Line::plain("      ").span(Span::new(Role::Symbol, frame_name(f)).link(link));
     if let Some(source) = &f.source {
         line = line.role(Role::Source, format!("  [{} @ {}]", source.file, source.line));
     }
@@ -341,7 +343,10 @@ fn handles(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     types.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let list: Vec<String> = types.iter().map(|(name, n)| format!("{n} {name}")).collect();
     emit(Line::new());
-    item(&format!("{} handles: ", h.total), &list.join(", "), Role::Plain, options, emit);
+    match h.total {
+        0 => emit(Line::plain("No handle is recorded")),
+        n => item(&format!("{n} handles: "), &list.join(", "), Role::Plain, options, emit),
+    }
 }
 
 /// What the dump cannot answer, and how to write one that can. Remedies of the same tools are told together.
