@@ -1,4 +1,13 @@
 //! One integration test binary over all layers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test fails by panicking; clippy.toml's exception reaches only functions marked #[test]"
+)]
+
 mod article_replay;
 mod core_big;
 mod core_common;
