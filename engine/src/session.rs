@@ -158,19 +158,13 @@ impl Session {
         dump.context(thread)
     }
 
-    /// Stack bounds of the current thread in the effective machine, from its TEB: lowest address, address after
-    /// the highest.
+    /// Stack bounds of the current thread in the effective machine (its TEB's, else what was captured): lowest
+    /// address, address after the highest.
     #[must_use]
     pub fn stack_bounds(&self) -> Option<(Va, Va)> {
-        use dumpscope_core::ReadMemory;
-        let machine = self.sel.machine;
-        let teb = self.dump().teb(self.sel.thread?, machine)?;
-        let memory = self.dump().memory();
-        let word = machine.ptr_size() as u64;
-        // NT_TIB: ExceptionList, StackBase, StackLimit.
-        let base = memory.ptr(teb.offset(word), machine)?;
-        let limit = memory.ptr(teb.offset(word * 2), machine)?;
-        (limit < base).then_some((limit, base))
+        let sp = self.context()?.sp();
+        dumpscope_analyzers::stacks::stack_bounds(&self.target, self.sel.thread?, self.sel.machine, sp)
+            .map(|bounds| (bounds.low, bounds.high))
     }
 
     /// The stack of the current thread or context, at most `frames` physical frames (`None`: `.kframes`).
