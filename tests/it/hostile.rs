@@ -8,8 +8,9 @@ use dumpscope_symbols::SymbolConfig;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// More than any command may take on a small dump.
-const LIMIT: Duration = Duration::from_secs(2);
+/// More than any command takes on a small dump (milliseconds), even unoptimized on a busy machine. Beyond it the
+/// command does not end in practice: that is what these tests look for, not speed.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Lines besides the commands' own examples: those that touch most of a dump.
 const LINES: &[&str] = &[
@@ -87,7 +88,7 @@ fn complaints(case: &Hostile, lines: &[String]) -> Vec<String> {
         if out.contains("failed inside dumpscope") || json.contains("failed inside dumpscope") {
             wrong.push(format!("{name}: {line}: {}", out.trim()));
         }
-        if took > 2 * LIMIT {
+        if took > LIMIT {
             wrong.push(format!("{name}: {line} took {took:?}"));
         }
         if let Some(c) = out.chars().find(|c| forbidden(*c)) {
@@ -110,7 +111,7 @@ fn no_panic_no_hang_no_control_characters() {
             let _ = send
                 .send(result.unwrap_or_else(|_| vec![format!("{}: panic outside of commands", case.name)]));
         });
-        match receive.recv_timeout(Duration::from_secs(120)) {
+        match receive.recv_timeout(Duration::from_secs(300)) {
             Ok(found) => wrong.extend(found),
             Err(_) => wrong.push(format!("{name}: hangs")),
         }
