@@ -4,7 +4,7 @@ use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, OtherK
 use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::expr::{ErrorKind, ExprError};
 use crate::host::Host;
-use crate::lang::{Selector, command_end, line_end, thread_prefix};
+use crate::lang::{Selector, block_command_end, command_end, expand, line_end, thread_prefix};
 use crate::session::Session;
 use dumpscope_core::{ThreadIdx, Tid};
 use std::ops::ControlFlow;
@@ -63,6 +63,29 @@ pub(crate) fn run_block(session: &mut Session, text: &str, sink: &mut dyn Sink) 
     result
 }
 
+/// As [`run_block`], joining what `.printf` prints to lines before they reach the sink.
+pub(crate) fn run_captured(
+    session: &mut Session,
+    text: &str,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let mut tee = Tee { sink, host: None, partial: String::new(), cx: session.render_cx() };
+    let result = run_block(session, text, &mut tee);
+    let _ = tee.end_line();
+    result
+}
+
+/// Runs the lines of a script one by one, as if typed: an error ends its line only.
+pub(crate) fn run_lines(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    for line in text.lines() {
+        match run_block(session, line, sink) {
+            Ok(()) | Err(CommandError::Reported) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// Where on the screen the text stands, and whether something failed.
 struct Place {
     /// Screen column of the text's first character (for carets).
@@ -77,6 +100,13 @@ fn run_text(
     sink: &mut dyn Sink,
     place: &mut Place,
 ) -> Result<(), CommandError> {
+    let expanded;
+    let mut text = text;
+    if !session.language.aliases.is_empty() {
+        expanded = expand(text, &session.language.aliases);
+        text = &expanded;
+    }
+    let nested = session.language.depth > 0;
     let mut pos = 0;
     // Carets count from the start of the command's own line.
     let mut line_start = 0;
@@ -102,6 +132,8 @@ fn run_text(
         pos += len.max(1);
         match result {
             Ok(Flow::Next) => {}
+            // In a block all of it is dropped, and the line that it stands in.
+            Ok(Flow::DropLine) if nested => return Err(CommandError::Reported),
             // The rest of this line is dropped; lines after it still run.
             Ok(Flow::DropLine) => pos += line_end(text.get(pos..).unwrap_or("")),
             Err(e) => return Err(e),
@@ -265,8 +297,12 @@ fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, Select
 /// How long the command at the start of `text` is.
 fn extent(text: &str) -> usize {
     match command::find(text) {
-        Some(found) if found.command.extent == Extent::Line => line_end(text),
-        _ => command_end(text),
+        Some(found) => match found.command.extent {
+            Extent::Line => line_end(text),
+            Extent::Block => block_command_end(text).unwrap_or_else(|| command_end(text)),
+            Extent::Semicolon => command_end(text),
+        },
+        None => command_end(text),
     }
 }
 
@@ -317,13 +353,15 @@ fn report_error(
     place: &mut Place,
 ) -> Result<Flow, CommandError> {
     match error {
-        CommandError::Stopped | CommandError::Quit | CommandError::Jump(_) => return Err(error.clone()),
+        CommandError::Stopped | CommandError::Quit => return Err(error.clone()),
+        // Blocks pass a jump on to the loop around them.
+        CommandError::Jump(_) if session.language.depth > 0 => return Err(error.clone()),
         _ => place.failed = true,
     }
-    if let Some(report) = ErrorReport::new(error, text, place.column) {
-        if sink.report(&report, &session.render_cx()).is_break() {
-            return Err(CommandError::Stopped);
-        }
+    if let Some(report) = ErrorReport::new(error, text, place.column)
+        && sink.report(&report, &session.render_cx()).is_break()
+    {
+        return Err(CommandError::Stopped);
     }
     Ok(if matches!(error, CommandError::Message { .. }) { Flow::Next } else { Flow::DropLine })
 }
@@ -357,7 +395,7 @@ fn unknown(text: &str) -> CommandError {
             OtherKind::Missing => CommandError::message(format!("{name} is not built in.{near}")),
         };
     }
-    let near = command::nearest(name).map(|n| have(n)).unwrap_or_default();
+    let near = command::nearest(name).map(have).unwrap_or_default();
     if let Some(export) = name.strip_prefix('!') {
         let shown = dumpscope_core::base::text::escape(export);
         if let Some((dll, _)) = export.split_once('.') {

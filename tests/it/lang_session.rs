@@ -139,6 +139,36 @@ fn json_is_an_array_of_answers() {
 }
 
 #[test]
+fn scripts_branch_and_loop() {
+    let mut s = session(true);
+    check(&mut s, ".if (@$ptrsize == 8) { .echo 64 } .else { .echo 32 }; .echo x", "64\nx\n");
+    check(&mut s, ".if (0) { .echo a } .elsif (1) { .echo b } .else { .echo c }", "b\n");
+    check(&mut s, ".for (r $t0 = 0; @$t0 < 3; r $t0 = @$t0 + 1) { .printf \"%d \", @$t0 }", "0 1 2\n");
+    check(
+        &mut s,
+        "r $t0 = 3; .while (1) { r $t0 = @$t0 - 1; .if (@$t0 == 0) { .break } ; .echo t }",
+        "t\nt\n",
+    );
+    check(&mut s, ".do { .continue; .echo never } (0); .echo end", "end\n");
+    check(&mut s, ".foreach /pS 2 /ps 1 (x { .echo 1 2 3 4 5 6 }) { .echo <${x}> x }", "<3> 3\n<5> 5\n");
+    check(&mut s, ".foreach /s (w \"a b\") { .echo w }", "a\nb\n");
+    check(&mut s, ".catch { ? 1/0; .echo never }; .echo after", "Operand error at '/0'\nafter\n");
+    check(
+        &mut s,
+        ".block { .block { ? 1/0 } ; .echo never }; .echo never\n.echo line",
+        "Operand error at '/0'\nline\n",
+    );
+    check(&mut s, "aS word hello; .block { .echo word ${word}! }; ad word", "hello hello!\n");
+    check(&mut s, "al", "No aliases\n");
+    assert!(run(&mut s, ".shell rm -rf /").0.starts_with(".shell is refused"));
+    assert!(run(&mut s, ".break").0.contains("no block"));
+    assert!(run(&mut s, ".if (1").0.contains("Syntax error"));
+    assert_eq!(run(&mut s, &".block {".repeat(100)).1, LineStatus::Failed);
+    let deep = format!("{}{}", ".block {".repeat(100), "}".repeat(100));
+    assert!(run(&mut s, &deep).0.contains("too deeply"));
+}
+
+#[test]
 fn a_session_without_a_host_writes_nothing() {
     let mut s = session(true);
     assert!(run(&mut s, ".logopen /nowhere/x.log").0.contains("not available"));

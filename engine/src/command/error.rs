@@ -31,6 +31,8 @@ pub enum CommandError {
     },
     /// An error in an expression; its position counts in the command text: `Couldn't resolve error at 'foo'`.
     Expr(ExprError),
+    /// An error in a block, reported already, that ends the line and the blocks around it too.
+    Reported,
     /// The sink or the user asked to stop.
     Stopped,
     /// Not an error: `q`.
@@ -118,7 +120,16 @@ impl ErrorReport {
             CommandError::Stopped => {
                 ErrorReport { lines: vec!["Interrupted.".to_owned()], note: None, at: None }
             }
-            CommandError::Quit | CommandError::Jump(_) => return None,
+            CommandError::Jump(jump) => {
+                let name = match jump {
+                    Jump::Break => ".break",
+                    Jump::Continue => ".continue",
+                    Jump::Leave => ".leave",
+                };
+                let line = format!("{name} stands in no block that it could leave.");
+                ErrorReport { lines: vec![line], note: None, at: None }
+            }
+            CommandError::Quit | CommandError::Reported => return None,
         })
     }
 }

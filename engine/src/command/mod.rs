@@ -5,7 +5,7 @@ mod lookup;
 mod nearest;
 mod others;
 
-pub use error::{CommandError, ErrorReport};
+pub use error::{CommandError, ErrorReport, Jump};
 pub(crate) use lookup::EXTENSIONS;
 pub use lookup::{Found, find};
 pub use nearest::nearest;
@@ -59,6 +59,8 @@ pub enum Extent {
     Semicolon,
     /// At the end of the line: `;` belongs to the text (`*`, `$<`).
     Line,
+    /// Behind its last `{ }` block (`.if`, `.for`); without a block as `Semicolon`.
+    Block,
 }
 
 /// One command.

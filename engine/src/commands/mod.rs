@@ -18,6 +18,7 @@ mod printf;
 mod quit;
 mod registers;
 mod runaway;
+mod script;
 mod search;
 mod settings;
 mod show;
@@ -105,6 +106,30 @@ pub(crate) const ALL: &[&Command] = &[
     &registers::R,
     &runaway::RUNAWAY,
     &runaway::TTIME,
+    &script::AD,
+    &script::AL,
+    &script::AS,
+    &script::AS_LINE,
+    &script::BLOCK,
+    &script::BREAK,
+    &script::CATCH,
+    &script::CONTINUE,
+    &script::DO,
+    &script::EACH_FRAME,
+    &script::EACH_MODULE,
+    &script::ELSE,
+    &script::FOR,
+    &script::FOREACH,
+    &script::IF,
+    &script::JOINED,
+    &script::JOINED_ARGS,
+    &script::JOINED_REST,
+    &script::LEAVE,
+    &script::LINES,
+    &script::LINES_REST,
+    &script::LIST,
+    &script::SHELL,
+    &script::WHILE,
     &search::S,
     &settings::ACCEPTED,
     &settings::CLS,

@@ -115,10 +115,10 @@ fn pseudo(env: &dyn Env, name: &str, at: usize) -> Result<u64, ExprError> {
 fn bare_word(env: &dyn Env, word: &str, at: usize) -> Result<u64, ExprError> {
     let register = env.register(word);
     let pointer_bits = if env.machine().is_64() { 64 } else { 32 };
-    if let Ok((value, bits)) = register {
-        if bits == pointer_bits {
-            return Ok(extend(value, bits));
-        }
+    if let Ok((value, bits)) = register
+        && bits == pointer_bits
+    {
+        return Ok(extend(value, bits));
     }
     match env.symbol(None, word) {
         Ok(value) => Ok(value),

@@ -147,7 +147,7 @@ fn word(rest: &str, at: usize, radix: u32) -> Result<(usize, Token, usize), Expr
         let take = is_word_char(c)
             || (c == '!' && !bang && is_symbol_start(next))
             || (c == '`'
-                && rest.get(..i).is_some_and(|s| number_like(s))
+                && rest.get(..i).is_some_and(number_like)
                 && next.starts_with(|n: char| n.is_ascii_hexdigit()));
         if take {
             bang |= c == '!';
@@ -160,11 +160,9 @@ fn word(rest: &str, at: usize, radix: u32) -> Result<(usize, Token, usize), Expr
         }
     }
     let name = rest.get(..end).unwrap_or("");
-    if !bang {
-        if let Some((value, len)) = number(name, radix) {
-            let value = value.ok_or_else(|| ExprError::new(ErrorKind::Overflow, at))?;
-            return Ok((at, Token::Number(value), at + len));
-        }
+    if !bang && let Some((value, len)) = number(name, radix) {
+        let value = value.ok_or_else(|| ExprError::new(ErrorKind::Overflow, at))?;
+        return Ok((at, Token::Number(value), at + len));
     }
     Ok((at, Token::Word(name.to_owned()), at + end))
 }

@@ -32,10 +32,11 @@ pub fn wildcard_match(pattern: &str, text: &str) -> bool {
 /// `many` items may be passed without a character.
 fn skip(pattern: &[Item], states: &mut [bool]) {
     for (i, item) in pattern.iter().enumerate() {
-        if item.many && states.get(i) == Some(&true) {
-            if let Some(next) = states.get_mut(i + 1) {
-                *next = true;
-            }
+        if item.many
+            && states.get(i) == Some(&true)
+            && let Some(next) = states.get_mut(i + 1)
+        {
+            *next = true;
         }
     }
 }

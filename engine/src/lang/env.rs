@@ -138,6 +138,7 @@ impl Env for SessionEnv<'_> {
             "pagesize" => Some(0x1000),
             "p" => Some(session.language.last_value),
             "exp" => Some(session.language.last_expr),
+            "extret" => Some(session.language.last_return),
             "ea" | "ea2" => None,
             _ if name.starts_with("exr_") => self.exception(name),
             _ => return None,

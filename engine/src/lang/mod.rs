@@ -1,13 +1,17 @@
 //! The command language: how lines are cut into commands, prefixes and arguments.
 
+mod alias;
 mod args;
+mod blocks;
 mod env;
 pub mod numbers;
 mod prefix;
 pub mod registers;
 mod split;
 
+pub use alias::expand;
 pub use args::{Args, Range};
+pub use blocks::{block_command_end, take_group};
 pub use env::SessionEnv;
 pub use prefix::{Selector, ThreadPrefix, thread_prefix};
 pub use split::{command_end, commands_of, line_end};
@@ -34,6 +38,8 @@ pub struct Language {
     pub saved_hits: Vec<Va>,
     /// Aliases by name (`as`).
     pub aliases: BTreeMap<String, String>,
+    /// `@$extret`: the element that `!list` is at.
+    pub last_return: u64,
     /// Nesting of blocks and scripts.
     pub depth: u32,
 }

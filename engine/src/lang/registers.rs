@@ -59,7 +59,7 @@ pub fn lookup(name: &str, regs: &RegSet, context: Option<&Context>) -> Result<(u
         return of_context(&|c| Some(c.eflags.into()), 32);
     }
     if let Some((_, bit, width)) = FLAGS.iter().find(|(n, _, _)| *n == name) {
-        return of_context(&|c| Some(u64::from(c.eflags >> bit & (1 << width) - 1)), *width);
+        return of_context(&|c| Some(u64::from((c.eflags >> bit) & ((1 << width) - 1))), *width);
     }
     if let Some(i) = SEGMENTS.iter().position(|n| *n == name) {
         return of_context(&|c| c.segments.get(i).map(|v| u64::from(*v)), 16);

@@ -67,6 +67,8 @@ pub fn commands_of(line: &str) -> Vec<&str> {
         }
         if rest.starts_with('*') {
             end = line_end(rest);
+        } else if let Some(len) = super::block_command_end(rest.get(start..).unwrap_or("")) {
+            end = start + len;
         }
         if let Some(command) = rest.get(start..end).map(str::trim_end).filter(|c| !c.is_empty()) {
             out.push(command);

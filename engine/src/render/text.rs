@@ -21,10 +21,10 @@ impl<W: Write> TextSink<W> {
 
     /// Writes a line of one's own (a prompt with the command typed at it).
     pub fn line(&mut self, line: &Line) {
-        if self.error.is_none() {
-            if let Err(e) = self.write(line) {
-                self.error = Some(e);
-            }
+        if self.error.is_none()
+            && let Err(e) = self.write(line)
+        {
+            self.error = Some(e);
         }
     }
 

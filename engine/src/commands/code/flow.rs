@@ -119,10 +119,10 @@ fn is_jump(instruction: &Instruction) -> bool {
 
 /// True when a jump to `to` stays in the function that starts at `start`.
 fn inside(session: &Session, start: Va, to: Va) -> bool {
-    if session.sel.machine == Machine::Amd64 {
-        if let Some((begin, _)) = bounds::part(session, to) {
-            return bounds::function_start(session, begin) == Some(start);
-        }
+    if session.sel.machine == Machine::Amd64
+        && let Some((begin, _)) = bounds::part(session, to)
+    {
+        return bounds::function_start(session, begin) == Some(start);
     }
     let symbols = &session.target.symbols;
     let of = |va: Va| {

@@ -150,10 +150,10 @@ fn of_instruction(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Comm
     };
     let mut shown: Vec<values::Value> = Vec::new();
     for (_, text) in instruction.text.iter().filter(|(piece, _)| *piece == code::Piece::Register) {
-        if let Ok(value) = values::by_name(session, text, None) {
-            if !shown.iter().any(|v| v.name == value.name) {
-                shown.push(value);
-            }
+        if let Ok(value) = values::by_name(session, text, None)
+            && !shown.iter().any(|v| v.name == value.name)
+        {
+            shown.push(value);
         }
     }
     if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }

@@ -61,11 +61,11 @@ pub(super) fn scan(
         // Characters lie at even distances from the start of the range.
         let mut i = 0;
         if let Some((va, low)) = odd.take() {
-            if va.offset(1) == piece.start {
-                if let Some(high) = bytes.first() {
-                    push(va, printable(low, *high), sink)?;
-                    i = 1;
-                }
+            if va.offset(1) == piece.start
+                && let Some(high) = bytes.first()
+            {
+                push(va, printable(low, *high), sink)?;
+                i = 1;
             }
         } else if piece.start.distance_from(range.start).is_some_and(|d| d % 2 == 1) {
             i = 1;

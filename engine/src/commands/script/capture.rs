@@ -1,0 +1,36 @@
+//! Output of commands as text.
+
+use crate::command::CommandError;
+use crate::doc::{RenderCx, Report, Sink};
+use crate::run::run_captured;
+use crate::session::Session;
+use std::ops::ControlFlow;
+
+/// Most text that is kept, bytes.
+const MAX_TEXT: usize = 16 << 20;
+
+#[derive(Default)]
+struct Capture {
+    text: String,
+}
+
+impl Sink for Capture {
+    fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
+        report.lines(cx, &mut |line| {
+            if self.text.len() < MAX_TEXT {
+                self.text.push_str(line.to_text().trim_end());
+                self.text.push('\n');
+            }
+        });
+        ControlFlow::Continue(())
+    }
+}
+
+/// Runs commands and gives what they print, errors included.
+pub(super) fn output_of(session: &mut Session, commands: &str) -> Result<String, CommandError> {
+    let mut sink = Capture::default();
+    match run_captured(session, commands, &mut sink) {
+        Ok(()) | Err(CommandError::Reported) => Ok(sink.text),
+        Err(e) => Err(e),
+    }
+}
