@@ -152,6 +152,22 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Takes the next word as an expression of its own: for the number of a switch, behind which another switch may
+    /// follow (`/pS 2 /ps 1` is no division).
+    ///
+    /// # Errors
+    /// As [`Args::expr`].
+    pub fn word_expr(&mut self, session: &Session) -> Result<u64, CommandError> {
+        let at = self.pos();
+        let word = self.word().unwrap_or("");
+        let fail = |e: ExprError| CommandError::Expr(e.shifted(at));
+        let (value, end) = session.eval(word).map_err(fail)?;
+        if end < word.len() {
+            return Err(fail(ExprError::new(ErrorKind::ExtraCharacter, end)));
+        }
+        Ok(value)
+    }
+
     /// Takes a MASM expression if something is left.
     ///
     /// # Errors

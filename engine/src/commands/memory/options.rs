@@ -25,7 +25,7 @@ impl Options {
             }
             let Some(name) = args.switch() else { return Err(args.syntax_error()) };
             let value = match name.strip_prefix('c') {
-                Some("") => args.expr(session)?,
+                Some("") => args.word_expr(session)?,
                 Some(glued) => session.eval(glued).map_err(|e| CommandError::Expr(e.shifted(at + 2)))?.0,
                 None => return Err(ExprError::new(ErrorKind::Syntax, at).into()),
             };

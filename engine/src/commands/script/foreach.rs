@@ -40,8 +40,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         match args.switch() {
             Some("s") => source = Source::Text,
             Some("f") => source = Source::File,
-            Some("pS") => first = args.expr(session)?,
-            Some("ps") => between = args.expr(session)?,
+            Some("pS") => first = args.word_expr(session)?,
+            Some("ps") => between = args.word_expr(session)?,
             _ => return Err(CommandError::caret(at, "Syntax error")),
         }
     }

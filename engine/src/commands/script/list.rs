@@ -39,8 +39,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         let syntax = || CommandError::caret(at, "Syntax error");
         match args.switch() {
             Some("x") => commands = args.word().ok_or_else(syntax)?.to_owned(),
-            Some("o") => offset = args.expr(session)?,
-            Some("m") => count = args.expr(session)?.min(MAX_ELEMENTS),
+            Some("o") => offset = args.word_expr(session)?,
+            Some("m") => count = args.word_expr(session)?.min(MAX_ELEMENTS),
             Some("e") => echo = true,
             _ => return Err(syntax()),
         }
