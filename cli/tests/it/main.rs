@@ -10,6 +10,7 @@
 
 mod cli_exec;
 mod cli_general;
+mod cli_readme;
 mod cli_triage;
 
 use assert_cmd::Command;
