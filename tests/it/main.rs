@@ -19,6 +19,7 @@ mod hostile;
 mod lang_lab;
 mod lang_session;
 mod pdb_names;
+mod pdb_robust;
 mod pdb_types;
 mod providers_breakpad;
 mod providers_demangle;

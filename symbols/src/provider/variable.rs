@@ -37,7 +37,7 @@ pub enum Place {
     Register(RegPart),
     /// In memory at a register's value plus an offset.
     Relative(Reg, i32),
-    /// In memory, relative to the x86 virtual frame: the address of the return address.
+    /// In memory, relative to the x86 virtual frame pointer.
     Frame(i32),
     /// In the module's data.
     Static(Rva),
@@ -63,8 +63,8 @@ pub struct RegPart {
 pub struct FrameRegs<'a> {
     /// Registers in the frame; volatile ones are unknown in callers.
     pub regs: &'a RegSet,
-    /// x86: the address of the frame's return address, when the frame has one.
-    pub return_slot: Option<Va>,
+    /// x86: the virtual frame pointer, see [`crate::unwind::virtual_frame`].
+    pub virtual_frame: Option<Va>,
     /// Load address of the module that holds the frame's code.
     pub module_base: Va,
 }
@@ -123,7 +123,7 @@ impl Place {
                 Some(base) => at(base, offset),
                 None => Location::Unavailable("its base register is not known in this frame"),
             },
-            Place::Frame(offset) => match frame.return_slot {
+            Place::Frame(offset) => match frame.virtual_frame {
                 Some(slot) => at(slot.0, offset),
                 None => Location::Unavailable("the frame's place is not known"),
             },
@@ -262,7 +262,7 @@ mod tests {
             homes: vec![Home { place, part: None }],
         };
         let at = |v: &Variable, r: &RegSet| {
-            v.locate(&FrameRegs { regs: r, return_slot: Some(Va(0x1000)), module_base: Va(0x40_0000) })
+            v.locate(&FrameRegs { regs: r, virtual_frame: Some(Va(0x1000)), module_base: Va(0x40_0000) })
         };
         assert!(matches!(at(&var(Place::Register(ebx)), &regs), Location::Unavailable(_)));
         regs.set(x86::EBX, 0x1234_5678);
@@ -289,7 +289,7 @@ mod tests {
             site: None,
             homes: vec![part(329, Some(0)), part(331, Some(8))],
         };
-        let frame = FrameRegs { regs: &regs, return_slot: None, module_base: Va(0) };
+        let frame = FrameRegs { regs: &regs, virtual_frame: None, module_base: Va(0) };
         let Location::Pieces(p) = v.locate(&frame) else { panic!() };
         assert!(matches!(&p[..], [(0, Location::Register(_, 7)), (8, Location::Unavailable(_))]));
     }

@@ -15,11 +15,13 @@ mod scan;
 mod step;
 #[cfg(test)]
 mod testing;
+mod vframe;
 mod walker;
 mod x64;
 mod x86;
 
 pub use image::UnwindCache;
+pub use vframe::virtual_frame;
 
 use dumpscope_core::{ReadMemory, RegSet, Rva, Va};
 

@@ -103,7 +103,7 @@ impl Container {
         let mut file = File::open(path).map_err(PdbError::Io)?;
         let mut magic = [0u8; 24];
         match file.read_exact(&mut magic) {
-            Ok(()) if magic.starts_with(b"Microsoft MSFZ Container") => return Err(PdbError::Msfz),
+            Ok(()) if magic.starts_with(super::msfz::MAGIC) => return Err(PdbError::Msfz),
             Ok(()) if !magic.starts_with(b"Microsoft C/C++ MSF 7.00") => return Err(PdbError::NotPdb),
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Err(PdbError::NotPdb),

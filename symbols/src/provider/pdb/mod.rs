@@ -16,6 +16,7 @@ mod leaf;
 mod lines;
 mod locals;
 mod module;
+mod msfz;
 mod names;
 mod query;
 mod records;
@@ -39,6 +40,8 @@ use records::Record;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tpi::TypeStream;
+
+pub use msfz::convert_msfz;
 
 /// Why a PDB cannot be used.
 #[derive(Debug, thiserror::Error)]
