@@ -18,6 +18,7 @@ mod core_robust;
 mod hostile;
 mod lang_lab;
 mod lang_session;
+mod pdb_dt;
 mod pdb_names;
 mod pdb_robust;
 mod pdb_types;

@@ -25,6 +25,7 @@ mod show;
 mod stack;
 mod target_info;
 mod threads;
+mod types;
 
 use crate::command::Command;
 
@@ -146,4 +147,5 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::VERSION,
     &target_info::VERTARGET,
     &threads::THREADS,
+    &types::DT,
 ];
