@@ -1,8 +1,10 @@
 //! One file per command (or tight family).
 
+mod address;
 mod blocks;
 mod code;
 mod comment;
+mod dumpdebug;
 mod echo;
 mod evaluate;
 mod exception;
@@ -26,6 +28,7 @@ mod stack;
 mod target_info;
 mod threads;
 mod types;
+mod uniqstack;
 
 use crate::command::Command;
 
@@ -33,6 +36,8 @@ pub(crate) use show::show_instruction;
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
+    &address::ADDRESS,
+    &address::VPROT,
     &blocks::dlls::DLLS,
     &blocks::env::ENVVAR,
     &blocks::env::GFLAG,
@@ -47,6 +52,7 @@ pub(crate) const ALL: &[&Command] = &[
     &code::UU,
     &comment::DOLLAR,
     &comment::STAR,
+    &dumpdebug::DUMPDEBUG,
     &echo::ECHO,
     &evaluate::EVALUATE,
     &exception::CXR,
@@ -148,4 +154,6 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::VERTARGET,
     &threads::THREADS,
     &types::DT,
+    &uniqstack::FINDSTACK,
+    &uniqstack::UNIQSTACK,
 ];
