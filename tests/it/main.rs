@@ -9,6 +9,7 @@
 )]
 
 mod article_replay;
+mod cmds_matrix;
 mod core_big;
 mod core_common;
 mod core_corpus;

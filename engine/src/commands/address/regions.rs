@@ -6,6 +6,8 @@ use dumpscope_core::stream::memory_info::MemoryRegion;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx, Va};
 use std::collections::HashMap;
 
+/// Blocks take whole pages: a PEB and a 32-bit TEB one, a 64-bit TEB two.
+const PAGE: u64 = 0x1000;
 /// `MEM_FREE`.
 pub(super) const FREE: u32 = 0x1_0000;
 /// `MEM_COMMIT`.
@@ -101,17 +103,14 @@ impl<'a> Map<'a> {
                 map.thread(thread.index, machine);
             }
             if let Some(peb) = dump.read_peb(machine) {
-                // One page: larger than the block, smaller than what follows it.
-                map.blocks.push(Known {
-                    start: peb.address,
-                    end: peb.address.offset(0x1000),
-                    usage: Usage::Peb(machine),
-                });
+                let end = peb.address.offset(PAGE);
+                map.blocks.push(Known { start: peb.address, end, usage: Usage::Peb(machine) });
                 for (i, heap) in peb.heaps.iter().enumerate() {
                     map.heaps.entry(*heap).or_insert((i, machine));
                 }
             }
         }
+        map.blocks.sort_by_key(|b| b.start);
         map
     }
 
@@ -119,11 +118,9 @@ impl<'a> Map<'a> {
         let dump = self.session.dump();
         match dump.read_teb(thread, machine) {
             Some(teb) => {
-                self.blocks.push(Known {
-                    start: teb.address,
-                    end: teb.address.offset(0x1000),
-                    usage: Usage::Teb(thread, machine),
-                });
+                let pages = if machine.is_64() { 2 } else { 1 };
+                let end = teb.address.offset(pages * PAGE);
+                self.blocks.push(Known { start: teb.address, end, usage: Usage::Teb(thread, machine) });
                 let low = teb.deallocation_stack.filter(|d| !d.is_null()).or(teb.stack_limit);
                 if let (Some(start), Some(end)) = (low, teb.stack_base) {
                     if start < end {
@@ -157,9 +154,7 @@ impl<'a> Map<'a> {
         if let Some(known) = self.stacks.iter().find(meets) {
             return known.usage.clone();
         }
-        // A block counts when it starts here: its end is not known exactly.
-        let starts = |k: &&Known| k.start >= r.base && k.start < end;
-        if let Some(known) = self.blocks.iter().find(starts) {
+        if let Some(known) = self.blocks.iter().find(|k| k.start <= r.base && k.end > r.base) {
             return known.usage.clone();
         }
         self.heap(r).unwrap_or(Usage::Unknown)
@@ -185,21 +180,42 @@ impl<'a> Map<'a> {
             if !HEAP_SIGNATURES.contains(&memory.u32(at.offset(signature))?) {
                 return None;
             }
-            let owner = memory.ptr(at.offset(heap), machine)?;
+            // Wine leaves the link empty: the segment is the heap itself.
+            let owner = memory.ptr(at.offset(heap), machine).filter(|o| !o.is_null()).unwrap_or(at);
             let number = self.heaps.get(&owner).map(|(n, _)| *n);
             Some(Usage::Heap(number, owner, machine))
         })
     }
 
-    /// All regions in address order: the stream's, else what modules, threads and captured memory tell.
+    /// All regions in address order: the stream's, else what modules, threads and captured memory tell. A region
+    /// with process and thread blocks is cut at these.
     pub(super) fn regions(&self) -> Vec<Used> {
-        let used = |r: &MemoryRegion| Used { region: *r, usage: self.usage(r) };
-        if let Some(list) = self.session.dump().memory_info().value() {
-            let mut out: Vec<Used> = list.iter().map(used).collect();
-            out.sort_by_key(|u| u.region.base);
-            return out;
+        let mut list = match self.session.dump().memory_info().value() {
+            Some(list) => list.clone(),
+            None => self.known_ranges(),
+        };
+        list.sort_by_key(|r| r.base);
+        list.iter().flat_map(|r| self.cut(r)).collect()
+    }
+
+    /// A region in pieces, each with its use.
+    fn cut(&self, r: &MemoryRegion) -> Vec<Used> {
+        let end = r.base.offset(r.size);
+        let mut borders = vec![r.base];
+        if r.state != FREE && r.kind != IMAGE {
+            let first = self.blocks.partition_point(|b| b.end <= r.base);
+            let inside = self.blocks.iter().skip(first).take_while(|b| b.start < end);
+            borders.extend(inside.flat_map(|b| [b.start, b.end]).filter(|va| *va > r.base && *va < end));
+            borders.sort();
+            borders.dedup();
         }
-        self.known_ranges().iter().map(used).collect()
+        borders.push(end);
+        let piece = |pair: &[Va]| {
+            let (start, stop) = (*pair.first()?, *pair.get(1)?);
+            let region = MemoryRegion { base: start, size: stop.distance_from(start)?, ..*r };
+            Some(Used { usage: self.usage(&region), region })
+        };
+        borders.windows(2).filter_map(piece).collect()
     }
 
     /// Captured ranges and modules as regions without state and protection.
@@ -232,7 +248,8 @@ impl<'a> Map<'a> {
             Some(list) => list.iter().find(|r| holds(r)).copied(),
             None => self.known_ranges().into_iter().find(holds),
         };
-        found.map(|region| Used { region, usage: self.usage(&region) })
+        let pieces = self.cut(&found?);
+        pieces.into_iter().find(|u| holds(&u.region))
     }
 
     /// What a use refers to: `[~3; 720.38fc]`, `[app; "C:\app\app.exe"]`. Escaped.
