@@ -4,6 +4,7 @@ use dumpscope_engine::{COMMANDS, JsonSink, Layout, LineStatus, Session, TextSink
 use dumpscope_symbols::SymbolConfig;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Folders with dumps.
 const FOLDERS: [&str; 2] = ["lab", "corpus"];
@@ -23,11 +24,11 @@ fn dumps(folder: &Path, out: &mut Vec<PathBuf>) {
     out.sort();
 }
 
-/// Runs all examples on one dump; gives what went wrong.
-fn run_all(path: &Path) -> Vec<String> {
+/// Runs all examples on one dump; gives what went wrong, `None` when the file is no dump.
+fn run_all(path: &Path) -> Option<Vec<String>> {
     let config = SymbolConfig { offline: true, ..SymbolConfig::default() };
     // Some files of the corpus are no dumps on purpose: refusing them is an answer.
-    let Ok(session) = Session::open(path, config) else { return Vec::new() };
+    let session = Session::open(path, config).ok()?;
     let mut wrong = Vec::new();
     for command in COMMANDS {
         for (example, _) in command.examples {
@@ -38,7 +39,7 @@ fn run_all(path: &Path) -> Vec<String> {
             }
         }
     }
-    wrong.into_iter().map(|w| format!("{}: {w}", path.display())).collect()
+    Some(wrong.into_iter().map(|w| format!("{}: {w}", path.display())).collect())
 }
 
 fn run_one(session: Session, line: &str) -> Vec<String> {
@@ -85,6 +86,7 @@ fn every_example_on_every_dump() {
     assert!(paths.len() >= 30, "only {} dumps under {}", paths.len(), shared.display());
     let queue = Mutex::new(paths.into_iter());
     let wrong = Mutex::new(Vec::new());
+    let opened = AtomicUsize::new(0);
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -92,12 +94,16 @@ fn every_example_on_every_dump() {
                 loop {
                     let next = queue.lock().unwrap().next();
                     let Some(path) = next else { break };
-                    let found = run_all(&path);
-                    wrong.lock().unwrap().extend(found);
+                    if let Some(found) = run_all(&path) {
+                        opened.fetch_add(1, Ordering::Relaxed);
+                        wrong.lock().unwrap().extend(found);
+                    }
                 }
             });
         }
     });
+    let opened = opened.into_inner();
+    assert!(opened >= 25, "only {opened} files were dumps");
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} problems:\n{}", wrong.len(), wrong.join("\n"));
 }

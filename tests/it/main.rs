@@ -9,6 +9,7 @@
 )]
 
 mod article_replay;
+mod cmds_lab;
 mod cmds_matrix;
 mod core_big;
 mod core_common;
