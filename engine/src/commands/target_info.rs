@@ -1,5 +1,6 @@
 //! `vertarget`, `version`, `.time`, `|`, `||`: what was dumped, where and when.
 
+use super::missing;
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
@@ -130,6 +131,8 @@ struct TargetReport {
     system_line: Option<String>,
     #[serde(skip)]
     times: bool,
+    /// What is missing and why.
+    note: Option<&'static str>,
 }
 
 impl Report for TargetReport {
@@ -168,6 +171,9 @@ impl Report for TargetReport {
         if let Some(version) = self.dumpscope {
             emit(Line::plain(format!("dumpscope version {version}")));
         }
+        if let Some(note) = self.note {
+            emit(Line::new().role(Role::Note, format!("note: {note}")));
+        }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -197,6 +203,7 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
         system_line: system
             .then(|| info.map_or_else(|| "Minidump does not have system info".to_string(), system_line)),
         times,
+        note: misc.is_none().then_some(missing::MISC_INFO).filter(|_| times),
     }
 }
 

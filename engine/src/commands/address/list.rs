@@ -7,7 +7,7 @@ use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::lang::Args;
 use crate::session::Session;
-use crate::tables::memory::{PROTECT, protect_name, state_name, type_name};
+use crate::tables::memory::{PROTECT, state_name, type_name};
 use dumpscope_core::Va;
 
 /// How rows are written.
@@ -296,7 +296,7 @@ mod tests {
             end: fmt::Hex(0x24f_a0a8_7000),
             size: 0x57000,
             state: Some("MEM_COMMIT"),
-            protect: Some(protect_name(0x40)),
+            protect: Some("PAGE_EXECUTE_READWRITE".into()),
             kind: Some("MEM_PRIVATE"),
             allocation_base: None,
             allocation_protect: None,

@@ -122,10 +122,10 @@ impl<'a> Map<'a> {
                 let end = teb.address.offset(pages * PAGE);
                 self.blocks.push(Known { start: teb.address, end, usage: Usage::Teb(thread, machine) });
                 let low = teb.deallocation_stack.filter(|d| !d.is_null()).or(teb.stack_limit);
-                if let (Some(start), Some(end)) = (low, teb.stack_base) {
-                    if start < end {
-                        self.stacks.push(Known { start, end, usage: Usage::Stack(thread, machine) });
-                    }
+                if let (Some(start), Some(end)) = (low, teb.stack_base)
+                    && start < end
+                {
+                    self.stacks.push(Known { start, end, usage: Usage::Stack(thread, machine) });
                 }
             }
             None if machine == dump.machine() => {

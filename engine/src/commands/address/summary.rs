@@ -4,7 +4,6 @@ use super::regions::{COMMIT, FREE, Used};
 use crate::doc::{Line, RenderCx, Report, Role};
 use crate::fmt::{self, Hex};
 use crate::tables::memory::{protect_name, state_name, type_name};
-use dumpscope_core::Va;
 use serde::Serialize;
 
 /// One line of a block.
@@ -172,6 +171,7 @@ mod tests {
     use super::super::regions::Usage;
     use super::*;
     use crate::session::Layout;
+    use dumpscope_core::Va;
     use dumpscope_core::stream::memory_info::MemoryRegion;
 
     fn used(base: u64, size: u64, state: u32, kind: u32, protect: u32, usage: Usage) -> Used {

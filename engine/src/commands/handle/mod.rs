@@ -11,8 +11,7 @@ use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 use dumpscope_core::{Tid, Va};
 use report::{
-    EventRow, HandleRow, HandlesReport, MutantRow, ObjectRow, ProcessObject, SectionRow, SemaphoreRow,
-    ThreadObject,
+    EventRow, HandleRow, HandlesReport, ObjectRow, ProcessObject, SectionRow, SemaphoreRow, ThreadObject,
 };
 use std::collections::BTreeMap;
 

@@ -81,26 +81,26 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let mut images = Vec::new();
     let mut at = Va(0);
     for n in 0..MAX_PAGES {
-        if n % 4096 == 0 && session.cancel.is_cancelled() {
+        if n.is_multiple_of(4096) && session.cancel.is_cancelled() {
             return Err(CommandError::Stopped);
         }
         let Some(next) = memory.next_readable(at) else { break };
         // Images start on pages.
         let Some(page) = next.0.checked_next_multiple_of(PAGE).map(Va) else { break };
-        if memory.u16(page) == Some(0x5a4d) {
-            if let Ok(headers) = PeHeaders::read(memory, page) {
-                let region = dump.memory_info().value().and_then(|regions| {
-                    regions.iter().find(|r| page.distance_from(r.base).is_some_and(|d| d < r.size))
-                });
-                let module = dump.module_at(page);
-                images.push(ImageRow {
-                    base: page.into(),
-                    size: headers.size_of_image,
-                    protect: region.map(|r| r.protect.into()),
-                    kind: region.map(|r| r.kind.into()),
-                    name: module.map(|m| escape(&m.file_name).into_owned()),
-                });
-            }
+        if memory.u16(page) == Some(0x5a4d)
+            && let Ok(headers) = PeHeaders::read(memory, page)
+        {
+            let region = dump.memory_info().value().and_then(|regions| {
+                regions.iter().find(|r| page.distance_from(r.base).is_some_and(|d| d < r.size))
+            });
+            let module = dump.module_at(page);
+            images.push(ImageRow {
+                base: page.into(),
+                size: headers.size_of_image,
+                protect: region.map(|r| r.protect.into()),
+                kind: region.map(|r| r.kind.into()),
+                name: module.map(|m| escape(&m.file_name).into_owned()),
+            });
         }
         let Some(after) = page.checked_add(PAGE) else { break };
         at = after;

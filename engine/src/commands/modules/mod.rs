@@ -78,10 +78,12 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             continue;
         }
         modules.push(row);
-        session.cancel.is_cancelled().then_some(()).map_or(Ok(()), |()| Err(CommandError::Stopped))?;
+        if session.cancel.is_cancelled() {
+            return Err(CommandError::Stopped);
+        }
     }
     if options.by_name {
-        modules.sort_by(|a, b| a.name.to_lowercase().cmp(&b.name.to_lowercase()));
+        modules.sort_by_key(|m| m.name.to_lowercase());
     }
     let quiet = options.loaded_only || options.with_symbols || options.problems || options.names_only;
     let unloaded = if quiet { Vec::new() } else { unloaded_rows(session, &options) };

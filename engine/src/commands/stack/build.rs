@@ -127,7 +127,9 @@ fn fpo(session: &Session, machine: Machine, f: &StackFrame) -> Option<String> {
         Some(FrameData::Program { params, locals, saved_regs, .. }) => {
             format!("[{},{},{}]", params / 4, locals / 4, saved_regs / 4)
         }
-        Some(FrameData::Cfi { .. }) | None => "[Non-Fpo]".into(),
+        // Only a PDB says by its silence that a function keeps ebp as its frame pointer.
+        None if matches!(f.source?, SymbolSource::PrivatePdb | SymbolSource::PublicPdb) => "[Non-Fpo]".into(),
+        Some(FrameData::Cfi { .. }) | None => return None,
     })
 }
 
