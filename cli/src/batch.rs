@@ -7,11 +7,11 @@ use crate::demo;
 use crate::formats;
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
+use crate::store;
 use anyhow::Context;
 use dumpscope_core::OpenError;
 use dumpscope_engine::json::{ConfidenceName, DumpRow};
 use dumpscope_engine::triage::{Buckets, Input, Progress, TriageOptions, find_dumps, triage_each};
-use dumpscope_symbols::SymbolConfig;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +137,9 @@ impl Batch<'_> {
         let Some(mut writer) = formats::writer(self.format, out, color, self.common.verbose) else {
             anyhow::bail!("this format is not in this version");
         };
-        let options = TriageOptions { symbols: symbols(self.common), jobs, budget, cancel: on_interrupt() };
+        let cancel = on_interrupt();
+        let symbols = store::config(self.common, &cancel, self.console);
+        let options = TriageOptions { symbols, jobs, budget, cancel };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {
@@ -176,21 +178,6 @@ impl Batch<'_> {
 fn create(path: &Path) -> anyhow::Result<BufWriter<std::fs::File>> {
     let file = std::fs::File::create(path).with_context(|| format!("writing {}", path.display()))?;
     Ok(BufWriter::new(file))
-}
-
-/// Where symbols and images are looked for: options first, then the environment.
-pub(crate) fn symbols(common: &CommonArgs) -> SymbolConfig {
-    let env = |name: &str| std::env::var(name).ok();
-    SymbolConfig {
-        symbol_path: common.symbol_path.clone().or_else(|| env("_NT_SYMBOL_PATH")).unwrap_or_default(),
-        image_path: common
-            .image_path
-            .clone()
-            .or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH"))
-            .unwrap_or_default(),
-        cache: common.cache.clone(),
-        offline: common.offline,
-    }
 }
 
 /// One line about a dump that cannot be opened, with the file's name in front.

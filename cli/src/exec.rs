@@ -7,6 +7,7 @@ use crate::console::Console;
 use crate::host::{Files, read_script};
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
+use crate::store;
 use anyhow::Context;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
@@ -43,7 +44,7 @@ fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) ->
     bar.clear();
     match opened {
         Ok(dump) => {
-            let target = Arc::new(Target::new(dump, batch::symbols(common)));
+            let target = Arc::new(Target::new(dump, store::config(common, cancel, console)));
             let mut session = Session::new(path.display().to_string(), target);
             session.cancel = cancel.clone();
             session.sel.layout = match common.layout {

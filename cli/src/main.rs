@@ -11,6 +11,8 @@ mod formats;
 mod host;
 mod interrupt;
 mod progress;
+mod store;
+mod symbols;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -55,7 +57,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Some(Command::Exec(exec)) => exec::run(exec, &cli.common, console),
         Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),
         Some(Command::Diff(_)) => extras::not_yet("diff", console),
-        Some(Command::Symbols(_)) => extras::not_yet("symbols", console),
+        Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
         Some(Command::Schema) => extras::schema(),
         Some(Command::Completions { shell }) => extras::completions(*shell),
         Some(Command::Man) => extras::man(),

@@ -34,6 +34,9 @@ pub(super) fn load<'a>(
     let places = locate::candidates(module, &path, config.cache.as_deref());
     providers.extend(search.pdb(&places));
     providers.extend(search.breakpad(&places));
+    if providers.is_empty() {
+        providers.extend(search.fetched_symbols(&path, config));
+    }
     let in_memory = PeHeaders::read(mem, module.base);
     let mut missing = None;
     if providers.is_empty() {

@@ -1,11 +1,13 @@
 //! Symbols of all modules of a process, loaded when they are first asked for.
 
+mod fetch;
 mod index;
 mod load;
 mod search;
 
-use crate::image::ImageFile;
+use crate::image::{ImageFile, PeHeaders};
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSource, merged};
+use crate::store::Client;
 use dumpscope_core::{Machine, ModuleInfo, ReadMemory, Rva, Va};
 use index::ModuleIndex;
 use load::Loaded;
@@ -26,6 +28,10 @@ pub struct SymbolConfig {
     pub cache: Option<PathBuf>,
     /// Never use the network.
     pub offline: bool,
+    /// The client that asks stores, servers among them. Without one only plain files of this machine are found.
+    pub store: Option<Arc<Client>>,
+    /// Ask servers again for what is remembered as missing.
+    pub fresh: bool,
 }
 
 /// What is known of a module's symbols.
@@ -158,7 +164,11 @@ impl SymbolManager {
     }
 
     fn found_image<'a>(&self, slot: &'a Slot, info: &ModuleInfo) -> &'a FoundImage {
-        slot.image.get_or_init(|| search::image(info, &self.config()))
+        slot.image.get_or_init(|| {
+            // A full dump holds the image: nothing to fetch. Files of this machine may still have more (DWARF).
+            let in_memory = PeHeaders::read(&*self.memory, info.base).is_ok();
+            search::image(info, &self.config(), !in_memory)
+        })
     }
 
     fn with_loaded<T>(&self, module: usize, f: impl FnOnce(&Loaded) -> T) -> Option<T> {

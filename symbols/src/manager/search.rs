@@ -29,7 +29,8 @@ impl FoundImage {
 }
 
 /// Looks for a module's image file on the image path, then on the symbol path, as WinDbg does.
-pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig) -> FoundImage {
+/// Servers are asked only when `fetch` says so.
+pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig, fetch: bool) -> FoundImage {
     let mut search = Search::new(module);
     for path in [&config.image_path, &config.symbol_path] {
         let places = locate::candidates(module, &SymbolPath::parse(path), config.cache.as_deref());
@@ -47,15 +48,18 @@ pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig) -> FoundImage {
             }
         }
     }
+    if fetch && let Some(file) = search.fetched_image(config) {
+        return FoundImage { file: Some(file), log: search.log, problems: Vec::new() };
+    }
     FoundImage { file: None, log: search.log, problems: search.problems }
 }
 
 /// The search for one module's files.
 pub(super) struct Search<'a> {
-    module: &'a ModuleInfo,
+    pub(super) module: &'a ModuleInfo,
     pub(super) log: Vec<String>,
     /// Files that were there but could not be used.
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
 }
 
 impl Search<'_> {
@@ -89,7 +93,7 @@ impl Search<'_> {
         Err(format!("{place}: {why}"))
     }
 
-    fn note(&mut self, place: &str, outcome: &dyn Display) {
+    pub(super) fn note(&mut self, place: &str, outcome: &dyn Display) {
         if self.log.len() < MAX_LOG {
             self.log.push(format!("{}: {}", escape(place), escape(&outcome.to_string())));
         }

@@ -105,6 +105,7 @@ pub struct Client {
     tiers: Mutex<BTreeMap<String, bool>>,
     /// Left-over temporary files are removed once.
     swept: Once,
+    watch: Arc<dyn Watch>,
 }
 
 /// A place of a chain.
@@ -118,15 +119,22 @@ enum Place<'a> {
 const UNC: &str = "a \\\\server\\share path opens only on Windows; copy or mount the folder and name it here";
 
 impl Client {
-    /// A client over a transport ([`super::NoTransport`] for `--offline`).
-    pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, policy: Policy, auth: Auth) -> Client {
+    /// A client over a transport ([`super::NoTransport`] for `--offline`); `watch` sees and may stop all it does.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        auth: Auth,
+        watch: Arc<dyn Watch>,
+    ) -> Client {
         let (breaker, tiers, swept) = (Breaker::default(), Mutex::default(), Once::new());
-        Client { transport, clock, policy, auth, breaker, tiers, swept }
+        Client { transport, clock, policy, auth, breaker, tiers, swept, watch }
     }
 
     /// Finds a file along `path`. `default` is the cache folder: the store of `srv**URL`, of `cache*`, and of
     /// servers without a local store to their left.
-    pub fn fetch(&self, path: &SymbolPath, default: &Path, job: &Job<'_>, watch: &dyn Watch) -> Fetched {
+    pub fn fetch(&self, path: &SymbolPath, default: &Path, job: &Job<'_>) -> Fetched {
+        let watch = &*self.watch;
         let mut out = Fetched::default();
         let mut caches: Vec<Place<'_>> = Vec::new();
         for element in &path.elements {

@@ -78,7 +78,7 @@ impl Default for Policy {
 }
 
 /// Sees what happens, and may stop it.
-pub trait Watch: Sync {
+pub trait Watch: Send + Sync + std::fmt::Debug {
     /// Something happened. A download has one [`Event::Started`], any number of [`Event::Progress`] and exactly
     /// one [`Event::Ended`].
     fn event(&self, event: &Event<'_>) {

@@ -104,7 +104,7 @@ impl Rig {
 
     fn with(policy: Policy, auth: Auth) -> Rig {
         let (net, clock) = (Arc::new(Fake::default()), Arc::new(FakeClock::default()));
-        let client = Client::new(net.clone(), clock.clone(), policy, auth);
+        let client = Client::new(net.clone(), clock.clone(), policy, auth, Arc::new(Unwatched));
         let name = SafeName::new("Foo.pdb").unwrap();
         let key = FileKey { kind: FileKind::Pdb, folder: name.clone(), file: name, id: ID.into() };
         Rig { net, clock, client, dir: tempfile::tempdir().unwrap(), key }
@@ -118,7 +118,7 @@ impl Rig {
         };
         let job = Job { key: &self.key, image: "Foo.dll", verify: &verify, fresh };
         let path = path.replace("DIR", &self.dir.path().to_string_lossy());
-        self.client.fetch(&SymbolPath::parse(&path), &self.dir.path().join("default"), &job, &Unwatched)
+        self.client.fetch(&SymbolPath::parse(&path), &self.dir.path().join("default"), &job)
     }
 
     fn said(&self, fetched: &Fetched) -> Vec<String> {
@@ -391,7 +391,8 @@ fn pointers_stay_inside_their_store() {
 #[test]
 fn offline_and_unc_say_so() {
     let rig = Rig::new();
-    let client = Client::new(Arc::new(NoTransport), rig.clock.clone(), Policy::default(), Auth::default());
+    let (policy, auth) = (Policy::default(), Auth::default());
+    let client = Client::new(Arc::new(NoTransport), rig.clock.clone(), policy, auth, Arc::new(Unwatched));
     let rig = Rig { client, ..rig };
     let got = rig.fetch("srv*DIR/a*https://s.example/sym;\\\\server\\share;srv*ftp://x", false);
     let said = rig.said(&got);
@@ -404,7 +405,7 @@ fn offline_and_unc_say_so() {
 
 #[test]
 fn events_come_in_order_with_one_end() {
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     struct Seen(Mutex<Vec<String>>);
     impl Watch for Seen {
         fn event(&self, event: &Event<'_>) {
@@ -420,9 +421,11 @@ fn events_come_in_order_with_one_end() {
     rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")), &[ok(b"good pdb")]);
     let job = Job { key: &rig.key, image: "x", verify: &|_| Ok(()), fresh: false };
     let path = SymbolPath::parse("srv*https://u:p@s.example/sym");
-    let seen = Seen::default();
+    let seen = Arc::new(Seen::default());
+    let (policy, auth) = (Policy::default(), Auth::default());
+    let client = Client::new(rig.net.clone(), rig.clock.clone(), policy, auth, seen.clone());
     rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")).replace("//", "//u:p@"), &[ok(b"good pdb")]);
-    rig.client.fetch(&path, &rig.dir.path().join("d"), &job, &seen);
+    client.fetch(&path, &rig.dir.path().join("d"), &job);
     assert_eq!(*seen.0.lock().unwrap(), ["start https://s.example/sym", "4", "8", "end downloaded, 8 bytes"]);
 }
 

@@ -1,0 +1,133 @@
+//! The symbol configuration of a run: options, environment, and the client that asks servers.
+
+use crate::args::CommonArgs;
+use crate::console::Console;
+use dumpscope_analyzers::Cancel;
+use dumpscope_symbols::SymbolConfig;
+use dumpscope_symbols::locate::SymbolPath;
+use dumpscope_symbols::store::{
+    Auth, Client, Event, Http, NoTransport, Policy, SystemClock, Transport, Watch,
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Where symbols and images are looked for: options first, then the environment. Without a URL in the paths, or
+/// with `--offline`, nothing here can reach the network.
+pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) -> SymbolConfig {
+    let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+    // WinDbg looks along the alternate path first.
+    let from_env = || {
+        let paths: Vec<String> =
+            ["_NT_ALT_SYMBOL_PATH", "_NT_SYMBOL_PATH"].iter().filter_map(|n| env(n)).collect();
+        paths.join(";")
+    };
+    let symbol_path = common.symbol_path.clone().unwrap_or_else(from_env);
+    let image_path =
+        common.image_path.clone().or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH")).unwrap_or_default();
+    let has_url = [&symbol_path, &image_path].iter().any(|p| SymbolPath::parse(p).urls().next().is_some());
+    let policy = Policy::default();
+    let mut transport: Arc<dyn Transport> = Arc::new(NoTransport);
+    if has_url && !common.offline {
+        match Http::new(policy.connect) {
+            Ok(http) => transport = Arc::new(http),
+            Err(why) => console.error(&format!("no network: {why}")),
+        }
+    }
+    let watch = Arc::new(Downloads::new(cancel.clone(), console.is_quiet() || !has_url));
+    let client = Client::new(transport, Arc::new(SystemClock), policy, auth(has_url, console), watch);
+    SymbolConfig {
+        symbol_path,
+        image_path,
+        cache: common.cache.clone().or_else(default_cache),
+        offline: common.offline,
+        store: Some(Arc::new(client)),
+        fresh: false,
+    }
+}
+
+/// Headers from the file that `DUMPSCOPE_SYMBOL_HEADERS` names, credentials from `NETRC` or `~/.netrc`.
+fn auth(wanted: bool, console: &Console) -> Auth {
+    let mut auth = Auth::default();
+    if !wanted {
+        return auth;
+    }
+    if let Some(path) = std::env::var_os("DUMPSCOPE_SYMBOL_HEADERS") {
+        let path = PathBuf::from(path);
+        let added = std::fs::read_to_string(&path).map_err(|e| e.to_string());
+        if let Err(why) = added.and_then(|text| auth.add_headers(&text)) {
+            console.error(&format!("{}: {why}", path.display()));
+        }
+    }
+    let home = || std::env::home_dir().map(|h| h.join(".netrc"));
+    let netrc = std::env::var_os("NETRC").map(PathBuf::from).or_else(home);
+    if let Some(text) = netrc.and_then(|path| std::fs::read_to_string(path).ok()) {
+        auth.add_netrc(&text);
+    }
+    auth
+}
+
+/// The user's cache folder for symbols, by the system's custom.
+fn default_cache() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = if cfg!(windows) {
+        var("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        std::env::home_dir().map(|h| h.join("Library/Caches"))
+    } else {
+        var("XDG_CACHE_HOME")
+            .filter(|p| p.is_absolute())
+            .or_else(|| Some(std::env::home_dir()?.join(".cache")))
+    };
+    Some(base?.join("dumpscope").join("symbols"))
+}
+
+/// A bar for each download that takes longer than a moment, on stderr when that is a terminal.
+#[derive(Debug)]
+struct Downloads {
+    cancel: Cancel,
+    bars: MultiProgress,
+    open: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Downloads {
+    fn new(cancel: Cancel, hidden: bool) -> Downloads {
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        Downloads { cancel, bars: MultiProgress::with_draw_target(target), open: Mutex::default() }
+    }
+}
+
+impl Watch for Downloads {
+    fn event(&self, event: &Event<'_>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Started { file, .. } => {
+                let style =
+                    ProgressStyle::with_template("{bytes:>10} {total_bytes:>10} {bytes_per_sec:>12} {msg}");
+                let bar = self.bars.add(ProgressBar::new(0));
+                bar.set_style(style.unwrap_or(ProgressStyle::default_bar()));
+                bar.set_message(dumpscope_core::base::text::escape(file).into_owned());
+                bar.enable_steady_tick(Duration::from_millis(250));
+                open.insert((*file).to_owned(), bar);
+            }
+            Event::Progress { file, done, total } => {
+                if let Some(bar) = open.get(*file) {
+                    bar.set_length(total.unwrap_or(*done));
+                    bar.set_position(*done);
+                }
+            }
+            Event::Ended { file, .. } => {
+                if let Some(bar) = open.remove(*file) {
+                    bar.finish_and_clear();
+                    self.bars.remove(&bar);
+                }
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}

@@ -1,0 +1,133 @@
+//! `dumpscope symbols fetch` and `symbols check`.
+
+use crate::Exit;
+use crate::args::{CommonArgs, SymbolsArgs, SymbolsCommand};
+use crate::console::Console;
+use crate::interrupt::on_interrupt;
+use crate::{batch, store};
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::model::Dump;
+use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Downloads at the same time. Servers answer slowly rather than send slowly: more than the cores is right.
+const PARALLEL: usize = 16;
+
+/// Runs one of them over all dumps.
+pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
+    let (dumps, fetch) = match &args.command {
+        SymbolsCommand::Fetch { dumps } => (dumps, true),
+        SymbolsCommand::Check { dumps } => (dumps, false),
+    };
+    let cancel = on_interrupt();
+    let mut config = store::config(common, &cancel, console);
+    // Who asks for a download wants to know now, not what a server said yesterday.
+    config.fresh = fetch;
+    let mut exit = Exit::Done;
+    for path in dumps {
+        if cancel.is_cancelled() {
+            break;
+        }
+        match Dump::open(path) {
+            Ok(dump) => one(path, dump, &config, fetch, &cancel, console)?,
+            Err(error) => {
+                console.error(&batch::open_error(path, &error));
+                exit = Exit::BadDump;
+            }
+        }
+    }
+    Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
+}
+
+fn one(
+    path: &Path,
+    dump: Dump,
+    config: &SymbolConfig,
+    fetch: bool,
+    cancel: &Cancel,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let target = Target::new(dump, config.clone());
+    let symbols = &target.symbols;
+    load_all(symbols, cancel);
+    if cancel.is_cancelled() {
+        return Ok(());
+    }
+    let mut out = console.out();
+    writeln!(out, "{}", escape(&path.to_string_lossy()))?;
+    let mut counts = [0usize; 3];
+    for i in 0..symbols.modules().len() {
+        let kind = line(symbols, i, fetch, &mut out)?;
+        if let Some(n) = counts.get_mut(kind) {
+            *n = n.saturating_add(1);
+        }
+    }
+    let [good, poor, none] = counts;
+    writeln!(
+        out,
+        "{good} modules with symbol files, {poor} with exports or image tables only, {none} without names"
+    )?;
+    if config.symbol_path.is_empty() {
+        writeln!(
+            out,
+            "No symbol path is set: -y 'srv*https://msdl.microsoft.com/download/symbols' asks Microsoft's server."
+        )?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Loads the symbols of all modules, several at a time.
+fn load_all(symbols: &SymbolManager, cancel: &Cancel) {
+    let next = AtomicUsize::new(0);
+    let count = symbols.modules().len();
+    std::thread::scope(|scope| {
+        for _ in 0..PARALLEL.min(count) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count || cancel.is_cancelled() {
+                        return;
+                    }
+                    symbols.providers(i);
+                }
+            });
+        }
+    });
+}
+
+/// One module: a line of the table, and for `check` (or where nothing was found) every place that was tried.
+/// Gives 0 with a symbol file, 1 with names from the image only, 2 without names.
+fn line(symbols: &SymbolManager, module: usize, fetch: bool, out: &mut impl Write) -> anyhow::Result<usize> {
+    let Some(info) = symbols.modules().get(module) else { return Ok(2) };
+    let (kind, what) = match symbols.state(module) {
+        SymbolState::Loaded(source, file) => {
+            let what = match source {
+                SymbolSource::PrivatePdb => "private PDB",
+                SymbolSource::PublicPdb => "public PDB",
+                SymbolSource::Breakpad => "Breakpad file",
+                SymbolSource::Dwarf => "DWARF of the image",
+                SymbolSource::Coff => "COFF symbols of the image",
+                SymbolSource::Exports => "exports only",
+            };
+            let kind = usize::from(source > SymbolSource::Breakpad);
+            let file = if kind == 0 { file.unwrap_or_default() } else { String::new() };
+            (kind, format!("{what}  {}", escape(&file)))
+        }
+        SymbolState::NotFound(_) | SymbolState::Deferred => (2, "no names".to_owned()),
+    };
+    let name = format!("{:<24}", escape(&info.file_name));
+    writeln!(out, "  {}", format!("{name} {what}").trim_end())?;
+    if let Some(missing) = symbols.missing(module) {
+        writeln!(out, "      {missing}")?;
+    }
+    if !fetch {
+        for tried in symbols.search_log(module) {
+            writeln!(out, "      - {tried}")?;
+        }
+    }
+    Ok(kind)
+}
