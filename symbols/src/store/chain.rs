@@ -293,7 +293,10 @@ impl Client {
                 Wrapping::None => break,
                 Wrapping::Cab => unpack::expand_cab(&from, &temp, self.policy.max_unpacked)?,
                 Wrapping::Msfz => {
-                    unpack::convert_msfz(&from, temp.path()).map_err(|e| format!("bad MSFZ file: {e}"))?
+                    // Unpacked in memory: bounded more tightly than what goes to disk.
+                    let limit = self.policy.max_unpacked.min(2 << 30);
+                    crate::provider::pdb::convert_msfz(&from, temp.path(), limit)
+                        .map_err(|e| e.to_string())?;
                 }
             }
             let next = Temp::new(cache).map_err(|e| e.to_string())?;

@@ -68,11 +68,3 @@ pub(super) fn expand_cab(from: &Path, to: &Temp, limit: u64) -> Result<(), Strin
 fn too_large(limit: u64) -> String {
     format!("the CAB expands to more than {limit} bytes")
 }
-
-/// Converts a compressed PDB (MSFZ) into a plain one.
-///
-/// # Errors
-/// This build cannot read such files.
-pub(super) fn convert_msfz(_from: &Path, _to: &Path) -> Result<(), String> {
-    Err("compressed PDBs (MSFZ) cannot be read yet".into())
-}
