@@ -22,7 +22,8 @@ const MAX_LIST: u64 = 256 << 20;
 /// `dumpscope DUMP...`: the triage text of each.
 pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     if args.demo {
-        let row = demo::row(symbols(common), &on_interrupt())?;
+        let cancel = on_interrupt();
+        let row = demo::row(store::config(common, &cancel, console), &cancel)?;
         let out: Box<dyn Write> = Box::new(console.out());
         if let Some(mut writer) = formats::writer(TriageFormat::Text, out, console.color(), common.verbose) {
             writer.row(&row)?;
