@@ -10,10 +10,12 @@ pub mod crash;
 mod crash_codes;
 pub mod foreign;
 pub mod handles_summary;
+pub mod locks;
 pub mod runaway;
 pub mod stacks;
 mod target;
 pub mod triage;
+pub mod waits;
 
 pub use cancel::Cancel;
 pub use stacks::{Stack, StackFrame, StackWarning};

@@ -2,7 +2,9 @@
 
 use super::activity::{Activity, activity_of};
 use crate::crash::{ExceptionFacts, exception_facts};
+use crate::locks::Locks;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
+use crate::waits::{Wait, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Thread;
@@ -19,6 +21,8 @@ pub struct Facts<'a> {
     pub exception: Option<ExceptionFacts>,
     /// Threads by number. Shorter than the dump's list when the work was stopped.
     pub threads: Vec<ThreadFacts>,
+    /// Critical sections of the process, with the threads that wait for them.
+    pub locks: Locks,
     /// True when somebody stopped the work before all threads were looked at.
     pub stopped: bool,
 }
@@ -45,6 +49,8 @@ pub struct ThreadFacts {
     pub stack: Option<Stack>,
     /// WOW64: the 64-bit stack.
     pub native_stack: Option<Stack>,
+    /// What it waits for, when it waits.
+    pub wait: Option<Wait>,
     /// What it is doing, when its frames say so.
     pub activity: Option<Activity>,
 }
@@ -63,7 +69,8 @@ impl Facts<'_> {
             }
             threads.push(thread_facts(target, thread, exception.as_ref(), limits, cancel));
         }
-        Facts { target, exception, threads, stopped }
+        let locks = add_waits(target, &mut threads, cancel);
+        Facts { target, exception, threads, locks, stopped }
     }
 
     /// The thread with a system id.
@@ -95,6 +102,7 @@ fn thread_facts(
         is_writer,
         stack,
         native_stack,
+        wait: None,
         activity,
     }
 }

@@ -1,6 +1,11 @@
 //! The rule table. A rule reads the facts and returns findings; it never changes anything.
 
+mod blocked;
+mod contention;
 mod crash;
+mod deadlock;
+mod graph;
+mod orphan;
 
 use super::{Facts, Finding};
 
@@ -16,5 +21,10 @@ pub struct Rule {
 }
 
 /// All rules.
-pub const RULES: &[Rule] =
-    &[Rule { code: "crash", about: "an exception that ended the process", run: crash::run }];
+pub const RULES: &[Rule] = &[
+    Rule { code: "crash", about: "an exception that ended the process", run: crash::run },
+    Rule { code: "deadlock", about: "threads that wait for each other in a circle", run: deadlock::run },
+    Rule { code: "orphaned_lock", about: "a lock whose owner no longer exists", run: orphan::run },
+    Rule { code: "lock_contention", about: "a lock whose owner keeps others waiting", run: contention::run },
+    Rule { code: "blocked_on_process", about: "a thread that waits for another process", run: blocked::run },
+];

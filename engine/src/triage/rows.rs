@@ -2,16 +2,18 @@
 
 use crate::fmt::{Hex, rfc3339};
 use crate::json::{
-    AccessName, Arch, CapabilityRow, ConfidenceName, DumpFileRow, DumpKindName, ExceptionRow,
-    FindingKindName, FindingRow, FrameRow, HandlesRow, ProcessRow, SourceRow, SystemRow, ThreadRow,
-    TrustName,
+    AccessName, Arch, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName, ExceptionRow,
+    FindingKindName, FindingRow, FrameRow, HandlesRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow,
+    SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
 };
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::handles_summary::HandleSummary;
+use dumpscope_analyzers::locks::{Lock, Owner};
 use dumpscope_analyzers::stacks::{Stack, StackFrame};
 use dumpscope_analyzers::triage::{Confidence, Finding, FindingKind, ThreadFacts};
+use dumpscope_analyzers::waits::{self, Kind, Wait};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
 use dumpscope_core::{Machine, Warning};
@@ -200,7 +202,7 @@ pub(super) fn thread(target: &Target, t: &ThreadFacts) -> ThreadRow {
         activity: t.activity.as_ref().map(|a| text(&a.text)),
         frames: t.stack.as_ref().map(frames),
         native_frames: t.native_stack.as_ref().map(frames),
-        wait: None,
+        wait: t.wait.as_ref().map(wait),
     }
 }
 
@@ -258,6 +260,91 @@ pub(crate) fn issue(f: &StackFrame) -> Option<String> {
     Some(text(&words))
 }
 
+/// What a thread waits for.
+pub(crate) fn wait(w: &Wait) -> WaitRow {
+    WaitRow {
+        kind: wait_kind(w.kind),
+        object: w.object.as_deref().map(text),
+        handles: w.handles.as_ref().map(|h| h.iter().map(|v| Hex(*v)).collect()),
+        timeout_ms: w.timeout.map(|t| match t {
+            waits::Timeout::Infinite => Timeout::Infinite(Infinite::Infinite),
+            waits::Timeout::Ms(ms) => Timeout::Ms(ms),
+        }),
+        owner_tid: w.owner_tid.map(|t| t.0),
+        owner_pid: w.owner_pid.map(|p| p.0),
+        confidence: confidence(w.confidence),
+    }
+}
+
+/// A critical section; those that nobody holds are left out of the document.
+pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
+    let s = &l.section;
+    LockRow {
+        address: s.address.into(),
+        symbol: target.symbols.format(s.address).as_deref().map(text),
+        kind: WaitKindName::CriticalSection,
+        owner_tid: s.owner_tid().map(|t| t.0),
+        owner: match l.owner {
+            Owner::Alive => OwnerState::Alive,
+            Owner::Missing => OwnerState::Missing,
+            Owner::Unknown => OwnerState::Unknown,
+        },
+        recursion: Some(s.recursion.into()),
+        lock_count: Some(s.lock_count.into()),
+        waiters: l.waiters.iter().map(|t| t.0).collect(),
+        source: l.source.text().into(),
+    }
+}
+
+/// Outgoing COM calls, as far as the threads' waits tell.
+pub(super) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
+    let w = t.wait.as_ref().filter(|w| w.kind == Kind::ComCall && w.owner_pid.is_some())?;
+    Some(ComCallRow {
+        tid: t.tid.0,
+        server_pid: w.owner_pid.map(|p| p.0),
+        server_tid: w.owner_tid.map(|t| t.0),
+        ipid: None,
+        iid: None,
+        interface: None,
+        method: None,
+        confidence: confidence(w.confidence),
+        evidence: w.evidence.iter().map(|e| text(e)).collect(),
+    })
+}
+
+fn wait_kind(kind: Kind) -> WaitKindName {
+    match kind {
+        Kind::CriticalSection => WaitKindName::CriticalSection,
+        Kind::SrwLock => WaitKindName::SrwLock,
+        Kind::ConditionVariable => WaitKindName::ConditionVariable,
+        Kind::Address => WaitKindName::Address,
+        Kind::Event => WaitKindName::Event,
+        Kind::Mutex => WaitKindName::Mutex,
+        Kind::Semaphore => WaitKindName::Semaphore,
+        Kind::Thread => WaitKindName::Thread,
+        Kind::Process => WaitKindName::Process,
+        Kind::Timer => WaitKindName::Timer,
+        Kind::Multiple => WaitKindName::Multiple,
+        Kind::ComCall => WaitKindName::ComCall,
+        Kind::RpcCall => WaitKindName::RpcCall,
+        Kind::MessageQueue => WaitKindName::MessageQueue,
+        Kind::IoCompletion => WaitKindName::IoCompletion,
+        Kind::WorkerIdle => WaitKindName::WorkerIdle,
+        Kind::Sleep => WaitKindName::Sleep,
+        Kind::LoaderLock => WaitKindName::LoaderLock,
+        Kind::FileIo => WaitKindName::FileIo,
+        Kind::Other => WaitKindName::Other,
+    }
+}
+
+fn confidence(c: Confidence) -> ConfidenceName {
+    match c {
+        Confidence::Proven => ConfidenceName::Proven,
+        Confidence::Strong => ConfidenceName::Strong,
+        Confidence::Guess => ConfidenceName::Guess,
+    }
+}
+
 pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
     let mut by_type = BTreeMap::new();
     for (name, n) in &h.by_type {
@@ -276,11 +363,7 @@ pub(super) fn finding(f: &Finding) -> FindingRow {
         lock: f.lock.map(Hex::from),
         owner_tid: f.owner_tid.map(|t| t.0),
         server_pid: f.server_pid.map(|p| p.0),
-        confidence: match f.confidence {
-            Confidence::Proven => ConfidenceName::Proven,
-            Confidence::Strong => ConfidenceName::Strong,
-            Confidence::Guess => ConfidenceName::Guess,
-        },
+        confidence: confidence(f.confidence),
         evidence: f.evidence.iter().map(|e| text(e)).collect(),
         advice: f.advice.as_deref().map(text),
     }

@@ -1,0 +1,213 @@
+//! Critical sections: where they are, who holds them, whether that thread still exists.
+//!
+//! Roads to them: ntdll's list (incomplete since Windows 8, absent under Wine), the locks that the PEB names, the
+//! writable data of modules, and (see [`crate::waits`]) what the threads that wait point at.
+
+mod list;
+mod section;
+mod sweep;
+
+pub use section::{Counting, CriticalSection, DebugBlock};
+
+use crate::{Cancel, Target};
+use dumpscope_core::error::Parsed;
+use dumpscope_core::stream::handle_data::ObjectInfo;
+use dumpscope_core::{Machine, Tid, Va};
+use std::collections::BTreeSet;
+
+/// Whether a lock's owner exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It is in the thread list.
+    Alive,
+    /// It is not in the complete thread list.
+    Missing,
+    /// The thread list is damaged or something contradicts it, or the lock has no owner.
+    Unknown,
+}
+
+/// How a lock was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockSource {
+    /// In ntdll's list.
+    List,
+    /// The PEB names it.
+    Peb,
+    /// In the writable data of a module.
+    ModuleData,
+    /// A thread that waits points at it.
+    Waiter,
+}
+
+impl LockSource {
+    /// In words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            LockSource::List => "ntdll's list of critical sections",
+            LockSource::Peb => "the process environment block",
+            LockSource::ModuleData => "the writable data of a module",
+            LockSource::Waiter => "the stack or registers of a waiting thread",
+        }
+    }
+}
+
+/// A critical section and what is known around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lock {
+    /// Its fields.
+    pub section: CriticalSection,
+    /// How it was found.
+    pub source: LockSource,
+    /// State of its owner.
+    pub owner: Owner,
+    /// Threads that wait for it, in the order of the thread list.
+    pub waiters: Vec<Tid>,
+}
+
+/// All critical sections that were found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Locks {
+    /// List members in list order, then the others by address.
+    pub locks: Vec<Lock>,
+    /// Debug blocks in the list whose section is not there.
+    pub orphaned: Vec<DebugBlock>,
+    /// What could not be looked at, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Locks {
+    /// The lock at an address.
+    #[must_use]
+    pub fn at(&self, address: Va) -> Option<&Lock> {
+        self.locks.iter().find(|l| l.section.address == address)
+    }
+
+    /// Held ones.
+    pub fn held(&self) -> impl Iterator<Item = &Lock> {
+        self.locks.iter().filter(|l| l.section.is_locked())
+    }
+}
+
+/// True where `LockCount` may count upwards: before Windows Vista, and under Wine.
+#[must_use]
+pub fn counts_upwards(target: &Target) -> bool {
+    target.dump.os_version().0 < 6 || is_wine(target)
+}
+
+/// True under Wine: its ntdll exports what Windows' has not.
+#[must_use]
+pub fn is_wine(target: &Target) -> bool {
+    let ntdll = target.symbols.modules_named("ntdll");
+    ntdll.into_iter().any(|m| !target.symbols.by_name(Some(m), "wine_get_version").is_empty())
+}
+
+/// Whether the thread that owns a lock exists.
+#[must_use]
+pub fn owner_state(target: &Target, section: &CriticalSection) -> Owner {
+    let Some(tid) = section.owner_tid() else { return Owner::Unknown };
+    if target.dump.thread_by_tid(tid).is_some() {
+        return Owner::Alive;
+    }
+    // Only a thread list that was read to its end can say that a thread is gone.
+    let complete = matches!(target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
+    if !complete || runs_by_handle(target, tid) == Some(true) {
+        return Owner::Unknown;
+    }
+    Owner::Missing
+}
+
+/// What an open handle to the thread says: whether it still runs.
+fn runs_by_handle(target: &Target, thread: Tid) -> Option<bool> {
+    const STILL_ACTIVE: u32 = 0x103;
+    let handles = target.dump.handles().value()?;
+    handles.handles.iter().flat_map(|h| &h.info).find_map(|i| match i {
+        ObjectInfo::Thread { tid, pid, exit_status, .. }
+            if *tid == thread && target.dump.pid().is_none_or(|p| p == *pid) =>
+        {
+            Some(*exit_status == STILL_ACTIVE)
+        }
+        _ => None,
+    })
+}
+
+/// Makes the entry of a section.
+#[must_use]
+pub fn lock_of(target: &Target, section: CriticalSection, source: LockSource) -> Lock {
+    Lock { section, source, owner: owner_state(target, &section), waiters: Vec::new() }
+}
+
+/// Finds the critical sections of the process as `machine` sees it. Waiters are not known yet: see
+/// [`crate::waits`].
+#[must_use]
+pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
+    let mut out = Locks::default();
+    if !target.dump.is_windows() || !matches!(machine, Machine::X86 | Machine::Amd64 | Machine::Arm64) {
+        return out;
+    }
+    let memory = target.dump.memory().as_ref();
+    let is_thread =
+        |owner: u64| u32::try_from(owner).is_ok_and(|t| target.dump.thread_by_tid(Tid(t)).is_some());
+    let upwards = counts_upwards(target);
+    let (data, all) = sweep::module_data(target, machine, upwards, &is_thread, cancel);
+    if !all {
+        out.notes.push("not all writable data of the modules was looked at".into());
+    }
+    let peb = target.dump.read_peb(machine);
+    let named: Vec<CriticalSection> = peb
+        .iter()
+        .flat_map(|p| [p.loader_lock, p.fast_peb_lock])
+        .flatten()
+        .filter_map(|at| CriticalSection::read(memory, at, machine))
+        .filter(|s| s.is_plausible(machine, true))
+        .collect();
+    let start = list_start(target, machine, &named, &data);
+    let mut seen = BTreeSet::new();
+    let mut add = |out: &mut Locks, section: CriticalSection, source: LockSource| {
+        if seen.insert(section.address) {
+            out.locks.push(lock_of(target, section, source));
+        }
+    };
+    if let Some(start) = start {
+        let walk = list::walk(target, machine, start);
+        for s in walk.sections {
+            add(&mut out, s, LockSource::List);
+        }
+        out.orphaned = walk.orphaned;
+        if let Some(why) = walk.stopped {
+            let n = out.locks.len();
+            out.notes.push(format!("walk of ntdll's list stopped after {n} sections: {why}"));
+        }
+    }
+    let listed = out.locks.len();
+    for s in named {
+        add(&mut out, s, LockSource::Peb);
+    }
+    for s in data {
+        add(&mut out, s, LockSource::ModuleData);
+    }
+    if let Some(rest) = out.locks.get_mut(listed..) {
+        rest.sort_by_key(|l| l.section.address);
+    }
+    out
+}
+
+/// A member of ntdll's list, or its head: by name, else the link of any section that is linked.
+fn list_start(
+    target: &Target,
+    machine: Machine,
+    named: &[CriticalSection],
+    data: &[CriticalSection],
+) -> Option<Va> {
+    let modules = target.symbols.modules();
+    let in_ntdll =
+        |va: Va| modules.iter().any(|m| m.contains(va) && m.file_name.eq_ignore_ascii_case("ntdll.dll"));
+    let linked = |s: &&CriticalSection| {
+        s.points_back() && s.debug.is_some_and(|d| list::is_linked(&d, machine) && in_ntdll(d.address))
+    };
+    let member = named.iter().chain(data).find(linked)?;
+    Some(member.debug?.address.offset(DebugBlock::link_offset(machine)))
+}
+
+#[cfg(test)]
+mod tests;

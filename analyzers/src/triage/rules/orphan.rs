@@ -1,0 +1,46 @@
+//! A lock whose owner no longer exists, and threads that wait for it.
+
+use crate::locks::Owner;
+use crate::triage::{Confidence, Facts, Finding, FindingKind};
+
+pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for lock in facts.locks.held().filter(|l| l.owner == Owner::Missing && !l.waiters.is_empty()) {
+        let (Some(owner), Some(&first)) = (lock.section.owner_tid(), lock.waiters.first()) else { continue };
+        let wait = facts.thread(first).and_then(|t| t.wait.as_ref());
+        let sure = wait.map_or(Confidence::Guess, |w| w.confidence);
+        let at = lock.section.address;
+        let name = facts.target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
+        let summary = format!(
+            "thread {:x} waits for the critical section at {:x}{name}, whose owner, thread {:x}, ended while holding it",
+            first.0, at.0, owner.0
+        );
+        let mut finding = Finding::new(FindingKind::OrphanedLock, sure, summary);
+        finding.tid = Some(first);
+        finding.tids.clone_from(&lock.waiters);
+        finding.lock = Some(at);
+        finding.owner_tid = Some(owner);
+        finding.evidence.push(format!(
+            "the lock is held: LockCount {}, OwningThread {:x}, {} waiting",
+            lock.section.lock_count,
+            owner.0,
+            lock.section.waiters()
+        ));
+        finding.evidence.push(format!(
+            "the complete list of {} threads has no thread {:x}",
+            facts.target.dump.threads().len(),
+            owner.0
+        ));
+        finding.evidence.push(format!("the lock was found in {}", lock.source.text()));
+        finding
+            .evidence
+            .extend(wait.iter().flat_map(|w| &w.evidence).map(|s| format!("thread {:x}: {s}", first.0)));
+        finding.advice = Some(format!(
+            "find what ended thread {:x} (TerminateThread, ExitThread or an exception that was swallowed) between taking and \
+             releasing this lock",
+            owner.0
+        ));
+        out.push(finding);
+    }
+    out
+}

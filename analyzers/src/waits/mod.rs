@@ -1,0 +1,250 @@
+//! What each thread waits for, and whom.
+//!
+//! Two roads that check each other: the names of the innermost frames say what kind of wait it is, the arguments of
+//! the system call say which object. Locks are believed only when their own words agree.
+
+mod call;
+mod com;
+mod object;
+mod section;
+
+pub use call::{SystemCall, system_call};
+pub use com::{Outgoing, outgoing_call};
+
+use crate::locks::{LockSource, Locks, find_locks, lock_of};
+use crate::stacks::Stack;
+use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
+use crate::{Cancel, Target};
+use dumpscope_core::{Machine, Pid, Tid, Va};
+
+/// What kind of thing is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A critical section.
+    CriticalSection,
+    /// A slim reader-writer lock.
+    SrwLock,
+    /// A condition variable.
+    ConditionVariable,
+    /// A value in memory.
+    Address,
+    /// An event.
+    Event,
+    /// A mutex.
+    Mutex,
+    /// A semaphore.
+    Semaphore,
+    /// The end of a thread.
+    Thread,
+    /// The end of a process.
+    Process,
+    /// A timer.
+    Timer,
+    /// Several objects.
+    Multiple,
+    /// A COM call.
+    ComCall,
+    /// An RPC call.
+    RpcCall,
+    /// A window message.
+    MessageQueue,
+    /// A completed I/O request.
+    IoCompletion,
+    /// Work for a pool thread.
+    WorkerIdle,
+    /// Time.
+    Sleep,
+    /// The loader lock.
+    LoaderLock,
+    /// File I/O.
+    FileIo,
+    /// Something else.
+    Other,
+}
+
+impl Kind {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::CriticalSection => "critical_section",
+            Kind::SrwLock => "srw_lock",
+            Kind::ConditionVariable => "condition_variable",
+            Kind::Address => "address",
+            Kind::Event => "event",
+            Kind::Mutex => "mutex",
+            Kind::Semaphore => "semaphore",
+            Kind::Thread => "thread",
+            Kind::Process => "process",
+            Kind::Timer => "timer",
+            Kind::Multiple => "multiple",
+            Kind::ComCall => "com_call",
+            Kind::RpcCall => "rpc_call",
+            Kind::MessageQueue => "message_queue",
+            Kind::IoCompletion => "io_completion",
+            Kind::WorkerIdle => "worker_idle",
+            Kind::Sleep => "sleep",
+            Kind::LoaderLock => "loader_lock",
+            Kind::FileIo => "file_io",
+            Kind::Other => "other",
+        }
+    }
+
+    fn of(wait: WaitKind) -> Kind {
+        match wait {
+            WaitKind::CriticalSection => Kind::CriticalSection,
+            WaitKind::SrwLock => Kind::SrwLock,
+            WaitKind::ConditionVariable => Kind::ConditionVariable,
+            WaitKind::Address => Kind::Address,
+            WaitKind::LoaderLock => Kind::LoaderLock,
+            WaitKind::Object => Kind::Other,
+            WaitKind::Multiple => Kind::Multiple,
+            WaitKind::ComCall => Kind::ComCall,
+            WaitKind::RpcCall => Kind::RpcCall,
+            WaitKind::MessageQueue | WaitKind::SentMessage => Kind::MessageQueue,
+            WaitKind::IoCompletion => Kind::IoCompletion,
+            WaitKind::WorkerIdle => Kind::WorkerIdle,
+            WaitKind::Sleep => Kind::Sleep,
+        }
+    }
+}
+
+/// How long a thread is willing to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// Without end.
+    Infinite,
+    /// Milliseconds from the call on.
+    Ms(u64),
+}
+
+/// What a thread waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// The object in words: its name, or the lock's. Untrusted.
+    pub object: Option<String>,
+    /// Address of the lock or value.
+    pub address: Option<Va>,
+    /// Handles waited for; `None` when not known.
+    pub handles: Option<Vec<u64>>,
+    /// How long; `None` when not known.
+    pub timeout: Option<Timeout>,
+    /// The thread that has to act.
+    pub owner_tid: Option<Tid>,
+    /// The process that has to act.
+    pub owner_pid: Option<Pid>,
+    /// How sure the object and owner are.
+    pub confidence: Confidence,
+    /// What it rests on, one sentence each.
+    pub evidence: Vec<String>,
+    /// What the thread does, one sentence without a full stop. Untrusted.
+    pub sentence: String,
+}
+
+/// Works out the waits of all threads, writes them and better activity sentences into `threads`, and returns the
+/// locks with their waiters.
+pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &Cancel) -> Locks {
+    let machine = target.process_machine();
+    let mut locks = find_locks(target, machine, cancel);
+    for t in threads.iter_mut() {
+        let Some(stack) = t.stack.as_ref() else { continue };
+        let Some(activity) = t.activity.as_ref() else { continue };
+        t.wait = wait_of(target, machine, t.tid, stack, activity, &locks);
+        if let Some(wait) = &t.wait {
+            enter(target, machine, &mut locks, wait, t.tid);
+        }
+    }
+    section::agree(threads, &locks);
+    for t in threads.iter_mut() {
+        if let (Some(wait), Some(activity)) = (&t.wait, &mut t.activity) {
+            activity.text = dumpscope_core::base::text::escape(&wait.sentence).into_owned();
+        }
+    }
+    locks
+}
+
+/// Notes a waiter, and a lock that no other road led to.
+fn enter(target: &Target, machine: Machine, locks: &mut Locks, wait: &Wait, tid: Tid) {
+    let Some(address) = wait.address else { return };
+    if !matches!(wait.kind, Kind::CriticalSection | Kind::LoaderLock) {
+        return;
+    }
+    if locks.at(address).is_none() {
+        let memory = target.dump.memory().as_ref();
+        if let Some(s) = crate::locks::CriticalSection::read(memory, address, machine) {
+            locks.locks.push(lock_of(target, s, LockSource::Waiter));
+        }
+    }
+    if let Some(lock) = locks.locks.iter_mut().find(|l| l.section.address == address) {
+        lock.waiters.push(tid);
+    }
+}
+
+fn wait_of(
+    target: &Target,
+    machine: Machine,
+    tid: Tid,
+    stack: &Stack,
+    activity: &Activity,
+    locks: &Locks,
+) -> Option<Wait> {
+    let call = system_call(target, stack);
+    let outgoing = outgoing_call(target, tid, machine);
+    let named = activity.wait?;
+    let mut wait = Wait {
+        kind: Kind::of(named),
+        object: None,
+        address: None,
+        handles: None,
+        timeout: call.as_ref().and_then(|c| c.timeout),
+        owner_tid: None,
+        owner_pid: None,
+        confidence: Confidence::Strong,
+        evidence: stack
+            .frames
+            .first()
+            .map(|f| format!("it is in {}", crate::triage::frame_text(target, f)))
+            .into_iter()
+            .collect(),
+        sentence: activity.text.clone(),
+    };
+    if let Some(call) = &call {
+        wait.handles = call.handles.clone();
+    }
+    match named {
+        WaitKind::CriticalSection | WaitKind::LoaderLock => {
+            section::fill(target, machine, tid, stack, call.as_ref(), locks, &mut wait);
+        }
+        // A wait for objects may be the bottom of a COM call whose frames have no names.
+        WaitKind::ComCall
+        | WaitKind::Object
+        | WaitKind::Multiple
+        | WaitKind::MessageQueue
+        | WaitKind::RpcCall
+            if com::is_in_com(target, stack, named) && outgoing.is_some() =>
+        {
+            if let Some(out) = outgoing {
+                com::fill(target, out, &mut wait);
+            }
+        }
+        WaitKind::Object | WaitKind::Multiple => object::fill(target, &mut wait),
+        WaitKind::SrwLock | WaitKind::Address => {
+            wait.address = call.as_ref().and_then(|c| c.address);
+            if let Some(at) = wait.address {
+                wait.sentence = format!("{} at {:x}", wait.sentence, at.0);
+            }
+        }
+        _ => {}
+    }
+    Some(wait)
+}
+
+/// A thread's id as in `thread 118`, with what is known of it.
+pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
+    match target.dump.thread_by_tid(tid) {
+        Some(t) => format!("thread {:x} (number {})", tid.0, t.index.0),
+        None => format!("thread {:x}", tid.0),
+    }
+}

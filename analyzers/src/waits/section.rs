@@ -1,0 +1,188 @@
+//! Which critical section a thread waits for.
+
+use super::{Kind, SystemCall, Wait, thread_words};
+use crate::Target;
+use crate::locks::{CriticalSection, Locks, Owner, counts_upwards, owner_state};
+use crate::stacks::{Stack, StackFrame};
+use crate::triage::{Confidence, ThreadFacts};
+use dumpscope_core::model::SAME_TEB_LOAD_OWNER;
+use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Tid, Va};
+use std::collections::BTreeSet;
+
+/// Functions that take a critical section, innermost to outermost.
+const ENTERS: [&str; 6] = [
+    "RtlpWaitForCriticalSection",
+    "RtlpWaitOnCriticalSection",
+    "RtlpEnterCriticalSectionContended",
+    "RtlEnterCriticalSection",
+    "LdrpAcquireLoaderLock",
+    "LdrLockLoaderLock",
+];
+
+/// Innermost frames that are looked at.
+const DEPTH: usize = 16;
+
+/// Most stack bytes that are searched.
+const MAX_SPAN: u64 = 0x4000;
+
+/// Completes the wait of a thread in one of [`ENTERS`] or in the loader's wait.
+pub(super) fn fill(
+    target: &Target,
+    machine: Machine,
+    tid: Tid,
+    stack: &Stack,
+    call: Option<&SystemCall>,
+    locks: &Locks,
+    wait: &mut Wait,
+) {
+    let loader_lock = target.dump.read_peb(machine).and_then(|p| p.loader_lock);
+    let Some((section, confidence, how)) = find(target, machine, tid, stack, call, locks) else {
+        wait.confidence = Confidence::Strong;
+        if wait.kind == Kind::LoaderLock {
+            load_owner(target, machine, tid, wait);
+        }
+        return;
+    };
+    let at = section.address;
+    wait.kind = if loader_lock == Some(at) { Kind::LoaderLock } else { Kind::CriticalSection };
+    wait.address = Some(at);
+    let name = target.symbols.format(at);
+    wait.object = Some(name.unwrap_or_else(|| format!("{:x}", at.0)));
+    wait.owner_tid = section.owner_tid();
+    wait.confidence = confidence;
+    wait.evidence.push(how);
+    wait.evidence.push(format!(
+        "the lock's words: LockCount {}, RecursionCount {}, OwningThread {:x}",
+        section.lock_count, section.recursion, section.owner
+    ));
+    let what = if wait.kind == Kind::LoaderLock { "loader lock" } else { "critical section" };
+    let named = target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
+    let held = match (section.owner_tid(), owner_state(target, &section)) {
+        (Some(o), Owner::Alive) => format!(", which {} holds", thread_words(target, o)),
+        (Some(o), Owner::Missing) => format!(", which thread {:x} held when it ended", o.0),
+        (Some(o), Owner::Unknown) => format!(", which thread {:x} holds", o.0),
+        (None, _) => String::new(),
+    };
+    wait.sentence = format!("waits for the {what} at {:x}{named}{held}", at.0);
+}
+
+/// From Windows 10 on the loader's work queue is waited for with an event; the thread that loads has a flag.
+fn load_owner(target: &Target, machine: Machine, tid: Tid, wait: &mut Wait) {
+    if target.dump.os_version().0 < 10 {
+        return;
+    }
+    let loads = |flags: Option<u16>| flags.is_some_and(|f| f & SAME_TEB_LOAD_OWNER != 0);
+    let mut owners = target.dump.threads().iter().filter(|t| {
+        t.tid != tid && target.dump.read_teb(t.index, machine).is_some_and(|teb| loads(teb.same_teb_flags))
+    });
+    if let (Some(owner), None) = (owners.next(), owners.next()) {
+        wait.owner_tid = Some(owner.tid);
+        wait.evidence.push(format!("the TEB of thread {:x} says that it owns the loader", owner.tid.0));
+        wait.sentence = format!("waits for the loader, which {} owns", thread_words(target, owner.tid));
+    }
+}
+
+/// The section, how sure, and how it was found.
+fn find(
+    target: &Target,
+    machine: Machine,
+    tid: Tid,
+    stack: &Stack,
+    call: Option<&SystemCall>,
+    locks: &Locks,
+) -> Option<(CriticalSection, Confidence, String)> {
+    let memory = target.dump.memory().as_ref();
+    let upwards = counts_upwards(target);
+    let believe = |at: Va| {
+        let s = CriticalSection::read(memory, at, machine)?;
+        let waited = s.is_locked() && s.waiters() > 0 && s.owner_tid() != Some(tid);
+        (waited && s.is_plausible(machine, upwards)).then_some(s)
+    };
+    let frames: Vec<&StackFrame> = stack.physical().take(DEPTH).collect();
+    let enters = |f: &&StackFrame| f.function.as_deref().is_some_and(|n| ENTERS.contains(&n));
+    let outer = frames.iter().rposition(enters)?;
+    let p = machine.ptr_size() as u64;
+    // Windows 10 and later: the key of the wait is the address of LockCount.
+    if let Some(s) = call.and_then(|c| c.address).and_then(|key| believe(key.back(p))) {
+        let how = format!("the key of its wait is the count of the lock at {:x}", s.address.0);
+        return Some((s, Confidence::Proven, how));
+    }
+    // x86: the argument of RtlEnterCriticalSection lies above the return address.
+    if machine == Machine::X86
+        && let Some(f) = frames.iter().find(|f| f.function.as_deref() == Some("RtlEnterCriticalSection"))
+        && let Some(s) = memory.u32(f.frame.frame_base.offset(8)).and_then(|a| believe(Va(a.into())))
+    {
+        let how = format!("the argument of RtlEnterCriticalSection on its stack is {:x}", s.address.0);
+        let semaphore = call.and_then(|c| c.handles.as_deref()) == Some(&[s.semaphore]);
+        let trusted = !matches!(f.trust, dumpscope_symbols::Trust::Scan);
+        let sure = if semaphore || trusted { Confidence::Proven } else { Confidence::Strong };
+        return Some((s, sure, how));
+    }
+    // Windows 8.1 and before: it waits for the lock's event.
+    if let Some(&[handle]) = call.and_then(|c| c.handles.as_deref())
+        && handle != 0
+    {
+        let mut same = locks.held().filter(|l| l.section.semaphore == handle);
+        if let (Some(l), None) = (same.next(), same.next())
+            && let Some(s) = believe(l.section.address)
+        {
+            let how = format!("the handle that it waits for, {handle:x}, is the event of the lock");
+            return Some((s, Confidence::Proven, how));
+        }
+    }
+    let found: Vec<CriticalSection> =
+        pointers(target, machine, &frames, outer).into_iter().filter_map(believe).collect();
+    let first = *found.first()?;
+    let (sure, alone) = match found.len() {
+        1 => (Confidence::Strong, "the only held lock"),
+        _ => (Confidence::Guess, "one of several held locks"),
+    };
+    let how = format!("{:x} is {alone} that the frames and registers of its wait point at", first.address.0);
+    Some((first, sure, how))
+}
+
+/// Pointers in the registers and on the stack of the frames from the system call to the caller of `outer`.
+fn pointers(target: &Target, machine: Machine, frames: &[&StackFrame], outer: usize) -> BTreeSet<Va> {
+    let mut out = BTreeSet::new();
+    let caller = outer.saturating_add(1);
+    for f in frames.iter().take(caller.saturating_add(1)) {
+        let count = RegSet::names(machine).len();
+        out.extend((0..count).filter_map(|n| f.frame.regs.get(Reg(u8::try_from(n).ok()?))).map(Va));
+    }
+    let p = machine.ptr_size() as u64;
+    let (Some(low), Some(last)) = (frames.first().map(|f| f.frame.sp), frames.get(outer)) else { return out };
+    // The callee's home space (x64) or arguments (x86) lie above its return address.
+    let high = match frames.get(caller) {
+        Some(c) => c.frame.sp.offset(if machine.is_64() { 0x20 } else { 0 }),
+        None => last.frame.frame_base.offset(0x40),
+    };
+    let span = high.distance_from(low).unwrap_or(0).min(MAX_SPAN);
+    let memory = target.dump.memory();
+    let words = (0..span / p).filter_map(|n| memory.ptr(low.offset(n.wrapping_mul(p)), machine));
+    out.extend(words.filter(|w| w.0 > 0xffff && w.0 % p == 0));
+    out
+}
+
+/// Two facts that do not depend on each other make a match certain: what the waiter points at, and the lock's own
+/// count of waiters, when it is the number of threads that were found waiting.
+pub(super) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
+    for lock in &locks.locks {
+        let n = lock.waiters.len();
+        if n == 0 || u32::try_from(n) != Ok(lock.section.waiters()) {
+            continue;
+        }
+        let of_lock = |t: &ThreadFacts| {
+            let wait = t.wait.as_ref().filter(|w| w.address == Some(lock.section.address));
+            lock.waiters.contains(&t.tid) && wait.is_some_and(|w| w.confidence >= Confidence::Strong)
+        };
+        if threads.iter().filter(|t| of_lock(t)).count() != n {
+            continue;
+        }
+        for t in threads.iter_mut().filter(|t| of_lock(t)) {
+            if let Some(wait) = &mut t.wait {
+                wait.confidence = Confidence::Proven;
+                wait.evidence.push(format!("the lock counts {n} waiting, as many as were found"));
+            }
+        }
+    }
+}
