@@ -98,7 +98,7 @@ impl AddressMap {
     }
 
     /// The RVA of the image for one in the linker's layout.
-    pub(super) fn from_source_rva(&self, rva: u32) -> Option<Rva> {
+    pub(super) fn image_rva(&self, rva: u32) -> Option<Rva> {
         match &self.omap {
             Some((from_src, _)) => from_src.map(rva).map(Rva),
             None => Some(Rva(rva)),
@@ -124,7 +124,7 @@ impl AddressMap {
 
     /// The RVA of the image of a section and offset.
     pub(super) fn rva(&self, place: SecOff) -> Option<Rva> {
-        self.from_source_rva(self.source_rva(place)?)
+        self.image_rva(self.source_rva(place)?)
     }
 }
 

@@ -58,7 +58,7 @@ fn parse_program(record: &[u8], map: &AddressMap, text: &dyn Fn(u32) -> Option<S
     let program = text(b.u32()?)?;
     let _prologue = b.u16()?;
     let saved_regs = b.u16()?.into();
-    Some(FrameData::Program { start: map.from_source_rva(start)?, size, params, locals, saved_regs, program })
+    Some(FrameData::Program { start: map.image_rva(start)?, size, params, locals, saved_regs, program })
 }
 
 fn parse_fpo(record: &[u8], map: &AddressMap) -> Option<FrameData> {
@@ -73,7 +73,7 @@ fn parse_fpo(record: &[u8], map: &AddressMap) -> Option<FrameData> {
         return None;
     }
     Some(FrameData::Fpo {
-        start: map.from_source_rva(start)?,
+        start: map.image_rva(start)?,
         size,
         params,
         locals,

@@ -8,6 +8,9 @@ use super::records::{Record, Records};
 use super::undecorate::undecorate;
 use crate::provider::{Symbol, SymbolKind, SymbolSource};
 
+/// A variable's place and the offset of its record.
+pub(super) type DataAt = (SecOff, u32);
+
 /// Variables by address, from the global symbol records.
 #[derive(Debug, Default)]
 pub(super) struct DataTable(Vec<(SecOff, u32)>);
@@ -25,7 +28,7 @@ impl DataTable {
     }
 
     /// The last variable that starts at or before `at`, and the first one after it: place and record.
-    pub(super) fn around(&self, at: SecOff) -> (Option<(SecOff, u32)>, Option<(SecOff, u32)>) {
+    pub(super) fn around(&self, at: SecOff) -> (Option<DataAt>, Option<DataAt>) {
         let next = self.0.partition_point(|d| d.0 <= at);
         (next.checked_sub(1).and_then(|i| self.0.get(i)).copied(), self.0.get(next).copied())
     }

@@ -93,7 +93,7 @@ fn numbers() {
     assert_eq!(base(0x20, &[0]), pair("0 ''", "0x0 ''"));
     assert_eq!(base(0x20, &[1]), pair("0x1 ''", "0x1 ''"));
     assert_eq!(base(0x30, &[1]), pair("1", "true"));
-    assert_eq!(base(0x40, &3.14f32.to_le_bytes()), pair("3.14 ", "3.14"));
+    assert_eq!(base(0x40, &2.72f32.to_le_bytes()), pair("2.72 ", "2.72"));
     assert_eq!(base(0x41, &1e-9f64.to_le_bytes()), pair("1e-9 ", "1e-9"));
     assert_eq!(texts(Type::Modified(TypeId(0x22)), vec![], &[1, 2]), (UNREADABLE.into(), None));
 }
@@ -175,5 +175,5 @@ fn arrays() {
     assert_eq!(text(array(0x71, 3, 6), b"a\0\0\0c\0").0, "[3]  \"a\"");
     assert_eq!(text(array(0x22, 6, 24), &[1; 24]).0, "[6] 0x1010101");
     assert_eq!(text(array(0x70, u64::MAX, u64::MAX), b"x").0, UNREADABLE);
-    assert_eq!(text(array(0x1000, 4, 16), &[1; 24]).0.len() < 4096, true, "an array of itself ends");
+    assert!(text(array(0x1000, 4, 16), &[1; 24]).0.len() < 4096, "an array of itself ends");
 }
