@@ -30,6 +30,7 @@ mod providers_demangle;
 mod providers_images;
 mod providers_lab;
 mod scenario_stacks;
+mod store_http;
 mod triage_library;
 mod unwind_lab;
 mod unwind_random;

@@ -31,8 +31,6 @@ fn wrong_usage_is_two() {
 fn what_is_not_there_yet_is_said_in_one_line() {
     for line in [
         &["diff", "a.dmp", "b.dmp"][..],
-        &["symbols", "fetch", "a.dmp"],
-        &["symbols", "check", "a.dmp"],
         &["triage", "a.dmp", "--format", "html"],
     ] {
         let r = args(line);
