@@ -192,6 +192,16 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
     out
 }
 
+/// Sections that lie between two addresses (`end` exclusive): those whose debug block points back, and held ones
+/// whose owner is a thread of the process. Looks at 256 MB at most.
+#[must_use]
+pub fn locks_between(target: &Target, machine: Machine, start: Va, end: Va) -> Vec<Lock> {
+    let is_thread =
+        |owner: u64| u32::try_from(owner).is_ok_and(|t| target.dump.thread_by_tid(Tid(t)).is_some());
+    let found = sweep::range(target, machine, (start, end), counts_upwards(target), &is_thread);
+    found.into_iter().map(|s| lock_of(target, s, LockSource::ModuleData)).collect()
+}
+
 /// A member of ntdll's list, or its head: by name, else the link of any section that is linked.
 fn list_start(
     target: &Target,

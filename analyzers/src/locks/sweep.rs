@@ -54,6 +54,34 @@ pub(super) fn module_data(
     (found, true)
 }
 
+/// As [`module_data`], between two addresses.
+pub(super) fn range(
+    target: &Target,
+    machine: Machine,
+    (start, end): (Va, Va),
+    upwards: bool,
+    is_thread: &dyn Fn(u64) -> bool,
+) -> Vec<CriticalSection> {
+    let mut found = Vec::new();
+    let p = machine.ptr_size() as u64;
+    // Sections are aligned to pointers.
+    let Some(first) = start.0.checked_next_multiple_of(p) else { return found };
+    let mut at = Va(first);
+    let stop = end.min(start.offset(MAX_BYTES));
+    while at < stop && found.len() < MAX_FOUND {
+        let Some(next) = target.dump.memory().next_readable(at) else { break };
+        at = Va((next.0 / p).wrapping_mul(p)).max(at);
+        let n = CHUNK.min(stop.distance_from(at).unwrap_or(0));
+        if n == 0 {
+            break;
+        }
+        chunk(target, machine, at, n, upwards, is_thread, &mut found);
+        let Some(after) = at.checked_add(n) else { break };
+        at = after;
+    }
+    found
+}
+
 /// Looks at the aligned addresses of `size` bytes at `start`; a section may end behind them.
 fn chunk(
     target: &Target,

@@ -11,6 +11,7 @@ mod exception;
 mod formats;
 mod handle;
 mod help;
+mod locks;
 mod log;
 mod machine;
 mod memory;
@@ -29,6 +30,7 @@ mod target_info;
 mod threads;
 mod types;
 mod uniqstack;
+mod waits;
 
 use crate::command::Command;
 
@@ -64,6 +66,9 @@ pub(crate) const ALL: &[&Command] = &[
     &formats::N,
     &handle::HANDLE,
     &help::HELP,
+    &locks::CRITSEC,
+    &locks::CS,
+    &locks::LOCKS,
     &log::LOGAPPEND,
     &log::LOGCLOSE,
     &log::LOGFILE,
@@ -153,6 +158,7 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::VERSION,
     &target_info::VERTARGET,
     &threads::THREADS,
+    &waits::WAITS,
     &types::DT,
     &uniqstack::FINDSTACK,
     &uniqstack::UNIQSTACK,

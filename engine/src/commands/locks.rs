@@ -1,0 +1,393 @@
+//! `!locks`, `!critsec`, `!cs`: critical sections.
+
+use super::missing;
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::fmt;
+use crate::session::{Layout, Session};
+use crate::triage::rows;
+use dumpscope_analyzers::locks::{
+    CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, lock_of, locks_between,
+};
+use dumpscope_analyzers::stacks::thread_stack;
+use dumpscope_analyzers::triage::{Facts, frame_text};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::{ThreadIdx, Va};
+use dumpscope_symbols::Limits;
+
+pub(crate) const LOCKS: Command = Command {
+    name: "!locks",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "locks",
+    syntax: "!locks [-v] [-o]",
+    summary: "Shows critical sections that threads hold",
+    help: "Looks at ntdll's list of critical sections, the locks of the PEB, the writable data of all modules and what \
+           waiting threads point at. LockCount is the number of threads that wait. `-v` shows free ones too, and says of \
+           each held one whether its owner still exists, who waits for it and how it was found. `-o` shows only entries of \
+           the list whose critical section is not there.",
+    examples: &[("!locks", "Held critical sections"), ("!locks -v", "All of them, with their owners")],
+    needs: &[Needs::Memory],
+    run: run_locks,
+};
+
+pub(crate) const CRITSEC: Command = Command {
+    name: "!critsec",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "locks",
+    syntax: "!critsec address",
+    summary: "Shows one critical section",
+    help: "The layout is that of `!locks`.",
+    examples: &[("!critsec @$peb", "The critical section at an address")],
+    needs: &[Needs::Memory],
+    run: run_critsec,
+};
+
+pub(crate) const CS: Command = Command {
+    name: "!cs",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "locks",
+    syntax: "!cs [-l] [-o] [address | start end | -d debuginfo]",
+    summary: "Shows critical sections with all their fields",
+    help: "Without an address all that were found; with one that one; with two all between them; `-d` that of a debug \
+           block. `-l` shows only held ones, `-o` adds the owner's stack.",
+    examples: &[("!cs -l", "Held critical sections"), ("!cs -l -o", "With the owners' stacks")],
+    needs: &[Needs::Memory],
+    run: run_cs,
+};
+
+/// One section with what the texts need.
+struct Row {
+    lock: Lock,
+    /// `module!name+offset`, `module+offset` or `+offset`.
+    place: String,
+    /// The same with `0x` offsets, as `!cs` writes it.
+    place_cs: String,
+    json: serde_json::Value,
+    /// Number and stack of the owner, for `!cs -o`.
+    owner_stack: Option<(Option<u32>, Vec<String>)>,
+}
+
+impl Row {
+    fn new(session: &Session, lock: &Lock) -> Row {
+        let at = lock.section.address;
+        let symbols = &session.target.symbols;
+        let resolved = symbols.resolve(at);
+        let module = resolved.as_ref().and_then(|r| Some(symbols.modules().get(r.module)?.name.clone()));
+        let symbol = resolved.as_ref().and_then(|r| r.symbol.as_ref()).map(|s| s.name.clone());
+        let offset = resolved.as_ref().map_or(at.0 & 0xffff_ffff, |r| r.displacement);
+        let name = match (module, symbol) {
+            (Some(m), Some(s)) => format!("{m}!{s}"),
+            (Some(m), None) => m,
+            _ => String::new(),
+        };
+        let name = escape(&name).into_owned();
+        let json = serde_json::to_value(rows::lock(&session.target, lock)).unwrap_or_default();
+        let place_cs =
+            if name.is_empty() { format!("+0x{offset:X}") } else { format!("{name}+0x{offset:x}") };
+        Row { lock: lock.clone(), place: format!("{name}+{offset:x}"), place_cs, json, owner_stack: None }
+    }
+
+    /// The block of `!locks` and `!critsec`, behind an empty line.
+    fn block(&self, wide: bool, detail: bool, emit: &mut dyn FnMut(Line)) {
+        let s = &self.lock.section;
+        let at = Span::new(Role::Address, fmt::addr_plain(s.address, wide)).link(Link::Goto(s.address));
+        emit(Line::new());
+        emit(Line::plain("CritSec ").role(Role::Symbol, &self.place).text(" at ").span(at));
+        let mut field = |name: &str, value: String| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}")).role(Role::Value, value));
+        };
+        if s.is_locked() {
+            // The old way of counting does not say whether a waiter was woken.
+            field("WaiterWoken", if s.woken() == Some(true) { "Yes" } else { "No" }.into());
+            field("LockCount", format!("{}", s.waiters()));
+        } else {
+            field("LockCount", "NOT LOCKED".into());
+        }
+        field("RecursionCount", format!("{}", s.recursion));
+        field("OwningThread", format!("{:x}", s.owner));
+        let debug = s.debug.filter(|_| s.points_back());
+        field("EntryCount", debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.entry_count)));
+        field(
+            "ContentionCount",
+            debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.contention_count)),
+        );
+        if s.is_locked() {
+            emit(Line::new().role(Role::Warning, "*** Locked"));
+        }
+        if detail {
+            self.detail(emit);
+        }
+    }
+
+    fn detail(&self, emit: &mut dyn FnMut(Line)) {
+        let s = &self.lock.section;
+        if let Some(owner) = s.owner_tid() {
+            let text = match self.lock.owner {
+                Owner::Alive => format!("thread {:x} exists", owner.0),
+                Owner::Missing => format!("thread {:x} no longer exists: orphaned", owner.0),
+                Owner::Unknown => format!("not known whether thread {:x} exists", owner.0),
+            };
+            emit(Line::new().role(Role::Note, format!("Owner              {text}")));
+        }
+        if !self.lock.waiters.is_empty() {
+            let list: Vec<String> = self.lock.waiters.iter().map(|t| format!("{:x}", t.0)).collect();
+            emit(Line::new().role(Role::Note, format!("Waiting threads    {}", list.join(", "))));
+        }
+        if self.lock.source != LockSource::List {
+            emit(Line::new().role(Role::Note, format!("Found in           {}", self.lock.source.text())));
+        }
+    }
+
+    /// The block of `!cs`.
+    fn block_cs(&self, wide: bool, one: bool, emit: &mut dyn FnMut(Line)) {
+        let s = &self.lock.section;
+        let full = |v: u64| if wide { format!("0x{v:016x}") } else { format!("0x{v:08x}") };
+        let mut field = |name: &str, value: String| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        };
+        let own = format!("{} ({})", full(s.address.0), self.place_cs);
+        if one {
+            field("Critical section", own);
+            field("DebugInfo", full(s.debug_info.0));
+        } else {
+            field("DebugInfo", full(s.debug_info.0));
+            field("Critical section", own);
+        }
+        emit(Line::new().role(Role::Warning, if s.is_locked() { "LOCKED" } else { "NOT LOCKED" }));
+        let mut field = |name: &str, value: String| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        };
+        if s.is_locked() {
+            field("LockCount", format!("0x{:X}", s.waiters()));
+            field("WaiterWoken", if s.woken() == Some(true) { "Yes" } else { "No" }.into());
+            field("OwningThread", full(s.owner));
+            field("RecursionCount", format!("0x{:X}", s.recursion));
+        }
+        field("LockSemaphore", format!("0x{:X}", s.semaphore & 0xffff_ffff));
+        field("SpinCount", full(s.spin_count));
+        let Some((number, stack)) = &self.owner_stack else { return };
+        field("OwningThread DbgId", number.map_or_else(|| "not found".into(), |n| format!("~{n}s")));
+        if number.is_some() {
+            emit(Line::new().role(Role::Label, "OwningThread Stack ="));
+        }
+        for line in stack {
+            emit(Line::plain(format!("    {line}")));
+        }
+    }
+}
+
+/// What `!locks` shows.
+struct LocksReport {
+    rows: Vec<Row>,
+    orphaned: Vec<DebugBlock>,
+    scanned: usize,
+    notes: Vec<String>,
+    detail: bool,
+    only_orphaned: bool,
+}
+
+impl Report for LocksReport {
+    fn kind(&self) -> &'static str {
+        "locks"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let detail = self.detail || cx.layout == Layout::Modern;
+        for row in &self.rows {
+            row.block(cx.wide, detail, emit);
+        }
+        if self.only_orphaned {
+            for d in &self.orphaned {
+                let at = fmt::addr_plain(d.address, cx.wide);
+                let section = fmt::addr_plain(d.section, cx.wide);
+                emit(Line::plain(format!("Debug info at {at} names no valid critical section ({section})")));
+            }
+        }
+        emit(Line::new());
+        for note in &self.notes {
+            emit(Line::new().role(Role::Note, note));
+        }
+        emit(Line::plain(format!("Scanned {} critical sections", self.scanned)));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "scanned": self.scanned,
+            "locks": self.rows.iter().map(|r| r.json.clone()).collect::<Vec<_>>(),
+            "orphaned_entries": self.orphaned.iter().map(|d| fmt::Hex(d.address.0)).collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
+    }
+}
+
+/// The locks as the session's machine sees them, with waiters where they were worked out.
+fn all_locks(session: &Session) -> Locks {
+    let target = &session.target;
+    if session.sel.machine == target.process_machine() {
+        return Facts::gather(target, &Limits::default(), &session.cancel).locks;
+    }
+    find_locks(target, session.sel.machine, &session.cancel)
+}
+
+fn run_locks(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let (mut verbose, mut orphaned) = (false, false);
+    while let Some(switch) = args.switch() {
+        match switch {
+            "v" => verbose = true,
+            "o" => orphaned = true,
+            _ => return Err(args.syntax_error()),
+        }
+    }
+    args.end()?;
+    let locks = all_locks(session);
+    let shown = |l: &&Lock| !orphaned && (verbose || l.section.is_locked());
+    let report = LocksReport {
+        rows: locks.locks.iter().filter(shown).map(|l| Row::new(session, l)).collect(),
+        scanned: locks.locks.len(),
+        orphaned: locks.orphaned,
+        notes: locks.notes,
+        detail: verbose,
+        only_orphaned: orphaned,
+    };
+    session.emit(sink, &report)
+}
+
+/// What `!critsec` and `!cs` show.
+struct SectionsReport {
+    rows: Vec<Row>,
+    cs: bool,
+    one: bool,
+}
+
+impl Report for SectionsReport {
+    fn kind(&self) -> &'static str {
+        "critical_sections"
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        for row in &self.rows {
+            if self.cs {
+                emit(Line::plain("-----------------------------------------"));
+                row.block_cs(cx.wide, self.one, emit);
+            } else {
+                row.block(cx.wide, cx.layout == Layout::Modern, emit);
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::Value::Array(self.rows.iter().map(|r| r.json.clone()).collect())
+    }
+}
+
+/// Reads the section that the user names; what is no section is said in WinDbg's words.
+fn read(session: &Session, at: Va) -> Result<Lock, CommandError> {
+    let machine = session.sel.machine;
+    let shown = fmt::addr_plain(at, machine.is_64());
+    let Some(s) = CriticalSection::read(session.dump().memory().as_ref(), at, machine) else {
+        return Err(CommandError::noted(
+            format!("Unable to read the critical section at {shown}"),
+            missing::MEMORY,
+        ));
+    };
+    if s.debug.is_some() && !s.points_back() {
+        let text = format!("DebugInfo for CritSec at {shown} does not point back to the critical section");
+        return Err(CommandError::noted(text, "NOT an initialized critical section."));
+    }
+    if s.debug.is_none() && !s.is_plausible(machine, true) {
+        return Err(CommandError::message(format!(
+            "CritSec at {shown}: NOT an initialized critical section."
+        )));
+    }
+    Ok(lock_of(&session.target, s, LockSource::Waiter))
+}
+
+fn run_critsec(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let at = args.address(session)?;
+    args.end()?;
+    let lock = read(session, at)?;
+    session.emit(sink, &SectionsReport { rows: vec![Row::new(session, &lock)], cs: false, one: true })
+}
+
+/// `!cs -?`.
+const USAGE: &[&str] = &[
+    "!cs [-l] [-o]                  - all critical sections that were found",
+    "!cs [-o] <address>             - the critical section at an address",
+    "!cs [-l] [-o] <start> <end>    - critical sections between two addresses",
+    "!cs [-o] -d <address>          - the critical section of a debug block",
+    "   -l  only held ones",
+    "   -o  the owner's stack too",
+];
+
+fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    if matches!(args.peek(), "-?" | "/?") {
+        return session.emit(sink, &Message(USAGE.iter().map(|l| Line::plain(*l)).collect()));
+    }
+    let (mut locked, mut stacks, mut of_debug) = (false, false, false);
+    while let Some(switch) = args.switch() {
+        match switch {
+            "l" => locked = true,
+            "o" => stacks = true,
+            "d" => of_debug = true,
+            "s" => {
+                return Err(CommandError::message(
+                    "Stacks of initialization (-s) are not read: they need the stack trace database of gflags +ust",
+                ));
+            }
+            "t" => {
+                return Err(CommandError::message(
+                    "The tree of critical sections (-t) exists only under Application Verifier and is not read",
+                ));
+            }
+            _ => return Err(args.syntax_error()),
+        }
+    }
+    let first = args.opt_address(session)?;
+    let second = args.opt_address(session)?;
+    args.end()?;
+    let machine = session.sel.machine;
+    let (locks, one) = match (first, second) {
+        (None, _) if of_debug => return Err(args.syntax_error()),
+        (None, _) => (all_locks(session).locks, false),
+        (Some(at), None) if of_debug => {
+            let block = DebugBlock::read(session.dump().memory().as_ref(), at, machine);
+            let Some(block) = block else {
+                return Err(CommandError::noted("Unable to read the debug block", missing::MEMORY));
+            };
+            (vec![read(session, block.section)?], true)
+        }
+        (Some(at), None) => (vec![read(session, at)?], true),
+        (Some(start), Some(end)) => (locks_between(&session.target, machine, start, end), false),
+    };
+    let mut rows: Vec<Row> =
+        locks.iter().filter(|l| !locked || l.section.is_locked()).map(|l| Row::new(session, l)).collect();
+    if stacks {
+        for row in rows.iter_mut().filter(|r| r.lock.section.is_locked()) {
+            row.owner_stack = Some(owner_stack(session, &row.lock));
+        }
+    }
+    session.emit(sink, &SectionsReport { rows, cs: true, one })
+}
+
+/// The owner's number and stack, one line for each frame.
+fn owner_stack(session: &Session, lock: &Lock) -> (Option<u32>, Vec<String>) {
+    let owner = lock.section.owner_tid().and_then(|t| session.dump().thread_by_tid(t));
+    let Some(ThreadIdx(number)) = owner.map(|t| t.index) else { return (None, Vec::new()) };
+    let (target, machine) = (&session.target, session.sel.machine);
+    let stack = thread_stack(target, ThreadIdx(number), machine, &Limits::default(), &session.cancel);
+    let frames = stack.map(|s| s.frames).unwrap_or_default();
+    let wide = machine.is_64();
+    let line = |f: &dumpscope_analyzers::StackFrame| {
+        format!("{} {}", fmt::addr(f.frame.sp, wide), frame_text(target, f))
+    };
+    (Some(number), frames.iter().map(line).collect())
+}

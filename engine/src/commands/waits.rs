@@ -1,0 +1,84 @@
+//! `!waits`: what each thread waits for, and whom.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::session::Session;
+use crate::triage::rows;
+use dumpscope_analyzers::triage::Facts;
+use dumpscope_core::ThreadIdx;
+use dumpscope_symbols::Limits;
+use serde::Serialize;
+
+pub(crate) const WAITS: Command = Command {
+    name: "!waits",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "locks",
+    syntax: "!waits",
+    summary: "Shows what each thread waits for, and whom",
+    help: "One line for each thread: its number and id, what it does, and in brackets how sure that is (`proven`, `strong`, \
+           `guess`). The lines below say what it rests on.",
+    examples: &[("!waits", "All threads")],
+    needs: &[Needs::Threads],
+    run,
+};
+
+#[derive(Clone, Debug, Serialize)]
+struct WaitLine {
+    index: u32,
+    tid: u32,
+    activity: Option<String>,
+    wait: Option<crate::json::WaitRow>,
+    evidence: Vec<String>,
+    #[serde(skip)]
+    sure: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct WaitsReport {
+    threads: Vec<WaitLine>,
+}
+
+impl Report for WaitsReport {
+    fn kind(&self) -> &'static str {
+        "waits"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        for t in &self.threads {
+            let id = Span::new(Role::Thread, format!("{:>4}:{:<6x}", t.index, t.tid));
+            let does = t.activity.as_deref().unwrap_or("is doing something unknown");
+            let sure = t.sure.map(|s| format!(" [{s}]")).unwrap_or_default();
+            emit(
+                Line::new().span(id.link(Link::Thread(ThreadIdx(t.index)))).text(does).role(Role::Dim, sure),
+            );
+            for e in &t.evidence {
+                emit(Line::new().role(Role::Dim, format!("             {e}")));
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    inv.cursor().end()?;
+    let facts = Facts::gather(&session.target, &Limits::default(), &session.cancel);
+    let safe = |s: &String| dumpscope_core::base::text::escape(s).into_owned();
+    let threads = facts
+        .threads
+        .iter()
+        .map(|t| WaitLine {
+            index: t.index.0,
+            tid: t.tid.0,
+            activity: t.activity.as_ref().map(|a| safe(&a.text)),
+            wait: t.wait.as_ref().map(rows::wait),
+            evidence: t.wait.iter().flat_map(|w| &w.evidence).map(safe).collect(),
+            sure: t.wait.as_ref().map(|w| w.confidence.name()),
+        })
+        .collect();
+    session.emit(sink, &WaitsReport { threads })
+}
