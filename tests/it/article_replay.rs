@@ -159,3 +159,10 @@ fn wow64_after_the_switch_the_stack_is_the_32_bit_dumps() {
         same(&wide.run("~0k"), &expected, switch);
     }
 }
+
+#[test]
+fn wmi_critical_sections() {
+    let mut o = open(article::wmiprvse_x86());
+    replay(&mut o, "12-critsec.txt");
+    replay(&mut o, "13-locks.txt");
+}

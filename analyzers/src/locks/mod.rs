@@ -105,7 +105,12 @@ pub fn is_wine(target: &Target) -> bool {
 /// Whether the thread that owns a lock exists.
 #[must_use]
 pub fn owner_state(target: &Target, section: &CriticalSection) -> Owner {
-    let Some(tid) = section.owner_tid() else { return Owner::Unknown };
+    section.owner_tid().map_or(Owner::Unknown, |tid| thread_state(target, tid))
+}
+
+/// Whether a thread of this process exists.
+#[must_use]
+pub fn thread_state(target: &Target, tid: Tid) -> Owner {
     if target.dump.thread_by_tid(tid).is_some() {
         return Owner::Alive;
     }

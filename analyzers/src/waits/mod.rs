@@ -229,7 +229,20 @@ fn wait_of(
                 com::fill(target, out, &mut wait);
             }
         }
-        WaitKind::Object | WaitKind::Multiple => object::fill(target, &mut wait),
+        WaitKind::Object | WaitKind::Multiple => {
+            let kept = if wait.handles.is_none() { object::kept_handle(target, stack) } else { None };
+            if let Some((handle, register)) = kept {
+                wait.handles = Some(vec![handle]);
+                wait.evidence.push(format!(
+                    "{register} holds the handle {handle:x}, where the waiting function keeps it"
+                ));
+            }
+            object::fill(target, &mut wait);
+            if kept.is_some() {
+                // A register of a caller may be used for something else.
+                wait.confidence = wait.confidence.min(Confidence::Strong);
+            }
+        }
         WaitKind::SrwLock | WaitKind::Address => {
             wait.address = call.as_ref().and_then(|c| c.address);
             if let Some(at) = wait.address {
@@ -248,3 +261,6 @@ pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
         None => format!("thread {:x}", tid.0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,10 @@
 
 use super::{Kind, Timeout, Wait, thread_words};
 use crate::Target;
+use crate::stacks::Stack;
 use crate::triage::Confidence;
+use dumpscope_core::Machine;
+use dumpscope_core::base::amd64;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 
@@ -33,6 +36,31 @@ pub(super) fn fill(target: &Target, wait: &mut Wait) {
     let what = escape(&type_name.to_ascii_lowercase()).into_owned();
     wait.sentence = format!("waits for the {what} {value:x}{name}{limit}");
     owner(target, handle, wait);
+}
+
+/// x64: the handle that `WaitForSingleObjectEx` keeps in a register over the system call, where the call's own
+/// arguments are lost: rdi in Windows 7 to 11 23H2, rbx in 11 24H2 (measured, shared reference 2.1). Believed when one of them
+/// alone is an open handle of something that can be waited for.
+pub(super) fn kept_handle(target: &Target, stack: &Stack) -> Option<(u64, &'static str)> {
+    let mut frames = stack.physical();
+    let regs = &frames.next().filter(|_| stack.machine == Machine::Amd64)?.frame.regs;
+    if frames.next()?.function.as_deref() != Some("WaitForSingleObjectEx") {
+        return None;
+    }
+    let data = target.dump.handles().value()?;
+    let waitable = |value: u64| {
+        let handle = data.handles.iter().find(|h| h.value == value);
+        handle
+            .and_then(|h| h.type_name.as_deref())
+            .is_some_and(|t| !matches!(kind(t), Kind::Other | Kind::WorkerIdle))
+    };
+    let held = |reg| regs.get(reg).filter(|v| waitable(*v));
+    match (held(amd64::RDI), held(amd64::RBX)) {
+        (Some(h), None) => Some((h, "rdi")),
+        (None, Some(h)) => Some((h, "rbx")),
+        (Some(a), Some(b)) if a == b => Some((a, "rdi")),
+        _ => None,
+    }
 }
 
 fn kind(type_name: &str) -> Kind {

@@ -1,7 +1,8 @@
 //! A lock whose owner no longer exists, and threads that wait for it.
 
-use crate::locks::Owner;
+use crate::locks::{Owner, thread_state};
 use crate::triage::{Confidence, Facts, Finding, FindingKind};
+use crate::waits::Kind;
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
@@ -40,6 +41,33 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
              releasing this lock",
             owner.0
         ));
+        out.push(finding);
+    }
+    out.extend(mutexes(facts));
+    out
+}
+
+/// Mutexes of this process whose owner, as the handle data name it, is in no thread list.
+fn mutexes(facts: &Facts<'_>) -> Vec<Finding> {
+    let own = facts.target.dump.pid();
+    let mut out = Vec::new();
+    for thread in &facts.threads {
+        let Some(wait) = thread.wait.as_ref().filter(|w| w.kind == Kind::Mutex) else { continue };
+        let Some(owner) = wait.owner_tid.filter(|_| own.is_some() && wait.owner_pid == own) else { continue };
+        if thread_state(facts.target, owner) != Owner::Missing {
+            continue;
+        }
+        let mut finding = Finding::new(
+            FindingKind::OrphanedLock,
+            // The system gives an abandoned mutex to the next waiter: something else is wrong too.
+            wait.confidence.min(Confidence::Strong),
+            format!("thread {:x} {}, and that thread no longer exists", thread.tid.0, wait.sentence),
+        );
+        finding.tid = Some(thread.tid);
+        finding.tids = vec![thread.tid];
+        finding.owner_tid = Some(owner);
+        finding.evidence.clone_from(&wait.evidence);
+        finding.advice = Some(format!("find what ended thread {:x} while it owned this mutex", owner.0));
         out.push(finding);
     }
     out
