@@ -165,7 +165,7 @@ impl CriticalSection {
         }
         let counts = (1..=MAX_COUNT).contains(&self.recursion) && self.waiters() <= MAX_COUNT.unsigned_abs();
         // Thread ids are multiples of 4.
-        let owner = self.owner != 0 && self.owner % 4 == 0 && self.owner < 1 << 32;
+        let owner = self.owner != 0 && self.owner.is_multiple_of(4) && self.owner < 1 << 32;
         let way = match self.counting() {
             Counting::Bits => true,
             Counting::Upwards => {

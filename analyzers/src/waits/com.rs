@@ -46,7 +46,7 @@ pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<O
     let pid = memory.u32(data.offset(offset))?;
     let tid = memory.u32(data.offset(offset).offset(4))?;
     // All bits set: no call. 0 or the own id with a thread: a call into another apartment of this process.
-    let is_id = |id: u32| id != 0 && id < 1 << 28 && id % 4 == 0;
+    let is_id = |id: u32| id != 0 && id < 1 << 28 && id.is_multiple_of(4);
     let tid = Some(tid).filter(|&t| is_id(t)).map(Tid);
     let pid = match pid {
         0 => target.dump.pid().filter(|_| tid.is_some())?,
