@@ -30,7 +30,11 @@ fn memory_of_the_32_bit_dump() {
     check(&mut s, "dw 0021fe78 L2; dq 0021fe78 L1", "0021fe78  6977 336e\n0021fe78  6e705f32`336e6977\n");
     check(&mut s, "dW 0021fe78 L2", "0021fe78  6977 336e                                win3\n");
     // The default address goes on; `d` alone repeats.
-    check(&mut s, "dc 0021fe78 L1; d L1", "0021fe78  336e6977  win3\n0021fe7c  6e705f32  2_pn\n");
+    check(
+        &mut s,
+        "dc 0021fe78 L1; d L1",
+        &format!("0021fe78  336e6977{0:29}win3\n0021fe7c  6e705f32{0:29}2_pn\n", ""),
+    );
     // Missing bytes.
     check(&mut s, "dd 0 L2; dq 0 L1", "00000000  ???????? ????????\n00000000  ????????`????????\n");
     check(&mut s, "db 0 L2", "00000000  ?? ??                                            ??\n");
