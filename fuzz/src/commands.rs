@@ -45,6 +45,9 @@ fn session(wide: bool) -> Option<Session> {
 pub fn command_line(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let Some(mut session) = session(first & 1 == 1) else { return };
+    // `.while (1)` is a loop that the user asked for, and stops.
+    let soon = std::time::Instant::now() + std::time::Duration::from_millis(200);
+    session.cancel = dumpscope_analyzers::Cancel::default().with_deadline(soon);
     let text = String::from_utf8_lossy(rest);
     run_line(&mut session, &text, &mut Nothing { left: 20_000 });
 }

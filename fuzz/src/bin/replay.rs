@@ -103,6 +103,9 @@ fn write_seeds(target: &Target, dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Inputs that take longer are told.
+const SLOW: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Gives the seeds and `rounds` changed copies of them to the target.
 fn change(target: &Target, rounds: u32) {
     let seeds = (target.seeds)();
@@ -116,7 +119,11 @@ fn change(target: &Target, rounds: u32) {
         }
         let started = std::time::Instant::now();
         give(target, &input);
-        slowest = slowest.max(started.elapsed());
+        let took = started.elapsed();
+        slowest = slowest.max(took);
+        if took > SLOW {
+            eprintln!("{}: an input took {took:?}: {}", target.name, input.escape_ascii());
+        }
     }
     println!("{}: {} seeds, {rounds} changed copies, slowest {slowest:?}", target.name, seeds.len());
 }
