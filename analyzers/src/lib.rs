@@ -1,5 +1,4 @@
-//! Typed questions about a dump: stacks, thread times, handles, and (with later issues) waits, locks, COM calls
-//! and verdicts.
+//! Typed questions about a dump: stacks, thread times, handles, locks, waits, COM calls and verdicts.
 //!
 //! An analysis takes a [`Target`] and returns plain data with evidence. No command syntax, no JSON, no printing.
 #![forbid(unsafe_code)]

@@ -3,7 +3,9 @@
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_engine::fmt::Hex;
-use dumpscope_engine::json::{AccessName, Arch, Document, DumpKindName, DumpRow, FindingKindName, TrustName};
+use dumpscope_engine::json::{
+    AccessName, Arch, Document, DumpKindName, DumpRow, FindingKindName, TrustName, WaitKindName,
+};
 use dumpscope_engine::triage::{Progress, TriageOptions, triage, triage_target};
 use dumpscope_fixtures::{article, small};
 use dumpscope_symbols::SymbolConfig;
@@ -48,14 +50,14 @@ fn facts_of_a_small_dump() {
     let threads = row.threads.as_ref().unwrap();
     assert_eq!((threads[0].user_ms, threads[0].kernel_ms), (Some(20_211), Some(7_003)));
     assert_eq!(threads[1].name.as_deref(), Some("worker"));
-    assert_eq!(threads[0].activity.as_deref(), Some("waits for an object"));
+    assert_eq!(threads[0].activity.as_deref(), Some("waits for the event 1c4"));
     assert_eq!(threads[1].activity.as_deref(), Some("sleeps"));
     let handles = row.handles.clone().unwrap();
     assert_eq!((handles.total, handles.by_type.get("Event")), (7, Some(&1)));
     assert_eq!(row.exception, None);
     assert_eq!(row.signature, None);
-    // What was not looked for is null, not empty.
-    assert!(row.locks.is_none() && row.com_calls.is_none() && threads[0].wait.is_none());
+    let wait = threads[0].wait.clone().unwrap();
+    assert_eq!((wait.kind, wait.handles), (WaitKindName::Event, Some(vec![Hex(0x1c4)])));
 }
 
 #[test]
@@ -70,8 +72,9 @@ fn a_wow64_process_has_both_stacks() {
     let native = thread.native_frames.as_ref().unwrap();
     assert!(native.iter().any(|f| f.module.as_deref().is_some_and(|m| m.starts_with("wow64"))));
     assert!(narrow.threads.unwrap()[0].native_frames.is_none());
-    // Without symbols of combase the COM call has no names; user32's exports are enough for the wait.
-    assert_eq!(thread.activity.as_deref(), Some("waits for a window message or an object"));
+    // The server is known from the thread's COM data; no symbol of combase is needed.
+    let says = "waits for the answer to a COM call that process 30c serves";
+    assert_eq!(thread.activity.as_deref(), Some(says));
 }
 
 /// A folder with the given dumps.
