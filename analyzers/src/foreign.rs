@@ -162,6 +162,11 @@ fn add_rows(
         trust,
         issue: if module.is_none() { Some(UnwindIssue::NotInModule) } else { None },
     };
+    if from.function_name.is_none() && from.inlines.is_empty() {
+        // The library finds `.sym` files by the store's layout only; our own search knows more places.
+        crate::stacks::name_frame(target, &frame, None, rows);
+        return;
+    }
     let row = |trust, function: Option<String>, file: Option<String>, line: Option<u32>| StackFrame {
         frame: frame.clone(),
         trust,

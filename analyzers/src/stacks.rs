@@ -205,7 +205,7 @@ pub fn stack_from(
 }
 
 /// Adds the rows of one physical frame: inlined calls first, innermost first.
-fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
+pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
     let symbols = &target.symbols;
     let lookup = frame.lookup_ip();
     let Some(resolved) = symbols.resolve(lookup) else {

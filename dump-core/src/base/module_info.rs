@@ -66,7 +66,7 @@ pub enum CodeView {
         /// Path of the PDB as the linker wrote it (untrusted).
         path: String,
     },
-    /// `BpEL` or a raw ELF build id.
+    /// `LEpB` or a raw ELF build id.
     Elf {
         /// The build id's bytes.
         build_id: Vec<u8>,

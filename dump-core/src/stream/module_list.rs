@@ -112,7 +112,7 @@ fn codeview(cx: &StreamCx<'_>, size: u32, rva: u32) -> Option<CodeView> {
     decode_codeview(raw)
 }
 
-/// Decodes a CodeView record: `RSDS` (PDB 7.0), `NB10` (PDB 2.0), `BpEL` (Breakpad: an ELF build id).
+/// Decodes a CodeView record: `RSDS` (PDB 7.0), `NB10` (PDB 2.0), `LEpB` (Breakpad, the word 0x4270454c: an ELF build id).
 pub(crate) fn decode_codeview(raw: &[u8]) -> Option<CodeView> {
     let mut c = Cursor::new(raw, FileOff(0));
     let signature = c.array::<4>()?;
@@ -129,7 +129,7 @@ pub(crate) fn decode_codeview(raw: &[u8]) -> Option<CodeView> {
             };
             Some(CodeView::Pdb20 { signature, age, path: c_text(c.take(c.left())?) })
         }
-        b"BpEL" => Some(CodeView::Elf { build_id: c.take(c.left())?.to_vec() }),
+        b"LEpB" => Some(CodeView::Elf { build_id: c.take(c.left())?.to_vec() }),
         _ => unknown,
     }
 }
