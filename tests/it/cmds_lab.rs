@@ -69,8 +69,8 @@ fn wmi_threads_handles_and_stacks_without_symbol_files() {
     assert!(guard["object"]["mutant"]["count"].as_i64().unwrap() <= 0, "owned: {guard}");
     assert_eq!(guard["object"]["mutant"]["owner_tid"], Value::Null, "no owner record");
     let semaphores = json(&mut s, "!handle 0 f Semaphore");
-    let sem = semaphores["handles"].as_array().unwrap().iter();
-    let sem = sem.filter(|h| h["name"].as_str().is_some_and(|n| n.ends_with(r"\sem"))).next_back().unwrap();
+    let mut sem = semaphores["handles"].as_array().unwrap().iter();
+    let sem = sem.rfind(|h| h["name"].as_str().is_some_and(|n| n.ends_with(r"\sem"))).unwrap();
     assert_eq!(sem["object"]["semaphore"], serde_json::json!({ "count": 2, "limit": 5 }));
     let sections = text(&mut s, "!handle 0 f Section");
     assert!(sections.contains(r"\sect"), "{sections}");

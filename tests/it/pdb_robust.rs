@@ -15,7 +15,7 @@ fn ask_everything(path: &Path) -> usize {
     let mut places: Vec<u32> = (0x1000..0x3000).step_by(0x3d).collect();
     pdb.each(&mut |s| {
         answers += 1;
-        if answers % 7 == 0 {
+        if answers.is_multiple_of(7) {
             places.push(s.rva.0.wrapping_add(3));
             answers += pdb.by_name(&s.name, true).len();
         }

@@ -167,8 +167,9 @@ fn what_servers_do_wrong_is_said_and_leaves_nothing() {
     });
     assert!(say.starts_with("failed: "), "{say}");
     // A length that is too short gives a short file.
-    let say =
-        outcome(|r, _| raw(r, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngood pdb"));
+    let say = outcome_with(impatient(), |r, _| {
+        raw(r, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngood pdb")
+    });
     assert_eq!(say, "rejected: made for another build");
     // No HTTP at all.
     let say = outcome_with(impatient(), |r, _| raw(r, b"SSH-2.0-OpenSSH\r\n"));
