@@ -11,11 +11,13 @@ pub mod foreign;
 pub mod handles_summary;
 pub mod locks;
 pub mod runaway;
+pub mod scope;
 pub mod stacks;
 mod target;
 pub mod triage;
 pub mod waits;
 
 pub use cancel::Cancel;
+pub use scope::Scope;
 pub use stacks::{Stack, StackFrame, StackWarning};
 pub use target::Target;

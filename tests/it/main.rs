@@ -21,6 +21,7 @@ mod core_robust;
 mod hostile;
 mod lang_lab;
 mod lang_session;
+mod pdb_commands;
 mod pdb_dt;
 mod pdb_names;
 mod pdb_robust;

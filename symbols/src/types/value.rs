@@ -213,7 +213,7 @@ fn special(cx: &ValueCx<'_>, name: &str, size: Option<u64>, data: Data<'_>) -> O
             }
             let mut raw = vec![0u8; usize::try_from(length).ok()?];
             if cx.mem.read_at(Va(buffer), &mut raw).got < raw.len() {
-                return Some(format!("\"--- memory read error at address {} ---\"", cx.address(buffer)));
+                return Some(read_error(&cx.address(buffer)));
             }
             let text = if wide {
                 let units: Vec<u16> = raw.as_chunks::<2>().0.iter().map(|c| u16::from_le_bytes(*c)).collect();
@@ -308,6 +308,11 @@ fn dt_at(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>, depth: usize) -> Option<S
     })
 }
 
+/// WinDbg's words where a text would stand.
+fn read_error(address: &str) -> String {
+    format!("\"--- memory read error at address {address} ---\"")
+}
+
 fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
     let address = cx.address(va);
     let (_, target) = bare(cx.types, to);
@@ -315,11 +320,11 @@ fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
         Type::Base(Base { kind: BaseKind::Void, .. }) => format!("{address} Void"),
         Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => match cx.text_at(Va(va), false) {
             Some(text) => format!("{address}  {text}"),
-            None => format!("{address}  \"--- memory read error at address {address} ---\""),
+            None => format!("{address}  {}", read_error(&address)),
         },
         Type::Base(Base { kind: BaseKind::WChar, size: 2, .. }) => match cx.text_at(Va(va), true) {
             Some(text) => format!("{address}  {text}"),
-            None => format!("{address}  \"--- memory read error at address {address} ---\""),
+            None => format!("{address}  {}", read_error(&address)),
         },
         Type::Udt { name, .. } => format!("{address} {name}"),
         Type::Function { .. } => {
@@ -427,7 +432,7 @@ fn pointer_inline(cx: &ValueCx<'_>, va: u64, to: TypeId) -> String {
     let address = cx.address(va);
     let text = |wide| match va {
         0 => "\"\"".to_owned(),
-        _ => cx.text_at(Va(va), wide).unwrap_or_else(|| "\"--- memory read error ---\"".to_owned()),
+        _ => cx.text_at(Va(va), wide).unwrap_or_else(|| read_error(&address)),
     };
     match bare(cx.types, to).1 {
         Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => {

@@ -1,11 +1,11 @@
 //! From a walked stack to its report.
 
-use super::flags::KFlags;
-use super::report::{Row, Site, Source, StackReport};
+use super::flags::{KFlags, Params};
+use super::report::{Param, Row, Site, Source, StackReport};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::triage::rows;
-use dumpscope_analyzers::{Stack, StackFrame};
+use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx};
 use dumpscope_symbols::unwind::FrameData;
@@ -64,7 +64,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         frame_base: f.frame.frame_base.into(),
         return_address: f.frame.return_address.into(),
         stack_words: if flags.args && !inline { stack_words(session, stack, index) } else { Vec::new() },
-        parameters: None,
+        parameters: if flags.params == Params::None { None } else { parameters(session, stack, index) },
         source: f.line.as_ref().map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
         inline,
         trust: rows::trust(f.trust),
@@ -112,6 +112,28 @@ fn stack_words(session: &Session, stack: &Stack, index: usize) -> Vec<Option<Hex
     };
     let size = stack.machine.ptr_size() as u64;
     (0..count).map(|i| Some(memory.ptr(start?.offset(i * size), stack.machine)?.into())).collect()
+}
+
+/// Parameters from the symbol file that tells the row's variables.
+fn parameters(session: &Session, stack: &Stack, index: usize) -> Option<Vec<Param>> {
+    let scope = Scope::of(&session.target, stack, index)?;
+    let source = source_name(scope.provider().source());
+    let found = scope.parameters(&session.target)?.into_iter().map(|p| {
+        let (value, note) = match p.value {
+            Ok(text) => (Some(escape(&text).into_owned()), None),
+            Err(why) => (None, Some(why.to_owned())),
+        };
+        Param {
+            type_name: escape(&p.type_name).into_owned(),
+            name: escape(&p.name).into_owned(),
+            confidence: value.is_some().then(|| p.confidence.name()),
+            source: value.is_some().then_some(source),
+            value,
+            bits: p.bits.map(Hex),
+            note,
+        }
+    });
+    Some(found.collect())
 }
 
 /// x86 frame data as `kv` shows it: `[params,locals,saved registers]` in words, or `[Non-Fpo]`.

@@ -36,10 +36,18 @@ pub(crate) struct Param {
     /// Type as WinDbg writes it (`struct _GUID *`). Untrusted.
     #[serde(rename = "type")]
     pub(crate) type_name: String,
-    /// Name. Untrusted.
+    /// Name; empty for one without. Untrusted.
     pub(crate) name: String,
-    /// Value as WinDbg writes it. Untrusted.
-    pub(crate) value: String,
+    /// Value as WinDbg writes it; null when it is not known. Untrusted.
+    pub(crate) value: Option<String>,
+    /// The value as a number, for numbers and pointers.
+    pub(crate) bits: Option<Hex>,
+    /// Where the value comes from.
+    pub(crate) source: Option<&'static str>,
+    /// `proven`, `strong`, `guess`.
+    pub(crate) confidence: Option<&'static str>,
+    /// Why the value is not known.
+    pub(crate) note: Option<String>,
 }
 
 /// One row.
@@ -261,8 +269,11 @@ impl Columns {
             return;
         }
         match (&row.parameters, self.flags.params) {
+            // Of an inlined call the absence of records says nothing.
             (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => {
-                line = line.text("(void)")
+                if !row.inline {
+                    line = line.text("(void)");
+                }
             }
             (Some(params), Params::Inline) => {
                 line = line.text("(");
@@ -302,12 +313,19 @@ impl Columns {
     }
 }
 
+/// WinDbg's words for a value that is not known.
+pub(crate) const UNAVAILABLE: &str = "<value unavailable>";
+
 fn param_spans(line: Line, param: &Param) -> Line {
-    line.span(Span::untrusted(Role::Type, &param.type_name))
-        .text(" ")
-        .span(Span::untrusted(Role::Symbol, &param.name))
-        .text(" = ")
-        .span(Span::untrusted(Role::Value, &param.value))
+    let mut line = line.span(Span::untrusted(Role::Type, &param.type_name));
+    if !param.name.is_empty() {
+        line = line.text(" ").span(Span::untrusted(Role::Symbol, &param.name));
+    }
+    line = line.text(" = ");
+    match &param.value {
+        Some(value) => line.span(Span::untrusted(Role::Value, value)),
+        None => line.role(Role::Dim, UNAVAILABLE),
+    }
 }
 
 /// The spans of `module!function` and of `+0xdisplacement`.

@@ -111,7 +111,15 @@ fn article_kb() {
 fn article_kp_per_line() {
     let mut rows = x86();
     rows.truncate(2);
-    let param = |t: &str, n: &str, v: &str| Param { type_name: t.into(), name: n.into(), value: v.into() };
+    let param = |t: &str, n: &str, v: &str| Param {
+        type_name: t.into(),
+        name: n.into(),
+        value: (v != "?").then(|| v.into()),
+        bits: None,
+        source: None,
+        confidence: None,
+        note: None,
+    };
     rows[1].parameters = Some(vec![
         param("void **", "ahEvent", "0x0028ec80"),
         param("unsigned long", "cEvents", "1"),
@@ -131,9 +139,20 @@ fn article_kp_per_line() {
         ]
     );
     assert_eq!(
-        text(&report(rows, "pL", false), Layout::Classic)[2],
+        text(&report(rows.clone(), "pL", false), Layout::Classic)[2],
         "0028ec54 7702b50c combase!CCliModalLoop::BlockFn(void ** ahEvent = 0x0028ec80, unsigned long cEvents = 1, \
          unsigned long * lpdwSignaled = 0x0028ec7c)+0x111"
+    );
+    // What is not known is said; an inlined call without records is not "(void)".
+    rows[1].parameters = Some(vec![param("void **", "ahEvent", "?"), param("long", "", "?")]);
+    rows[2].inline = true;
+    assert_eq!(
+        text(&report(rows, "pL", false), Layout::Classic)[2..],
+        [
+            "0028ec54 7702b50c combase!CCliModalLoop::BlockFn(void ** ahEvent = <value unavailable>, \
+             long = <value unavailable>)+0x111",
+            "(Inline) -------- combase!ObjectStubless+0xf",
+        ]
     );
 }
 

@@ -1,0 +1,122 @@
+//! Stacks with parameters, lines and inlined calls out of real symbol files, through the commands.
+
+use crate::core_common::shared_or_skip;
+use crate::lang_session::run;
+use dumpscope_engine::{JsonSink, LineStatus, Session, run_line};
+use dumpscope_symbols::SymbolConfig;
+use serde_json::Value;
+
+/// A session on a dump below `shared/` with a symbol folder below it.
+pub(crate) fn open(dump: &str, symbols: &str) -> Option<Session> {
+    let dir = shared_or_skip(dump)?;
+    let symbol_path = dir.join(symbols).display().to_string();
+    let config = SymbolConfig { symbol_path, offline: true, ..SymbolConfig::default() };
+    Some(Session::open(&dir.join(dump), config).unwrap())
+}
+
+pub(crate) fn ruby() -> Option<Session> {
+    open("lab/ruby-x86.dmp.zst", "lab/symbols/x86")
+}
+
+pub(crate) fn wmi() -> Option<Session> {
+    open("lab/wmiprvse-x64.dmp.zst", "lab/symbols/x64")
+}
+
+/// The data of a line's last report.
+pub(crate) fn json(session: &mut Session, line: &str) -> Value {
+    let mut sink = JsonSink::new(false);
+    run_line(session, line, &mut sink);
+    sink.into_value().as_array_mut().unwrap().pop().unwrap()["data"].take()
+}
+
+#[test]
+fn kp_of_the_blocked_com_call() {
+    let Some(mut s) = ruby() else { return };
+    let (text, status) = run(&mut s, "~0kP");
+    assert_eq!(status, LineStatus::Done);
+    for part in [
+        "combase!CCliModalLoop::BlockFn(\n            void ** ahEvent = 0x0021fc10,\n            unsigned long cEvents = 1,\n            \
+         unsigned long * lpdwSignaled = 0x0021fc0c)+0x19 [C:\\lab\\combase.cpp @ 19]\n",
+        "(Inline) -------- combase!ModalLoop(\n            class CMessageCall * pCall = 0x00adb410)+0x15 [C:\\lab\\combase.cpp @ 20]\n",
+        "struct _GUID * rmoid = 0x006de008 {70622196-bea4-9302-ac70-cabc069d1e23})+0x23",
+        "ruby!rb_f_send(\n            char * klass = 0x0021fe78 \"win32_pnpsigneddriver\",\n            char * meth = 0x0042e08c \"ExecQuery\",\n",
+        "long Method = 0n3)+0x219",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(!text.contains(" this = "), "{text}");
+    // One line a frame.
+    let (text, _) = run(&mut s, "~0kpL");
+    assert!(text.contains("ruby!rb_iseq_eval_main(int depth = 0n2, char * klass = 0x0021fe78"), "{text}");
+    let frames = json(&mut s, "~0kp")["frames"].take();
+    let send = frames.as_array().unwrap().iter().find(|f| f["function"] == "rb_f_send").unwrap();
+    let klass = &send["parameters"][0];
+    assert_eq!((&klass["bits"], &klass["source"]), (&"0x21fe78".into(), &"private_pdb".into()));
+    assert_eq!(klass["confidence"], "strong", "{klass}");
+    let ole = frames.as_array().unwrap().iter().find(|f| f["module"] == "win32ole").unwrap();
+    assert_eq!(ole["parameters"], Value::Null, "nothing is known of a module without types");
+}
+
+#[test]
+fn parameters_that_are_not_known_are_said() {
+    let Some(mut s) = wmi() else { return };
+    let (text, _) = run(&mut s, "~1kpL");
+    assert!(text.contains("WmiPrvSE!CWhqlObj::WalkTree(void)+0x15\n"), "{text}");
+    assert!(text.contains("WmiPrvSE!CWhqlObj::CreateList(int flags = <value unavailable>)+0x12\n"), "{text}");
+    let create = json(&mut s, "~1kp")["frames"].take();
+    let create = create.as_array().unwrap().iter().find(|f| f["function"] == "CWhqlObj::CreateList").unwrap();
+    let flags = &create["parameters"][0];
+    assert_eq!((&flags["value"], &flags["confidence"]), (&Value::Null, &Value::Null));
+    assert!(flags["note"].is_string(), "{flags}");
+}
+
+#[test]
+fn crash_frames_of_the_corpus_have_functions_and_lines() {
+    let Some(mut s) = open("corpus/lldb/sigsegv.dmp", "corpus/lldb") else { return };
+    let (text, _) = run(&mut s, ".ecxr; kp");
+    assert!(
+        text.contains("sigsegv!crash(bool crash_self = true)+0x29 [c:\\temp\\sigsegv.cpp @ 22]\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("sigsegv!foo(int x = 0n10, float y = 3.14, char * msg = 0x00007ff7`a1313060"),
+        "{text}"
+    );
+    assert!(text.contains("sigsegv!main(void)+0x1d [c:\\temp\\sigsegv.cpp @ 38]\n"), "{text}");
+    let Some(mut s) = open("corpus/bugsplat-net/minidump.dmp", "corpus/bugsplat-net") else { return };
+    let (text, _) = run(&mut s, ".ecxr; kp");
+    assert!(text.contains("myConsoleCrasher!MemoryException(void)+0x10 ["), "{text}");
+    assert!(text.contains("myConsoleCrasher.cpp @ 153]\n"), "{text}");
+    assert!(
+        text.contains("myConsoleCrasher!wmain(int argc = 0n2, wchar_t ** argv = 0x01158908)+0x1b0 ["),
+        "{text}"
+    );
+    assert!(text.contains("myConsoleCrasher.cpp @ 84]\n"), "{text}");
+}
+
+/// `thread|frame|module|function|file|line|offset` rows of Breakpad's own stack walker.
+#[test]
+fn breakpad_frames_equal_breakpads_own() {
+    let Some(mut s) = open("corpus/breakpad/minidump2.dmp", "corpus/breakpad/symbols") else { return };
+    let dir = shared_or_skip("minidump2").unwrap();
+    let out = dir.join("corpus/breakpad/minidump2.stackwalk.machine_readable.out");
+    let out = std::fs::read_to_string(out).unwrap();
+    let rows: Vec<Vec<&str>> =
+        out.lines().filter(|l| l.starts_with("0|")).map(|l| l.split('|').collect()).collect();
+    assert_eq!(rows.len(), 4, "the file has the four frames of thread 0");
+    let frames = json(&mut s, ".ecxr; k")["frames"].take();
+    let frames = frames.as_array().unwrap();
+    assert_eq!(frames.len(), rows.len());
+    for (f, row) in frames.iter().zip(&rows) {
+        assert_eq!(
+            f["module"].as_str().map(|m| m.to_owned()),
+            row[2].rsplit_once('.').map(|p| p.0.to_owned())
+        );
+        assert_eq!(f["function"].as_str(), Some(row[3]));
+        assert_eq!(f["source"]["file"].as_str(), Some(row[4]).filter(|f| !f.is_empty()));
+        assert_eq!(f["source"]["line"].as_u64(), row[5].parse().ok());
+        if row[4].is_empty() {
+            assert_eq!(f["displacement"].as_str(), Some(row[6]));
+        }
+    }
+}
