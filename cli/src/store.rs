@@ -4,18 +4,18 @@ use crate::args::CommonArgs;
 use crate::console::Console;
 use dumpscope_analyzers::Cancel;
 use dumpscope_symbols::SymbolConfig;
-use dumpscope_symbols::locate::SymbolPath;
 use dumpscope_symbols::store::{
-    Auth, Client, Event, Http, NoTransport, Policy, SystemClock, Transport, Watch,
+    Auth, Client, Event, Http, NoTransport, Policy, Receiver, Request, SystemClock, Transport,
+    TransportError, Watch,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Where symbols and images are looked for: options first, then the environment. Without a URL in the paths, or
-/// with `--offline`, nothing here can reach the network.
+/// Where symbols and images are looked for: options first, then the environment. Only a URL in a path leads
+/// to the network; with `--offline` nothing does.
 pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) -> SymbolConfig {
     let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     // WinDbg looks along the alternate path first.
@@ -27,17 +27,16 @@ pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) ->
     let symbol_path = common.symbol_path.clone().unwrap_or_else(from_env);
     let image_path =
         common.image_path.clone().or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH")).unwrap_or_default();
-    let has_url = [&symbol_path, &image_path].iter().any(|p| SymbolPath::parse(p).urls().next().is_some());
     let policy = Policy::default();
-    let mut transport: Arc<dyn Transport> = Arc::new(NoTransport);
-    if has_url && !common.offline {
-        match Http::new(policy.connect) {
-            Ok(http) => transport = Arc::new(http),
-            Err(why) => console.error(&format!("no network: {why}")),
-        }
-    }
-    let watch = Arc::new(Downloads::new(cancel.clone(), console.is_quiet() || !has_url));
-    let client = Client::new(transport, Arc::new(SystemClock), policy, auth(has_url, console), watch);
+    // A session may name a server later (`.symfix`): what the network needs is set up by the first request.
+    let transport: Arc<dyn Transport> = if common.offline {
+        Arc::new(NoTransport)
+    } else {
+        Arc::new(Network { connect: policy.connect, http: OnceLock::new() })
+    };
+    let watch = Arc::new(Downloads::new(cancel.clone(), console.is_quiet()));
+    let auth = auth(!common.offline, console);
+    let client = Client::new(transport, Arc::new(SystemClock), policy, auth, watch);
     SymbolConfig {
         symbol_path,
         image_path,
@@ -45,6 +44,22 @@ pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) ->
         offline: common.offline,
         store: Some(Arc::new(client)),
         fresh: false,
+    }
+}
+
+/// The network, set up when it is first needed.
+#[derive(Debug)]
+struct Network {
+    connect: Duration,
+    http: OnceLock<Result<Http, String>>,
+}
+
+impl Transport for Network {
+    fn get(&self, request: &Request, watch: &dyn Watch, to: &mut dyn Receiver) -> Result<(), TransportError> {
+        match self.http.get_or_init(|| Http::new(self.connect)) {
+            Ok(http) => http.get(request, watch, to),
+            Err(why) => Err(TransportError::Connect(format!("no network: {why}"))),
+        }
     }
 }
 

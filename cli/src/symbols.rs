@@ -11,10 +11,6 @@ use dumpscope_core::model::Dump;
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Downloads at the same time. Servers answer slowly rather than send slowly: more than the cores is right.
-const PARALLEL: usize = 16;
 
 /// Runs one of them over all dumps.
 pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
@@ -52,7 +48,8 @@ fn one(
 ) -> anyhow::Result<()> {
     let target = Target::new(dump, config.clone());
     let symbols = &target.symbols;
-    load_all(symbols, cancel);
+    let all: Vec<usize> = (0..symbols.modules().len()).collect();
+    symbols.load_now(&all, &|| cancel.is_cancelled());
     if cancel.is_cancelled() {
         return Ok(());
     }
@@ -78,25 +75,6 @@ fn one(
     }
     out.flush()?;
     Ok(())
-}
-
-/// Loads the symbols of all modules, several at a time.
-fn load_all(symbols: &SymbolManager, cancel: &Cancel) {
-    let next = AtomicUsize::new(0);
-    let count = symbols.modules().len();
-    std::thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(count) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    if i >= count || cancel.is_cancelled() {
-                        return;
-                    }
-                    symbols.providers(i);
-                }
-            });
-        }
-    });
 }
 
 /// One module: a line of the table, and for `check` (or where nothing was found) every place that was tried.

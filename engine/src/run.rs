@@ -324,6 +324,7 @@ fn run_command(
     let before = session.clone();
     let run = found.command.run;
     let result = catch_unwind(AssertUnwindSafe(|| run(session, &invocation, sink)));
+    crate::commands::tell_loaded(session, sink)?;
     let error = match result {
         Ok(Ok(())) => return Ok(Flow::Next),
         Ok(Err(error)) => error,

@@ -42,6 +42,8 @@ pub struct Selection {
     pub layout: Layout,
     /// `.kframes`.
     pub max_frames: usize,
+    /// `!sym noisy`: commands tell how symbols were looked for.
+    pub noisy: bool,
 }
 
 impl Selection {
@@ -94,6 +96,7 @@ impl Session {
             radix: 16,
             layout: Layout::Classic,
             max_frames: 256,
+            noisy: false,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
         Session { path, target, sel, language, cancel, host: None }

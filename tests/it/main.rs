@@ -31,6 +31,8 @@ mod providers_demangle;
 mod providers_images;
 mod providers_lab;
 mod scenario_stacks;
+mod store_commands;
+mod store_hostile;
 mod store_http;
 mod triage_library;
 mod unwind_lab;

@@ -26,6 +26,7 @@ mod search;
 mod settings;
 mod show;
 mod stack;
+mod sympath;
 mod target_info;
 mod threads;
 mod types;
@@ -35,6 +36,7 @@ mod waits;
 use crate::command::Command;
 
 pub(crate) use show::show_instruction;
+pub(crate) use sympath::tell_loaded;
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
@@ -152,6 +154,12 @@ pub(crate) const ALL: &[&Command] = &[
     &stack::frame::FRAME,
     &stack::frame::F_DOWN,
     &stack::frame::F_UP,
+    &sympath::EXEPATH,
+    &sympath::LD,
+    &sympath::RELOAD,
+    &sympath::SYM,
+    &sympath::SYMFIX,
+    &sympath::SYMPATH,
     &target_info::PROCESS,
     &target_info::SYSTEM,
     &target_info::TIME,

@@ -17,7 +17,7 @@ pub use prefix::{Selector, ThreadPrefix, thread_prefix};
 pub use split::{command_end, commands_of, line_end};
 
 use dumpscope_core::Va;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the language remembers between commands.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,8 @@ pub struct Language {
     pub aliases: BTreeMap<String, String>,
     /// `@$extret`: the element that `!list` is at.
     pub last_return: u64,
+    /// Modules of which `!sym noisy` told how their symbols were looked for.
+    pub told: BTreeSet<usize>,
     /// Nesting of blocks and scripts.
     pub depth: u32,
 }

@@ -71,6 +71,18 @@ impl SymbolPath {
         self.elements.is_empty()
     }
 
+    /// The path without its servers.
+    #[must_use]
+    pub fn without_urls(&self) -> SymbolPath {
+        let mut path = self.clone();
+        for element in &mut path.elements {
+            if let Element::Chain(stores) = element {
+                stores.retain(|s| !matches!(s, Store::Url(_)));
+            }
+        }
+        path
+    }
+
     /// Servers named by the path.
     pub fn urls(&self) -> impl Iterator<Item = &str> {
         self.elements
@@ -157,7 +169,9 @@ mod tests {
         assert!(matches!(parse("symsrv*x")[..], [Element::Invalid { .. }]));
         assert!(matches!(parse("cache*https://x")[..], [Element::Invalid { .. }]));
         assert!(matches!(parse(&"a;".repeat(100_000))[..], [Element::Invalid { .. }]));
-        assert_eq!(SymbolPath::parse("/a;srv*/b*https://x/y").urls().collect::<Vec<_>>(), ["https://x/y"]);
+        let with = SymbolPath::parse("/a;srv*/b*https://x/y");
+        assert_eq!(with.urls().collect::<Vec<_>>(), ["https://x/y"]);
+        assert_eq!(with.without_urls(), SymbolPath::parse("/a;srv*/b"));
     }
 
     #[cfg(not(windows))]

@@ -60,6 +60,14 @@ impl Search<'_> {
     ) -> Option<(PathBuf, FileKey)> {
         let client = config.store.as_ref()?;
         let cache = config.cache.as_ref()?;
+        // Offline means that no client may reach a server, whatever transport it has.
+        let local;
+        let path = if config.offline {
+            local = path.without_urls();
+            &local
+        } else {
+            path
+        };
         let (keys, _) = locate::keys(self.module);
         for key in keys.into_iter().filter(|k| k.kind == kind && !k.id.is_empty()) {
             let verify = |p: &Path| verify(p, &key);

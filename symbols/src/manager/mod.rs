@@ -14,8 +14,12 @@ use load::Loaded;
 use search::FoundImage;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// Modules loaded at the same time by [`SymbolManager::load_now`]. Servers answer slowly rather than send slowly: more
+/// than the processors is right.
+const PARALLEL: usize = 16;
 
 /// Where symbols and images are looked for.
 #[derive(Clone, Debug, Default)]
@@ -180,6 +184,36 @@ impl SymbolManager {
     /// Forgets what was loaded or not found (`.reload`), for one module or all.
     pub fn reload(&self, module: Option<usize>) {
         self.forget(|i, _| module.is_none_or(|m| m == i).then(Slot::default));
+    }
+
+    /// Forgets what was loaded or not found of some modules, and from now on asks servers again even for what is
+    /// remembered as missing and for hosts that failed (`.reload`).
+    pub fn look_again(&self, modules: &[usize]) {
+        {
+            let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+            config.fresh = true;
+            if let Some(store) = &config.store {
+                store.forgive();
+            }
+        }
+        self.forget(|i, _| modules.contains(&i).then(Slot::default));
+    }
+
+    /// Loads the symbols of some modules now, several at a time; `stop` ends it between two of them.
+    pub fn load_now(&self, modules: &[usize], stop: &(dyn Fn() -> bool + Sync)) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..PARALLEL.min(modules.len()) {
+                scope.spawn(|| {
+                    while let Some(&module) = modules.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if stop() {
+                            return;
+                        }
+                        self.providers(module);
+                    }
+                });
+            }
+        });
     }
 
     /// The configuration in force.

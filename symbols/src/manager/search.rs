@@ -10,6 +10,8 @@ use dumpscope_core::base::text::escape;
 use std::fmt::Display;
 use std::sync::Arc;
 
+/// Longest part of a module's name in a message, characters.
+const MAX_SHOWN_NAME: usize = 80;
 /// Most lines of a module's search log.
 const MAX_LOG: usize = 1000;
 
@@ -162,7 +164,9 @@ impl Search<'_> {
             .filter(|k| k.kind == FileKind::Pdb || k.kind == FileKind::Breakpad)
             .map(ToString::to_string)
             .collect();
-        let name = escape(&self.module.file_name).into_owned();
+        // A name out of a dump may be 64 KiB long; this is one line.
+        let name: String = self.module.file_name.chars().take(MAX_SHOWN_NAME).collect();
+        let name = escape(&name).into_owned();
         if files.is_empty() {
             return match refused.first() {
                 Some(r) => format!("no symbols for {name}: {r}"),
@@ -184,11 +188,23 @@ impl Search<'_> {
             let mut places: Vec<String> = Vec::new();
             let mut hints: Vec<String> = Vec::new();
             for e in &path.elements {
-                describe(e, &mut places, &mut hints, config.offline);
+                describe(e, &mut places, &mut hints, why_not_asked(config));
             }
-            let mut text = format!("no symbols for {name}: looked for {wanted} in {}", places.join(", "));
-            for hint in hints {
+            let looked = match places.is_empty() {
+                true => "no place to look".to_owned(),
+                false => places.join(", "),
+            };
+            let mut text = format!("no symbols for {name}: looked for {wanted} in {looked}");
+            for hint in &hints {
                 text.push_str(&format!("; {hint}"));
+            }
+            if hints.is_empty() {
+                text.push_str(match path.urls().next() {
+                    Some(_) => "; the folder of the build that made the module has it: .sympath+ FOLDER",
+                    None => {
+                        "; add a server (.symfix) or the folder of the build that made it (.sympath+ FOLDER)"
+                    }
+                });
             }
             text
         } else {
@@ -209,8 +225,17 @@ impl Search<'_> {
     }
 }
 
+/// Why servers are not asked at all.
+fn why_not_asked(config: &SymbolConfig) -> Option<&'static str> {
+    match (config.offline, &config.store) {
+        (true, _) => Some("--offline"),
+        (false, None) => Some("there is no store client"),
+        (false, Some(_)) => None,
+    }
+}
+
 /// Names an element of the path for the user, and what it cannot do here.
-fn describe(element: &Element, places: &mut Vec<String>, hints: &mut Vec<String>, offline: bool) {
+fn describe(element: &Element, places: &mut Vec<String>, hints: &mut Vec<String>, not_asked: Option<&str>) {
     const UNC: &str = "network shares can be opened on Windows only; mount it and give the folder";
     match element {
         Element::Folder(dir) => places.push(dir.display().to_string()),
@@ -218,20 +243,18 @@ fn describe(element: &Element, places: &mut Vec<String>, hints: &mut Vec<String>
             places.push(unc.clone());
             hints.push(format!("{unc}: {UNC}"));
         }
-        Element::Chain(stores) => stores.iter().for_each(|s| store(s, places, hints, offline)),
-        Element::Cache(s) => store(s, places, hints, offline),
+        Element::Chain(stores) => stores.iter().for_each(|s| store(s, places, hints, not_asked)),
+        Element::Cache(s) => store(s, places, hints, not_asked),
         Element::Invalid { text, why } => hints.push(format!("\"{}\" in the path: {why}", escape(text))),
     }
-    fn store(store: &Store, places: &mut Vec<String>, hints: &mut Vec<String>, offline: bool) {
+    fn store(store: &Store, places: &mut Vec<String>, hints: &mut Vec<String>, not_asked: Option<&str>) {
         match store {
             Store::Dir(dir) => places.push(dir.display().to_string()),
             Store::Default => places.push("the cache folder".into()),
-            Store::Url(url) => {
-                places.push(url.clone());
-                if offline {
-                    hints.push(format!("{url} was not asked (--offline)"));
-                }
-            }
+            Store::Url(url) => match not_asked {
+                None => places.push(url.clone()),
+                Some(why) => hints.push(format!("{url} was not asked ({why})")),
+            },
             Store::Unc(unc) => {
                 places.push(unc.clone());
                 hints.push(format!("{unc}: {UNC}"));

@@ -28,6 +28,11 @@ impl Breaker {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
     }
 
+    /// Every host may be asked again.
+    pub(super) fn reset(&self) {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// No answer after all tries; after `limit` of them in a row the host is left alone for `pause` seconds.
     pub(super) fn failure(&self, host: &str, now: u64, limit: u32, pause: u64) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,6 +64,9 @@ mod tests {
         b.success("h");
         b.failure("h", 162, 3, 60);
         b.failure("h", 162, 3, 60);
+        assert_eq!(b.closed_for("h", 163), None);
+        b.failure("h", 162, 1, 60);
+        b.reset();
         assert_eq!(b.closed_for("h", 163), None);
     }
 }

@@ -131,6 +131,12 @@ impl Client {
         Client { transport, clock, policy, auth, breaker, tiers, swept, watch }
     }
 
+    /// Asks hosts again that were left alone because they failed (`.reload`).
+    pub fn forgive(&self) {
+        self.breaker.reset();
+        self.tiers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Finds a file along `path`. `default` is the cache folder: the store of `srv**URL`, of `cache*`, and of
     /// servers without a local store to their left.
     pub fn fetch(&self, path: &SymbolPath, default: &Path, job: &Job<'_>) -> Fetched {

@@ -54,6 +54,8 @@ struct ModuleInfoReport {
     symbols: &'static str,
     symbol_source: Option<&'static str>,
     symbol_file: Option<String>,
+    /// Symbols were looked for and no symbol file was found: what was looked for, where, and what to do. Untrusted.
+    missing: Option<String>,
     #[serde(skip)]
     wide: bool,
 }
@@ -115,8 +117,12 @@ impl Report for ModuleInfoReport {
         }
         let (kind, words, report) = match (self.symbols, self.symbol_source) {
             ("deferred", _) => ("DEFERRED", "No error - symbol load deferred", "no symbols loaded"),
-            (_, Some("private_pdb")) => ("PDB", "Symbols loaded successfully.", "private symbols & lines"),
-            (_, Some("public_pdb")) => ("PDB", "Symbols loaded successfully.", "public symbols"),
+            (_, Some("private_pdb")) => {
+                ("PDB", "Symbols loaded successfully.", "private symbols & lines, not source indexed")
+            }
+            (_, Some("public_pdb")) => {
+                ("PDB", "Symbols loaded successfully.", "public symbols , not source indexed")
+            }
             (_, Some("breakpad")) => ("BREAKPAD", "Symbols loaded successfully.", "functions & lines"),
             (_, Some("dwarf")) => ("DWARF", "Symbols loaded from the image file.", "functions & lines"),
             (_, Some("coff")) => ("COFF", "Symbols loaded from the image file.", "names only"),
@@ -128,6 +134,9 @@ impl Report for ModuleInfoReport {
             emit(Line::plain("                 ").span(Span::untrusted(Role::Text, file)));
         }
         emit(Line::plain(format!("    Load Report: {report}")));
+        if let Some(missing) = &self.missing {
+            emit(Line(vec![Span::untrusted(Role::Note, missing)]));
+        }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -145,10 +154,13 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let memory = session.dump().memory().as_ref();
     let headers = PeHeaders::read(memory, m.base).ok();
     let debug = headers.as_ref().map(|h| debug_directory(memory, m.base, h));
-    let (symbols, source, file) = match session.target.symbols.state(index) {
-        SymbolState::Deferred => ("deferred", None, None),
-        SymbolState::Loaded(source, file) => ("loaded", Some(source_name(source)), file),
-        SymbolState::NotFound(why) => ("not_found", None, Some(why)),
+    let manager = &session.target.symbols;
+    let (symbols, source, file, missing) = match manager.state(index) {
+        SymbolState::Deferred => ("deferred", None, None, None),
+        SymbolState::Loaded(source, file) => {
+            ("loaded", Some(source_name(source)), file, manager.missing(index))
+        }
+        SymbolState::NotFound(why) => ("not_found", None, None, Some(manager.missing(index).unwrap_or(why))),
     };
     let number = |machine: Machine| match machine {
         Machine::X86 => 0x14c,
@@ -180,6 +192,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         symbols,
         symbol_source: source,
         symbol_file: file.map(|f| escape(&f).into_owned()),
+        missing: missing.map(|m| escape(&m).into_owned()),
         wide: session.dump().machine().is_64(),
     };
     session.emit(sink, &report)
