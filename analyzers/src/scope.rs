@@ -109,6 +109,36 @@ impl Scope {
         })
     }
 
+    /// The variables of the function at an address, without a frame: only what needs no register has a place.
+    #[must_use]
+    pub fn of_function(target: &Target, va: Va) -> Option<Scope> {
+        let module = target.symbols.module_at(va)?;
+        let info = target.symbols.modules().get(module)?;
+        let rva = va.rva(info.base)?;
+        let providers = target.symbols.providers(module);
+        let (provider, all) = providers.iter().find_map(|p| Some((p, p.variables(rva)?)))?;
+        let machine = info.machine.unwrap_or_else(|| target.dump.machine());
+        Some(Scope {
+            module,
+            variables: all.into_iter().filter(|v| v.site.is_none()).collect(),
+            provider: Arc::clone(provider),
+            base: info.base,
+            machine,
+            regs: RegSet::new(machine),
+            virtual_frame: None,
+            function: provider.function_type(rva),
+            inline: false,
+            trust: Trust::Context,
+        })
+    }
+
+    /// The variable with a name, in any letter case when none has it exactly. Of several the innermost.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        let exact = self.variables.iter().rfind(|v| v.name == name);
+        exact.or_else(|| self.variables.iter().rfind(|v| v.name.eq_ignore_ascii_case(name)))
+    }
+
     /// The source of the variables.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn SymbolProvider> {

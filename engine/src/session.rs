@@ -5,7 +5,7 @@ use crate::doc::{RenderCx, Report, Sink};
 use crate::expr::{self, ExprError};
 use crate::host::Host;
 use crate::lang::{Language, SessionEnv};
-use dumpscope_analyzers::{Cancel, Stack, Target};
+use dumpscope_analyzers::{Cancel, Scope, Stack, Target};
 use dumpscope_core::context::Context;
 use dumpscope_core::error::OpenError;
 use dumpscope_core::model::Dump;
@@ -210,6 +210,14 @@ impl Session {
         }
         let row = self.sel.frame as usize;
         self.stack(Some(row.saturating_add(1)))?.frames.get(row).map(|f| f.frame.regs)
+    }
+
+    /// The variables of the selected frame; `None` when no symbol file tells them.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        let row = self.sel.frame as usize;
+        // One frame more: it holds the row's return address.
+        Scope::of(&self.target, &self.stack(Some(row.saturating_add(2)))?, row)
     }
 
     /// Evaluates the MASM expression at the start of `text`; gives the value and the offset of what follows.

@@ -120,3 +120,59 @@ fn breakpad_frames_equal_breakpads_own() {
         }
     }
 }
+
+#[test]
+fn dv_in_the_selected_frame() {
+    let Some(mut s) = ruby() else { return };
+    assert_eq!(run(&mut s, ".frame a").1, LineStatus::Done);
+    let (text, _) = run(&mut s, "dv");
+    assert_eq!(
+        text,
+        "          klass = 0x0021fe78 \"win32_pnpsigneddriver\"\n           meth = 0x0042e08c \"ExecQuery\"\n           \
+         opts = 0x0021fce0\n           argv = char * [2]\n"
+    );
+    let (text, _) = run(&mut s, "dv /t /i kl*");
+    assert_eq!(text, "prv param  char * klass = 0x0021fe78 \"win32_pnpsigneddriver\"\n");
+    assert_eq!(
+        run(&mut s, "dv /V meth").0,
+        "0021fcd0 @ebp+0x0c            meth = 0x0042e08c \"ExecQuery\"\n"
+    );
+    // The address of a local variable, as for every symbol; its value takes a read.
+    assert_eq!(
+        run(&mut s, "? klass; ? poi($!klass)").0,
+        "Evaluate expression: 2227404 = 0021fccc\nEvaluate expression: 2227832 = 0021fe78\n"
+    );
+    assert_eq!(run(&mut s, "da poi(meth)").0, "0042e08c  \"ExecQuery\"\n");
+    // An inlined call has its own variables, one of them in a register.
+    run(&mut s, ".frame 4");
+    let (text, _) = run(&mut s, "dv /t /v");
+    assert!(
+        text.starts_with("@esi     class CMessageCall * pCall = 0x00adb410\n0021fc0c unsigned long sig = "),
+        "{text}"
+    );
+    assert_eq!(run(&mut s, "? pCall").0, "Evaluate expression: 11383824 = 00adb410\n");
+    run(&mut s, ".frame 3");
+    assert_eq!(run(&mut s, "dv /v r").0, "<unavailable>               r = <value unavailable>\n");
+    let (text, status) = run(&mut s, "? r");
+    assert_eq!(
+        (status, text.starts_with("Memory access error at 'r'\n")),
+        (LineStatus::Failed, true),
+        "{text}"
+    );
+    let locals = json(&mut s, "dv")["variables"].take();
+    assert_eq!((&locals[1]["kind"], &locals[1]["through"]), (&"param".into(), &"@ebp+0x0c".into()));
+}
+
+#[test]
+fn dv_without_private_symbols_says_what_is_missing() {
+    let Some(mut s) = wmi() else { return };
+    let (text, _) = run(&mut s, "~1s; dv; .echo behind");
+    assert!(text.ends_with("behind\n"), "missing data does not end a line: {text}");
+    assert!(
+        text.contains("Unable to enumerate locals, HRESULT 0x80004005\nPrivate symbols (symbols.pri)"),
+        "{text}"
+    );
+    assert!(text.contains("note: no symbols for ntdll.dll"), "{text}");
+    let (text, _) = run(&mut s, ".frame 4; dv /i");
+    assert!(text.contains("prv param             this = <value unavailable>\n"), "{text}");
+}

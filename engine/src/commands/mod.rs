@@ -168,6 +168,7 @@ pub(crate) const ALL: &[&Command] = &[
     &threads::THREADS,
     &waits::WAITS,
     &types::DT,
+    &types::DV,
     &uniqstack::FINDSTACK,
     &uniqstack::UNIQSTACK,
 ];

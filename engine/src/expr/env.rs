@@ -45,8 +45,10 @@ pub trait Env {
     /// Not found, or ambiguous.
     fn symbol(&self, module: Option<&str>, name: &str) -> Result<u64, SymbolMiss>;
 
-    /// Value of a local variable (`$!name`), when locals are known.
-    fn local(&self, name: &str) -> Option<u64> {
+    /// A local variable of the selected frame: its address, as for every symbol in MASM, or its value when it is in a
+    /// register. `None`: no such variable; `Some(None)`: it is nowhere at this place in the code.
+    #[allow(clippy::option_option, reason = "no variable, no place, a place: three outcomes")]
+    fn local(&self, name: &str) -> Option<Option<u64>> {
         let _ = name;
         None
     }

@@ -25,9 +25,10 @@ pub fn eval(expr: &Expr, env: &dyn Env) -> Result<u64, ExprError> {
             Err(miss) => Err(register_error(miss, name, *at)),
         },
         Expr::Pseudo(name, at) => pseudo(env, name, *at),
-        Expr::Local(name, at) => {
-            env.local(name).ok_or_else(|| ExprError::new(ErrorKind::CouldntResolve, *at))
-        }
+        Expr::Local(name, at) => match env.local(name) {
+            Some(found) => local(found, name, *at),
+            None => fail(ErrorKind::CouldntResolve, *at),
+        },
         Expr::Line(text, at) => line(env, text).ok_or_else(|| ExprError::new(ErrorKind::CouldntResolve, *at)),
         Expr::Segment(name, offset, at) => {
             let base = env.segment(name).ok_or_else(|| ExprError::new(ErrorKind::BadRegister, *at))?;
@@ -110,8 +111,18 @@ fn pseudo(env: &dyn Env, name: &str, at: usize) -> Result<u64, ExprError> {
     }
 }
 
-/// Numbers were taken by the lexer; a word may be a symbol, a module or a register. A full-width register name is
-/// taken as the register at once: looking for a symbol of that name would load the symbols of every module.
+fn local(found: Option<u64>, name: &str, at: usize) -> Result<u64, ExprError> {
+    found.ok_or_else(|| {
+        let mut error = ExprError::new(ErrorKind::Memory, at);
+        error.note =
+            Some(format!("{name} is nowhere at this place in the code: the compiler did not keep it."));
+        error
+    })
+}
+
+/// Numbers were taken by the lexer; a word may be a local variable, a symbol, a module or a register. A full-width
+/// register name is taken as the register at once: looking for a symbol of that name would load the symbols of
+/// every module.
 fn bare_word(env: &dyn Env, word: &str, at: usize) -> Result<u64, ExprError> {
     let register = env.register(word);
     let pointer_bits = if env.machine().is_64() { 64 } else { 32 };
@@ -119,6 +130,9 @@ fn bare_word(env: &dyn Env, word: &str, at: usize) -> Result<u64, ExprError> {
         && bits == pointer_bits
     {
         return Ok(extend(value, bits));
+    }
+    if let Some(found) = env.local(word) {
+        return local(found, word, at);
     }
     match env.symbol(None, word) {
         Ok(value) => Ok(value),

@@ -3,9 +3,11 @@
 use crate::expr::{Env, RegisterMiss, SymbolMiss};
 use crate::lang::registers;
 use crate::session::Session;
+use dumpscope_analyzers::Scope;
 use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
 use dumpscope_symbols::Trust;
+use dumpscope_symbols::provider::variable::Location;
 use std::cell::OnceCell;
 
 /// A session as the environment of an expression: registers of the context in force, symbols and memory.
@@ -14,17 +16,23 @@ pub struct SessionEnv<'a> {
     session: &'a Session,
     /// Read when an expression asks for a register.
     context: OnceCell<Option<Context>>,
+    /// Found when an expression asks for a name.
+    scope: OnceCell<Option<Scope>>,
 }
 
 impl<'a> SessionEnv<'a> {
     /// The environment of `session` as it is now.
     #[must_use]
     pub fn new(session: &'a Session) -> SessionEnv<'a> {
-        SessionEnv { session, context: OnceCell::new() }
+        SessionEnv { session, context: OnceCell::new(), scope: OnceCell::new() }
     }
 
     fn context(&self) -> Option<&Context> {
         self.context.get_or_init(|| self.session.context()).as_ref()
+    }
+
+    fn scope(&self) -> Option<&Scope> {
+        self.scope.get_or_init(|| self.session.scope()).as_ref()
     }
 
     fn memory(&self) -> &dyn ReadMemory {
@@ -178,6 +186,16 @@ impl Env for SessionEnv<'_> {
             [first, rest @ ..] if rest.iter().all(|v| v == first) => Ok(*first),
             _ => Err(SymbolMiss::Ambiguous),
         }
+    }
+
+    fn local(&self, name: &str) -> Option<Option<u64>> {
+        let scope = self.scope()?;
+        let variable = scope.variable(name)?;
+        Some(match scope.locate(variable) {
+            Location::Memory(va, _) => Some(va.0),
+            Location::Register(_, value) => Some(value),
+            _ => None,
+        })
     }
 
     fn segment(&self, name: &str) -> Option<u64> {

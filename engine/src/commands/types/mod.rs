@@ -1,6 +1,9 @@
 //! `dt`: layouts of types and the values of an object.
 
+mod dv;
 mod find;
+
+pub(crate) use dv::DV;
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};

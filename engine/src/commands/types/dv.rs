@@ -1,0 +1,278 @@
+//! `dv`: parameters and local variables of the selected frame.
+
+use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::stack::report::UNAVAILABLE;
+use crate::commands::stack::source_name;
+use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::expr::wildcard_match;
+use crate::fmt::{self, Hex};
+use crate::lang::Args;
+use crate::session::Session;
+use dumpscope_analyzers::Scope;
+use dumpscope_core::Va;
+use dumpscope_core::base::text::escape;
+use dumpscope_symbols::provider::variable::{Location, Place, Variable};
+use dumpscope_symbols::types::{cpp_name, size_of};
+use serde::Serialize;
+
+pub(crate) const DV: Command = Command {
+    name: "dv",
+    aliases: &[],
+    glued: Glued::Nothing,
+    extent: Extent::Semicolon,
+    group: "types",
+    syntax: "dv [/f address] [/t] [/i] [/v | /V] [/a /A /n /N /z /Z] [pattern]",
+    summary: "Shows parameters and local variables",
+    help: "Those of the frame that `.frame` selected. `/t` adds types, `/i` tells parameters from locals, `/v` adds \
+           where a value is (address or register), `/V` also how the code reaches it. `/a`, `/n` and `/z` sort by \
+           address, name and size, capitals the other way round. `/f` lists those of the function at an address. A \
+           pattern with `*` and `?` limits the list.\n\n\
+           Needs a PDB with private symbols. What the compiler kept nowhere at this place is `<value unavailable>`.",
+    examples: &[
+        ("dv", "Names and values"),
+        ("dv /t /v", "With types and places"),
+        (".frame 1; dv /i", "The caller's, with their kind"),
+    ],
+    needs: &[Needs::Threads, Needs::Memory],
+    run,
+};
+
+/// One variable.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Row {
+    /// Untrusted.
+    name: String,
+    /// Untrusted.
+    #[serde(rename = "type")]
+    ty: String,
+    /// `param`, `local` or `static`.
+    kind: &'static str,
+    /// Untrusted; null when not known.
+    value: Option<String>,
+    /// For values in memory.
+    address: Option<Hex>,
+    /// For values in a register: its name.
+    register: Option<&'static str>,
+    /// How the code reaches a value in memory: `@ebp+0x08`.
+    through: Option<String>,
+    size: Option<u64>,
+    /// How sure; null without a value.
+    confidence: Option<&'static str>,
+    /// Why there is no value.
+    note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Options {
+    types: bool,
+    kinds: bool,
+    places: bool,
+    through: bool,
+    /// `a`, `n` or `z`, and falling for capitals.
+    order: Option<(char, bool)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct LocalsReport {
+    /// Number of the frame in `k`.
+    frame: u32,
+    /// Where the variables came from.
+    source: &'static str,
+    variables: Vec<Row>,
+    #[serde(skip)]
+    options: Options,
+    #[serde(skip)]
+    wide: bool,
+}
+
+impl Report for LocalsReport {
+    fn kind(&self) -> &'static str {
+        "locals"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        self.variables.iter().for_each(|r| emit(self.line(r)));
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl LocalsReport {
+    fn line(&self, row: &Row) -> Line {
+        let o = self.options;
+        let mut line = Line::new();
+        if o.kinds {
+            line = line.role(
+                Role::Dim,
+                match row.kind {
+                    "param" => "prv param  ",
+                    "static" => "prv global ",
+                    _ => "prv local  ",
+                },
+            );
+        }
+        if o.places {
+            line = self.place(line, row);
+        }
+        if o.types {
+            line = line.span(Span::untrusted(Role::Type, &row.ty)).text(" ");
+        }
+        let name = if o.types { row.name.clone() } else { format!("{:>15}", row.name) };
+        line = line.span(Span::untrusted(Role::Symbol, &name)).text(" = ");
+        match &row.value {
+            Some(value) => line.span(Span::untrusted(Role::Value, value)),
+            None => line.role(Role::Dim, UNAVAILABLE),
+        }
+    }
+
+    /// The address or register, and for `/V` the way there.
+    fn place(&self, line: Line, row: &Row) -> Line {
+        let width = fmt::addr_width(self.wide);
+        match (row.address, row.register) {
+            (Some(a), _) => {
+                let va = Va(a.0);
+                let line = line.span(Span::new(Role::Address, fmt::addr(va, self.wide)).link(Link::Goto(va)));
+                match row.through.as_ref().filter(|_| self.options.through) {
+                    Some(through) => line.text(" ").role(Role::Register, through.clone()).text(" "),
+                    None => line.text(" "),
+                }
+            }
+            (None, Some(register)) => {
+                let field = format!("{:<width$} ", format!("@{register}"));
+                let text = if self.options.through { format!("{field}{field}") } else { field };
+                line.role(Role::Register, text)
+            }
+            (None, None) => {
+                let field = format!("{:<width$} ", "<unavailable>");
+                let text = if self.options.through { format!("{field}{field}") } else { field };
+                line.role(Role::Dim, text)
+            }
+        }
+    }
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let (options, function) = options(&mut args, session)?;
+    let pattern = args.word().map(str::to_owned);
+    args.end()?;
+    let scope = match function {
+        Some(va) => Scope::of_function(&session.target, va),
+        None => session.scope(),
+    };
+    let Some(scope) = scope else { return Err(no_locals(session)) };
+    let shown = |v: &&Variable| {
+        pattern.as_deref().is_none_or(|p| wildcard_match(p, &v.name) || v.name.eq_ignore_ascii_case(p))
+    };
+    let mut rows: Vec<Row> = scope.variables.iter().filter(shown).map(|v| row(session, &scope, v)).collect();
+    match options.order {
+        Some(('a', falling)) => sort(&mut rows, falling, |r| (r.address.is_none(), r.address)),
+        Some(('n', falling)) => sort(&mut rows, falling, |r| r.name.to_lowercase()),
+        Some(('z', falling)) => sort(&mut rows, falling, |r| r.size.unwrap_or(0)),
+        _ => {}
+    }
+    let report = LocalsReport {
+        frame: session.sel.frame,
+        source: source_name(scope.provider().source()),
+        variables: rows,
+        options,
+        wide: session.sel.machine.is_64(),
+    };
+    session.emit(sink, &report)
+}
+
+fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
+    rows.sort_by_key(key);
+    if falling {
+        rows.reverse();
+    }
+}
+
+fn options(args: &mut Args<'_>, session: &Session) -> Result<(Options, Option<Va>), CommandError> {
+    let (mut o, mut function) = (Options::default(), None);
+    while args.peek().starts_with('/') {
+        let at = args.pos();
+        let word = args.word().unwrap_or("");
+        for (i, c) in word.char_indices().skip(1) {
+            match c {
+                't' => o.types = true,
+                'i' => o.kinds = true,
+                'v' => o.places = true,
+                'V' => (o.places, o.through) = (true, true),
+                'a' | 'n' | 'z' => o.order = Some((c, false)),
+                'A' | 'N' | 'Z' => o.order = Some((c.to_ascii_lowercase(), true)),
+                // Links: every sink gets them.
+                'D' | 'd' => {}
+                'f' if word.len() == 2 => function = Some(session.address(args.word_expr(session)?)),
+                _ => return Err(CommandError::caret(at + i, "Syntax error")),
+            }
+        }
+    }
+    Ok((o, function))
+}
+
+fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
+    let location = scope.locate(v);
+    let read = scope.value(&session.target, v);
+    let digits = if session.sel.machine.is_64() { 4 } else { 2 };
+    let (address, through) = match location {
+        Location::Memory(va, place) => {
+            let through = scope.base_register(place).map(|(name, offset)| {
+                let sign = if offset < 0 { '-' } else { '+' };
+                format!("@{name}{sign}0x{:0digits$x}", offset.unsigned_abs())
+            });
+            (Some(va.into()), through)
+        }
+        _ => (None, None),
+    };
+    let register = match location {
+        Location::Register(part, _) => Some(part.name),
+        Location::Pieces(ref pieces) => pieces.iter().find_map(|(_, l)| match l {
+            Location::Register(part, _) => Some(part.name),
+            _ => None,
+        }),
+        _ => None,
+    };
+    let is_static = matches!(v.homes.first().map(|h| h.place), Some(Place::Static(_)));
+    let types = scope.types();
+    let (value, note) = match read {
+        Ok(text) => (Some(escape(&text).into_owned()), None),
+        Err(why) => (None, Some(why.to_owned())),
+    };
+    Row {
+        name: escape(&v.name).into_owned(),
+        ty: types.map_or_else(String::new, |t| escape(&cpp_name(t, v.ty)).into_owned()),
+        kind: if v.is_param {
+            "param"
+        } else if is_static {
+            "static"
+        } else {
+            "local"
+        },
+        confidence: value.is_some().then(|| scope.confidence().name()),
+        value,
+        address,
+        register,
+        through,
+        size: types.and_then(|t| size_of(t, v.ty)),
+        note,
+    }
+}
+
+/// WinDbg's words for a frame whose variables nobody tells, and which symbol file would.
+fn no_locals(session: &Session) -> CommandError {
+    let text = "Unable to enumerate locals, HRESULT 0x80004005\nPrivate symbols (symbols.pri) are required for \
+                locals.\nType \".hh dbgerr005\" for details.";
+    let frame = session.sel.frame as usize;
+    let stack = session.stack(Some(frame.saturating_add(2)));
+    let module = stack.and_then(|s| s.frames.get(frame)?.module);
+    match module.and_then(|m| session.target.symbols.missing(m)) {
+        Some(missing) => CommandError::noted(text, missing),
+        None if module.is_some() => {
+            CommandError::noted(text, "The symbol file tells nothing of this function's variables.")
+        }
+        None => CommandError::noted(text, "The frame is in no module."),
+    }
+}
