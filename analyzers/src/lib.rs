@@ -10,6 +10,7 @@ mod crash_codes;
 pub mod foreign;
 pub mod handles_summary;
 pub mod locks;
+pub mod patterns;
 pub mod runaway;
 pub mod scope;
 pub mod stacks;

@@ -1,6 +1,7 @@
 //! What every analysis receives.
 
 use crate::foreign::{ForeignDump, read_foreign};
+use crate::patterns::Patterns;
 use dumpscope_core::memory::ImageSection;
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -23,6 +24,8 @@ pub struct Target {
     mapped: Vec<AtomicU64>,
     /// What is known of a dump of another system; empty until somebody asks.
     foreign: OnceLock<Option<ForeignDump>>,
+    /// Patterns of waits.
+    patterns: Arc<Patterns>,
 }
 
 impl Target {
@@ -33,7 +36,25 @@ impl Target {
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let symbols = SymbolManager::new(dump.modules().to_vec(), memory, config);
         let mapped = symbols.modules().iter().map(|_| AtomicU64::new(0)).collect();
-        Target { dump, symbols, unwind: UnwindCache::default(), mapped, foreign: OnceLock::new() }
+        Target {
+            dump,
+            symbols,
+            unwind: UnwindCache::default(),
+            mapped,
+            foreign: OnceLock::new(),
+            patterns: Patterns::built_in(),
+        }
+    }
+
+    /// Uses other patterns of waits than the built-in ones.
+    pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
+        self.patterns = patterns;
+    }
+
+    /// Patterns of waits.
+    #[must_use]
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
     }
 
     /// Makes the code and constants of the module at `va` readable when the dump does not hold them and its

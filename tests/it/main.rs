@@ -37,3 +37,4 @@ mod store_http;
 mod triage_library;
 mod unwind_lab;
 mod unwind_random;
+mod verdicts_scenarios;

@@ -65,11 +65,26 @@ pub struct Lock {
     pub waiters: Vec<Tid>,
 }
 
-/// All critical sections that were found.
+/// A lock that does not say who holds it: SRW lock, condition variable, address, one-time initialization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlimLock {
+    /// Its address.
+    pub address: Va,
+    /// What kind of lock it is.
+    pub kind: crate::waits::Kind,
+    /// The lock's own word, when it is in the dump.
+    pub word: Option<u64>,
+    /// Threads that wait for it, in the order of the thread list.
+    pub waiters: Vec<Tid>,
+}
+
+/// All locks that were found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Locks {
     /// List members in list order, then the others by address.
     pub locks: Vec<Lock>,
+    /// Locks without an owner that threads wait for, by address.
+    pub slim: Vec<SlimLock>,
     /// Debug blocks in the list whose section is not there.
     pub orphaned: Vec<DebugBlock>,
     /// What could not be looked at, one sentence each.

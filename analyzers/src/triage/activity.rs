@@ -1,11 +1,14 @@
 //! One sentence on what a thread is doing, from the names of its innermost frames.
 //!
-//! First form: a table of well-known waits. It names the wait, not what is waited for.
+//! The patterns are data ([`crate::patterns`]). They name the wait, not what is waited for.
 
 use super::facts::frame_text;
 use crate::Target;
 use crate::crash::{ExceptionFacts, Interest};
-use crate::stacks::Stack;
+use crate::patterns::{NamedFrame, ThreadRole, WaitKind};
+use crate::stacks::{Stack, StackFrame};
+use dumpscope_core::{Machine, ReadMemory};
+use dumpscope_symbols::SymbolSource;
 
 /// What a thread is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,162 +19,9 @@ pub struct Activity {
     pub wait: Option<WaitKind>,
     /// True when such a thread waits for work and blocks nobody.
     pub idle: bool,
+    /// Name of the pattern that said so.
+    pub pattern: Option<String>,
 }
-
-/// Kinds of waits that the innermost frames tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WaitKind {
-    /// `RtlEnterCriticalSection`.
-    CriticalSection,
-    /// A slim reader-writer lock.
-    SrwLock,
-    /// A condition variable.
-    ConditionVariable,
-    /// `WaitOnAddress`.
-    Address,
-    /// The loader lock or the loader's work queue.
-    LoaderLock,
-    /// One object of unknown type.
-    Object,
-    /// Several objects.
-    Multiple,
-    /// An outgoing COM call.
-    ComCall,
-    /// An outgoing RPC call.
-    RpcCall,
-    /// A message queue.
-    MessageQueue,
-    /// A sent window message.
-    SentMessage,
-    /// A completion port.
-    IoCompletion,
-    /// A thread-pool worker without work.
-    WorkerIdle,
-    /// `Sleep`.
-    Sleep,
-}
-
-/// A row: the thread is in a system call and one of `functions` is among the innermost frames.
-struct Pattern {
-    functions: &'static [&'static str],
-    wait: WaitKind,
-    text: &'static str,
-    idle: bool,
-}
-
-const fn waits(functions: &'static [&'static str], wait: WaitKind, text: &'static str) -> Pattern {
-    Pattern { functions, wait, text, idle: false }
-}
-
-const fn idles(functions: &'static [&'static str], wait: WaitKind, text: &'static str) -> Pattern {
-    Pattern { functions, wait, text, idle: true }
-}
-
-/// Innermost frames that are looked at.
-const DEPTH: usize = 16;
-
-/// The table, most telling first: a COM call waits in an event, and the COM call is what matters.
-/// Source: stacks of Windows 7 to 11 (shared reference, section 4.6).
-const PATTERNS: &[Pattern] = &[
-    waits(
-        &["LdrpAcquireLoaderLock", "LdrpDrainWorkQueue", "LdrLockLoaderLock"],
-        WaitKind::LoaderLock,
-        "waits for the loader lock or the loader's work queue",
-    ),
-    waits(
-        &[
-            "MTAThreadDispatchCrossApartmentCall",
-            "MTAThreadWaitForCall",
-            "ClassicSTAThreadWaitForCall",
-            "ASTAThreadWaitForCall",
-            "CSyncClientCall::SendReceive2",
-            "CRpcChannelBuffer::SendReceive2",
-            "CRpcChannelBuffer::SwitchAptAndDispatchCall",
-            "CSyncClientCall::SwitchAptAndDispatchCall",
-            "ThreadSendReceive",
-            "GetToSTA",
-        ],
-        WaitKind::ComCall,
-        "waits for the answer to a COM call",
-    ),
-    waits(
-        &[
-            "LRPC_BASE_CCALL::DoSendReceive",
-            "LRPC_CCALL::SendReceive",
-            "LRPC_BASE_CCALL::SendReceive",
-            "LRPC_CASSOCIATION::AlpcSendWaitReceivePort",
-        ],
-        WaitKind::RpcCall,
-        "waits for the answer to an RPC call",
-    ),
-    waits(
-        &[
-            "RtlEnterCriticalSection",
-            "RtlpEnterCriticalSectionContended",
-            "RtlpWaitOnCriticalSection",
-            "RtlpWaitForCriticalSection",
-        ],
-        WaitKind::CriticalSection,
-        "waits for a critical section",
-    ),
-    waits(
-        &["RtlAcquireSRWLockExclusive", "RtlAcquireSRWLockShared"],
-        WaitKind::SrwLock,
-        "waits for a slim reader-writer lock",
-    ),
-    waits(
-        &[
-            "RtlSleepConditionVariableSRW",
-            "RtlSleepConditionVariableCS",
-            "SleepConditionVariableSRW",
-            "SleepConditionVariableCS",
-        ],
-        WaitKind::ConditionVariable,
-        "waits on a condition variable",
-    ),
-    idles(
-        &["TppWorkerThread", "NtWaitForWorkViaWorkerFactory", "ZwWaitForWorkViaWorkerFactory"],
-        WaitKind::WorkerIdle,
-        "is a thread-pool worker without work",
-    ),
-    waits(&["RtlWaitOnAddress", "WaitOnAddress"], WaitKind::Address, "waits for a value in memory to change"),
-    waits(
-        &["NtUserMessageCall", "SendMessageTimeoutW", "SendMessageTimeoutA"],
-        WaitKind::SentMessage,
-        "waits for a window to answer a message",
-    ),
-    idles(
-        &["NtUserGetMessage", "GetMessageW", "GetMessageA"],
-        WaitKind::MessageQueue,
-        "waits for a window message",
-    ),
-    waits(
-        &[
-            "MsgWaitForMultipleObjectsEx",
-            "RealMsgWaitForMultipleObjectsEx",
-            "NtUserMsgWaitForMultipleObjectsEx",
-        ],
-        WaitKind::MessageQueue,
-        "waits for a window message or an object",
-    ),
-    idles(
-        &["NtRemoveIoCompletion", "NtRemoveIoCompletionEx", "GetQueuedCompletionStatus"],
-        WaitKind::IoCompletion,
-        "waits for a completed I/O request",
-    ),
-    waits(&["NtDelayExecution", "ZwDelayExecution", "SleepEx"], WaitKind::Sleep, "sleeps"),
-    waits(
-        &["NtWaitForMultipleObjects", "ZwWaitForMultipleObjects", "WaitForMultipleObjectsEx"],
-        WaitKind::Multiple,
-        "waits for several objects",
-    ),
-    waits(
-        &["NtWaitForSingleObject", "ZwWaitForSingleObject", "WaitForSingleObjectEx"],
-        WaitKind::Object,
-        "waits for an object",
-    ),
-];
 
 /// Says what a thread does. `raised`: the exception, when this thread raised it.
 pub(super) fn activity_of(
@@ -180,7 +30,7 @@ pub(super) fn activity_of(
     raised: Option<&ExceptionFacts>,
     is_writer: bool,
 ) -> Option<Activity> {
-    let plain = |text: String| Some(Activity { text, wait: None, idle: false });
+    let plain = |text: String| Some(Activity { text, wait: None, idle: false, pattern: None });
     let frames = stack.map_or(&[][..], |s| &s.frames);
     let first = frames.first().map(|f| frame_text(target, f));
     if let Some(e) = raised.filter(|e| matches!(e.interest, Interest::Crash | Interest::OwnBreakpoint)) {
@@ -190,21 +40,84 @@ pub(super) fn activity_of(
     if is_writer {
         return plain("wrote the dump".into());
     }
-    let names: Vec<&str> = frames.iter().take(DEPTH).filter_map(|f| f.function.as_deref()).collect();
-    if names.first().is_some_and(|f| is_system_call(f)) {
-        let hit = PATTERNS.iter().find_map(|p| {
-            let name = names.iter().find(|n| p.functions.contains(n))?;
-            Some((p, *name))
-        });
-        if let Some((p, _)) = hit {
-            return Some(Activity { text: p.text.into(), wait: Some(p.wait), idle: p.idle });
+    if frames.first().and_then(|f| f.function.as_deref()).is_some_and(is_system_call) {
+        let patterns = target.patterns();
+        if let Some(p) = patterns.wait_of(&named(target, frames)) {
+            return Some(Activity {
+                text: p.text.clone(),
+                wait: Some(p.kind),
+                idle: p.idle,
+                pattern: Some(p.name.clone()),
+            });
         }
     }
     first.and_then(|f| plain(format!("is in {f}")))
 }
 
+/// Frames as patterns see them.
+pub(crate) fn named<'a>(target: &'a Target, frames: &'a [StackFrame]) -> Vec<NamedFrame<'a>> {
+    let module = |f: &StackFrame| {
+        let m = target.symbols.modules().get(f.module?)?;
+        // Patterns know names of files without their extension.
+        Some(m.file_name.rsplit_once('.').map_or(m.file_name.as_str(), |(stem, _)| stem))
+    };
+    let function = |f: &'a StackFrame| {
+        // The nearest export before an address may be another function's.
+        let far = f.source == Some(SymbolSource::Exports) && f.displacement > MAX_EXPORT;
+        f.function.as_deref().filter(|_| !far)
+    };
+    frames.iter().map(|f| NamedFrame { module: module(f), function: function(f) }).collect()
+}
+
+/// Bytes behind an export that still count as its function.
+const MAX_EXPORT: u64 = 0x800;
+
+/// What a thread is there for, when that is to look after others.
+pub(super) fn role_of(target: &Target, stack: Option<&Stack>, name: Option<&str>) -> Option<ThreadRole> {
+    let frames = stack.map_or(&[][..], |s| &s.frames);
+    target.patterns().role_of(&named(target, frames), name)
+}
+
+/// Whether a thread runs: `Some(false)` when it is in a system call, `None` when that cannot be said.
+pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool> {
+    let top = stack?.physical().next()?;
+    if top.function.as_deref().is_some_and(is_system_call) {
+        // These come back at once: a loop that calls them runs.
+        const SHORT: [&str; 5] = [
+            "NtYieldExecution",
+            "ZwYieldExecution",
+            "NtQueryPerformanceCounter",
+            "ZwQueryPerformanceCounter",
+            "NtQuerySystemTime",
+        ];
+        return Some(top.function.as_deref().is_some_and(|f| SHORT.contains(&f)));
+    }
+    let memory = target.dump.memory();
+    target.map_image(top.frame.ip);
+    let before: Option<[u8; 2]> =
+        top.frame.ip.0.checked_sub(2).and_then(|at| memory.bytes(dumpscope_core::Va(at)));
+    let module = top.module.and_then(|m| target.symbols.modules().get(m));
+    let in_system = module.is_some_and(|m| {
+        ["ntdll.dll", "win32u.dll", "wow64cpu.dll"].iter().any(|n| m.file_name.eq_ignore_ascii_case(n))
+    });
+    let gate = match (stack?.machine, before) {
+        // syscall, sysenter, int 2e; the gate of 32-bit processes: call edx
+        (Machine::Amd64 | Machine::X86, Some([0x0f, 0x05 | 0x34] | [0xcd, 0x2e])) => Some(true),
+        (Machine::X86, Some([0xff, 0xd2])) if in_system => Some(true),
+        (_, Some(_)) => Some(false),
+        (_, None) => None,
+    };
+    match (in_system, gate) {
+        (_, Some(true)) => Some(false),
+        // Without a name and without code the system's own modules may be in a call.
+        (true, None) => None,
+        (true, Some(false)) if top.function.is_none() => None,
+        _ => module.map(|_| true),
+    }
+}
+
 /// True for the names of system-call stubs.
-fn is_system_call(name: &str) -> bool {
+pub(crate) fn is_system_call(name: &str) -> bool {
     let is_stub = |prefix: &str| {
         name.strip_prefix(prefix).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_uppercase()))
     };
@@ -222,14 +135,5 @@ mod tests {
         assert!(is_system_call("KiFastSystemCallRet"));
         assert!(!is_system_call("Nthing"));
         assert!(!is_system_call("RtlEnterCriticalSection"));
-    }
-
-    #[test]
-    fn a_function_stands_in_one_row() {
-        let all: Vec<&str> = PATTERNS.iter().flat_map(|p| p.functions.iter().copied()).collect();
-        let mut unique = all.clone();
-        unique.sort_unstable();
-        unique.dedup();
-        assert_eq!(all.len(), unique.len());
     }
 }

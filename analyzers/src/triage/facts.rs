@@ -1,16 +1,20 @@
 //! What the rules look at: exception, threads, stacks, times, gathered once for a dump.
 
-use super::activity::{Activity, activity_of};
+use super::activity::{Activity, activity_of, is_running, role_of};
 use crate::crash::{ExceptionFacts, exception_facts};
 use crate::locks::Locks;
+use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
 use crate::waits::{Wait, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
-use dumpscope_core::model::Thread;
+use dumpscope_core::model::{SAME_TEB_INITIAL_THREAD, Thread};
 use dumpscope_core::stream::thread_info::DUMP_WRITING_THREAD;
 use dumpscope_core::{Machine, ThreadIdx, Tid};
 use dumpscope_symbols::Limits;
+
+/// Most TEBs that are read to find the first thread.
+const MAX_TEBS: usize = 4096;
 
 /// Everything that the rules look at.
 #[derive(Debug)]
@@ -44,6 +48,12 @@ pub struct ThreadFacts {
     pub elapsed: Option<u64>,
     /// True for the thread that wrote the dump.
     pub is_writer: bool,
+    /// What it is there for, when that is to look after others.
+    pub role: Option<ThreadRole>,
+    /// True for the process's first thread.
+    pub is_main: bool,
+    /// Whether it runs: false in a system call, `None` when that cannot be said.
+    pub running: Option<bool>,
     /// The stack of the process's own architecture: the 32-bit one in a WOW64 process. For the thread that crashed
     /// it starts at the exception. `None` when the dump has no context for it.
     pub stack: Option<Stack>,
@@ -91,7 +101,11 @@ fn thread_facts(
     let raised = exception.filter(|e| e.tid == thread.tid);
     let (stack, native_stack) = stacks_of(target, thread, raised.is_some(), limits, cancel);
     let is_writer = thread.info.is_some_and(|i| i.dump_flags & DUMP_WRITING_THREAD != 0);
-    let activity = activity_of(target, stack.as_ref().or(native_stack.as_ref()), raised, is_writer);
+    let seen = stack.as_ref().or(native_stack.as_ref());
+    let activity = activity_of(target, seen, raised, is_writer);
+    let role =
+        if is_writer { Some(ThreadRole::DumpWriter) } else { role_of(target, seen, thread.name.as_deref()) };
+    let running = is_running(target, seen);
     ThreadFacts {
         index: thread.index,
         tid: thread.tid,
@@ -100,10 +114,29 @@ fn thread_facts(
         kernel: times.map(|t| t.1),
         elapsed: times.and_then(|t| t.2),
         is_writer,
+        role,
+        is_main: is_main(target, thread),
+        running,
         stack,
         native_stack,
         wait: None,
         activity,
+    }
+}
+
+/// The TEB says which thread was the first; without one it is the first of the list.
+fn is_main(target: &Target, thread: &Thread) -> bool {
+    let initial = |t: &Thread| {
+        let flags = target.dump.read_teb(t.index, target.process_machine())?.same_teb_flags?;
+        Some(flags & SAME_TEB_INITIAL_THREAD != 0)
+    };
+    match initial(thread) {
+        Some(true) => true,
+        // Flags of no thread say so (Wine does not keep them).
+        _ => {
+            thread.index.0 == 0
+                && !target.dump.threads().iter().take(MAX_TEBS).any(|t| initial(t) == Some(true))
+        }
     }
 }
 

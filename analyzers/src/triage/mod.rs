@@ -6,7 +6,8 @@ mod finding;
 mod rules;
 mod signature;
 
-pub use activity::{Activity, WaitKind};
+pub use crate::patterns::{ThreadRole, WaitKind};
+pub use activity::Activity;
 pub use facts::{Facts, ThreadFacts, frame_text};
 pub use finding::{Confidence, Finding, FindingKind};
 pub use rules::{RULES, Rule};

@@ -1,11 +1,14 @@
 //! The rule table. A rule reads the facts and returns findings; it never changes anything.
 
 mod blocked;
+mod busy;
 mod contention;
 mod crash;
 mod deadlock;
 mod graph;
+mod idle;
 mod orphan;
+mod waiting;
 
 use super::{Facts, Finding};
 
@@ -27,4 +30,11 @@ pub const RULES: &[Rule] = &[
     Rule { code: "orphaned_lock", about: "a lock whose owner no longer exists", run: orphan::run },
     Rule { code: "lock_contention", about: "a lock whose owner keeps others waiting", run: contention::run },
     Rule { code: "blocked_on_process", about: "a thread that waits for another process", run: blocked::run },
+    Rule { code: "busy_loop", about: "a thread that runs without end", run: busy::run },
+    Rule {
+        code: "waiting",
+        about: "an object without a known owner that the main work waits for",
+        run: waiting::run,
+    },
+    Rule { code: "idle", about: "threads that all wait for work", run: idle::run },
 ];

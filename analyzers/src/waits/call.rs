@@ -62,6 +62,15 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         "SignalAndWaitForSingleObject" => (arg(1).map(|h| vec![h]), None, until(3)),
         "WaitForMultipleObjects" => (list(arg(0), arg(1)), None, until(4)),
         "WaitForAlertByThreadId" => (None, arg(0).map(Va), until(1)),
+        "WaitForKeyedEvent" => (None, arg(1).map(Va), until(3)),
+        "ReadFile"
+        | "WriteFile"
+        | "FsControlFile"
+        | "DeviceIoControlFile"
+        | "FlushBuffersFile"
+        | "LockFile"
+        | "QueryDirectoryFile"
+        | "NotifyChangeDirectoryFile" => (arg(0).map(|h| vec![h]), None, None),
         "DelayExecution" => (None, None, until(1)),
         "RemoveIoCompletion" | "RemoveIoCompletionEx" => (arg(0).map(|h| vec![h]), None, until(4)),
         "WaitForWorkViaWorkerFactory" => (arg(0).map(|h| vec![h]), None, None),

@@ -7,6 +7,7 @@ mod call;
 mod com;
 mod object;
 mod section;
+mod slim;
 
 pub use call::{SystemCall, system_call};
 pub use com::{Outgoing, outgoing_call};
@@ -58,6 +59,8 @@ pub enum Kind {
     LoaderLock,
     /// File I/O.
     FileIo,
+    /// A socket.
+    Socket,
     /// Something else.
     Other,
 }
@@ -86,6 +89,7 @@ impl Kind {
             Kind::Sleep => "sleep",
             Kind::LoaderLock => "loader_lock",
             Kind::FileIo => "file_io",
+            Kind::Socket => "socket",
             Kind::Other => "other",
         }
     }
@@ -97,7 +101,7 @@ impl Kind {
             WaitKind::ConditionVariable => Kind::ConditionVariable,
             WaitKind::Address => Kind::Address,
             WaitKind::LoaderLock => Kind::LoaderLock,
-            WaitKind::Object => Kind::Other,
+            WaitKind::Object | WaitKind::RunOnce | WaitKind::KeyedEvent | WaitKind::Other => Kind::Other,
             WaitKind::Multiple => Kind::Multiple,
             WaitKind::ComCall => Kind::ComCall,
             WaitKind::RpcCall => Kind::RpcCall,
@@ -105,6 +109,8 @@ impl Kind {
             WaitKind::IoCompletion => Kind::IoCompletion,
             WaitKind::WorkerIdle => Kind::WorkerIdle,
             WaitKind::Sleep => Kind::Sleep,
+            WaitKind::FileIo => Kind::FileIo,
+            WaitKind::Socket => Kind::Socket,
         }
     }
 }
@@ -135,6 +141,8 @@ pub struct Wait {
     pub owner_tid: Option<Tid>,
     /// The process that has to act.
     pub owner_pid: Option<Pid>,
+    /// A thread that may have to act: nothing says so for certain, and it is no edge of a proof.
+    pub suspect: Option<Tid>,
     /// How sure the object and owner are.
     pub confidence: Confidence,
     /// What it rests on, one sentence each.
@@ -157,6 +165,8 @@ pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &C
         }
     }
     section::agree(threads, &locks);
+    locks.slim = slim::groups(target, machine, threads);
+    slim::suspects(target, machine, threads, cancel);
     for t in threads.iter_mut() {
         if let (Some(wait), Some(activity)) = (&t.wait, &mut t.activity) {
             activity.text = dumpscope_core::base::text::escape(&wait.sentence).into_owned();
@@ -201,6 +211,7 @@ fn wait_of(
         timeout: call.as_ref().and_then(|c| c.timeout),
         owner_tid: None,
         owner_pid: None,
+        suspect: None,
         confidence: Confidence::Strong,
         evidence: stack
             .frames
@@ -243,10 +254,17 @@ fn wait_of(
                 wait.confidence = wait.confidence.min(Confidence::Strong);
             }
         }
-        WaitKind::SrwLock | WaitKind::Address => {
-            wait.address = call.as_ref().and_then(|c| c.address);
-            if let Some(at) = wait.address {
-                wait.sentence = format!("{} at {:x}", wait.sentence, at.0);
+        WaitKind::SrwLock
+        | WaitKind::ConditionVariable
+        | WaitKind::Address
+        | WaitKind::RunOnce
+        | WaitKind::KeyedEvent => slim::fill(target, machine, tid, stack, call.as_ref(), named, &mut wait),
+        WaitKind::FileIo | WaitKind::Socket => object::fill_file(target, &mut wait),
+        WaitKind::SentMessage => {
+            if let Some([window, message, ..]) = call.as_ref().map(|c| c.args.as_slice()) {
+                wait.object = Some(format!("window {window:x}"));
+                wait.sentence =
+                    format!("waits for window {window:x} to answer message {:x}", message & 0xffff_ffff);
             }
         }
         _ => {}
@@ -261,6 +279,3 @@ pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
         None => format!("thread {:x}", tid.0),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,6 +38,23 @@ pub(super) fn fill(target: &Target, wait: &mut Wait) {
     owner(target, handle, wait);
 }
 
+/// Completes a wait for I/O: which file, and whether it is a socket.
+pub(super) fn fill_file(target: &Target, wait: &mut Wait) {
+    let Some(&[value]) = wait.handles.as_deref() else { return };
+    let data = target.dump.handles().value();
+    let Some(handle) = data.and_then(|d| d.handles.iter().find(|h| h.value == value)) else { return };
+    let Some(name) = handle.object_name.as_deref().filter(|n| !n.is_empty()) else { return };
+    wait.evidence.push(format!("handle {value:x} is \"{name}\""));
+    wait.object = Some(name.to_owned());
+    // The driver behind sockets.
+    if name.to_ascii_lowercase().starts_with(r"\device\afd") {
+        wait.kind = Kind::Socket;
+        wait.sentence = format!("waits for the network (socket {value:x})");
+    } else if wait.kind == Kind::FileIo {
+        wait.sentence = format!("{} on \"{name}\"", wait.sentence);
+    }
+}
+
 /// x64: the handle that `WaitForSingleObjectEx` keeps in a register over the system call, where the call's own
 /// arguments are lost: rdi in Windows 7 to 11 23H2, rbx in 11 24H2 (measured, shared reference 2.1). Believed when one of them
 /// alone is an open handle of something that can be waited for.

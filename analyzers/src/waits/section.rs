@@ -142,7 +142,12 @@ fn find(
 }
 
 /// Pointers in the registers and on the stack of the frames from the system call to the caller of `outer`.
-fn pointers(target: &Target, machine: Machine, frames: &[&StackFrame], outer: usize) -> BTreeSet<Va> {
+pub(super) fn pointers(
+    target: &Target,
+    machine: Machine,
+    frames: &[&StackFrame],
+    outer: usize,
+) -> BTreeSet<Va> {
     let mut out = BTreeSet::new();
     let caller = outer.saturating_add(1);
     for f in frames.iter().take(caller.saturating_add(1)) {

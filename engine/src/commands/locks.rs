@@ -104,7 +104,12 @@ impl Row {
         };
         if s.is_locked() {
             // The old way of counting does not say whether a waiter was woken.
-            field("WaiterWoken", if s.woken() == Some(true) { "Yes" } else { "No" }.into());
+            let woken = match s.woken() {
+                Some(true) => "Yes",
+                Some(false) => "No",
+                None => "unknown",
+            };
+            field("WaiterWoken", woken.into());
             field("LockCount", format!("{}", s.waiters()));
         } else {
             field("LockCount", "NOT LOCKED".into());
@@ -165,7 +170,12 @@ impl Row {
         };
         if s.is_locked() {
             field("LockCount", format!("0x{:X}", s.waiters()));
-            field("WaiterWoken", if s.woken() == Some(true) { "Yes" } else { "No" }.into());
+            let woken = match s.woken() {
+                Some(true) => "Yes",
+                Some(false) => "No",
+                None => "unknown",
+            };
+            field("WaiterWoken", woken.into());
             field("OwningThread", full(s.owner));
             field("RecursionCount", format!("0x{:X}", s.recursion));
         }

@@ -92,7 +92,14 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
         exception: facts.exception.as_ref().map(rows::exception),
         threads: Some(facts.threads.iter().map(|t| rows::thread(target, t)).collect()),
-        locks: Some(facts.locks.held().map(|l| rows::lock(target, l)).collect()),
+        locks: Some(
+            facts
+                .locks
+                .held()
+                .map(|l| rows::lock(target, l))
+                .chain(facts.locks.slim.iter().map(|l| rows::slim_lock(target, l)))
+                .collect(),
+        ),
         com_calls: Some(facts.threads.iter().filter_map(rows::com_call).collect()),
         handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
         signature: signature(&facts, &verdict),

@@ -10,7 +10,7 @@ use dumpscope_analyzers::Target;
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::handles_summary::HandleSummary;
-use dumpscope_analyzers::locks::{Lock, Owner};
+use dumpscope_analyzers::locks::{Lock, LockSource, Owner, SlimLock};
 use dumpscope_analyzers::stacks::{Stack, StackFrame};
 use dumpscope_analyzers::triage::{Confidence, Finding, FindingKind, ThreadFacts};
 use dumpscope_analyzers::waits::{self, Kind, Wait};
@@ -296,6 +296,21 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
     }
 }
 
+/// A lock that does not say who holds it.
+pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
+    LockRow {
+        address: l.address.into(),
+        symbol: target.symbols.format(l.address).as_deref().map(text),
+        kind: wait_kind(l.kind),
+        owner_tid: None,
+        owner: OwnerState::Unknown,
+        recursion: None,
+        lock_count: None,
+        waiters: l.waiters.iter().map(|t| t.0).collect(),
+        source: LockSource::Waiter.text().into(),
+    }
+}
+
 /// Outgoing COM calls, as far as the threads' waits tell.
 pub(super) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
     let w = t.wait.as_ref().filter(|w| w.kind == Kind::ComCall && w.owner_pid.is_some())?;
@@ -333,6 +348,7 @@ fn wait_kind(kind: Kind) -> WaitKindName {
         Kind::Sleep => WaitKindName::Sleep,
         Kind::LoaderLock => WaitKindName::LoaderLock,
         Kind::FileIo => WaitKindName::FileIo,
+        Kind::Socket => WaitKindName::Socket,
         Kind::Other => WaitKindName::Other,
     }
 }

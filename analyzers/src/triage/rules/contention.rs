@@ -1,50 +1,160 @@
 //! Threads that wait for a lock whose owner is alive and in no circle with them.
 
-use super::graph::cycles;
+use super::graph::{chain, cycles, dependents, edge};
 use crate::locks::Owner;
-use crate::triage::{Confidence, Facts, Finding, FindingKind};
-use dumpscope_core::Tid;
-use std::collections::BTreeSet;
+use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
+use crate::waits::{Kind, Wait};
+use dumpscope_core::{Tid, Va};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most waiters whose evidence is repeated.
+const MAX_QUOTED: usize = 8;
+
+/// Something that a living thread owns, and who waits for it.
+struct Held<'a> {
+    what: String,
+    lock: Option<Va>,
+    owner: &'a ThreadFacts,
+    waiters: Vec<Tid>,
+    evidence: Option<String>,
+}
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
     let circles: BTreeSet<Tid> = cycles(facts).iter().flatten().map(|e| e.from.tid).collect();
+    let waited = dependents(facts);
+    let mut out: Vec<(bool, usize, Finding)> = Vec::new();
+    for held in sections(facts).into_iter().chain(objects(facts)) {
+        if circles.contains(&held.owner.tid) {
+            continue;
+        }
+        // The deepest blocker first: an owner that waits for another thread is not the cause.
+        let waits = edge(facts, held.owner).is_some();
+        let n = waited.get(&held.owner.tid).copied().unwrap_or(0).max(held.waiters.len());
+        out.push((waits, n, finding(facts, &held)));
+    }
+    // The sort of all findings keeps this order.
+    out.sort_by_key(|(waits, n, _)| (*waits, Reverse(*n)));
+    out.into_iter().map(|(.., f)| f).collect()
+}
+
+/// Critical sections.
+fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
     let mut out = Vec::new();
     for lock in facts.locks.held().filter(|l| l.owner == Owner::Alive && !l.waiters.is_empty()) {
-        let Some(owner) = lock.section.owner_tid() else { continue };
-        let Some(thread) = facts.thread(owner).filter(|_| !circles.contains(&owner)) else { continue };
-        let waits = lock.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
-        let sure = waits.clone().map(|w| w.confidence).min().unwrap_or(Confidence::Guess);
+        let Some(owner) = lock.section.owner_tid().and_then(|t| facts.thread(t)) else { continue };
         let at = lock.section.address;
         let name = facts.target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
-        let does = thread.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
-        let n = lock.waiters.len();
-        let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };
-        let summary = format!(
-            "{n} {threads} {wait} for the critical section at {:x}{name}, whose owner, thread {:x}, {does}",
-            at.0, owner.0
-        );
-        let mut finding = Finding::new(FindingKind::LockContention, sure, summary);
-        finding.tid = Some(owner);
-        finding.tids = lock.waiters.iter().copied().chain([owner]).collect();
-        finding.lock = Some(at);
-        finding.owner_tid = Some(owner);
-        finding.server_pid = thread.wait.as_ref().and_then(|w| w.owner_pid);
-        finding.evidence.push(format!(
-            "the lock is held: LockCount {}, OwningThread {:x}, {} waiting",
-            lock.section.lock_count,
-            owner.0,
-            lock.section.waiters()
-        ));
-        for tid in &lock.waiters {
-            let evidence = facts.thread(*tid).and_then(|t| t.wait.as_ref()).map(|w| &w.evidence);
-            finding
-                .evidence
-                .extend(evidence.into_iter().flatten().map(|s| format!("thread {:x}: {s}", tid.0)));
-        }
-        finding.advice = Some(format!("look at what thread {:x} does while it holds the lock", owner.0));
-        out.push(finding);
+        out.push(Held {
+            what: format!("critical section at {:x}{name}", at.0),
+            lock: Some(at),
+            owner,
+            waiters: lock.waiters.clone(),
+            evidence: Some(format!(
+                "the lock is held: LockCount {}, OwningThread {:x}, {} waiting",
+                lock.section.lock_count,
+                owner.tid.0,
+                lock.section.waiters()
+            )),
+        });
     }
-    // The lock with the most waiters first; the sort of all findings keeps this order.
-    out.sort_by_key(|f| std::cmp::Reverse(f.tids.len()));
+    out
+}
+
+/// Mutexes, and the loader where it is no critical section.
+fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
+    let mut by_object: BTreeMap<(Kind, Tid, Vec<u64>), Held<'a>> = BTreeMap::new();
+    for t in &facts.threads {
+        let Some(w) = t.wait.as_ref() else { continue };
+        let owned = match w.kind {
+            Kind::Mutex => w.handles.clone().unwrap_or_default(),
+            Kind::LoaderLock if w.address.is_none() => Vec::new(),
+            _ => continue,
+        };
+        let Some(owner) = edge(facts, t).and_then(|e| facts.thread(e.to)) else { continue };
+        let held = by_object.entry((w.kind, owner.tid, owned)).or_insert_with(|| Held {
+            what: object_name(w),
+            lock: None,
+            owner,
+            waiters: Vec::new(),
+            evidence: None,
+        });
+        held.waiters.push(t.tid);
+    }
+    by_object.into_values().collect()
+}
+
+fn object_name(w: &Wait) -> String {
+    match (w.kind, w.object.as_deref().filter(|o| !o.is_empty())) {
+        (Kind::LoaderLock, _) => "loader".into(),
+        (_, Some(name)) => format!("mutex \"{}\"", dumpscope_core::base::text::escape(name)),
+        (_, None) => {
+            let handle = w.handles.as_ref().and_then(|h| h.first()).copied().unwrap_or(0);
+            format!("mutex {handle:x}")
+        }
+    }
+}
+
+/// True when a thread works for the thread pool.
+fn is_worker(t: &ThreadFacts) -> bool {
+    let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
+    let mut names = frames.iter().rev().filter_map(|f| f.function.as_deref());
+    names.any(|f| f == "TppWorkerThread" || f == "TppWorkpExecuteCallback")
+}
+
+fn finding(facts: &Facts<'_>, held: &Held<'_>) -> Finding {
+    let owner = held.owner.tid;
+    let waits = held.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
+    let sure = waits.map(|w| w.confidence).min().unwrap_or(Confidence::Guess);
+    let does = held.owner.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
+    let n = held.waiters.len();
+    let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };
+    let summary =
+        format!("{n} {threads} {wait} for the {}, whose owner, thread {:x}, {does}", held.what, owner.0);
+    let mut out = Finding::new(FindingKind::LockContention, sure, summary);
+    out.tid = Some(owner);
+    out.tids = held.waiters.iter().copied().chain([owner]).collect();
+    out.lock = held.lock;
+    out.owner_tid = Some(owner);
+    out.server_pid = held.owner.wait.as_ref().and_then(|w| w.owner_pid);
+    out.evidence.extend(held.evidence.clone());
+    let workers: Vec<bool> = held.waiters.iter().filter_map(|t| facts.thread(*t)).map(is_worker).collect();
+    let busy = workers.iter().filter(|w| **w).count();
+    let idle_worker = |t: &ThreadFacts| t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle);
+    if busy > 1 && !facts.threads.iter().any(idle_worker) {
+        out.evidence.push(format!(
+            "{busy} of them are workers of the thread pool and no worker is left that waits for work: the pool is exhausted"
+        ));
+    }
+    let way = chain(facts, owner);
+    if let Some(last) = way.last().filter(|l| **l != owner) {
+        let does = facts.thread(*last).and_then(|t| t.activity.as_ref()).map_or("", |a| a.text.as_str());
+        let ids: Vec<String> = way.iter().map(|t| format!("{:x}", t.0)).collect();
+        out.evidence.push(format!(
+            "the chain of waits goes on: {}; thread {:x} {does}",
+            ids.join(" -> "),
+            last.0
+        ));
+    }
+    for tid in held.waiters.iter().take(MAX_QUOTED) {
+        let evidence = facts.thread(*tid).and_then(|t| t.wait.as_ref()).map(|w| &w.evidence);
+        out.evidence.extend(evidence.into_iter().flatten().map(|s| format!("thread {:x}: {s}", tid.0)));
+    }
+    out.evidence.extend(
+        held.owner
+            .wait
+            .iter()
+            .flat_map(|w| &w.evidence)
+            .map(|s| format!("thread {:x} (owner): {s}", owner.0)),
+    );
+    let last = way.last().copied().unwrap_or(owner);
+    out.advice = Some(match out.server_pid.filter(|p| Some(*p) != facts.target.dump.pid()) {
+        Some(pid) => format!(
+            "the owner waits for process {:x}: write a dump of that process while it hangs, and look at it too",
+            pid.0
+        ),
+        None if last != owner => format!("look at thread {:x}, where the chain of waits ends", last.0),
+        None => format!("look at what thread {:x} does while it holds the lock", owner.0),
+    });
     out
 }

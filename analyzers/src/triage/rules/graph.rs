@@ -1,8 +1,9 @@
 //! Who waits for whom within the process.
 
 use crate::triage::{Confidence, Facts, ThreadFacts};
-use crate::waits::Wait;
+use crate::waits::{Timeout, Wait};
 use dumpscope_core::Tid;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A thread that waits and the living thread of this process that it waits for.
 pub(super) struct Edge<'a> {
@@ -44,4 +45,49 @@ pub(super) fn cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
         }
     }
     found
+}
+
+/// The living thread that a thread waits for, proven or only suspected, or that would have to act for it.
+pub(super) fn towards(facts: &Facts<'_>, from: &ThreadFacts) -> Option<Tid> {
+    let known = edge(facts, from).map(|e| e.to);
+    known.or_else(|| from.wait.as_ref()?.suspect).filter(|to| *to != from.tid)
+}
+
+/// How many threads wait for each thread, directly or through others.
+pub(super) fn dependents(facts: &Facts<'_>) -> BTreeMap<Tid, usize> {
+    let next: BTreeMap<Tid, Tid> =
+        facts.threads.iter().filter_map(|t| Some((t.tid, towards(facts, t)?))).collect();
+    let mut out = BTreeMap::new();
+    for t in &facts.threads {
+        let mut seen = BTreeSet::from([t.tid]);
+        let mut at = t.tid;
+        while let Some(to) = next.get(&at).filter(|to| seen.insert(**to)) {
+            *out.entry(*to).or_insert(0_usize) += 1;
+            at = *to;
+        }
+    }
+    out
+}
+
+/// The end of the chain of waits that begins at a thread, and the threads on the way (the first one included). In a
+/// circle the last one that was not yet met.
+pub(super) fn chain(facts: &Facts<'_>, from: Tid) -> Vec<Tid> {
+    let mut out = vec![from];
+    let mut seen = BTreeSet::from([from]);
+    let mut at = facts.thread(from);
+    while let Some(to) = at.and_then(|t| edge(facts, t)).map(|e| e.to).filter(|to| seen.insert(*to)) {
+        out.push(to);
+        at = facts.thread(to);
+    }
+    out
+}
+
+/// True when a thread comes back by itself: it sleeps, or its wait has a limit.
+pub(super) fn wakes_up(wait: &Wait) -> bool {
+    wait.kind == crate::waits::Kind::Sleep || matches!(wait.timeout, Some(Timeout::Ms(_)))
+}
+
+/// True for a thread that waits for work, or looks after others: nobody's culprit.
+pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
+    thread.role.is_some() || thread.activity.as_ref().is_some_and(|a| a.idle)
 }
