@@ -1,0 +1,69 @@
+//! A thread that runs without end: it is in no wait, and has used much of its time.
+
+use super::graph::is_bystander;
+use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
+use dumpscope_symbols::Trust;
+
+/// 100 ns units in a millisecond.
+const MS: u64 = 10_000;
+
+/// CPU time below which nothing is said: 2 s.
+const LEAST: u64 = 2_000 * MS;
+
+/// Frames that the evidence quotes.
+const QUOTED: usize = 5;
+
+pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+    let crashed = facts.exception.as_ref().map(|e| e.tid);
+    let mut out: Vec<(u64, Finding)> = Vec::new();
+    for t in &facts.threads {
+        // Being in a wait at the moment of the dump refutes it, however much the thread has used.
+        let runs = t.running == Some(true) && t.wait.is_none() && !is_bystander(t) && crashed != Some(t.tid);
+        let Some(cpu) = t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)) else { continue };
+        let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= LEAST) else { continue };
+        let percent = cpu.saturating_mul(100).checked_div(elapsed).unwrap_or(0);
+        let sure = match percent {
+            50.. => Confidence::Strong,
+            10.. => Confidence::Guess,
+            _ => continue,
+        };
+        out.push((cpu, finding(facts, t, sure, cpu, elapsed, percent)));
+    }
+    // The one that used most first; equal ones stay in thread order.
+    out.sort_by_key(|(cpu, _)| std::cmp::Reverse(*cpu));
+    out.into_iter().map(|(_, f)| f).collect()
+}
+
+fn finding(
+    facts: &Facts<'_>,
+    t: &ThreadFacts,
+    sure: Confidence,
+    cpu: u64,
+    elapsed: u64,
+    percent: u64,
+) -> Finding {
+    let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
+    let place = frames.first().map_or_else(|| "unknown code".into(), |f| frame_text(facts.target, f));
+    let mut out = Finding::new(
+        FindingKind::BusyLoop,
+        sure,
+        format!("thread {:x} runs in {place} and has used {} s of CPU time", t.tid.0, cpu / (1000 * MS)),
+    );
+    out.tid = Some(t.tid);
+    out.tids = vec![t.tid];
+    out.evidence.push("its instruction pointer is in no system call and no wait".into());
+    out.evidence.push(format!(
+        "it used {} ms of CPU time in the {} ms since it was created: {} %",
+        cpu / MS,
+        elapsed / MS,
+        percent.min(100)
+    ));
+    let known = frames.iter().take_while(|f| f.trust != Trust::Scan).take(QUOTED);
+    let quoted: Vec<String> = known.map(|f| frame_text(facts.target, f)).collect();
+    out.evidence.push(format!("its stack: {}", quoted.join(", called from ")));
+    out.advice = Some(
+        "write two or three dumps some seconds apart (procdump -n 3 -s 5) and compare them: the frames that stay the same hold the loop"
+            .into(),
+    );
+    out
+}

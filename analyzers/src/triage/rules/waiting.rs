@@ -1,0 +1,150 @@
+//! Something that the main work depends on waits for an object with no known owner.
+
+use super::graph::{dependents, edge, is_bystander, towards, wakes_up};
+use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
+use crate::waits::Kind;
+use dumpscope_core::Tid;
+use std::cmp::Reverse;
+
+/// Most other threads that the evidence lists.
+const MAX_LISTED: usize = 16;
+
+pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+    let waited = dependents(facts);
+    let count = |tid: Tid| waited.get(&tid).copied().unwrap_or(0);
+    let own = facts.target.dump.pid();
+    let mut candidates: Vec<&ThreadFacts> = facts
+        .threads
+        .iter()
+        .filter(|t| {
+            let Some(w) = t.wait.as_ref() else { return false };
+            let elsewhere = w.owner_pid.is_some_and(|p| own.is_some_and(|o| o != p));
+            // Who waits for a thread that is still there, or for another process, is explained by those.
+            !is_bystander(t)
+                && !wakes_up(w)
+                && !elsewhere
+                && edge(facts, t).is_none()
+                && w.owner_tid.is_none()
+        })
+        .collect();
+    // A suspect that others may wait for matters more than the waiters.
+    let rank = |t: &&ThreadFacts| {
+        (
+            Reverse(count(t.tid)),
+            towards(facts, t).is_some(),
+            !t.is_main,
+            Reverse(group(facts, t).len()),
+            t.index,
+        )
+    };
+    candidates.sort_by_key(rank);
+    let Some(first) = candidates.first() else { return held_up(facts) };
+    vec![finding(facts, first, count(first.tid))]
+}
+
+/// Threads that wait for the same thing, the thread itself included.
+fn group(facts: &Facts<'_>, of: &ThreadFacts) -> Vec<Tid> {
+    let same = |t: &ThreadFacts| {
+        let (Some(a), Some(b)) = (of.wait.as_ref(), t.wait.as_ref()) else { return false };
+        let address = a.address.is_some() && a.address == b.address;
+        let handle = a.handles.as_ref().is_some_and(|h| h.len() == 1) && a.handles == b.handles;
+        t.tid == of.tid || (a.kind == b.kind && (address || handle))
+    };
+    facts.threads.iter().filter(|t| same(t)).map(|t| t.tid).collect()
+}
+
+fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
+    let sure = if dependents > 0 || t.is_main { Confidence::Strong } else { Confidence::Guess };
+    let does = t.activity.as_ref().map_or("waits", |a| a.text.as_str());
+    let others = match dependents {
+        0 => String::new(),
+        1 => ", and one thread waits for it".into(),
+        n => format!(", and {n} threads wait for it"),
+    };
+    let main = if t.is_main { "the main thread" } else { "thread" };
+    let mut out = Finding::new(FindingKind::Waiting, sure, format!("{main} {:x} {does}{others}", t.tid.0));
+    out.tid = Some(t.tid);
+    out.tids = group(facts, t);
+    if out.tids.len() < 2 {
+        let waits_for_it = facts.threads.iter().filter(|o| towards(facts, o) == Some(t.tid)).map(|o| o.tid);
+        out.tids = std::iter::once(t.tid).chain(waits_for_it).collect();
+    }
+    let Some(wait) = t.wait.as_ref() else { return out };
+    out.lock = wait.address;
+    out.evidence.extend(wait.evidence.iter().map(|e| format!("thread {:x}: {e}", t.tid.0)));
+    out.evidence.push(nobody(facts, t));
+    for other in facts.threads.iter().filter(|o| towards(facts, o) == Some(t.tid)).take(MAX_LISTED) {
+        if let Some(w) = &other.wait {
+            out.evidence.push(format!("thread {:x} {}", other.tid.0, w.sentence));
+            out.evidence.extend(w.evidence.iter().map(|e| format!("thread {:x}: {e}", other.tid.0)));
+        }
+    }
+    out.advice = Some(advice(wait.kind, out.tids.len()));
+    out
+}
+
+/// Who could still end the wait.
+fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
+    let others: Vec<&ThreadFacts> =
+        facts.threads.iter().filter(|o| o.tid != t.tid && !is_bystander(o)).collect();
+    let running = others.iter().filter(|o| o.wait.is_none()).count();
+    if others.is_empty() {
+        return "all other threads wait for work: none of them is on its way to end this wait".into();
+    }
+    if running == 0 {
+        return format!(
+            "none of the other {} threads runs: all of them wait for something themselves",
+            others.len()
+        );
+    }
+    format!("the dump does not say who has to act; {running} other threads run")
+}
+
+fn advice(kind: Kind, waiters: usize) -> String {
+    match kind {
+        Kind::Event | Kind::Semaphore => {
+            "find the code that should set this object, and why it did not get there: an exception, an early return, a lost request"
+        }
+        Kind::ConditionVariable => {
+            "find who should signal this condition, and whether it was signalled before the wait began"
+        }
+        Kind::SrwLock if waiters > 1 => "look at the threads that have the lock's address on their stacks: one of them holds it",
+        Kind::SrwLock => "look for a path that returns without releasing this lock, or takes it twice",
+        Kind::MessageQueue => "find the process of that window (its thread does not take messages), and write a dump of it too",
+        Kind::RpcCall | Kind::ComCall => "find the server of this call, and write a dump of it too while it hangs",
+        Kind::FileIo | Kind::Socket => "look at the device, file share or peer behind this handle: the request is not answered",
+        Kind::LoaderLock => "look for a thread in DllMain or in LoadLibrary that waits for something",
+        _ => "look at the stack of this thread: its caller knows what it waits for",
+    }
+    .into()
+}
+
+/// No thread waits for something without an owner, but the main thread waits for one that runs.
+fn held_up(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for t in facts.threads.iter().filter(|t| t.is_main && !is_bystander(t)) {
+        let Some(w) = t.wait.as_ref().filter(|w| w.kind == Kind::Thread && !wakes_up(w)) else { continue };
+        let chain = super::graph::chain(facts, t.tid);
+        let Some(last) = chain.last().and_then(|l| facts.thread(*l)).filter(|l| l.tid != t.tid) else {
+            continue;
+        };
+        if last.wait.as_ref().is_some_and(|w| w.owner_pid.is_some()) {
+            continue;
+        }
+        let does = last.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
+        let mut f = Finding::new(
+            FindingKind::Waiting,
+            Confidence::Guess,
+            format!("the main thread {:x} waits for thread {:x}, which {does}", t.tid.0, last.tid.0),
+        );
+        f.tid = Some(last.tid);
+        f.tids = chain;
+        f.evidence.clone_from(&w.evidence);
+        f.advice = Some(
+            "write two dumps some seconds apart and compare them: is that thread still making progress?"
+                .into(),
+        );
+        out.push(f);
+    }
+    out
+}

@@ -1,0 +1,127 @@
+//! Hangs and crashes with known truth: every verdict, culprit, owner, waiter and edge, with and without symbols.
+
+use dumpscope_analyzers::triage::{Confidence, Facts, Finding, run_rules, verdict};
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::model::Dump;
+use dumpscope_fixtures::scenarios::{self, Scenario};
+use dumpscope_fixtures::symfile::write_folder;
+use dumpscope_symbols::{Limits, SymbolConfig};
+use std::fmt::Write as _;
+
+/// What is wrong with the answer on one scenario.
+fn wrong(s: &Scenario, facts: &Facts<'_>, v: &Finding) -> Vec<String> {
+    let truth = &s.truth;
+    let mut out = Vec::new();
+    let tid = v.tid.map(|t| t.0);
+    if v.kind.name() != truth.kind {
+        out.push(format!("kind {}, not {}", v.kind.name(), truth.kind));
+    }
+    if truth.tid.is_some() && tid != truth.tid && tid.is_none_or(|t| !truth.or_tids.contains(&t)) {
+        out.push(format!("culprit {tid:x?}, not {:x?} or {:x?}", truth.tid, truth.or_tids));
+    }
+    if truth.lock.is_some() && v.lock.map(|l| l.0) != truth.lock {
+        out.push(format!("lock {:x?}, not {:x?}", v.lock, truth.lock));
+    }
+    if truth.owner_tid.is_some() && v.owner_tid.map(|t| t.0) != truth.owner_tid {
+        out.push(format!("owner {:x?}, not {:x?}", v.owner_tid, truth.owner_tid));
+    }
+    if truth.server_pid.is_some() && v.server_pid.map(|p| p.0) != truth.server_pid {
+        out.push(format!("server {:x?}, not {:x?}", v.server_pid, truth.server_pid));
+    }
+    if !truth.cycle.is_empty() {
+        let mut members: Vec<u32> = v.tids.iter().map(|t| t.0).collect();
+        members.sort_unstable();
+        if members != truth.cycle {
+            out.push(format!("circle {members:x?}, not {:x?}", truth.cycle));
+        }
+    }
+    for t in &truth.locks {
+        let got = if t.kind == "critical_section" {
+            facts.locks.at(dumpscope_core::Va(t.address)).map(|l| {
+                let owner = format!("{:?}", l.owner).to_lowercase();
+                let waiters: Vec<u32> = l.waiters.iter().map(|t| t.0).collect();
+                let s = &l.section;
+                (s.owner_tid().map(|t| t.0), owner, waiters, s.recursion, s.lock_count)
+            })
+        } else {
+            let slim = facts.locks.slim.iter().find(|l| l.address.0 == t.address && l.kind.name() == t.kind);
+            slim.map(|l| (None, "unknown".into(), l.waiters.iter().map(|t| t.0).collect(), 0, 0))
+        };
+        let want = (t.owner_tid, t.owner.to_owned(), t.waiters.clone(), t.recursion, t.lock_count);
+        if got.as_ref() != Some(&want) {
+            out.push(format!("lock {:x} is {got:x?}, not {want:x?}", t.address));
+        }
+    }
+    for (tid, kind) in &truth.waits {
+        let thread = facts.thread(dumpscope_core::Tid(*tid));
+        let got = thread.and_then(|t| t.wait.as_ref()).map(|w| w.kind.name());
+        if got != Some(*kind) {
+            out.push(format!("thread {tid:x} waits for {got:?}, not {kind}"));
+        }
+    }
+    out
+}
+
+/// Edges within the process that are called proven: how many, and which are wrong.
+fn proven_edges(s: &Scenario, target: &Target, facts: &Facts<'_>) -> (usize, Vec<String>) {
+    let mut n = 0;
+    let mut out = Vec::new();
+    for t in &facts.threads {
+        let Some(w) = t.wait.as_ref().filter(|w| w.confidence == Confidence::Proven) else { continue };
+        let inside = w.owner_pid.is_none_or(|p| Some(p) == target.dump.pid());
+        let Some(to) = w.owner_tid.filter(|to| inside && facts.thread(*to).is_some()) else { continue };
+        n += 1;
+        if !s.truth.edges.contains(&(t.tid.0, to.0)) {
+            out.push(format!("proven edge {:x} -> {:x} is wrong", t.tid.0, to.0));
+        }
+    }
+    (n, out)
+}
+
+#[test]
+fn every_scenario_gets_the_right_verdict() {
+    let all = scenarios::all();
+    let mut table = String::new();
+    let (mut right, mut rows, mut edges) = (0, 0, 0);
+    let mut missing_edges = 0;
+    for s in &all {
+        for symbols in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut config = SymbolConfig { offline: true, ..SymbolConfig::default() };
+            if symbols {
+                write_folder(folder.path(), &s.symbols).unwrap();
+                config.symbol_path = folder.path().display().to_string();
+            }
+            let target = Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), config);
+            let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+            let v = verdict(&run_rules(&facts).findings);
+            let mut bad = wrong(s, &facts, &v);
+            let (n, wrong_edges) = proven_edges(s, &target, &facts);
+            bad.extend(wrong_edges);
+            edges += n;
+            rows += 1;
+            for (from, to) in &s.truth.edges {
+                let w = facts.thread(dumpscope_core::Tid(*from)).and_then(|t| t.wait.as_ref());
+                missing_edges += usize::from(w.and_then(|w| w.owner_tid).map(|t| t.0) != Some(*to));
+            }
+            right += usize::from(bad.is_empty());
+            let tid = v.tid.map_or("-".into(), |t| format!("{:x}", t.0));
+            let with = if symbols { "symbols" } else { "" };
+            let _ = write!(
+                table,
+                "{:44} {with:8} {:19} {tid:>6} {:8}",
+                s.name,
+                v.kind.name(),
+                v.confidence.name()
+            );
+            let _ = match bad.is_empty() {
+                true => writeln!(table, "ok"),
+                false => writeln!(table, "WRONG: {}", bad.join("; ")),
+            };
+        }
+    }
+    println!("{table}{right} of {rows} right, {edges} proven edges, {missing_edges} true edges not found");
+    assert!(rows > 100, "too few scenarios");
+    assert_eq!(right, rows, "\n{table}");
+    assert_eq!(missing_edges, 0, "\n{table}");
+}
