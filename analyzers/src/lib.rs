@@ -3,6 +3,7 @@
 //! An analysis takes a [`Target`] and returns plain data with evidence. No command syntax, no JSON, no printing.
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 mod cancel;
 pub mod capabilities;
 pub mod crash;

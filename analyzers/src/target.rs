@@ -19,6 +19,8 @@ pub struct Target {
     pub symbols: SymbolManager,
     /// Image headers that stack walks have read.
     pub unwind: UnwindCache,
+    /// Functions that argument recovery has decoded.
+    pub arguments: crate::arguments::Cache,
     /// In which generation of the symbol configuration a module's image file was looked for, to fill holes in
     /// the dump's memory; 0: never.
     mapped: Vec<AtomicU64>,
@@ -40,6 +42,7 @@ impl Target {
             dump,
             symbols,
             unwind: UnwindCache::default(),
+            arguments: crate::arguments::Cache::default(),
             mapped,
             foreign: OnceLock::new(),
             patterns: Patterns::built_in(),

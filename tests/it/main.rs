@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; clippy.toml's exception reaches only functions marked #[test]"
 )]
 
+mod args_lab;
 mod article_replay;
 mod cmds_lab;
 mod cmds_matrix;

@@ -10,6 +10,7 @@ mod cfi;
 mod code;
 mod dwarf;
 mod image;
+mod part;
 mod postfix;
 mod scan;
 mod step;
@@ -21,6 +22,7 @@ mod x64;
 mod x86;
 
 pub use image::UnwindCache;
+pub use part::{FunctionPart, function_part};
 pub use vframe::virtual_frame;
 
 use dumpscope_core::{ReadMemory, RegSet, Rva, Va};

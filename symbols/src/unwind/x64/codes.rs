@@ -89,6 +89,22 @@ fn resolve(env: &Env<'_>, base: Va, mut function: RuntimeFunction) -> Result<Run
     bad("too many indirect function entries")
 }
 
+/// Follows chained unwind infos to the piece of the function that calls enter.
+pub(crate) fn first_piece(mem: &dyn ReadMemory, base: Va, function: RuntimeFunction) -> Option<RuntimeFunction> {
+    let mut function = function;
+    for _ in 0..super::super::Limits::default().chain {
+        if function.unwind & 1 != 0 {
+            function = RuntimeFunction::read(mem, Rva(function.unwind & !1).va(base))?;
+            continue;
+        }
+        match Info::read(mem, Rva(function.unwind).va(base)).ok()?.chained {
+            Some(next) => function = next,
+            None => return Some(function),
+        }
+    }
+    None
+}
+
 /// One `UNWIND_INFO`.
 struct Info {
     version: u8,

@@ -12,7 +12,7 @@ use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, FrameData, Trust, UnwindIssue, cfi};
 use codes::{Failure, RuntimeFunction};
 use dumpscope_core::base::amd64;
-use dumpscope_core::{Machine, Reg, Va};
+use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
 
 /// Registers that a call may change.
 const VOLATILE: [Reg; 7] = [amd64::RAX, amd64::RCX, amd64::RDX, amd64::R8, amd64::R9, amd64::R10, amd64::R11];
@@ -33,6 +33,13 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
         Err(Missing(at)) => Outcome::End(EndReason::MissingMemory(at), None),
     };
     Step { outcome, issue }
+}
+
+/// Begin and end of the piece of a function that holds `rva`, and the begin of the function's first piece.
+pub(super) fn part(mem: &dyn ReadMemory, image: &Image, rva: Rva) -> Option<(Rva, Rva, Rva)> {
+    let function = codes::lookup(mem, image, rva)?;
+    let entry = codes::first_piece(mem, image.base, function)?;
+    Some((Rva(function.begin), Rva(function.end), Rva(entry.begin)))
 }
 
 /// What unwind data says.

@@ -1,0 +1,440 @@
+//! The data flow: what registers and stack hold at one point of a function, over all paths that lead there.
+
+use super::code::{Function, MAX_INSNS, decode};
+use super::extent::Extent;
+use super::ir::{Abi, Callee, Effect, Flow, Insn, RegNo, Val};
+use super::state::{Root, Source, State, Sym};
+use crate::Target;
+use dumpscope_core::{Machine, ReadMemory, Va};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most blocks that one fixed point looks at, repeats included.
+const MAX_VISITS: usize = 4096;
+/// Most instructions that one fixed point looks at, repeats included.
+const MAX_STEPS: usize = 4 * MAX_INSNS;
+/// Functions with at most so many instructions are followed everywhere, so that all their parameters are seen.
+const SMALL: usize = 1500;
+/// Most functions whose code is kept.
+const MAX_FUNCTIONS: usize = 256;
+/// Most points that are kept.
+const MAX_POINTS: usize = 4096;
+/// Most jumps between a call's target and the function that it reaches.
+const MAX_THUNKS: usize = 4;
+
+/// What holds at a point of a function.
+#[derive(Debug)]
+pub(super) struct Point {
+    /// Where the function starts.
+    pub(super) entry: Va,
+    /// Before the call (at an exact point: before the instruction there).
+    pub(super) before: State,
+    /// After the call: what of it outlasts it.
+    pub(super) after: State,
+    /// The call whose return address the point is.
+    pub(super) call: Option<CallSite>,
+    /// Some path may not have been seen: a computed jump, or code that could not be followed.
+    pub(super) weak: bool,
+    /// What values that instructions made were read from.
+    pub(super) sources: BTreeMap<u64, Source>,
+    /// Argument registers whose value at entry is used, by number.
+    pub(super) reads: u64,
+    /// Offsets of stack words at entry that are read, from the stack pointer at entry. Sorted.
+    pub(super) stack_reads: Vec<i32>,
+    /// Bytes of arguments that the function's return removes.
+    pub(super) pops: Option<u16>,
+}
+
+/// A call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CallSite {
+    /// The call instruction.
+    pub(super) at: Va,
+    /// What it calls.
+    pub(super) callee: Callee,
+    /// Where it leads, when the code alone tells.
+    pub(super) target: Option<Va>,
+    /// Bytes of arguments that the caller removes right after the call (x86).
+    pub(super) cleans: Option<u16>,
+}
+
+type PointKey = (u64, u64, bool);
+
+/// Decoded functions and the points that were worked out, for one target. Bounded; a full cache starts anew.
+#[derive(Debug, Default)]
+pub struct Cache {
+    functions: Mutex<BTreeMap<u64, Option<Arc<Function>>>>,
+    points: Mutex<BTreeMap<PointKey, Option<Arc<Point>>>>,
+    /// The symbol generation that the entries belong to.
+    generation: Mutex<u64>,
+}
+
+impl Cache {
+    /// Forgets everything when images may have become readable since.
+    fn fresh(&self, target: &Target) {
+        let now = target.symbols.generation();
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if *generation != now {
+            *generation = now;
+            self.functions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.points.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+}
+
+/// Answers questions about the code of one machine in a target.
+pub(super) struct Analysis<'a> {
+    pub(super) target: &'a Target,
+    pub(super) machine: Machine,
+    pub(super) abi: &'static Abi,
+}
+
+impl<'a> Analysis<'a> {
+    pub(super) fn new(target: &'a Target, machine: Machine) -> Option<Analysis<'a>> {
+        target.arguments.fresh(target);
+        Some(Analysis { target, machine, abi: Abi::of(machine)? })
+    }
+
+    /// The code of the function at `entry`.
+    pub(super) fn function(&self, entry: Va) -> Option<Arc<Function>> {
+        let functions = &self.target.arguments.functions;
+        if let Some(known) = functions.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.0) {
+            return known.clone();
+        }
+        let extent = Extent::new(self.target, self.machine, entry);
+        let memory = self.target.dump.memory().as_ref();
+        let found = decode(memory, self.machine, entry, &extent).map(Arc::new);
+        let mut functions = functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if functions.len() >= MAX_FUNCTIONS {
+            functions.clear();
+        }
+        functions.insert(entry.0, found.clone());
+        found
+    }
+
+    /// What holds at `ip` in the function at `entry`. `exact`: before the instruction there, else after the call
+    /// that ends there.
+    pub(super) fn point(&self, entry: Va, ip: Va, exact: bool) -> Option<Arc<Point>> {
+        let key = (entry.0, ip.0, exact);
+        let points = &self.target.arguments.points;
+        if let Some(known) = points.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let found = self.function(entry).and_then(|f| Solver::new(self, &f).run(ip, exact)).map(Arc::new);
+        let mut points = points.lock().unwrap_or_else(PoisonError::into_inner);
+        if points.len() >= MAX_POINTS {
+            points.clear();
+        }
+        points.insert(key, found.clone());
+        found
+    }
+
+    /// Follows jumps from a call's target to the function that it reaches.
+    pub(super) fn behind_jumps(&self, target: Va) -> Va {
+        let mut at = target;
+        for _ in 0..MAX_THUNKS {
+            let Some(next) = self.jump_at(at) else { break };
+            at = next;
+        }
+        at
+    }
+
+    /// Where the code at `at` jumps to, when it does nothing else.
+    fn jump_at(&self, at: Va) -> Option<Va> {
+        self.target.map_image(at);
+        let memory = self.target.dump.memory();
+        let mut bytes = [0u8; 16];
+        let got = memory.read_at(at, &mut bytes).got;
+        let bytes = bytes.get(..got)?;
+        let insn = match self.machine {
+            Machine::Arm64 => super::lift_arm64::decode(at.0, bytes)?,
+            m => super::lift_x86::Lifter::new(m.is_64()).decode(at.0, bytes)?,
+        };
+        match insn.flow {
+            Flow::Jump(to) => Some(Va(to)),
+            Flow::Indirect(Val::Load(mem)) if mem.base.is_none() && !mem.fuzzy => {
+                let slot = Va(self.abi.wrap(mem.disp.cast_unsigned()));
+                memory.ptr(slot, self.machine).filter(|t| !t.is_null())
+            }
+            _ => None,
+        }
+    }
+
+    /// Where a call leads in a state.
+    fn call_target(&self, callee: Callee, state: &State, sources: &BTreeMap<u64, Source>) -> Option<Va> {
+        let memory = self.target.dump.memory();
+        let pointer = |at: u64| memory.ptr(Va(at), self.machine).filter(|t| !t.is_null());
+        match callee {
+            Callee::Direct(to) => Some(Va(to)),
+            Callee::Through(Val::Load(mem)) if mem.base.is_none() && !mem.fuzzy => {
+                pointer(self.abi.wrap(mem.disp.cast_unsigned()))
+            }
+            Callee::Through(Val::Reg(reg, _)) => {
+                let sym = state.reg(reg);
+                match sym.root {
+                    Root::Const => Some(Va(self.abi.wrap(sym.add.cast_unsigned()))),
+                    Root::Made(by, _) if sym.add == 0 => match sources.get(&by) {
+                        Some(Source::Global(at)) => pointer(*at),
+                        _ => None,
+                    },
+                    _ => None,
+                }
+            }
+            Callee::Through(_) => None,
+        }
+    }
+}
+
+/// One fixed point.
+struct Solver<'a> {
+    cx: &'a Analysis<'a>,
+    f: &'a Function,
+    sources: BTreeMap<u64, Source>,
+    reads: u64,
+    stack_reads: BTreeSet<i32>,
+    steps: usize,
+}
+
+impl<'a> Solver<'a> {
+    fn new(cx: &'a Analysis<'a>, f: &'a Function) -> Solver<'a> {
+        Solver { cx, f, sources: BTreeMap::new(), reads: 0, stack_reads: BTreeSet::new(), steps: 0 }
+    }
+
+    fn run(mut self, ip: Va, exact: bool) -> Option<Point> {
+        let is_it = |i: &Insn| {
+            if exact { i.at == ip.0 } else { i.next() == ip.0 && matches!(i.flow, Flow::Call(_) | Flow::System) }
+        };
+        let (goal, index) = self.f.find(is_it)?;
+        let needed = match self.f.insn_count() {
+            0..=SMALL => self.f.blocks.keys().copied().collect(),
+            _ => self.leading_to(goal),
+        };
+        let order = self.order(&needed);
+        let mut states: BTreeMap<u64, State> = BTreeMap::new();
+        states.insert(self.f.entry, State::entry(self.cx.abi));
+        let mut work: VecDeque<u64> = VecDeque::from([self.f.entry]);
+        let mut queued: BTreeSet<u64> = work.iter().copied().collect();
+        let mut visits = 0;
+        while let Some(at) = next_in_order(&mut work, &order) {
+            queued.remove(&at);
+            visits += 1;
+            if visits > MAX_VISITS || self.steps > MAX_STEPS {
+                return None;
+            }
+            let block = self.f.blocks.get(&at)?;
+            let mut state = states.get(&at)?.clone();
+            for (n, insn) in block.insns.iter().enumerate() {
+                self.step(insn, block.insns.get(n + 1), &mut state);
+            }
+            for next in block.next.iter().filter(|n| needed.contains(n)) {
+                let changed = match states.get_mut(next) {
+                    Some(known) => known.meet(&state, *next),
+                    None => {
+                        states.insert(*next, state.clone());
+                        true
+                    }
+                };
+                if changed && queued.insert(*next) {
+                    work.push_back(*next);
+                }
+            }
+        }
+        let block = self.f.blocks.get(&goal)?;
+        let mut before = states.remove(&goal)?;
+        for (n, insn) in block.insns.iter().enumerate().take(index) {
+            self.step(insn, block.insns.get(n + 1), &mut before);
+        }
+        let insn = block.insns.get(index)?;
+        let mut after = before.clone();
+        let mut call = None;
+        if !exact {
+            let following = self.following(insn, block.insns.get(index + 1));
+            if let Flow::Call(callee) = insn.flow {
+                let target = self.cx.call_target(callee, &before, &self.sources);
+                call = Some(CallSite { at: Va(insn.at), callee, target, cleans: following });
+            }
+            self.step(insn, block.insns.get(index + 1), &mut after);
+        }
+        Some(Point {
+            entry: Va(self.f.entry),
+            before,
+            after,
+            call,
+            weak: self.f.computed || self.f.cut,
+            sources: self.sources,
+            reads: self.reads,
+            stack_reads: self.stack_reads.into_iter().collect(),
+            pops: self.f.pops,
+        })
+    }
+
+    /// Blocks from which `goal` can be reached.
+    fn leading_to(&self, goal: u64) -> BTreeSet<u64> {
+        let mut back: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (at, block) in &self.f.blocks {
+            for next in &block.next {
+                back.entry(*next).or_default().push(*at);
+            }
+        }
+        let mut found = BTreeSet::from([goal]);
+        let mut work = vec![goal];
+        while let Some(at) = work.pop() {
+            for from in back.get(&at).into_iter().flatten() {
+                if found.insert(*from) {
+                    work.push(*from);
+                }
+            }
+        }
+        found
+    }
+
+    /// Reverse postorder numbers: blocks before those that they lead to, as far as loops allow.
+    fn order(&self, needed: &BTreeSet<u64>) -> BTreeMap<u64, usize> {
+        let mut order = BTreeMap::new();
+        let mut seen = BTreeSet::from([self.f.entry]);
+        let mut stack = vec![(self.f.entry, 0usize)];
+        let mut number = self.f.blocks.len();
+        while let Some((at, nth)) = stack.pop() {
+            let next = self.f.blocks.get(&at).and_then(|b| b.next.get(nth)).copied();
+            match next {
+                Some(n) => {
+                    stack.push((at, nth + 1));
+                    if needed.contains(&n) && seen.insert(n) {
+                        stack.push((n, 0));
+                    }
+                }
+                None => {
+                    order.insert(at, number);
+                    number = number.saturating_sub(1);
+                }
+            }
+        }
+        order
+    }
+
+    /// Bytes that the instruction after a call removes from the stack; `None` when it does not.
+    fn following(&self, call: &Insn, next: Option<&Insn>) -> Option<u16> {
+        let next = match next {
+            Some(n) => n,
+            None => self.f.blocks.get(&call.next())?.insns.first()?,
+        };
+        match next.effects.as_slice() {
+            [Effect::Set { reg, val: Val::Reg(from, by), .. }]
+                if *reg == self.cx.abi.sp && from == reg && *by > 0 =>
+            {
+                u16::try_from(*by).ok()
+            }
+            // pop ecx: one word.
+            [Effect::Pop(1)] if self.cx.machine == Machine::X86 => Some(4),
+            _ => None,
+        }
+    }
+
+    fn step(&mut self, insn: &Insn, next: Option<&Insn>, state: &mut State) {
+        self.steps = self.steps.saturating_add(1);
+        let abi = self.cx.abi;
+        self.note_reads(insn, state);
+        for effect in &insn.effects {
+            state.apply(*effect, insn.at, abi, &mut self.sources);
+        }
+        match insn.flow {
+            Flow::Call(callee) => self.call(insn, callee, next, state),
+            Flow::System => {
+                state.call(insn.at, 0, &[], abi);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_reads(&mut self, insn: &Insn, state: &State) {
+        let abi = self.cx.abi;
+        for &reg in abi.args {
+            if insn.reads >> reg & 1 == 1 && state.reg(reg).root == Root::Entry(reg) {
+                self.reads |= 1 << reg;
+            }
+        }
+        let loads = insn.effects.iter().filter_map(|e| match e {
+            Effect::Set { val: Val::Load(m), .. }
+            | Effect::Push(Val::Load(m))
+            | Effect::Store { val: Val::Load(m), .. } => Some(*m),
+            _ => None,
+        });
+        for mem in loads {
+            let Some(base) = mem.base.filter(|_| !mem.fuzzy) else { continue };
+            let sym = state.reg(base);
+            let Some(offset) = sym.sp_offset(abi) else { continue };
+            let Ok(offset) = i32::try_from(i64::from(offset).wrapping_add(mem.disp)) else { continue };
+            if offset >= abi.first_stack_arg
+                && self.stack_reads.len() < 64
+                && matches!(state.load_slot(offset, 1).root, Root::Stack(_))
+            {
+                self.stack_reads.insert(offset);
+            }
+        }
+    }
+
+    fn call(&mut self, insn: &Insn, callee: Callee, next: Option<&Insn>, state: &mut State) {
+        let abi = self.cx.abi;
+        if let Some(bytes) = self.stack_probe(insn, next, state) {
+            // It touches the pages of a large frame and changes no argument.
+            let kept: Vec<RegNo> = abi.args.iter().copied().chain([0]).collect();
+            if self.cx.machine == Machine::X86 {
+                let sp = state.reg(abi.sp);
+                state.set(abi.sp, Sym { add: sp.add.wrapping_sub(bytes), ..sp }, insn.at);
+            }
+            for &reg in abi.volatile.iter().filter(|r| !kept.contains(r)) {
+                state.set(reg, Sym::UNKNOWN, insn.at);
+            }
+            return;
+        }
+        let mut popped = 0;
+        if self.cx.machine == Machine::X86 && self.following(insn, next).is_none() {
+            let target = self.cx.call_target(callee, state, &self.sources);
+            popped = target.and_then(|t| self.pops_of(t)).map_or_else(|| pushed(state, abi), i32::from);
+        }
+        state.call(insn.at, popped, &[], abi);
+    }
+
+    /// A call to the helper that touches the pages of a large frame: the size is in eax. x64: `sub rsp, rax` follows;
+    /// x86: it moves the stack pointer itself.
+    fn stack_probe(&self, insn: &Insn, next: Option<&Insn>, state: &State) -> Option<i64> {
+        let size = state.reg(0);
+        if size.root != Root::Const || !(0x100..=1 << 30).contains(&size.add) {
+            return None;
+        }
+        if self.cx.machine == Machine::Amd64 {
+            let next = match next {
+                Some(n) => n,
+                None => self.f.blocks.get(&insn.next())?.insns.first()?,
+            };
+            let moves = next.reads & 1 == 1
+                && next.effects.iter().any(|e| matches!(e, Effect::Set { reg, .. } if *reg == self.cx.abi.sp));
+            return moves.then_some(size.add);
+        }
+        let early = insn.at.wrapping_sub(self.f.entry) < 0x20 && size.add >= 0x1000;
+        (self.cx.machine == Machine::X86 && early).then_some(size.add)
+    }
+
+    /// x86: bytes of arguments that the function which a call reaches removes.
+    fn pops_of(&self, target: Va) -> Option<u16> {
+        let entry = self.cx.behind_jumps(target);
+        self.cx.function(entry)?.pops
+    }
+}
+
+/// Words in a row on top of the stack that were written since the last call: what a callee of unknown convention is
+/// taken to remove. What the real stack pointer is at the end shows whether that was right.
+fn pushed(state: &State, abi: &Abi) -> i32 {
+    let Some(sp) = state.sp(abi) else { return 0 };
+    let mut end = sp;
+    while state.fresh.binary_search(&end).is_ok() {
+        end = end.saturating_add(abi.word.into());
+    }
+    end.saturating_sub(sp)
+}
+
+/// The waiting block that comes first in the order.
+fn next_in_order(work: &mut VecDeque<u64>, order: &BTreeMap<u64, usize>) -> Option<u64> {
+    let best = work.iter().enumerate().min_by_key(|(_, at)| order.get(at).copied().unwrap_or(usize::MAX))?.0;
+    work.remove(best)
+}

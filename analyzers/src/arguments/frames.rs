@@ -1,0 +1,576 @@
+//! From what the code says to numbers: each frame's registers and stack answer for the names of the data flow.
+
+use super::flow::{Analysis, Point};
+use super::ir::{Abi, Callee, RegNo, Val};
+use super::signature::{self, Signature};
+use super::state::{Root, Source, Sym};
+use super::{ArgPlace, ArgSource, Argument, Evidence, Value, extent, syscall};
+use crate::stacks::{Stack, StackFrame};
+use crate::triage::Confidence;
+use crate::{Cancel, Target};
+use dumpscope_core::base::x86;
+use dumpscope_core::{Machine, ReadMemory, Reg, Va};
+use dumpscope_symbols::Trust;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Largest object on the stack that a pointer to its start is taken to reach, bytes.
+const REACH: i32 = 0x100;
+/// Most memory reads in a row for one value.
+const MAX_DEPTH: usize = 3;
+/// Most evidence for one value.
+const MAX_EVIDENCE: usize = 8;
+
+/// One physical frame under work.
+struct Frame<'s> {
+    row: usize,
+    frame: &'s StackFrame,
+    point: Option<Arc<Point>>,
+    /// The stack pointer at entry.
+    entry_sp: Option<Va>,
+    /// Registers where the frame stands; on x86 more than the unwinder knows.
+    regs: [Option<u64>; super::state::REGS],
+    /// No guess led to this frame or from it.
+    cap: Confidence,
+    /// Values of names at this point.
+    solved: BTreeMap<Root, Value>,
+    /// Registers at entry, found in this frame or those it called.
+    entry: BTreeMap<RegNo, Value>,
+    /// Registers at the call that led here, found in the caller.
+    given: BTreeMap<RegNo, Value>,
+    /// Stack words at the call that led here, found in the caller.
+    given_stack: BTreeMap<i32, Value>,
+}
+
+pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Vec<Argument>> {
+    let mut out = vec![Vec::new(); stack.frames.len()];
+    let Some(cx) = Analysis::new(target, stack.machine).filter(|_| target.foreign().is_none()) else {
+        return out;
+    };
+    let rows: Vec<(usize, &StackFrame)> =
+        stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline).collect();
+    let mut frames: Vec<Frame<'_>> = Vec::with_capacity(rows.len());
+    for (n, (row, frame)) in rows.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return out;
+        }
+        let caller = rows.get(n + 1).map(|(_, f)| *f);
+        let below = frames.last();
+        let next = inspect(&cx, *row, frame, caller, below);
+        frames.push(next);
+    }
+    let signatures: Vec<Signature> = frames
+        .iter()
+        .enumerate()
+        .map(|(n, f)| {
+            let caller = frames.get(n + 1).and_then(|c| c.point.as_ref()).and_then(|p| p.call);
+            signature::of(&cx, f.frame, f.point.as_deref(), caller)
+        })
+        .collect();
+    // Callers first: what they were given themselves they may hand on.
+    for n in (0..frames.len()).rev() {
+        let (inner, outer) = frames.split_at_mut(n.saturating_add(1));
+        let (Some(frame), Some(caller)) = (inner.last_mut(), outer.first()) else { continue };
+        let wanted = signatures.get(n).map(Signature::stack_offsets).unwrap_or_default();
+        hand_down(&cx, frame, caller, &wanted);
+    }
+    // What a function handed on unchanged and kept nowhere, the function below may still have.
+    for n in 1..frames.len() {
+        let (inner, outer) = frames.split_at_mut(n);
+        if let (Some(below), Some(frame)) = (inner.last(), outer.first_mut()) {
+            passed_on(&cx, frame, below);
+        }
+    }
+    for (frame, signature) in frames.iter().zip(signatures) {
+        let arguments = arguments(&cx, frame, signature);
+        if let Some(slot) = out.get_mut(frame.row) {
+            *slot = arguments;
+        }
+    }
+    syscall::improve(target, stack, &mut out);
+    out
+}
+
+/// Where calls enter the function of a frame: the best candidate first.
+fn entries(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -> Vec<Va> {
+    let lookup = frame.frame.lookup_ip();
+    if cx.machine == Machine::Amd64
+        && let Some(part) = extent::part_at(cx.target, lookup)
+    {
+        return vec![part.entry];
+    }
+    let called = caller.filter(|c| !c.frame.exact_ip).and_then(|c| call_before(cx, c.frame.ip));
+    let called = called.map(|t| cx.behind_jumps(t));
+    let symbol = cx.target.symbols.resolve(lookup).filter(|r| r.symbol.is_some());
+    let symbol = symbol.map(|r| lookup.back(r.displacement));
+    let mut out: Vec<Va> = called.into_iter().chain(symbol).filter(|e| *e <= frame.frame.ip).collect();
+    out.dedup();
+    out
+}
+
+/// The target of the call whose return address is `ip`, when the instruction names it.
+fn call_before(cx: &Analysis<'_>, ip: Va) -> Option<Va> {
+    let memory = cx.target.dump.memory();
+    if cx.machine == Machine::Arm64 {
+        let word = memory.u32(ip.back(4)).filter(|w| w & 0xfc00_0000 == 0x9400_0000)?;
+        let by = (i64::from(word & 0x03ff_ffff) << 38 >> 38).wrapping_mul(4);
+        return Some(Va(ip.back(4).0.wrapping_add_signed(by)));
+    }
+    if memory.u8(ip.back(5)) == Some(0xe8) {
+        let by = i64::from(memory.u32(ip.back(4))?.cast_signed());
+        return Some(Va(cx.abi.wrap(ip.0.wrapping_add_signed(by))));
+    }
+    if memory.u16(ip.back(6)) == Some(0x15ff) {
+        let word = memory.u32(ip.back(4))?;
+        let slot = match cx.machine {
+            Machine::X86 => Va(word.into()),
+            _ => Va(ip.0.wrapping_add_signed(i64::from(word.cast_signed()))),
+        };
+        return memory.ptr(slot, cx.machine).filter(|t| !t.is_null());
+    }
+    None
+}
+
+/// A frame's stack pointer at entry as the stack walk has it.
+fn walked_entry_sp(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -> Option<Va> {
+    let caller = caller.filter(|c| !c.frame.exact_ip)?;
+    match cx.machine {
+        Machine::X86 => Some(frame.frame.frame_base.offset(4)),
+        Machine::Arm64 => Some(caller.frame.sp),
+        _ => Some(caller.frame.sp.back(8)),
+    }
+}
+
+fn inspect<'s>(
+    cx: &Analysis<'_>,
+    row: usize,
+    frame: &'s StackFrame,
+    caller: Option<&StackFrame>,
+    below: Option<&Frame<'_>>,
+) -> Frame<'s> {
+    let f = &frame.frame;
+    let mut regs = [None; super::state::REGS];
+    for (n, slot) in (0u8..).zip(regs.iter_mut()).take(cx.abi.count.into()) {
+        *slot = f.regs.get(Reg(n));
+    }
+    if cx.machine == Machine::X86
+        && !f.exact_ip
+        && let Some(below) = below
+    {
+        // The unwinder follows frame pointers and forgets the rest; the code below tells where it was saved.
+        for reg in [x86::EBX.0, x86::ESI.0, x86::EDI.0] {
+            let saved = below.entry.get(&reg).filter(|v| v.bytes >= 4 && v.confidence > Confidence::Guess);
+            if let (Some(slot @ None), Some(v)) = (regs.get_mut(usize::from(reg)), saved) {
+                *slot = Some(v.bits);
+            }
+        }
+    }
+    let worst = |t: Trust| match t {
+        Trust::Scan => Confidence::Guess,
+        Trust::FramePointerUnverified => Confidence::Strong,
+        _ => Confidence::Proven,
+    };
+    let cap = worst(f.trust).min(caller.map_or(Confidence::Proven, |c| worst(c.frame.trust)));
+    let mut out = Frame {
+        row,
+        frame,
+        point: None,
+        entry_sp: walked_entry_sp(cx, frame, caller),
+        regs,
+        cap,
+        solved: BTreeMap::new(),
+        entry: BTreeMap::new(),
+        given: BTreeMap::new(),
+        given_stack: BTreeMap::new(),
+    };
+    for entry in entries(cx, frame, caller) {
+        let Some(point) = cx.point(entry, f.ip, f.exact_ip) else { continue };
+        if let Some(entry_sp) = agrees(cx, &out, &point) {
+            out.entry_sp = Some(entry_sp);
+            out.point = Some(point);
+            break;
+        }
+    }
+    if out.point.is_some() {
+        solve(cx, &mut out);
+    }
+    out
+}
+
+/// Checks the code's idea of the stack against the stack walk's; gives the stack pointer at entry. `None` when they
+/// contradict each other: then this is not how the frame came to be.
+fn agrees(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point) -> Option<Va> {
+    let sp = frame.frame.frame.sp;
+    let by_sp = point.before.sp(cx.abi).map(|o| at_offset(cx.abi, sp, -i64::from(o)));
+    let fp = frame.regs.get(usize::from(cx.abi.fp)).copied().flatten();
+    let by_fp = point
+        .before
+        .reg(cx.abi.fp)
+        .sp_offset(cx.abi)
+        .and_then(|o| Some(at_offset(cx.abi, Va(fp?), -i64::from(o))));
+    let mut known = [by_sp, by_fp, frame.entry_sp].into_iter().flatten();
+    let first = known.next()?;
+    if known.any(|other| other != first) {
+        return None;
+    }
+    // Nothing of the code's to compare with: a frame of unknown size.
+    (by_sp.is_some() || by_fp.is_some()).then_some(first)
+}
+
+fn at_offset(abi: &Abi, base: Va, by: i64) -> Va {
+    Va(abi.wrap(base.0.wrapping_add_signed(by)))
+}
+
+/// Values for all names that a register or slot of the frame still holds.
+fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>) {
+    let Some(point) = frame.point.clone() else { return };
+    let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
+    let abi = cx.abi;
+    for (n, cell) in (0u8..).zip(&point.after.regs).take(abi.count.into()) {
+        let Some(bits) = frame.regs.get(usize::from(n)).copied().flatten() else { continue };
+        let evidence = [by(cell.by), Some(Evidence::Register(frame.row, Reg(n)))];
+        let value = Value {
+            bits,
+            bytes: cell.sym.bytes,
+            source: ArgSource::PrologueRegister,
+            confidence: best,
+            evidence: evidence.into_iter().flatten().collect(),
+        };
+        learn(abi, frame, cell.sym, value);
+    }
+    let lowest = point.after.sp(abi).unwrap_or(i32::MIN);
+    for (offset, slot) in point.after.slots.range(lowest..) {
+        let sure = best.min(safe(&point, *offset));
+        if let Some(value) = read_slot(cx, frame, *offset, slot.cell.by, sure) {
+            learn(abi, frame, slot.cell.sym, Value { source: ArgSource::PrologueHome, ..value });
+        }
+    }
+    enter(abi, frame);
+}
+
+/// Takes the registers at entry out of what was learned.
+fn enter(abi: &Abi, frame: &mut Frame<'_>) {
+    for n in 0..abi.count {
+        if let Some(value) = frame.solved.get(&Root::Entry(n)) {
+            frame.entry.insert(n, value.clone());
+        }
+    }
+}
+
+/// What the function called got from this one, as far as that frame found its own arguments.
+fn passed_on(cx: &Analysis<'_>, frame: &mut Frame<'_>, below: &Frame<'_>) {
+    let Some(point) = frame.point.clone() else { return };
+    let sure = match verified(cx, below, frame) {
+        Some(true) => Confidence::Proven,
+        // The function below was reached some other way: a tail call of the one that was called.
+        Some(false) => return,
+        None => Confidence::Guess,
+    };
+    let abi = cx.abi;
+    for &reg in abi.args {
+        let own = below.entry.get(&reg);
+        let Some(cell) = point.before.regs.get(usize::from(reg)) else { continue };
+        let Some(found) = own else { continue };
+        let mut value = found.clone();
+        value.source = ArgSource::PassedOn;
+        value.confidence = value.confidence.min(sure);
+        value.evidence.extend(by(cell.by));
+        learn(abi, frame, cell.sym, value);
+    }
+    enter(abi, frame);
+}
+
+/// Whether the call of `caller` reaches the function of `frame`: yes, no, or not known.
+fn verified(cx: &Analysis<'_>, frame: &Frame<'_>, caller: &Frame<'_>) -> Option<bool> {
+    let called = call_target(cx, caller)?;
+    let entry = match &frame.point {
+        Some(point) => point.entry,
+        None => {
+            let lookup = frame.frame.frame.lookup_ip();
+            match extent::part_at(cx.target, lookup) {
+                Some(part) => part.entry,
+                None => lookup.back(cx.target.symbols.resolve(lookup).filter(|r| r.symbol.is_some())?.displacement),
+            }
+        }
+    };
+    Some(called == entry || cx.behind_jumps(called) == entry)
+}
+
+/// Where the call of a frame leads: by the code alone, or by what its registers and memory still say.
+fn call_target(cx: &Analysis<'_>, caller: &Frame<'_>) -> Option<Va> {
+    let point = caller.point.as_ref()?;
+    let call = point.call?;
+    if call.target.is_some() {
+        return call.target;
+    }
+    let known = |reg: RegNo| evaluate(cx, caller, point, point.before.reg(reg), MAX_DEPTH);
+    match call.callee {
+        Callee::Direct(to) => Some(Va(to)),
+        Callee::Through(Val::Reg(reg, 0)) => known(reg).map(|v| Va(v.bits)),
+        Callee::Through(Val::Load(mem)) if !mem.fuzzy => {
+            let sym = point.before.reg(mem.base?);
+            if let Some(offset) = sym.sp_offset(cx.abi) {
+                // A function pointer on the stack.
+                let offset = i32::try_from(i64::from(offset).checked_add(mem.disp)?).ok()?;
+                let slot = point.before.slots.get(&offset)?;
+                return evaluate(cx, caller, point, slot.cell.sym, MAX_DEPTH).map(|v| Va(v.bits));
+            }
+            let base = evaluate(cx, caller, point, sym, MAX_DEPTH)?;
+            let at = at_offset(cx.abi, Va(base.bits), mem.disp);
+            cx.target.dump.memory().ptr(at, cx.machine).filter(|t| !t.is_null())
+        }
+        Callee::Through(_) => None,
+    }
+}
+
+fn by(at: u64) -> Option<Evidence> {
+    (at != 0).then_some(Evidence::Instruction(Va(at)))
+}
+
+/// How much a slot can be trusted, given the addresses on the stack that others may have kept.
+fn safe(point: &Point, offset: i32) -> Confidence {
+    let mut out = Confidence::Proven;
+    for &kept in &point.after.escaped {
+        // The areas below and above the return address are different objects.
+        if kept > offset || (kept < 0) != (offset < 0) || offset - kept >= REACH {
+            continue;
+        }
+        out = out.min(if offset - kept < 8 { Confidence::Guess } else { Confidence::Strong });
+    }
+    out
+}
+
+/// What lies in a slot of the frame.
+fn read_slot(cx: &Analysis<'_>, frame: &Frame<'_>, offset: i32, written: u64, sure: Confidence) -> Option<Value> {
+    let at = at_offset(cx.abi, frame.entry_sp?, offset.into());
+    let bits = cx.target.dump.memory().ptr(at, cx.machine)?.0;
+    let evidence = [by(written), Some(Evidence::Memory(at))];
+    Some(Value {
+        bits,
+        bytes: cx.abi.word,
+        source: ArgSource::StackSlot,
+        confidence: sure,
+        evidence: evidence.into_iter().flatten().collect(),
+    })
+}
+
+fn mask(bits: u64, bytes: u8) -> u64 {
+    if bytes >= 8 { bits } else { bits & !(u64::MAX << (u32::from(bytes) * 8)) }
+}
+
+/// Enters that a place with the name `sym` holds `value`. Two places that disagree make the name doubtful.
+fn learn(abi: &Abi, frame: &mut Frame<'_>, sym: Sym, value: Value) {
+    if !matches!(sym.root, Root::Entry(_) | Root::Stack(_) | Root::Made(..) | Root::Met(..)) {
+        return;
+    }
+    let bytes = value.bytes.min(sym.bytes).min(abi.word);
+    let bits = mask(abi.wrap(value.bits.wrapping_sub(sym.add.cast_unsigned())), bytes);
+    let confidence = value.confidence.min(frame.cap);
+    let value = Value { bits, bytes, confidence, ..value };
+    match frame.solved.get_mut(&sym.root) {
+        None => {
+            frame.solved.insert(sym.root, value);
+        }
+        Some(known) => {
+            let both = known.bytes.min(bytes);
+            if mask(known.bits, both) != mask(bits, both) {
+                known.confidence = Confidence::Guess;
+            } else if (value.confidence, bytes) > (known.confidence, known.bytes) && known.confidence > Confidence::Guess
+            {
+                *known = value;
+            }
+        }
+    }
+}
+
+/// What the caller's code gave to a function: registers, and the stack words at `stack` (offsets from the stack
+/// pointer at entry).
+fn hand_down(cx: &Analysis<'_>, frame: &mut Frame<'_>, caller: &Frame<'_>, stack: &[i32]) {
+    let Some(point) = &caller.point else { return };
+    if point.call.is_none() {
+        return;
+    }
+    let limit = match verified(cx, frame, caller) {
+        Some(true) => Confidence::Proven,
+        // The function was reached some other way: a tail call of the one that was called.
+        Some(false) => return,
+        None => Confidence::Guess,
+    };
+    let limit = limit.min(frame.cap).min(caller.cap);
+    for &reg in cx.abi.args {
+        let Some(cell) = point.before.regs.get(usize::from(reg)) else { continue };
+        // A register that nobody has set since the last call or the entry holds no argument for sure; what was
+        // handed on unchanged looks the same, so it is only left out when it is of unknown origin.
+        let Some(mut value) = evaluate(cx, caller, point, cell.sym, MAX_DEPTH) else { continue };
+        value.confidence = value.confidence.min(limit);
+        value.evidence.splice(0..0, by(cell.by));
+        value.evidence.truncate(MAX_EVIDENCE);
+        frame.given.insert(reg, value);
+    }
+    let Some(sp) = point.before.sp(cx.abi) else { return };
+    for &offset in stack {
+        // The callee counts from its return address, which the call pushed below the caller's stack pointer.
+        let pushed = if cx.abi.pushes_return { i32::from(cx.abi.word) } else { 0 };
+        let Some(slot) = offset.checked_sub(pushed).and_then(|o| point.before.slots.get(&sp.checked_add(o)?)) else {
+            continue;
+        };
+        let Some(mut value) = evaluate(cx, caller, point, slot.cell.sym, MAX_DEPTH) else { continue };
+        value.confidence = value.confidence.min(limit);
+        value.evidence.splice(0..0, by(slot.cell.by));
+        value.evidence.truncate(MAX_EVIDENCE);
+        frame.given_stack.insert(offset, value);
+    }
+}
+
+/// The number behind a name in a frame.
+fn evaluate(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, sym: Sym, depth: usize) -> Option<Value> {
+    let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
+    let abi = cx.abi;
+    let made = |bits: u64, bytes: u8, source| Value {
+        bits: mask(abi.wrap(bits), bytes.min(abi.word)),
+        bytes: bytes.min(abi.word),
+        source,
+        confidence: best.min(frame.cap),
+        evidence: Vec::new(),
+    };
+    let plus = |v: &Value, source| {
+        let bytes = v.bytes.min(sym.bytes);
+        let bits = mask(abi.wrap(v.bits.wrapping_add(sym.add.cast_unsigned())), bytes);
+        Value { bits, bytes, source, ..v.clone() }
+    };
+    match sym.root {
+        Root::Unknown => None,
+        Root::Const => Some(made(sym.add.cast_unsigned(), sym.bytes, ArgSource::Constant)),
+        Root::Sp => {
+            let at = at_offset(abi, frame.entry_sp?, sym.add);
+            Some(made(at.0, sym.bytes, ArgSource::CallerSetup))
+        }
+        Root::Entry(reg) => {
+            let known = frame.entry.get(&reg).into_iter().chain(frame.given.get(&reg));
+            known.max_by_key(|v| (v.confidence, v.bytes)).map(|v| plus(v, ArgSource::CallerSetup))
+        }
+        Root::Stack(offset) => {
+            let known = stack_word(cx, frame, point, offset);
+            known.map(|v| plus(&v, ArgSource::CallerSetup))
+        }
+        Root::Made(at, _) => {
+            if let Some(v) = frame.solved.get(&sym.root) {
+                return Some(plus(v, ArgSource::CallerSetup));
+            }
+            let (va, sure) = match point.sources.get(&at)? {
+                Source::Global(va) => {
+                    let constant = is_constant(cx.target, Va(*va));
+                    (Va(*va), if constant { best } else { Confidence::Guess })
+                }
+                Source::Behind(base) => {
+                    let base = evaluate(cx, frame, point, *base, depth.checked_sub(1)?)?;
+                    (Va(base.bits), Confidence::Guess)
+                }
+            };
+            let bits = cx.target.dump.memory().ptr(va, cx.machine)?.0;
+            let mut value = made(bits, sym.bytes, ArgSource::CallerMemory);
+            value.bits = mask(abi.wrap(value.bits.wrapping_add(sym.add.cast_unsigned())), value.bytes);
+            value.confidence = value.confidence.min(sure);
+            value.evidence = vec![Evidence::Instruction(Va(at)), Evidence::Memory(va)];
+            Some(value)
+        }
+        Root::Met(..) => frame.solved.get(&sym.root).map(|v| plus(v, ArgSource::CallerSetup)),
+    }
+}
+
+/// True when `va` lies in a section of an image that nobody can write to.
+fn is_constant(target: &Target, va: Va) -> bool {
+    let symbols = &target.symbols;
+    let Some(module) = symbols.module_at(va).and_then(|m| symbols.modules().get(m)) else { return false };
+    let memory = target.dump.memory().as_ref();
+    let Ok(headers) = dumpscope_symbols::image::PeHeaders::read(memory, module.base) else { return false };
+    let section = va.rva(module.base).and_then(|rva| headers.section_at(rva));
+    // IMAGE_SCN_MEM_WRITE. The import table of some linkers is in a writable section, but only the loader writes it.
+    section.is_some_and(|s| s.characteristics & 0x8000_0000 == 0)
+}
+
+/// A stack word at the function's entry, by its offset from the stack pointer there.
+fn stack_word(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, offset: i32) -> Option<Value> {
+    let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
+    let sure = best.min(safe(point, offset)).min(frame.cap);
+    match point.after.slots.get(&offset) {
+        Some(slot) if slot.cell.sym == Sym::of(Root::Stack(offset)) => {}
+        Some(_) => return frame.solved.get(&Root::Stack(offset)).cloned(),
+        // A part of it may be written through a neighbouring slot.
+        None if point.after.load_slot(offset, cx.abi.word).root == Root::Stack(offset) => {}
+        None => return None,
+    }
+    read_slot(cx, frame, offset, 0, sure)
+}
+
+/// The arguments of a frame from both directions.
+fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<Argument> {
+    let mut out = Vec::new();
+    for (index, param) in signature.params.into_iter().enumerate() {
+        let mut overwritten = false;
+        let value = match param.place {
+            ArgPlace::Register(Reg(reg)) => {
+                combine(frame.entry.get(&reg).cloned(), frame.given.get(&reg).cloned())
+            }
+            ArgPlace::Stack(offset) => {
+                let own = match &frame.point {
+                    Some(point) => {
+                        let own = stack_word(cx, frame, point, offset);
+                        let kept = own.as_ref().is_some_and(|v| v.source == ArgSource::StackSlot);
+                        overwritten = !kept;
+                        own
+                    }
+                    // Without the code nobody knows whether the function used the word for something else.
+                    None => read_slot(cx, frame, offset, 0, Confidence::Guess),
+                };
+                combine(own, frame.given_stack.get(&offset).cloned())
+            }
+            ArgPlace::Elsewhere => None,
+        };
+        let mut value = value.map(|mut v| {
+            v.confidence = v.confidence.min(signature.cap).min(frame.cap);
+            v.evidence.dedup();
+            v.evidence.truncate(MAX_EVIDENCE);
+            v
+        });
+        if let Some(told) = param.told {
+            // A parameter's own place, as the compiler recorded it for this very instruction.
+            value = Some(told);
+        }
+        if let (Some(v), Some(bytes)) = (&mut value, param.bytes) {
+            v.bytes = v.bytes.min(bytes);
+            v.bits = mask(v.bits, v.bytes);
+        }
+        out.push(Argument {
+            index,
+            place: param.place,
+            name: param.name,
+            type_text: param.type_text,
+            value,
+            overwritten,
+        });
+    }
+    out
+}
+
+/// What callee and caller say together.
+fn combine(own: Option<Value>, given: Option<Value>) -> Option<Value> {
+    match (own, given) {
+        (Some(own), Some(given)) => {
+            let both = own.bytes.min(given.bytes);
+            if mask(own.bits, both) != mask(given.bits, both) {
+                // A value read from memory now says nothing against one that was kept then.
+                if given.confidence == Confidence::Guess && own.confidence > Confidence::Guess {
+                    return Some(own);
+                }
+                if own.confidence == Confidence::Guess && given.confidence > Confidence::Guess {
+                    return Some(given);
+                }
+                return Some(Value { confidence: Confidence::Guess, ..own });
+            }
+            let better = if (given.confidence, given.bytes) > (own.confidence, own.bytes) { given } else { own };
+            Some(better)
+        }
+        (own, given) => own.or(given),
+    }
+}

@@ -1,0 +1,310 @@
+//! How many arguments a function takes, where the convention puts them, and what a PDB says of them.
+
+use super::flow::{Analysis, CallSite, Point};
+use super::{ArgPlace, ArgSource, Evidence, Value};
+use crate::stacks::StackFrame;
+use crate::triage::Confidence;
+use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
+use dumpscope_symbols::SymbolProvider;
+use dumpscope_symbols::provider::variable::{FrameRegs, Location, Variable};
+use dumpscope_symbols::types::{BaseKind, Type, TypeId, TypeProvider, bare, cpp_name, size_of};
+use dumpscope_symbols::unwind::virtual_frame;
+
+/// Most arguments that are believed.
+const MAX_PARAMS: usize = 32;
+/// Most arguments that only the code tells of.
+const MAX_INFERRED: usize = 12;
+
+/// A parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Param {
+    pub(super) name: Option<String>,
+    pub(super) type_text: Option<String>,
+    pub(super) place: ArgPlace,
+    /// Bytes of its type, when they are fewer than a word.
+    pub(super) bytes: Option<u8>,
+    /// Its value as a PDB's record for this instruction tells it.
+    pub(super) told: Option<Value>,
+}
+
+impl Param {
+    fn at(place: ArgPlace) -> Param {
+        Param { name: None, type_text: None, place, bytes: None, told: None }
+    }
+}
+
+/// A function's parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Signature {
+    pub(super) params: Vec<Param>,
+    /// How sure it is that they lie where `place` says.
+    pub(super) cap: Confidence,
+}
+
+impl Signature {
+    /// The stack words that arguments lie in.
+    pub(super) fn stack_offsets(&self) -> Vec<i32> {
+        let offset = |p: &Param| match p.place {
+            ArgPlace::Stack(offset) => Some(offset),
+            _ => None,
+        };
+        self.params.iter().filter_map(offset).collect()
+    }
+}
+
+/// The parameters of a frame's function: from a PDB, from the name, from what the code and its caller do.
+pub(super) fn of(
+    cx: &Analysis<'_>,
+    frame: &StackFrame,
+    point: Option<&Point>,
+    call: Option<CallSite>,
+) -> Signature {
+    if let Some(signature) = from_types(cx, frame) {
+        return signature;
+    }
+    let known = frame.function.as_deref().and_then(|f| super::hints::parameters(f));
+    if let Some(names) = known {
+        let params = names.iter().enumerate().map(|(n, name)| Param {
+            name: Some((*name).to_owned()),
+            ..Param::at(place(cx, n))
+        });
+        return Signature { params: params.collect(), cap: Confidence::Proven };
+    }
+    match cx.machine {
+        Machine::X86 => inferred_x86(cx, frame, point, call),
+        _ => inferred(cx, point),
+    }
+}
+
+/// Where the convention of Windows' own functions puts argument `n`: registers first; x86: stdcall.
+fn place(cx: &Analysis<'_>, n: usize) -> ArgPlace {
+    let regs = if cx.machine == Machine::X86 { &[][..] } else { cx.abi.args };
+    match regs.get(n) {
+        Some(reg) => ArgPlace::Register(Reg(*reg)),
+        None => ArgPlace::Stack(stack_offset(cx, n.saturating_sub(regs.len()))),
+    }
+}
+
+/// The offset of the `n`th argument on the stack.
+fn stack_offset(cx: &Analysis<'_>, n: usize) -> i32 {
+    let n = i32::try_from(n).unwrap_or(i32::MAX / 16);
+    cx.abi.first_stack_arg.saturating_add(n.saturating_mul(cx.abi.word.into()))
+}
+
+/// x64 and ARM64: up to the last argument register that the code uses, and the stack words that it reads.
+fn inferred(cx: &Analysis<'_>, point: Option<&Point>) -> Signature {
+    let Some(point) = point else {
+        // Nothing is known of the function: whatever its caller loaded may be arguments.
+        let params = (0..4).map(|n| Param::at(place(cx, n))).collect();
+        return Signature { params, cap: Confidence::Strong };
+    };
+    let used = cx.abi.args.iter().rposition(|r| point.reads >> r & 1 == 1).map_or(0, |n| n + 1);
+    let word = i32::from(cx.abi.word);
+    let on_stack = point.stack_reads.iter().map(|o| (o - cx.abi.first_stack_arg) / word + 1).max().unwrap_or(0);
+    let on_stack = usize::try_from(on_stack).unwrap_or(0);
+    let count = if on_stack > 0 { cx.abi.args.len().saturating_add(on_stack) } else { used };
+    let params = (0..count.min(MAX_INFERRED)).map(|n| Param::at(place(cx, n))).collect();
+    Signature { params, cap: Confidence::Proven }
+}
+
+/// x86: what the return instruction or the caller removes from the stack, the `@n` of the name, the PDB; ecx and edx
+/// when the code uses them as they came.
+fn inferred_x86(
+    cx: &Analysis<'_>,
+    frame: &StackFrame,
+    point: Option<&Point>,
+    call: Option<CallSite>,
+) -> Signature {
+    let lookup = frame.frame.lookup_ip();
+    let popped = point.and_then(|p| p.pops).filter(|n| *n > 0).map(u32::from);
+    let decorated = || {
+        let symbol = frame.symbol.as_ref()?;
+        decorated_bytes(symbol.decorated.as_deref().unwrap_or(&symbol.name))
+    };
+    let told = || cx.target.symbols.param_bytes(lookup);
+    let cleaned = || call.and_then(|c| c.cleans).map(u32::from);
+    let read = || {
+        let last = point?.stack_reads.last()?;
+        u32::try_from(last.saturating_sub(cx.abi.first_stack_arg)).ok().map(|n| n + 4)
+    };
+    let (bytes, cap) = match popped.or_else(decorated).or_else(told) {
+        Some(bytes) => (bytes, Confidence::Proven),
+        // What a caller removes may belong to several calls, or be its own.
+        None => match read() {
+            Some(bytes) => (bytes, Confidence::Proven),
+            None => (cleaned().filter(|_| point.is_none()).unwrap_or(0), Confidence::Strong),
+        },
+    };
+    let reads = point.map_or(0, |p| p.reads);
+    let in_regs = cx.abi.args.iter().rposition(|r| reads >> r & 1 == 1).map_or(0, |n| n + 1);
+    let regs = cx.abi.args.iter().take(in_regs).map(|r| Param::at(ArgPlace::Register(Reg(*r))));
+    let words = usize::try_from(bytes / 4).unwrap_or(0).min(MAX_PARAMS);
+    let on_stack = (0..words).map(|n| Param::at(ArgPlace::Stack(stack_offset(cx, n))));
+    Signature { params: regs.chain(on_stack).collect(), cap }
+}
+
+/// The bytes of `_name@8` and `@name@8`.
+fn decorated_bytes(name: &str) -> Option<u32> {
+    let (head, tail) = name.rsplit_once('@')?;
+    let bytes: u32 = tail.parse().ok()?;
+    // `@name@8`: two of the words are in registers.
+    let in_regs = if head.starts_with('@') { 8 } else { 0 };
+    (head.starts_with(['_', '@']) && bytes % 4 == 0 && bytes <= 256).then(|| bytes.saturating_sub(in_regs))
+}
+
+/// From a PDB's type of the function and its records of the parameters.
+fn from_types(cx: &Analysis<'_>, frame: &StackFrame) -> Option<Signature> {
+    let lookup = frame.frame.lookup_ip();
+    let module = cx.target.symbols.module_at(lookup)?;
+    let base = cx.target.symbols.modules().get(module)?.base;
+    let rva = lookup.rva(base)?;
+    let providers = cx.target.symbols.providers(module);
+    let provider = providers.iter().find(|p| p.variables(rva).is_some() || p.function_type(rva).is_some())?;
+    let variables: Vec<Variable> = provider.variables(rva).unwrap_or_default();
+    let variables: Vec<Variable> = variables.into_iter().filter(|v| v.is_param && v.site.is_none()).collect();
+    let types = provider.types()?;
+    let of_type = provider.function_type(rva).map(|t| bare(types, t).1);
+    let mut cap = Confidence::Proven;
+    let mut params = Vec::new();
+    match of_type {
+        Some(Type::Function { ret, params: list, this, call }) => {
+            let hidden = match bare(types, ret).1 {
+                Type::Udt { size, .. } => match size {
+                    Some(1 | 2 | 4 | 8) => {
+                        // A class with a constructor is returned through memory, a plain structure in a register.
+                        cap = Confidence::Guess;
+                        false
+                    }
+                    _ => true,
+                },
+                _ => false,
+            };
+            layout(cx, types, (&list, this, hidden, call), &mut params);
+        }
+        _ if variables.is_empty() => return None,
+        _ => params.extend((0..variables.len()).map(|_| Param::at(ArgPlace::Elsewhere))),
+    }
+    let is_this = |p: &Param| p.name.as_deref() == Some("this");
+    let mut others = variables.iter().filter(|v| v.name != "this");
+    for param in params.iter_mut().take(MAX_PARAMS) {
+        if param.name.as_deref() == Some("") {
+            param.name = None;
+            continue;
+        }
+        let variable = match is_this(param) {
+            true => variables.iter().find(|v| v.name == "this"),
+            false => others.next(),
+        };
+        let Some(variable) = variable else { continue };
+        param.name = Some(variable.name.clone());
+        param.type_text = Some(cpp_name(types, variable.ty));
+        param.told = told(cx, frame, (provider.as_ref(), types, base, rva), variable);
+    }
+    params.truncate(MAX_PARAMS);
+    Some(Signature { params, cap })
+}
+
+/// Where parameters of these types lie.
+fn layout(
+    cx: &Analysis<'_>,
+    types: &dyn TypeProvider,
+    (list, this, hidden, call): (&[TypeId], Option<TypeId>, bool, u8),
+    out: &mut Vec<Param>,
+) {
+    let word = u64::from(cx.abi.word);
+    // CodeView: 4 near fast, 11 this call. On x86 only these use registers.
+    let mut regs = match (cx.machine, call) {
+        (Machine::X86, 4) => cx.abi.args,
+        (Machine::X86, 11) => cx.abi.args.get(..1).unwrap_or_default(),
+        (Machine::X86, _) => &[],
+        _ => cx.abi.args,
+    }
+    .iter();
+    let mut stack = 0usize;
+    let mut next = |size: u64, float: bool, is_this: bool| {
+        if cx.machine == Machine::X86 {
+            // this call: only `this` is in a register; fastcall: what fits.
+            let fits = size <= word && !float && (is_this || call == 4);
+            if fits && let Some(reg) = regs.next() {
+                return ArgPlace::Register(Reg(*reg));
+            }
+            let at = stack_offset(cx, stack);
+            stack = stack.saturating_add(usize::try_from(size.div_ceil(4).max(1)).unwrap_or(1));
+            return if size <= word { ArgPlace::Stack(at) } else { ArgPlace::Elsewhere };
+        }
+        // ARM64 counts vector registers apart; x64 leaves the place of a float out.
+        if float && cx.machine == Machine::Arm64 {
+            return ArgPlace::Elsewhere;
+        }
+        match regs.next() {
+            Some(_) if float => ArgPlace::Elsewhere,
+            Some(reg) => ArgPlace::Register(Reg(*reg)),
+            None => {
+                let at = stack_offset(cx, stack);
+                stack = stack.saturating_add(1);
+                ArgPlace::Stack(at)
+            }
+        }
+    };
+    if let Some(this) = this {
+        let text = cpp_name(types, this);
+        let place = next(word, false, true);
+        out.push(Param { name: Some("this".into()), type_text: Some(text), ..Param::at(place) });
+    }
+    if hidden {
+        // Where the result goes; it has no name.
+        let place = next(word, false, false);
+        out.push(Param { name: Some(String::new()), ..Param::at(place) });
+    }
+    for ty in list.iter().take(MAX_PARAMS) {
+        let size = size_of(types, *ty).unwrap_or(word);
+        let float = matches!(bare(types, *ty).1, Type::Base(b) if b.kind == BaseKind::Float);
+        let place = next(size, float, false);
+        let bytes = u8::try_from(size).ok().filter(|s| matches!(s, 1 | 2 | 4) && u64::from(*s) < word);
+        let type_text = Some(cpp_name(types, *ty));
+        out.push(Param { type_text, bytes, ..Param::at(place) });
+    }
+}
+
+/// A parameter's value where the PDB says it is at this instruction.
+fn told(
+    cx: &Analysis<'_>,
+    frame: &StackFrame,
+    (provider, types, base, rva): (&dyn SymbolProvider, &dyn TypeProvider, Va, Rva),
+    variable: &Variable,
+) -> Option<Value> {
+    let memory = cx.target.dump.memory();
+    let f = &frame.frame;
+    let slot = (cx.machine == Machine::X86).then(|| f.frame_base.offset(4));
+    let virtual_frame = virtual_frame(provider.frame_data(rva).as_ref(), &f.regs, slot, memory.as_ref());
+    let place = variable.locate(&FrameRegs { regs: &f.regs, virtual_frame, module_base: base });
+    let size = size_of(types, variable.ty).filter(|s| (1..=8).contains(s))?;
+    let bytes = u8::try_from(size).ok()?;
+    let (bits, evidence, bytes) = match place {
+        Location::Register(part, bits) => (bits, Evidence::Register(usize::MAX, part.reg), bytes.min(part.bytes)),
+        Location::Memory(va, _) => {
+            let mut raw = [0u8; 8];
+            let want = raw.get_mut(..usize::from(bytes))?;
+            if memory.read_at(va, want).got < usize::from(bytes) {
+                return None;
+            }
+            (u64::from_le_bytes(raw), Evidence::Memory(va), bytes)
+        }
+        _ => return None,
+    };
+    let bits = if bytes < 8 { bits & !(u64::MAX << (u32::from(bytes) * 8)) } else { bits };
+    Some(Value { bits, bytes, source: ArgSource::Pdb, confidence: Confidence::Proven, evidence: vec![evidence] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decorated_bytes;
+
+    #[test]
+    fn decorated_names() {
+        assert_eq!(decorated_bytes("_RtlpWaitOnCriticalSection@8"), Some(8));
+        assert_eq!(decorated_bytes("@fast@12"), Some(4));
+        assert_eq!(decorated_bytes("?f@@YAXXZ"), None);
+        assert_eq!(decorated_bytes("plain"), None);
+    }
+}

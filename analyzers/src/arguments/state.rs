@@ -1,0 +1,473 @@
+//! Symbolic registers and stack slots, and what an instruction does to them.
+//!
+//! A symbol names a value: two places with the same symbol hold the same value at that point of the program. Names
+//! are given at the function's entry, where a value is made (an instruction) and where paths with different values
+//! meet (a block). A name always means the newest value that was made there: an older one, kept from an earlier turn
+//! of a loop, loses it.
+
+use super::ir::{Abi, Effect, Mem, RegNo, Val};
+use std::collections::BTreeMap;
+
+/// Registers that are followed, on the machine with the most.
+pub(super) const REGS: usize = 32;
+/// Most stack slots that are followed at once.
+const MAX_SLOTS: usize = 512;
+/// Farthest slot from the stack pointer at entry, bytes.
+const MAX_OFFSET: i64 = 1 << 20;
+/// Most escaped addresses that are remembered.
+const MAX_ESCAPED: usize = 64;
+
+/// Where a value has its name from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Root {
+    /// Nothing is known.
+    Unknown,
+    /// The number itself.
+    Const,
+    /// The stack pointer at entry.
+    Sp,
+    /// A register at entry.
+    Entry(RegNo),
+    /// A stack word at entry, by its offset from the stack pointer at entry.
+    Stack(i32),
+    /// Made by the instruction at this address, in this place.
+    Made(u64, i32),
+    /// Differs between the paths into the block at this address, in this place.
+    Met(u64, i32),
+}
+
+/// A named value plus a constant; only the low `bytes` bytes are known to agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sym {
+    pub(super) root: Root,
+    pub(super) add: i64,
+    pub(super) bytes: u8,
+}
+
+impl Sym {
+    pub(super) const UNKNOWN: Sym = Sym { root: Root::Unknown, add: 0, bytes: 8 };
+
+    pub(super) fn of(root: Root) -> Sym {
+        Sym { root, add: 0, bytes: 8 }
+    }
+
+    fn plus(self, by: i64, abi: &Abi) -> Sym {
+        if self.root == Root::Unknown {
+            return self;
+        }
+        let add = self.add.wrapping_add(by);
+        // Offsets are compared: on a 32-bit machine they have to be cut alike.
+        let narrow = abi.word == 4 && self.root != Root::Const;
+        Sym { add: if narrow { sign_extend(add) } else { add }, ..self }
+    }
+
+    /// The low `bytes` of it.
+    fn low(self, bytes: u8) -> Sym {
+        Sym { bytes: self.bytes.min(bytes), ..self }
+    }
+
+    /// The offset from the stack pointer at entry, when it is such an address.
+    pub(super) fn sp_offset(self, abi: &Abi) -> Option<i32> {
+        (self.root == Root::Sp && self.bytes >= abi.word && self.add.abs() <= MAX_OFFSET)
+            .then(|| i32::try_from(self.add).ok())?
+    }
+}
+
+fn sign_extend(value: i64) -> i64 {
+    i64::from((value & 0xffff_ffff) as u32 as i32)
+}
+
+/// The number of a register as a place, apart from all slots.
+pub(super) fn reg_place(reg: RegNo) -> i32 {
+    i32::MIN + i32::from(reg)
+}
+
+/// A symbol and the instruction that put it there (0: nobody did since entry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) sym: Sym,
+    pub(super) by: u64,
+}
+
+/// A followed stack slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) cell: Cell,
+    /// Bytes that were written.
+    pub(super) bytes: u16,
+}
+
+/// What a made value was read from, so that it can be read again in the dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// From a fixed address.
+    Global(u64),
+    /// From behind another value.
+    Behind(Sym),
+}
+
+/// Registers and stack at one point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) regs: [Cell; REGS],
+    /// By offset from the stack pointer at entry. A slot at or above it that is not here has its value at entry.
+    pub(super) slots: BTreeMap<i32, Slot>,
+    /// Offsets whose address somebody may have kept: memory there can change without being seen. Sorted.
+    pub(super) escaped: Vec<i32>,
+    /// Slots written since the last call: arguments of the next one are among them. Sorted.
+    pub(super) fresh: Vec<i32>,
+}
+
+impl State {
+    /// The state at the entry of a function.
+    pub(super) fn entry(abi: &Abi) -> State {
+        let mut regs = [Cell { sym: Sym::UNKNOWN, by: 0 }; REGS];
+        for (n, cell) in (0u8..).zip(regs.iter_mut()).take(abi.count.into()) {
+            let root = if n == abi.sp { Root::Sp } else { Root::Entry(n) };
+            cell.sym = Sym::of(root);
+        }
+        State { regs, slots: BTreeMap::new(), escaped: Vec::new(), fresh: Vec::new() }
+    }
+
+    pub(super) fn reg(&self, reg: RegNo) -> Sym {
+        self.regs.get(usize::from(reg)).map_or(Sym::UNKNOWN, |c| c.sym)
+    }
+
+    pub(super) fn sp(&self, abi: &Abi) -> Option<i32> {
+        self.reg(abi.sp).sp_offset(abi)
+    }
+
+    pub(super) fn set(&mut self, reg: RegNo, sym: Sym, by: u64) {
+        if let Some(cell) = self.regs.get_mut(usize::from(reg)) {
+            *cell = Cell { sym, by };
+        }
+    }
+
+    /// Takes its name from what an instruction made before, and gives it to the new value.
+    fn make(&mut self, at: u64, place: i32) -> Sym {
+        let root = Root::Made(at, place);
+        self.forget_root(root);
+        Sym::of(root)
+    }
+
+    fn forget_root(&mut self, root: Root) {
+        let stale = |cell: &mut Cell| {
+            if cell.sym.root == root {
+                cell.sym = Sym::UNKNOWN;
+            }
+        };
+        self.regs.iter_mut().for_each(stale);
+        self.slots.values_mut().map(|s| &mut s.cell).for_each(stale);
+    }
+
+    /// An address as a symbol; `None` when something unknown is in it.
+    fn address(&self, mem: Mem, abi: &Abi) -> Option<Sym> {
+        if mem.fuzzy {
+            return None;
+        }
+        match mem.base {
+            None => Some(Sym { root: Root::Const, add: abi.wrap(mem.disp.cast_unsigned()).cast_signed(), bytes: 8 }),
+            Some(base) => {
+                let sym = self.reg(base).plus(mem.disp, abi);
+                (sym.root != Root::Unknown && sym.bytes >= abi.word).then_some(sym)
+            }
+        }
+    }
+
+    /// What lies in `bytes` bytes of a slot.
+    pub(super) fn load_slot(&self, offset: i32, bytes: u8) -> Sym {
+        if let Some(slot) = self.slots.get(&offset) {
+            let known = u8::try_from(slot.bytes.min(8)).unwrap_or(8);
+            return slot.cell.sym.low(known).low(bytes);
+        }
+        // Part of another one?
+        if self.overlapping(offset, u16::from(bytes)).next().is_some() {
+            return Sym::UNKNOWN;
+        }
+        if offset >= 0 { Sym { bytes, ..Sym::of(Root::Stack(offset)) } } else { Sym::UNKNOWN }
+    }
+
+    /// Offsets of slots that share bytes with `offset..offset + bytes`.
+    fn overlapping(&self, offset: i32, bytes: u16) -> impl Iterator<Item = i32> + '_ {
+        let end = offset.saturating_add(bytes.into());
+        // No slot is wider than a vector register, but calls kill wide areas by hand.
+        self.slots
+            .range(offset.saturating_sub(64)..end)
+            .filter(move |(o, s)| o.saturating_add(s.bytes.into()) > offset)
+            .map(|(o, _)| *o)
+    }
+
+    fn store_slot(&mut self, offset: i32, sym: Sym, bytes: u16, by: u64) {
+        let over: Vec<i32> = self.overlapping(offset, bytes).collect();
+        for o in over {
+            if o != offset {
+                // What is left of it is not followed; at entry slots that must not look untouched.
+                if let Some(slot) = self.slots.get_mut(&o) {
+                    slot.cell = Cell { sym: Sym::UNKNOWN, by };
+                }
+            }
+        }
+        if self.slots.len() >= MAX_SLOTS && !self.slots.contains_key(&offset) {
+            // Too many to follow: forget the lowest, which is the innermost scratch; those of the caller stay.
+            self.slots.pop_first();
+        }
+        let bytes = bytes.clamp(1, 64);
+        let known = u8::try_from(bytes.min(8)).unwrap_or(8);
+        self.slots.insert(offset, Slot { cell: Cell { sym: sym.low(known), by }, bytes });
+        if let Err(at) = self.fresh.binary_search(&offset)
+            && self.fresh.len() < MAX_ESCAPED
+        {
+            self.fresh.insert(at, offset);
+        }
+    }
+
+    /// Notes that somebody may keep the address.
+    pub(super) fn escape(&mut self, sym: Sym, abi: &Abi) {
+        let Some(offset) = sym.sp_offset(abi) else { return };
+        if let Err(at) = self.escaped.binary_search(&offset)
+            && self.escaped.len() < MAX_ESCAPED
+        {
+            self.escaped.insert(at, offset);
+        }
+    }
+
+    /// The value that an instruction at `at` computes for `place`.
+    pub(super) fn value(
+        &mut self,
+        val: Val,
+        bytes: u8,
+        (at, place): (u64, i32),
+        abi: &Abi,
+        sources: &mut BTreeMap<u64, Source>,
+    ) -> Sym {
+        match val {
+            Val::Const(n) => Sym { root: Root::Const, add: n.cast_signed(), bytes: 8 },
+            Val::Reg(reg, add) => {
+                let sym = self.reg(reg);
+                if sym.root == Root::Unknown {
+                    return self.make(at, place);
+                }
+                sym.plus(add, abi).low(bytes)
+            }
+            Val::Minus(reg, by) => {
+                let (sym, by) = (self.reg(reg), self.reg(by));
+                if by.root != Root::Const || sym.root == Root::Unknown {
+                    return self.make(at, place);
+                }
+                sym.plus(by.add.wrapping_neg(), abi).low(bytes)
+            }
+            Val::Addr(mem) => match self.address(mem, abi) {
+                Some(sym) => sym.low(bytes),
+                None => self.make(at, place),
+            },
+            Val::Load(mem) => {
+                let address = self.address(mem, abi);
+                if let Some(offset) = address.and_then(|a| a.sp_offset(abi)) {
+                    let sym = self.load_slot(offset, bytes);
+                    if sym.root != Root::Unknown {
+                        return sym;
+                    }
+                    return self.make(at, place);
+                }
+                let source = address.and_then(|a| match a.root {
+                    Root::Const => Some(Source::Global(abi.wrap(a.add.cast_unsigned()))),
+                    Root::Sp | Root::Unknown => None,
+                    _ => Some(Source::Behind(a)),
+                });
+                let made = self.make(at, place);
+                // A value behind itself (`mov rax, [rax]`) has lost what it was read from.
+                match source {
+                    Some(Source::Behind(s)) if s.root == made.root => {
+                        sources.remove(&at);
+                    }
+                    Some(source) => {
+                        sources.insert(at, source);
+                    }
+                    None => {}
+                }
+                made.low(bytes)
+            }
+            Val::Unknown => self.make(at, place),
+        }
+    }
+
+    /// Carries out one effect of the instruction at `at`.
+    pub(super) fn apply(&mut self, effect: Effect, at: u64, abi: &Abi, sources: &mut BTreeMap<u64, Source>) {
+        let word = abi.word;
+        match effect {
+            Effect::Set { reg, val, bytes, rest_zero } => {
+                let sym = self.value(val, bytes, (at, reg_place(reg)), abi, sources);
+                let sym = match sym.root {
+                    // All bytes of a constant are known, when those above are zero or it fills the register.
+                    Root::Const if bytes >= word || rest_zero => {
+                        let n = sym.add.cast_unsigned();
+                        let n = if bytes < 8 { n & !(u64::MAX << (u32::from(bytes) * 8)) } else { n };
+                        Sym { add: abi.wrap(n).cast_signed(), ..sym }
+                    }
+                    _ => sym.low(bytes),
+                };
+                self.set(reg, sym, at);
+            }
+            Effect::Store { at: mem, val, bytes } => {
+                let address = self.address(mem, abi);
+                let narrow = u8::try_from(bytes.min(8)).unwrap_or(8);
+                let offset = address.and_then(|a| a.sp_offset(abi));
+                let place = offset.unwrap_or(i32::MAX);
+                let sym = self.value(val, narrow, (at, place), abi, sources);
+                self.escape(sym, abi);
+                match offset {
+                    Some(offset) => self.store_slot(offset, sym, bytes, at),
+                    None => {
+                        // An array on the stack: its neighbours above may be meant.
+                        if let Some(base) = mem.base.filter(|_| mem.fuzzy) {
+                            self.escape(self.reg(base).plus(mem.disp, abi), abi);
+                        }
+                    }
+                }
+            }
+            Effect::Push(val) => {
+                let next = self.reg(abi.sp).plus(-i64::from(word), abi);
+                let offset = next.sp_offset(abi);
+                let sym = self.value(val, word, (at, offset.unwrap_or(i32::MAX)), abi, sources);
+                let sym = if sym.root == Root::Const {
+                    Sym { add: abi.wrap(sym.add.cast_unsigned()).cast_signed(), ..sym }
+                } else {
+                    sym
+                };
+                self.escape(sym, abi);
+                self.set(abi.sp, next, at);
+                if let Some(offset) = offset {
+                    self.store_slot(offset, sym, word.into(), at);
+                }
+            }
+            Effect::Pop(reg) => {
+                let offset = self.sp(abi);
+                let mut sym = offset.map_or(Sym::UNKNOWN, |o| self.load_slot(o, word));
+                if sym.root == Root::Unknown {
+                    sym = self.make(at, reg_place(reg));
+                }
+                let next = self.reg(abi.sp).plus(i64::from(word), abi);
+                self.set(abi.sp, next, at);
+                self.set(reg, sym, at);
+            }
+            Effect::Leave => {
+                self.set(abi.sp, self.reg(abi.fp), at);
+                self.apply(Effect::Pop(abi.fp), at, abi, sources);
+            }
+        }
+    }
+
+    /// What a call at `at` does: volatile registers and the callee's part of the stack are lost; `popped` bytes of
+    /// arguments are removed. `kept` registers survive all the same.
+    pub(super) fn call(&mut self, at: u64, popped: i32, kept: &[RegNo], abi: &Abi) {
+        for &reg in abi.args {
+            let sym = self.reg(reg);
+            self.escape(sym, abi);
+        }
+        for &reg in abi.volatile.iter().filter(|r| !kept.contains(r)) {
+            let sym = self.make(at, reg_place(reg));
+            self.set(reg, sym, at);
+        }
+        if let Some(sp) = self.sp(abi) {
+            // Below the stack pointer nothing lasts; the home slots are the callee's.
+            let mut end = sp.saturating_add(abi.home).max(sp.saturating_add(popped));
+            // Arguments on the stack are the callee's too: words in a row, written since the last call.
+            while self.fresh.binary_search(&end).is_ok() {
+                end = end.saturating_add(abi.word.into());
+            }
+            // What was there at entry (an outgoing tail) is not touched by this.
+            let lost: Vec<i32> = self.slots.range(..end).map(|(o, _)| *o).collect();
+            for offset in lost {
+                if offset < 0 {
+                    self.slots.remove(&offset);
+                } else if let Some(slot) = self.slots.get_mut(&offset) {
+                    slot.cell = Cell { sym: Sym::UNKNOWN, by: at };
+                }
+            }
+            let next = self.reg(abi.sp).plus(popped.into(), abi);
+            self.set(abi.sp, next, at);
+        }
+        self.fresh.clear();
+    }
+
+    /// Takes over what comes along another path into the block at `block`; true when that changed something.
+    pub(super) fn meet(&mut self, other: &State, block: u64) -> bool {
+        let mut changed = false;
+        // Names given here that mean something new along this path: what still has them is an older value.
+        let stale = |sym: Sym, place: i32| match sym.root {
+            Root::Met(b, p) if b == block && p != place => {
+                let now = if p < i32::MIN + REGS as i32 {
+                    let n = p.wrapping_sub(i32::MIN);
+                    usize::try_from(n).ok().and_then(|n| other.regs.get(n)).map(|c| c.sym)
+                } else {
+                    other.slots.get(&p).map(|s| s.cell.sym)
+                };
+                now != Some(Sym::of(Root::Met(b, p)))
+            }
+            _ => false,
+        };
+        let mut join = |mine: &mut Cell, theirs: Cell, place: i32| {
+            let met = Root::Met(block, place);
+            if mine.sym.root == met && mine.sym.add == 0 {
+                return;
+            }
+            let same = mine.sym.root == theirs.sym.root
+                && mine.sym.add == theirs.sym.add
+                && mine.sym.root != Root::Unknown
+                && !stale(theirs.sym, place);
+            if !same {
+                *mine = Cell { sym: Sym::of(met), by: 0 };
+                changed = true;
+            } else if theirs.sym.bytes < mine.sym.bytes {
+                mine.sym.bytes = theirs.sym.bytes;
+                changed = true;
+            }
+        };
+        for (n, (mine, theirs)) in (0u8..).zip(self.regs.iter_mut().zip(&other.regs)) {
+            join(mine, *theirs, reg_place(n));
+        }
+        let mut extra = Vec::new();
+        for (offset, theirs) in &other.slots {
+            if *offset >= 0 && !self.slots.contains_key(offset) {
+                extra.push((*offset, *theirs));
+            }
+        }
+        let mut gone = Vec::new();
+        for (offset, mine) in &mut self.slots {
+            match other.slots.get(offset) {
+                Some(theirs) if theirs.bytes == mine.bytes => join(&mut mine.cell, theirs.cell, *offset),
+                Some(_) => join(&mut mine.cell, Cell { sym: Sym::UNKNOWN, by: 0 }, *offset),
+                None if *offset < 0 => gone.push(*offset),
+                None => {
+                    let untouched = Sym { bytes: mine.cell.sym.bytes, ..Sym::of(Root::Stack(*offset)) };
+                    join(&mut mine.cell, Cell { sym: untouched, by: 0 }, *offset);
+                }
+            }
+        }
+        changed |= !gone.is_empty();
+        gone.iter().for_each(|o| {
+            self.slots.remove(o);
+        });
+        for (offset, theirs) in extra {
+            // Written on that path only; a value that was there at entry may have been written back.
+            let cell = if theirs.cell.sym.root == Root::Stack(offset) && theirs.cell.sym.add == 0 {
+                theirs.cell
+            } else {
+                Cell { sym: Sym::of(Root::Met(block, offset)), by: 0 }
+            };
+            self.slots.insert(offset, Slot { cell, bytes: theirs.bytes });
+            changed = true;
+        }
+        for (mine, theirs) in [(&mut self.escaped, &other.escaped), (&mut self.fresh, &other.fresh)] {
+            for offset in theirs {
+                if let Err(at) = mine.binary_search(offset)
+                    && mine.len() < MAX_ESCAPED
+                {
+                    mine.insert(at, *offset);
+                    changed = true;
+                }
+            }
+        }
+        changed
+    }
+}
