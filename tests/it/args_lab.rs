@@ -1,12 +1,12 @@
 //! Arguments in the lab's dumps, without PDBs. The truth is in the lab's README.
 
 use crate::core_common::shared_or_skip;
-use dumpscope_analyzers::arguments::{Argument, recover_all};
+use dumpscope_analyzers::arguments::{Argument, recover_all, system_call_args};
 use dumpscope_analyzers::stacks::{Stack, thread_stack};
 use dumpscope_analyzers::triage::Confidence;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, ThreadIdx};
+use dumpscope_core::{Machine, ReadMemory, ThreadIdx, Va};
 use dumpscope_symbols::{Limits, SymbolConfig};
 
 fn open(dump: &str) -> Option<Target> {
@@ -22,28 +22,6 @@ fn walk(target: &Target, thread: u32, machine: Machine) -> (Stack, Vec<Vec<Argum
     (stack, args)
 }
 
-fn show(target: &Target, stack: &Stack, args: &[Vec<Argument>]) {
-    for (f, args) in stack.frames.iter().zip(args) {
-        let module = f.module.map_or("?", |m| &target.symbols.modules()[m].name);
-        println!("{module}!{}+{:x} ip {:x}", f.function.as_deref().unwrap_or("?"), f.displacement, f.frame.ip.0);
-        for a in args {
-            match &a.value {
-                Some(v) => println!(
-                    "    {} {:?} = {:x}/{} {} {} {:x?}",
-                    a.index,
-                    a.place,
-                    v.bits,
-                    v.bytes,
-                    v.source.name(),
-                    v.confidence.name(),
-                    v.evidence
-                ),
-                None => println!("    {} {:?} unknown{}", a.index, a.place, if a.overwritten { " overwritten" } else { "" }),
-            }
-        }
-    }
-}
-
 fn of<'a>(stack: &Stack, args: &'a [Vec<Argument>], function: &str) -> &'a [Argument] {
     let row = stack.frames.iter().position(|f| f.function.as_deref() == Some(function)).unwrap();
     &args[row]
@@ -54,7 +32,6 @@ fn critical_sections_that_threads_wait_for() {
     let Some(target) = open("lab/wmiprvse-x64.dmp.zst") else { return };
     for (thread, lock) in [(1, 0x1_4003_2288), (2, 0x1_4003_22e0), (3, 0x1_4003_22b8)] {
         let (stack, args) = walk(&target, thread, Machine::Amd64);
-        show(&target, &stack, &args);
         for name in ["RtlEnterCriticalSection", "RtlpWaitForCriticalSection"] {
             let found = of(&stack, &args, name);
             assert_eq!(found[0].at_least(Confidence::Strong), Some(lock), "{name}: {found:x?}");
@@ -63,8 +40,38 @@ fn critical_sections_that_threads_wait_for() {
 }
 
 #[test]
-fn the_arguments_of_the_wait_in_ruby() {
+fn the_wait_in_ruby_with_its_handle_array_and_the_call_object() {
     let Some(target) = open("lab/ruby-x86.dmp.zst") else { return };
     let (stack, args) = walk(&target, 0, Machine::X86);
-    show(&target, &stack, &args);
+    let wait = of(&stack, &args, "NtWaitForMultipleObjects");
+    let values: Vec<_> = wait.iter().map(|a| a.at_least(Confidence::Strong)).collect();
+    assert_eq!(values, [Some(1), Some(0x21_fa60), Some(1), Some(0), Some(0)]);
+    assert_eq!(target.dump.memory().u32(Va(0x21_fa60)), Some(0x58), "the handle that it waits for");
+    let outer = of(&stack, &args, "WaitForMultipleObjectsEx");
+    let values: Vec<_> = outer.iter().map(|a| a.at_least(Confidence::Strong)).collect();
+    assert_eq!(values, [Some(1), Some(0x21_fc10), Some(0), Some(0xffff_ffff), Some(0)]);
+    // The CMessageCall, in the frames of combase, which has no names without its PDB.
+    let held = args.iter().flatten().any(|a| a.at_least(Confidence::Strong) == Some(0xad_b410));
+    assert!(held, "{args:x?}");
+}
+
+/// The registers of Wine's system calls mean nothing, whatever version it poses as.
+#[test]
+fn wine_gains_no_value_by_posing_as_windows_10() {
+    let Some(shared) = shared_or_skip("args_lab") else { return };
+    let honest = Dump::open(&shared.join("lab/wmiprvse-x64.dmp.zst")).unwrap();
+    let mut bytes = honest.file_bytes().to_vec();
+    let system = honest.directory().iter().find(|d| d.stream_type == 7).unwrap();
+    let at = usize::try_from(system.offset.0).unwrap();
+    // MINIDUMP_SYSTEM_INFO: MajorVersion at 8, MinorVersion, BuildNumber.
+    bytes[at + 8..at + 20].copy_from_slice(&[10, 0, 0, 0, 0, 0, 0, 0, 0x65, 0x4a, 0, 0]);
+    let posing = Target::new(Dump::from_bytes(bytes).unwrap(), SymbolConfig::default());
+    assert_eq!(posing.dump.system().value().unwrap().build, 19045);
+    let honest = Target::new(honest, SymbolConfig::default());
+    for thread in 0..4 {
+        let (stack, args) = walk(&posing, thread, Machine::Amd64);
+        let (_, before) = walk(&honest, thread, Machine::Amd64);
+        assert_eq!(args, before, "thread {thread}");
+        assert!(system_call_args(&posing, &stack).is_none());
+    }
 }

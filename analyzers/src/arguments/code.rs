@@ -1,6 +1,6 @@
 //! The instructions of a function, found by following its branches from the entry.
 
-use super::ir::{Flow, Insn};
+use super::ir::{Effect, Flow, Insn, Val};
 use super::lift_arm64;
 use super::lift_x86::Lifter;
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -31,6 +31,8 @@ pub(super) struct Function {
     pub(super) computed: bool,
     /// Something was not followed: bytes that are missing or no code, or a limit.
     pub(super) cut: bool,
+    /// It aligns its stack pointer: offsets depend on where the stack was.
+    pub(super) aligns: bool,
     /// What its return instructions remove from the stack, when they agree.
     pub(super) pops: Option<u16>,
 }
@@ -82,12 +84,24 @@ impl Decoder {
 }
 
 /// Decodes a function from its entry on. `None` when not even the first instruction can be decoded.
-pub(super) fn decode(mem: &dyn ReadMemory, machine: Machine, entry: Va, bounds: &dyn Bounds) -> Option<Function> {
+pub(super) fn decode(
+    mem: &dyn ReadMemory,
+    machine: Machine,
+    entry: Va,
+    bounds: &dyn Bounds,
+) -> Option<Function> {
     let mut decoder = Decoder::new(machine);
     let mut all: BTreeMap<u64, Insn> = BTreeMap::new();
     let mut leaders = BTreeSet::from([entry.0]);
     let mut work = vec![entry.0];
-    let mut f = Function { entry: entry.0, blocks: BTreeMap::new(), computed: false, cut: false, pops: None };
+    let mut f = Function {
+        entry: entry.0,
+        blocks: BTreeMap::new(),
+        computed: false,
+        cut: false,
+        aligns: false,
+        pops: None,
+    };
     let mut jumps: BTreeSet<u64> = BTreeSet::new();
     let mut pops: BTreeSet<u16> = BTreeSet::new();
     let inside = |from: u64, to: u64, jump: bool| {
@@ -160,6 +174,8 @@ pub(super) fn decode(mem: &dyn ReadMemory, machine: Machine, entry: Va, bounds: 
     }
     f.cut |= jumps.is_empty() == f.computed || f.computed && !bounds.known() || gaps >= MAX_GAPS;
     f.pops = if pops.len() == 1 { pops.first().copied() } else { None };
+    let aligns = |e: &Effect| matches!(e, Effect::Set { val: Val::Aligned(..), .. });
+    f.aligns = all.values().any(|i| i.effects.iter().any(aligns));
     form_blocks(&mut f, all, &leaders, &guessed);
     (!f.blocks.is_empty()).then_some(f)
 }
@@ -199,12 +215,7 @@ impl ByteAt for dyn ReadMemory + '_ {
     }
 }
 
-fn form_blocks(
-    f: &mut Function,
-    all: BTreeMap<u64, Insn>,
-    leaders: &BTreeSet<u64>,
-    guessed: &BTreeSet<u64>,
-) {
+fn form_blocks(f: &mut Function, all: BTreeMap<u64, Insn>, leaders: &BTreeSet<u64>, guessed: &BTreeSet<u64>) {
     for &leader in leaders {
         let mut insns = Vec::new();
         let mut next = Vec::new();

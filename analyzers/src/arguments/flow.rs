@@ -58,7 +58,7 @@ pub(super) struct CallSite {
     pub(super) cleans: Option<u16>,
 }
 
-type PointKey = (u64, u64, bool);
+type PointKey = (u64, u64, bool, Option<u16>);
 
 /// Decoded functions and the points that were worked out, for one target. Bounded; a full cache starts anew.
 #[derive(Debug, Default)]
@@ -113,14 +113,16 @@ impl<'a> Analysis<'a> {
     }
 
     /// What holds at `ip` in the function at `entry`. `exact`: before the instruction there, else after the call
-    /// that ends there.
-    pub(super) fn point(&self, entry: Va, ip: Va, exact: bool) -> Option<Arc<Point>> {
-        let key = (entry.0, ip.0, exact);
+    /// that ends there. `entry_sp`: the stack pointer at entry, which only counts where the function aligns it.
+    pub(super) fn point(&self, entry: Va, ip: Va, exact: bool, entry_sp: Option<Va>) -> Option<Arc<Point>> {
+        let function = self.function(entry)?;
+        let residue = entry_sp.filter(|_| function.aligns).map(|sp| (sp.0 & 0xfff) as u16);
+        let key = (entry.0, ip.0, exact, residue);
         let points = &self.target.arguments.points;
         if let Some(known) = points.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let found = self.function(entry).and_then(|f| Solver::new(self, &f).run(ip, exact)).map(Arc::new);
+        let found = Solver::new(self, &function).run(ip, exact, residue).map(Arc::new);
         let mut points = points.lock().unwrap_or_else(PoisonError::into_inner);
         if points.len() >= MAX_POINTS {
             points.clear();
@@ -200,9 +202,13 @@ impl<'a> Solver<'a> {
         Solver { cx, f, sources: BTreeMap::new(), reads: 0, stack_reads: BTreeSet::new(), steps: 0 }
     }
 
-    fn run(mut self, ip: Va, exact: bool) -> Option<Point> {
+    fn run(mut self, ip: Va, exact: bool, residue: Option<u16>) -> Option<Point> {
         let is_it = |i: &Insn| {
-            if exact { i.at == ip.0 } else { i.next() == ip.0 && matches!(i.flow, Flow::Call(_) | Flow::System) }
+            if exact {
+                i.at == ip.0
+            } else {
+                i.next() == ip.0 && matches!(i.flow, Flow::Call(_) | Flow::System)
+            }
         };
         let (goal, index) = self.f.find(is_it)?;
         let needed = match self.f.insn_count() {
@@ -211,7 +217,7 @@ impl<'a> Solver<'a> {
         };
         let order = self.order(&needed);
         let mut states: BTreeMap<u64, State> = BTreeMap::new();
-        states.insert(self.f.entry, State::entry(self.cx.abi));
+        states.insert(self.f.entry, State::entry(self.cx.abi, residue));
         let mut work: VecDeque<u64> = VecDeque::from([self.f.entry]);
         let mut queued: BTreeSet<u64> = work.iter().copied().collect();
         let mut visits = 0;
@@ -408,7 +414,10 @@ impl<'a> Solver<'a> {
                 None => self.f.blocks.get(&insn.next())?.insns.first()?,
             };
             let moves = next.reads & 1 == 1
-                && next.effects.iter().any(|e| matches!(e, Effect::Set { reg, .. } if *reg == self.cx.abi.sp));
+                && next
+                    .effects
+                    .iter()
+                    .any(|e| matches!(e, Effect::Set { reg, .. } if *reg == self.cx.abi.sp));
             return moves.then_some(size.add);
         }
         let early = insn.at.wrapping_sub(self.f.entry) < 0x20 && size.add >= 0x1000;

@@ -3,7 +3,7 @@
 use super::flow::{Analysis, Point};
 use super::ir::{Abi, Callee, RegNo, Val};
 use super::signature::{self, Signature};
-use super::state::{Root, Source, Sym};
+use super::state::{REACH, Root, Source, Sym};
 use super::{ArgPlace, ArgSource, Argument, Evidence, Value, extent, syscall};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
@@ -14,8 +14,6 @@ use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Largest object on the stack that a pointer to its start is taken to reach, bytes.
-const REACH: i32 = 0x100;
 /// Most memory reads in a row for one value.
 const MAX_DEPTH: usize = 3;
 /// Most evidence for one value.
@@ -184,7 +182,7 @@ fn inspect<'s>(
         given_stack: BTreeMap::new(),
     };
     for entry in entries(cx, frame, caller) {
-        let Some(point) = cx.point(entry, f.ip, f.exact_ip) else { continue };
+        let Some(point) = cx.point(entry, f.ip, f.exact_ip, out.entry_sp) else { continue };
         if let Some(entry_sp) = agrees(cx, &out, &point) {
             out.entry_sp = Some(entry_sp);
             out.point = Some(point);
@@ -240,7 +238,7 @@ fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>) {
     }
     let lowest = point.after.sp(abi).unwrap_or(i32::MIN);
     for (offset, slot) in point.after.slots.range(lowest..) {
-        let sure = best.min(safe(&point, *offset));
+        let sure = best.min(safe(abi, &point, *offset));
         if let Some(value) = read_slot(cx, frame, *offset, slot.cell.by, sure) {
             learn(abi, frame, slot.cell.sym, Value { source: ArgSource::PrologueHome, ..value });
         }
@@ -289,7 +287,8 @@ fn verified(cx: &Analysis<'_>, frame: &Frame<'_>, caller: &Frame<'_>) -> Option<
             let lookup = frame.frame.frame.lookup_ip();
             match extent::part_at(cx.target, lookup) {
                 Some(part) => part.entry,
-                None => lookup.back(cx.target.symbols.resolve(lookup).filter(|r| r.symbol.is_some())?.displacement),
+                None => lookup
+                    .back(cx.target.symbols.resolve(lookup).filter(|r| r.symbol.is_some())?.displacement),
             }
         }
     };
@@ -328,20 +327,27 @@ fn by(at: u64) -> Option<Evidence> {
 }
 
 /// How much a slot can be trusted, given the addresses on the stack that others may have kept.
-fn safe(point: &Point, offset: i32) -> Confidence {
+fn safe(abi: &Abi, point: &Point, offset: i32) -> Confidence {
     let mut out = Confidence::Proven;
     for &kept in &point.after.escaped {
         // The areas below and above the return address are different objects.
         if kept > offset || (kept < 0) != (offset < 0) || offset - kept >= REACH {
             continue;
         }
-        out = out.min(if offset - kept < 8 { Confidence::Guess } else { Confidence::Strong });
+        out =
+            out.min(if offset - kept < i32::from(abi.word) { Confidence::Guess } else { Confidence::Strong });
     }
     out
 }
 
 /// What lies in a slot of the frame.
-fn read_slot(cx: &Analysis<'_>, frame: &Frame<'_>, offset: i32, written: u64, sure: Confidence) -> Option<Value> {
+fn read_slot(
+    cx: &Analysis<'_>,
+    frame: &Frame<'_>,
+    offset: i32,
+    written: u64,
+    sure: Confidence,
+) -> Option<Value> {
     let at = at_offset(cx.abi, frame.entry_sp?, offset.into());
     let bits = cx.target.dump.memory().ptr(at, cx.machine)?.0;
     let evidence = [by(written), Some(Evidence::Memory(at))];
@@ -375,7 +381,8 @@ fn learn(abi: &Abi, frame: &mut Frame<'_>, sym: Sym, value: Value) {
             let both = known.bytes.min(bytes);
             if mask(known.bits, both) != mask(bits, both) {
                 known.confidence = Confidence::Guess;
-            } else if (value.confidence, bytes) > (known.confidence, known.bytes) && known.confidence > Confidence::Guess
+            } else if (value.confidence, bytes) > (known.confidence, known.bytes)
+                && known.confidence > Confidence::Guess
             {
                 *known = value;
             }
@@ -411,7 +418,8 @@ fn hand_down(cx: &Analysis<'_>, frame: &mut Frame<'_>, caller: &Frame<'_>, stack
     for &offset in stack {
         // The callee counts from its return address, which the call pushed below the caller's stack pointer.
         let pushed = if cx.abi.pushes_return { i32::from(cx.abi.word) } else { 0 };
-        let Some(slot) = offset.checked_sub(pushed).and_then(|o| point.before.slots.get(&sp.checked_add(o)?)) else {
+        let Some(slot) = offset.checked_sub(pushed).and_then(|o| point.before.slots.get(&sp.checked_add(o)?))
+        else {
             continue;
         };
         let Some(mut value) = evaluate(cx, caller, point, slot.cell.sym, MAX_DEPTH) else { continue };
@@ -492,7 +500,7 @@ fn is_constant(target: &Target, va: Va) -> bool {
 /// A stack word at the function's entry, by its offset from the stack pointer there.
 fn stack_word(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, offset: i32) -> Option<Value> {
     let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
-    let sure = best.min(safe(point, offset)).min(frame.cap);
+    let sure = best.min(safe(cx.abi, point, offset)).min(frame.cap);
     match point.after.slots.get(&offset) {
         Some(slot) if slot.cell.sym == Sym::of(Root::Stack(offset)) => {}
         Some(_) => return frame.solved.get(&Root::Stack(offset)).cloned(),
@@ -568,7 +576,8 @@ fn combine(own: Option<Value>, given: Option<Value>) -> Option<Value> {
                 }
                 return Some(Value { confidence: Confidence::Guess, ..own });
             }
-            let better = if (given.confidence, given.bytes) > (own.confidence, own.bytes) { given } else { own };
+            let better =
+                if (given.confidence, given.bytes) > (own.confidence, own.bytes) { given } else { own };
             Some(better)
         }
         (own, given) => own.or(given),

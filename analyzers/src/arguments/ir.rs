@@ -24,6 +24,8 @@ pub(super) enum Val {
     Const(u64),
     /// The first register minus the second.
     Minus(RegNo, RegNo),
+    /// The register rounded down to a multiple of the size: how stack frames are aligned.
+    Aligned(RegNo, u16),
     /// An address, not what lies there.
     Addr(Mem),
     /// Memory.

@@ -276,12 +276,27 @@ mod tests {
             ]
         );
         // mov fp, sp; mov x19, x0; str x0, [sp, #0x18]
-        assert_eq!(lift(0x9100_03fd).effects, [Effect::Set { reg: 29, val: Val::Reg(31, 0), bytes: 8, rest_zero: false }]);
-        assert_eq!(lift(0xaa00_03f3).effects, [Effect::Set { reg: 19, val: Val::Reg(0, 0), bytes: 8, rest_zero: false }]);
-        assert_eq!(lift(0xf900_0fe0).effects, [Effect::Store { at: at(0x18), val: Val::Reg(0, 0), bytes: 8 }]);
+        assert_eq!(
+            lift(0x9100_03fd).effects,
+            [Effect::Set { reg: 29, val: Val::Reg(31, 0), bytes: 8, rest_zero: false }]
+        );
+        assert_eq!(
+            lift(0xaa00_03f3).effects,
+            [Effect::Set { reg: 19, val: Val::Reg(0, 0), bytes: 8, rest_zero: false }]
+        );
+        assert_eq!(
+            lift(0xf900_0fe0).effects,
+            [Effect::Store { at: at(0x18), val: Val::Reg(0, 0), bytes: 8 }]
+        );
         // mov w1, #5; mov w2, #-1
-        assert_eq!(lift(0x5280_00a1).effects, [Effect::Set { reg: 1, val: Val::Const(5), bytes: 4, rest_zero: true }]);
-        assert_eq!(lift(0x1280_0002).effects, [Effect::Set { reg: 2, val: Val::Const(0xffff_ffff), bytes: 4, rest_zero: true }]);
+        assert_eq!(
+            lift(0x5280_00a1).effects,
+            [Effect::Set { reg: 1, val: Val::Const(5), bytes: 4, rest_zero: true }]
+        );
+        assert_eq!(
+            lift(0x1280_0002).effects,
+            [Effect::Set { reg: 2, val: Val::Const(0xffff_ffff), bytes: 4, rest_zero: true }]
+        );
     }
 
     #[test]

@@ -9,6 +9,9 @@ use iced_x86::{
     OpKind, Register,
 };
 
+/// Largest alignment of a stack frame, bytes.
+const MAX_ALIGN: u64 = 4096;
+
 /// Decodes instructions of one bitness.
 pub(super) struct Lifter {
     wide: bool,
@@ -147,11 +150,26 @@ impl Lifter {
             Mnemonic::Inc | Mnemonic::Dec => {
                 let Some((reg, bytes)) = target(i).filter(|t| t.1 >= 4) else { return false };
                 let by = if i.mnemonic() == Mnemonic::Inc { 1 } else { -1 };
-                out.push(Effect::Set { reg, val: Val::Reg(reg, by), bytes, rest_zero: bytes == 4 && self.wide });
+                out.push(Effect::Set {
+                    reg,
+                    val: Val::Reg(reg, by),
+                    bytes,
+                    rest_zero: bytes == 4 && self.wide,
+                });
                 true
             }
             Mnemonic::Xor | Mnemonic::Or | Mnemonic::And => {
                 let Some((reg, bytes)) = target(i).filter(|t| t.1 >= 4) else { return false };
+                if i.mnemonic() == Mnemonic::And
+                    && reg == 4
+                    && let Some(size) = immediate(i, 1).map(|n| i64::from(n as i32).unsigned_abs())
+                    && size.is_power_of_two()
+                    && size <= MAX_ALIGN
+                {
+                    let val = Val::Aligned(reg, size as u16);
+                    out.push(Effect::Set { reg, val, bytes, rest_zero: false });
+                    return true;
+                }
                 let value = match (i.mnemonic(), immediate(i, 1)) {
                     (Mnemonic::Xor, _) if is_zeroing(i) => 0,
                     (Mnemonic::Or, Some(-1)) => u64::MAX,
@@ -201,10 +219,7 @@ impl Lifter {
 }
 
 fn writes(access: OpAccess) -> bool {
-    matches!(
-        access,
-        OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-    )
+    matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
 }
 
 fn is_segment(segment: Register) -> bool {
@@ -329,7 +344,10 @@ mod tests {
         assert_eq!(i.effects, [Effect::Store { at, val: Val::Reg(1, 0), bytes: 8 }]);
         // xor ecx, ecx reads nothing
         let i = lift(true, &[0x33, 0xc9]);
-        assert_eq!((i.reads, &i.effects[..]), (0, &[Effect::Set { reg: 1, val: Val::Const(0), bytes: 4, rest_zero: true }][..]));
+        assert_eq!(
+            (i.reads, &i.effects[..]),
+            (0, &[Effect::Set { reg: 1, val: Val::Const(0), bytes: 4, rest_zero: true }][..])
+        );
     }
 
     #[test]

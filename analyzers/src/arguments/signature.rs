@@ -64,10 +64,10 @@ pub(super) fn of(
     }
     let known = frame.function.as_deref().and_then(|f| super::hints::parameters(f));
     if let Some(names) = known {
-        let params = names.iter().enumerate().map(|(n, name)| Param {
-            name: Some((*name).to_owned()),
-            ..Param::at(place(cx, n))
-        });
+        let params = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| Param { name: Some((*name).to_owned()), ..Param::at(place(cx, n)) });
         return Signature { params: params.collect(), cap: Confidence::Proven };
     }
     match cx.machine {
@@ -100,7 +100,8 @@ fn inferred(cx: &Analysis<'_>, point: Option<&Point>) -> Signature {
     };
     let used = cx.abi.args.iter().rposition(|r| point.reads >> r & 1 == 1).map_or(0, |n| n + 1);
     let word = i32::from(cx.abi.word);
-    let on_stack = point.stack_reads.iter().map(|o| (o - cx.abi.first_stack_arg) / word + 1).max().unwrap_or(0);
+    let on_stack =
+        point.stack_reads.iter().map(|o| (o - cx.abi.first_stack_arg) / word + 1).max().unwrap_or(0);
     let on_stack = usize::try_from(on_stack).unwrap_or(0);
     let count = if on_stack > 0 { cx.abi.args.len().saturating_add(on_stack) } else { used };
     let params = (0..count.min(MAX_INFERRED)).map(|n| Param::at(place(cx, n))).collect();
@@ -149,7 +150,8 @@ fn decorated_bytes(name: &str) -> Option<u32> {
     let bytes: u32 = tail.parse().ok()?;
     // `@name@8`: two of the words are in registers.
     let in_regs = if head.starts_with('@') { 8 } else { 0 };
-    (head.starts_with(['_', '@']) && bytes % 4 == 0 && bytes <= 256).then(|| bytes.saturating_sub(in_regs))
+    (head.starts_with(['_', '@']) && bytes.is_multiple_of(4) && bytes <= 256)
+        .then(|| bytes.saturating_sub(in_regs))
 }
 
 /// From a PDB's type of the function and its records of the parameters.
@@ -281,7 +283,9 @@ fn told(
     let size = size_of(types, variable.ty).filter(|s| (1..=8).contains(s))?;
     let bytes = u8::try_from(size).ok()?;
     let (bits, evidence, bytes) = match place {
-        Location::Register(part, bits) => (bits, Evidence::Register(usize::MAX, part.reg), bytes.min(part.bytes)),
+        Location::Register(part, bits) => {
+            (bits, Evidence::Register(usize::MAX, part.reg), bytes.min(part.bytes))
+        }
         Location::Memory(va, _) => {
             let mut raw = [0u8; 8];
             let want = raw.get_mut(..usize::from(bytes))?;
@@ -293,7 +297,13 @@ fn told(
         _ => return None,
     };
     let bits = if bytes < 8 { bits & !(u64::MAX << (u32::from(bytes) * 8)) } else { bits };
-    Some(Value { bits, bytes, source: ArgSource::Pdb, confidence: Confidence::Proven, evidence: vec![evidence] })
+    Some(Value {
+        bits,
+        bytes,
+        source: ArgSource::Pdb,
+        confidence: Confidence::Proven,
+        evidence: vec![evidence],
+    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub(super) const REGS: usize = 32;
 const MAX_SLOTS: usize = 512;
 /// Farthest slot from the stack pointer at entry, bytes.
 const MAX_OFFSET: i64 = 1 << 20;
+/// Largest object on the stack that a pointer to its start is taken to reach, bytes.
+pub(super) const REACH: i32 = 0x100;
 /// Most escaped addresses that are remembered.
 const MAX_ESCAPED: usize = 64;
 
@@ -116,17 +118,19 @@ pub(super) struct State {
     pub(super) escaped: Vec<i32>,
     /// Slots written since the last call: arguments of the next one are among them. Sorted.
     pub(super) fresh: Vec<i32>,
+    /// The stack pointer at entry modulo 4096, when it is known.
+    pub(super) residue: Option<u16>,
 }
 
 impl State {
     /// The state at the entry of a function.
-    pub(super) fn entry(abi: &Abi) -> State {
+    pub(super) fn entry(abi: &Abi, residue: Option<u16>) -> State {
         let mut regs = [Cell { sym: Sym::UNKNOWN, by: 0 }; REGS];
         for (n, cell) in (0u8..).zip(regs.iter_mut()).take(abi.count.into()) {
             let root = if n == abi.sp { Root::Sp } else { Root::Entry(n) };
             cell.sym = Sym::of(root);
         }
-        State { regs, slots: BTreeMap::new(), escaped: Vec::new(), fresh: Vec::new() }
+        State { regs, slots: BTreeMap::new(), escaped: Vec::new(), fresh: Vec::new(), residue }
     }
 
     pub(super) fn reg(&self, reg: RegNo) -> Sym {
@@ -166,7 +170,11 @@ impl State {
             return None;
         }
         match mem.base {
-            None => Some(Sym { root: Root::Const, add: abi.wrap(mem.disp.cast_unsigned()).cast_signed(), bytes: 8 }),
+            None => Some(Sym {
+                root: Root::Const,
+                add: abi.wrap(mem.disp.cast_unsigned()).cast_signed(),
+                bytes: 8,
+            }),
             Some(base) => {
                 let sym = self.reg(base).plus(mem.disp, abi);
                 (sym.root != Root::Unknown && sym.bytes >= abi.word).then_some(sym)
@@ -249,6 +257,15 @@ impl State {
                 }
                 sym.plus(add, abi).low(bytes)
             }
+            Val::Aligned(reg, size) => {
+                let sym = self.reg(reg);
+                let (Root::Sp, Some(rest), true) = (sym.root, self.residue, size.is_power_of_two()) else {
+                    return self.make(at, place);
+                };
+                // Where the stack pointer was at entry, modulo a page, is enough.
+                let over = i64::from(rest).wrapping_add(sym.add) & (i64::from(size) - 1);
+                sym.plus(over.wrapping_neg(), abi)
+            }
             Val::Minus(reg, by) => {
                 let (sym, by) = (self.reg(reg), self.reg(by));
                 if by.root != Root::Const || sym.root == Root::Unknown {
@@ -314,10 +331,15 @@ impl State {
                 let offset = address.and_then(|a| a.sp_offset(abi));
                 let place = offset.unwrap_or(i32::MAX);
                 let sym = self.value(val, narrow, (at, place), abi, sources);
-                self.escape(sym, abi);
                 match offset {
-                    Some(offset) => self.store_slot(offset, sym, bytes, at),
+                    // In a slot of its own it is not out of hand yet: see `call`.
+                    Some(offset) if offset < 0 => self.store_slot(offset, sym, bytes, at),
+                    Some(offset) => {
+                        self.escape(sym, abi);
+                        self.store_slot(offset, sym, bytes, at);
+                    }
                     None => {
+                        self.escape(sym, abi);
                         // An array on the stack: its neighbours above may be meant.
                         if let Some(base) = mem.base.filter(|_| mem.fuzzy) {
                             self.escape(self.reg(base).plus(mem.disp, abi), abi);
@@ -334,8 +356,10 @@ impl State {
                 } else {
                     sym
                 };
-                self.escape(sym, abi);
                 self.set(abi.sp, next, at);
+                if offset.is_none() {
+                    self.escape(sym, abi);
+                }
                 if let Some(offset) = offset {
                     self.store_slot(offset, sym, word.into(), at);
                 }
@@ -375,6 +399,16 @@ impl State {
             while self.fresh.binary_search(&end).is_ok() {
                 end = end.saturating_add(abi.word.into());
             }
+            // Addresses in the callee's words, or in an object whose own address is out of hand, get out of hand.
+            let escaped = self.escaped.clone();
+            let near = |o: i32| escaped.iter().any(|e| *e <= o && o - *e < REACH);
+            let passed: Vec<Sym> = self
+                .slots
+                .range(sp..)
+                .filter(|(o, s)| s.cell.sym.root == Root::Sp && (**o < end || near(**o)))
+                .map(|(_, s)| s.cell.sym)
+                .collect();
+            passed.into_iter().for_each(|s| self.escape(s, abi));
             // What was there at entry (an outgoing tail) is not touched by this.
             let lost: Vec<i32> = self.slots.range(..end).map(|(o, _)| *o).collect();
             for offset in lost {

@@ -90,7 +90,11 @@ fn resolve(env: &Env<'_>, base: Va, mut function: RuntimeFunction) -> Result<Run
 }
 
 /// Follows chained unwind infos to the piece of the function that calls enter.
-pub(crate) fn first_piece(mem: &dyn ReadMemory, base: Va, function: RuntimeFunction) -> Option<RuntimeFunction> {
+pub(crate) fn first_piece(
+    mem: &dyn ReadMemory,
+    base: Va,
+    function: RuntimeFunction,
+) -> Option<RuntimeFunction> {
     let mut function = function;
     for _ in 0..super::super::Limits::default().chain {
         if function.unwind & 1 != 0 {
