@@ -4,13 +4,13 @@ use crate::Exit;
 use crate::args::{CommonArgs, ConfidenceArg, OpenArgs, TriageArgs, TriageFormat};
 use crate::console::Console;
 use crate::demo;
-use crate::formats;
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
 use dumpscope_core::OpenError;
-use dumpscope_engine::json::{ConfidenceName, DumpRow};
+use dumpscope_engine::formats::{FailOn, Format, FormatOptions, Tail, writer};
+use dumpscope_engine::json::ConfidenceName;
 use dumpscope_engine::triage::{Buckets, Input, Progress, TriageOptions, find_dumps, triage_each};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,11 +24,11 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
     if args.demo {
         let cancel = on_interrupt();
         let row = demo::row(store::config(common, &cancel, console), &cancel)?;
-        let out: Box<dyn Write> = Box::new(console.out());
-        if let Some(mut writer) = formats::writer(TriageFormat::Text, out, console.color(), common.verbose) {
-            writer.row(&row)?;
-            writer.end(&Buckets::default())?;
-        }
+        let options =
+            FormatOptions { color: console.color(), verbose: common.verbose, ..FormatOptions::default() };
+        let mut writer = writer(Format::Text, Box::new(console.out()), &options);
+        writer.row(&row)?;
+        writer.end(&Tail::default())?;
         return Ok(Exit::Done);
     }
     if args.dumps.is_empty() {
@@ -36,48 +36,42 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
         return Ok(Exit::Usage);
     }
     let inputs = args.dumps.iter().cloned().map(Input::Dump).collect();
-    let batch = Batch { inputs, format: TriageFormat::Text, output: None, common, console };
-    let outcome = batch.run(0, None, &mut |_| {})?;
-    Ok(outcome.exit(false))
+    let fail_on = FailOn::default();
+    let batch = Batch { inputs, format: Format::Text, output: None, fail_on, common, console };
+    Ok(batch.run(0, None)?.exit())
 }
 
 /// `dumpscope triage PATH...`.
 pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
-    if !formats::exists(args.format) {
-        return crate::extras::not_yet(&format!("--format {}", value_name(args.format)), console);
-    }
     let inputs = inputs(&args.paths)?;
-    let batch = Batch { inputs, format: args.format, output: args.output.as_deref(), common, console };
-    let mut found = false;
-    let outcome = batch.run(args.jobs, args.budget, &mut |row| found |= has_kind(row, args))?;
-    Ok(outcome.exit(found))
+    let (format, output, fail_on) = (format(args.format), args.output.as_deref(), fail_on(args));
+    let batch = Batch { inputs, format, output, fail_on, common, console };
+    Ok(batch.run(args.jobs, args.budget)?.exit())
 }
 
-fn value_name(format: TriageFormat) -> String {
-    use clap::ValueEnum;
-    format.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+fn format(format: TriageFormat) -> Format {
+    match format {
+        TriageFormat::Text => Format::Text,
+        TriageFormat::Json => Format::Json,
+        TriageFormat::Jsonl => Format::Jsonl,
+        TriageFormat::Markdown => Format::Markdown,
+        TriageFormat::Html => Format::Html,
+        TriageFormat::Sarif => Format::Sarif,
+        TriageFormat::Junit => Format::Junit,
+        TriageFormat::Github => Format::Github,
+    }
 }
 
-/// True when a finding (or the verdict) is of a kind that `--fail-on` names.
-fn has_kind(row: &DumpRow, args: &TriageArgs) -> bool {
-    let least = rank(match args.min_confidence {
+/// What `--fail-on` and `--min-confidence` say.
+fn fail_on(args: &TriageArgs) -> FailOn {
+    // clap took only names of the engine's list.
+    let kind = |name: &String| serde_json::from_value(name.as_str().into()).ok();
+    let least = match args.min_confidence {
         ConfidenceArg::Proven => ConfidenceName::Proven,
         ConfidenceArg::Strong => ConfidenceName::Strong,
         ConfidenceArg::Guess => ConfidenceName::Guess,
-    });
-    row.findings.iter().flatten().chain(&row.verdict).any(|f| {
-        let kind = serde_json::to_value(f.kind).ok();
-        let named = args.fail_on.iter().any(|k| kind.as_ref().and_then(|v| v.as_str()) == Some(k));
-        named && rank(f.confidence) >= least
-    })
-}
-
-fn rank(confidence: ConfidenceName) -> u8 {
-    match confidence {
-        ConfidenceName::Proven => 2,
-        ConfidenceName::Strong => 1,
-        _ => 0,
-    }
+    };
+    FailOn { kinds: args.fail_on.iter().filter_map(kind).collect(), least: Some(least) }
 }
 
 /// Expands folders and patterns, and `-` to the lines of stdin.
@@ -100,8 +94,9 @@ fn inputs(named: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
 /// A batch and where its answer goes.
 struct Batch<'a> {
     inputs: Vec<Input>,
-    format: TriageFormat,
+    format: Format,
     output: Option<&'a Path>,
+    fail_on: FailOn,
     common: &'a CommonArgs,
     console: &'a Console,
 }
@@ -110,11 +105,13 @@ struct Batch<'a> {
 struct Outcome {
     failed: u64,
     interrupted: bool,
+    /// A kind of `--fail-on`.
+    found: bool,
 }
 
 impl Outcome {
-    fn exit(&self, found: bool) -> Exit {
-        match (self.interrupted, found, self.failed) {
+    fn exit(&self) -> Exit {
+        match (self.interrupted, self.found, self.failed) {
             (true, ..) => Exit::Interrupted,
             (false, true, _) => Exit::Found,
             (false, false, 0) => Exit::Done,
@@ -124,20 +121,14 @@ impl Outcome {
 }
 
 impl Batch<'_> {
-    /// Analyzes and writes; `look` sees each row.
-    fn run(
-        self,
-        jobs: usize,
-        budget: Option<std::time::Duration>,
-        look: &mut dyn FnMut(&DumpRow),
-    ) -> anyhow::Result<Outcome> {
+    /// Analyzes and writes.
+    fn run(self, jobs: usize, budget: Option<std::time::Duration>) -> anyhow::Result<Outcome> {
         let (out, color): (Box<dyn Write>, bool) = match self.output {
             Some(path) => (Box::new(create(path)?), false),
             None => (Box::new(self.console.out()), self.console.color()),
         };
-        let Some(mut writer) = formats::writer(self.format, out, color, self.common.verbose) else {
-            anyhow::bail!("this format is not in this version");
-        };
+        let format = FormatOptions { color, verbose: self.common.verbose, fail_on: self.fail_on.clone() };
+        let mut writer = writer(self.format, out, &format);
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
         let options = TriageOptions { symbols, jobs, budget, cancel };
@@ -153,13 +144,14 @@ impl Batch<'_> {
 
         let mut buckets = Buckets::default();
         let mut failed = 0u64;
+        let mut found = false;
         let mut written: io::Result<()> = Ok(());
         triage_each(&self.inputs, &options, &observer, &mut |row| {
             if let Some(error) = &row.error {
                 failed = failed.saturating_add(1);
                 bar.hide_while(|| self.console.error(&format!("{}: {}", row.path, error.message)));
             }
-            look(&row);
+            found |= self.fail_on.first(&row).is_some();
             buckets.add(&row);
             if written.is_ok() {
                 written = writer.row(&row);
@@ -171,8 +163,8 @@ impl Batch<'_> {
         });
         bar.clear();
         written?;
-        writer.end(&buckets)?;
-        Ok(Outcome { failed, interrupted: options.cancel.is_cancelled() })
+        writer.end(&Tail { buckets: buckets.rows(), incidents: None })?;
+        Ok(Outcome { failed, interrupted: options.cancel.is_cancelled(), found })
     }
 }
 

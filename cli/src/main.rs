@@ -7,7 +7,6 @@ mod console;
 mod demo;
 mod exec;
 mod extras;
-mod formats;
 mod host;
 mod interrupt;
 mod progress;

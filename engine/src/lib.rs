@@ -9,6 +9,7 @@ mod commands;
 pub mod doc;
 pub mod expr;
 pub mod fmt;
+pub mod formats;
 pub mod host;
 mod image;
 pub mod json;

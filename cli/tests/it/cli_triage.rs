@@ -63,7 +63,7 @@ fn output_is_equal_over_runs_and_jobs() {
     let with = |jobs: &str, format: &str| {
         run(dumpscope().args(["triage", "--jobs", jobs, "--format", format]).arg(dumps.path())).out
     };
-    for format in ["text", "json", "jsonl"] {
+    for format in ["text", "json", "jsonl", "markdown", "html", "sarif", "junit", "github"] {
         let one = with("1", format);
         assert_eq!(one, with("3", format), "{format}");
         assert_eq!(one, with("1", format), "{format}");

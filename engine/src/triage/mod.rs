@@ -22,11 +22,12 @@ mod inputs;
 mod one;
 pub(crate) mod rows;
 mod text;
+pub(crate) mod words;
 
 pub use buckets::Buckets;
 pub use inputs::{Input, find_dumps};
 pub use one::triage_target;
-pub use text::{TextOptions, bucket_lines, dump_lines, summary_lines, summary_of};
+pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
 
 use crate::json::{Document, DumpRow};
 use dumpscope_analyzers::Cancel;

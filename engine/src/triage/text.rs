@@ -1,10 +1,13 @@
 //! The text form: for a person at three in the morning. Verdict first, then what it rests on, then the threads in
 //! groups, then what this dump cannot answer.
 
+use super::words::{
+    confidence_name, cpu_ms, dump_words, frame_name, kind_name, process_words, seconds, system_words,
+};
 use crate::doc::{Line, Link, Role, Span};
 use crate::json::{
-    Arch, BucketRow, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow,
-    FrameRow, ThreadRow, TrustName,
+    BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ThreadRow,
+    TrustName,
 };
 use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 use dumpscope_core::ThreadIdx;
@@ -91,25 +94,26 @@ pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
     }
 }
 
-fn kind_name(kind: FindingKindName) -> &'static str {
-    match kind {
-        FindingKindName::Crash => "CRASH",
-        FindingKindName::Deadlock => "DEADLOCK",
-        FindingKindName::OrphanedLock => "ORPHANED LOCK",
-        FindingKindName::LockContention => "LOCK CONTENTION",
-        FindingKindName::BlockedOnProcess => "BLOCKED ON ANOTHER PROCESS",
-        FindingKindName::BusyLoop => "BUSY LOOP",
-        FindingKindName::Waiting => "WAITING",
-        FindingKindName::Idle => "IDLE",
-        FindingKindName::Unknown => "UNKNOWN",
-    }
-}
-
-fn confidence_name(confidence: ConfidenceName) -> &'static str {
-    match confidence {
-        ConfidenceName::Proven => "proven",
-        ConfidenceName::Strong => "strong",
-        ConfidenceName::Guess => "guess",
+/// The lines about wait chains over several dumps.
+pub fn incident_lines(incidents: &[IncidentRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    for incident in incidents {
+        emit(Line::new());
+        let head = format!("INCIDENT ({}): ", confidence_name(incident.confidence));
+        let mut lines = wrap(&incident.root_cause, options.width, head.len(), 2).into_iter();
+        let first = lines.next().unwrap_or_default();
+        emit(Line::new().role(Role::Error, head).text(first));
+        lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
+        for link in &incident.chain {
+            let process = link.process.as_deref().unwrap_or("process");
+            let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
+            let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
+            item("  - ", &format!("{process}{pid}{tid}: {}", link.waits_for), Role::Plain, options, emit);
+        }
+        if !incident.missing_dumps.is_empty() {
+            let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
+            let text = format!("write a dump of process {} while it hangs", pids.join(", "));
+            item("  Next: ", &text, Role::Note, options, emit);
+        }
     }
 }
 
@@ -168,37 +172,8 @@ fn other_findings(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
 
 /// Process, machine and file in a line or two.
 fn about(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    let mut parts = Vec::new();
-    if let Some(p) = &row.process {
-        parts.push(p.name.clone().unwrap_or_else(|| "unknown program".into()));
-        if let Some(pid) = p.pid {
-            parts.push(format!("pid {pid:x} (0n{pid})"));
-        }
-    }
-    if let Some(s) = &row.system {
-        parts.push(
-            match (s.arch, s.wow64) {
-                (Arch::X86, true) => "32-bit x86 on a 64-bit system",
-                (Arch::X86, false) => "32-bit x86",
-                (Arch::X64, _) => "x64",
-                (Arch::Arm64, _) => "ARM64",
-                (Arch::Other, _) => "unknown processor",
-            }
-            .into(),
-        );
-        let os = [s.os.clone(), s.version.clone(), s.build.map(|b| format!("build {b}"))];
-        parts.push(os.into_iter().flatten().collect::<Vec<_>>().join(" "));
-    }
-    if let Some(d) = &row.dump {
-        let kind = match d.kind {
-            DumpKindName::Full => "full dump",
-            DumpKindName::Partial => "partial dump",
-            DumpKindName::Mini => "mini dump",
-        };
-        parts.push(format!("{kind} of {}", crate::fmt::size_unit(d.size).trim()));
-        parts.extend(d.time.clone());
-    }
-    let text = parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(", ");
+    let parts = [process_words(row), system_words(row), dump_words(row)].into_iter().flatten();
+    let text = parts.filter(|p| !p.is_empty()).collect::<Vec<_>>().join(", ");
     item("", &text, Role::Plain, options, emit);
     if let Some(command_line) = row.process.as_ref().and_then(|p| p.command_line.as_deref()) {
         item("Command line: ", command_line.trim(), Role::Text, options, emit);
@@ -305,25 +280,6 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
     }
 }
 
-/// User and kernel time together.
-fn cpu_ms(thread: &ThreadRow) -> Option<u64> {
-    thread.user_ms?.checked_add(thread.kernel_ms?)
-}
-
-/// `module!function+0x12`. The offset is never left out: a name from an export table may be far away.
-fn frame_name(f: &FrameRow) -> String {
-    let offset = match f.displacement {
-        Some(d) if d.0 != 0 => format!("+{:#x}", d.0),
-        _ => String::new(),
-    };
-    match (&f.module, &f.function) {
-        (Some(m), Some(name)) => format!("{m}!{name}{offset}"),
-        (None, Some(name)) => format!("{name}{offset}"),
-        (Some(m), None) => format!("{m}{offset}"),
-        (None, None) => format!("{:#x}", f.ip.0),
-    }
-}
-
 fn frame_line(thread: &ThreadRow, nth: usize, f: &FrameRow) -> Line {
     let link = Link::Frame(ThreadIdx(thread.index), u32::try_from(nth).unwrap_or(u32::MAX));
     let mut line = Line::plain("      ").span(Span::new(Role::Symbol, frame_name(f)).link(link));
@@ -427,16 +383,6 @@ fn wrap(text: &str, width: usize, first: usize, rest: usize) -> Vec<String> {
     lines
 }
 
-/// `2:58:53` or `1.234 s`.
-fn seconds(ms: u64) -> String {
-    let s = ms / 1000;
-    if s < 60 {
-        format!("{s}.{:03} s", ms % 1000)
-    } else {
-        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,12 +430,6 @@ mod tests {
     fn wrapping_keeps_long_words() {
         assert_eq!(wrap("aa bb cccccccccc d", 6, 0, 2), ["aa bb", "cccccccccc", "d"]);
         assert_eq!(wrap("", 6, 0, 2), [""]);
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(seconds(1_234), "1.234 s");
-        assert_eq!(seconds(10_733_443), "2:58:53");
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! Annotations of GitHub Actions: workflow commands on stdout.
+
+use super::{RowWriter, Tail};
+use crate::json::{DumpRow, FindingKindName};
+use crate::triage::words::{confidence_name, kind_title};
+use dumpscope_core::base::text::escape;
+use std::io::{self, Write};
+
+/// One annotation for each dump.
+pub(super) struct Github<W: Write> {
+    out: W,
+}
+
+impl<W: Write> Github<W> {
+    pub(super) fn new(out: W) -> Github<W> {
+        Github { out }
+    }
+}
+
+/// A message: `%` and line breaks are escaped, so that nothing in it starts a command of its own.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property: also what separates properties.
+fn property(text: &str) -> String {
+    data(&escape(text)).replace(':', "%3A").replace(',', "%2C")
+}
+
+impl<W: Write> RowWriter for Github<W> {
+    fn row(&mut self, row: &DumpRow) -> io::Result<()> {
+        let file = property(&row.path);
+        if let Some(e) = &row.error {
+            let message = data(&escape(&e.message));
+            return writeln!(self.out, "::error file={file},title=Dump cannot be analyzed::{message}");
+        }
+        let Some(v) = &row.verdict else { return Ok(()) };
+        let level = match v.kind {
+            FindingKindName::Idle | FindingKindName::Unknown => "notice",
+            FindingKindName::Waiting => "warning",
+            _ => "error",
+        };
+        let title = match v.kind {
+            FindingKindName::Unknown => kind_title(v.kind).to_owned(),
+            kind => format!("{} ({})", kind_title(kind), confidence_name(v.confidence)),
+        };
+        let mut message = escape(&v.summary).into_owned();
+        for e in &v.evidence {
+            message.push_str(&format!("\n- {}", escape(e)));
+        }
+        if let Some(advice) = &v.advice {
+            message.push_str(&format!("\nNext: {}", escape(advice)));
+        }
+        writeln!(self.out, "::{level} file={file},title={}::{}", property(&title), data(&message))
+    }
+
+    fn end(&mut self, _: &Tail) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_starts_a_command() {
+        assert_eq!(data("a%0A\r\n::error::x"), "a%250A%0D%0A::error::x");
+        assert_eq!(property("C:\\a,b"), "C%3A\\a%2Cb");
+        assert_eq!(property("a\nb"), "a\\x0ab");
+    }
+}

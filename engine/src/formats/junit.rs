@@ -1,0 +1,107 @@
+//! JUnit XML: a test for each dump.
+
+use super::{FailOn, FormatOptions, RowWriter, Tail};
+use crate::json::{DumpRow, FindingKindName, FindingRow};
+use crate::triage::words::{confidence_name, kind_id, kind_title};
+use crate::triage::{TextOptions, dump_lines};
+use dumpscope_core::base::text::escape;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// One `testsuite`. Its counts stand before its tests: the tests wait in memory, a few kilobytes each.
+pub(super) struct Junit<W: Write> {
+    out: W,
+    fail_on: FailOn,
+    cases: String,
+    tests: u64,
+    failures: u64,
+    errors: u64,
+}
+
+impl<W: Write> Junit<W> {
+    pub(super) fn new(out: W, options: &FormatOptions) -> Junit<W> {
+        let fail_on = options.fail_on.clone();
+        Junit { out, fail_on, cases: String::new(), tests: 0, failures: 0, errors: 0 }
+    }
+
+    fn failure<'a>(&self, row: &'a DumpRow) -> Option<&'a FindingRow> {
+        if self.fail_on.kinds.is_empty() {
+            let fine = [FindingKindName::Idle, FindingKindName::Unknown];
+            return row.verdict.as_ref().filter(|v| !fine.contains(&v.kind));
+        }
+        self.fail_on.first(row)
+    }
+}
+
+/// Text for XML 1.0: what it may not hold at all was escaped before.
+pub(super) fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in escape(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The answer as text, line by line.
+fn body(row: &DumpRow) -> String {
+    let mut out = String::new();
+    dump_lines(row, &TextOptions::default(), &mut |line| {
+        out.push_str(&xml(line.to_text().trim_end()));
+        out.push('\n');
+    });
+    out
+}
+
+impl<W: Write> RowWriter for Junit<W> {
+    fn row(&mut self, row: &DumpRow) -> io::Result<()> {
+        self.tests = self.tests.saturating_add(1);
+        let name = xml(&row.path);
+        let process = row.process.as_ref().and_then(|p| p.name.clone());
+        let class = xml(&process.unwrap_or_else(|| "dumpscope".into()));
+        let _ = write!(self.cases, "    <testcase name=\"{name}\" classname=\"{class}\"");
+        if let Some(e) = &row.error {
+            self.errors = self.errors.saturating_add(1);
+            let _ = write!(
+                self.cases,
+                ">\n      <error type=\"{}\" message=\"{}\"/>\n    </testcase>\n",
+                xml(&e.kind),
+                xml(&e.message)
+            );
+            return Ok(());
+        }
+        match self.failure(row) {
+            Some(f) => {
+                let message =
+                    format!("{} ({}): {}", kind_title(f.kind), confidence_name(f.confidence), f.summary);
+                let (kind, message, body) = (kind_id(f.kind), xml(&message), body(row));
+                self.failures = self.failures.saturating_add(1);
+                let _ = write!(
+                    self.cases,
+                    ">\n      <failure type=\"{kind}\" message=\"{message}\">{body}</failure>\n    </testcase>\n"
+                );
+            }
+            None => self.cases.push_str("/>\n"),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: &Tail) -> io::Result<()> {
+        let (tests, failures, errors) = (self.tests, self.failures, self.errors);
+        let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"");
+        write!(
+            self.out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"dumpscope\" {counts}>\n  \
+             <testsuite name=\"dumps\" {counts} skipped=\"0\">\n{}  </testsuite>\n</testsuites>\n",
+            self.cases
+        )?;
+        self.out.flush()
+    }
+}

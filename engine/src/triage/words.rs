@@ -1,0 +1,137 @@
+//! Words that the text form and the other formats share.
+
+use crate::json::{Arch, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FrameRow, ThreadRow};
+
+/// The name of a kind, for people.
+pub(crate) fn kind_name(kind: FindingKindName) -> &'static str {
+    match kind {
+        FindingKindName::Crash => "CRASH",
+        FindingKindName::Deadlock => "DEADLOCK",
+        FindingKindName::OrphanedLock => "ORPHANED LOCK",
+        FindingKindName::LockContention => "LOCK CONTENTION",
+        FindingKindName::BlockedOnProcess => "BLOCKED ON ANOTHER PROCESS",
+        FindingKindName::BusyLoop => "BUSY LOOP",
+        FindingKindName::Waiting => "WAITING",
+        FindingKindName::Idle => "IDLE",
+        FindingKindName::Unknown => "UNKNOWN",
+    }
+}
+
+/// The name of a kind, for headings.
+pub(crate) fn kind_title(kind: FindingKindName) -> &'static str {
+    match kind {
+        FindingKindName::Crash => "Crash",
+        FindingKindName::Deadlock => "Deadlock",
+        FindingKindName::OrphanedLock => "Orphaned lock",
+        FindingKindName::LockContention => "Lock contention",
+        FindingKindName::BlockedOnProcess => "Blocked on another process",
+        FindingKindName::BusyLoop => "Busy loop",
+        FindingKindName::Waiting => "Waiting",
+        FindingKindName::Idle => "Idle",
+        FindingKindName::Unknown => "Unknown",
+    }
+}
+
+/// The name of a kind in documents and on the command line.
+pub(crate) fn kind_id(kind: FindingKindName) -> &'static str {
+    match kind {
+        FindingKindName::Crash => "crash",
+        FindingKindName::Deadlock => "deadlock",
+        FindingKindName::OrphanedLock => "orphaned_lock",
+        FindingKindName::LockContention => "lock_contention",
+        FindingKindName::BlockedOnProcess => "blocked_on_process",
+        FindingKindName::BusyLoop => "busy_loop",
+        FindingKindName::Waiting => "waiting",
+        FindingKindName::Idle => "idle",
+        FindingKindName::Unknown => "unknown",
+    }
+}
+
+/// The name of a confidence, for people.
+pub(crate) fn confidence_name(confidence: ConfidenceName) -> &'static str {
+    match confidence {
+        ConfidenceName::Proven => "proven",
+        ConfidenceName::Strong => "strong",
+        ConfidenceName::Guess => "guess",
+    }
+}
+
+/// User and kernel time together.
+pub(crate) fn cpu_ms(thread: &ThreadRow) -> Option<u64> {
+    thread.user_ms?.checked_add(thread.kernel_ms?)
+}
+
+/// `module!function+0x12`. The offset is never left out: a name from an export table may be far away.
+pub(crate) fn frame_name(f: &FrameRow) -> String {
+    let offset = match f.displacement {
+        Some(d) if d.0 != 0 => format!("+{:#x}", d.0),
+        _ => String::new(),
+    };
+    match (&f.module, &f.function) {
+        (Some(m), Some(name)) => format!("{m}!{name}{offset}"),
+        (None, Some(name)) => format!("{name}{offset}"),
+        (Some(m), None) => format!("{m}{offset}"),
+        (None, None) => format!("{:#x}", f.ip.0),
+    }
+}
+
+/// `2:58:53` or `1.234 s`.
+pub(crate) fn seconds(ms: u64) -> String {
+    let s = ms / 1000;
+    if s < 60 {
+        format!("{s}.{:03} s", ms % 1000)
+    } else {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    }
+}
+
+/// Program and process id.
+pub(crate) fn process_words(row: &DumpRow) -> Option<String> {
+    let p = row.process.as_ref()?;
+    let name = p.name.clone().unwrap_or_else(|| "unknown program".into());
+    Some(match p.pid {
+        Some(pid) => format!("{name}, pid {pid:x} (0n{pid})"),
+        None => name,
+    })
+}
+
+/// Architecture and system.
+pub(crate) fn system_words(row: &DumpRow) -> Option<String> {
+    let s = row.system.as_ref()?;
+    let arch = match (s.arch, s.wow64) {
+        (Arch::X86, true) => "32-bit x86 on a 64-bit system",
+        (Arch::X86, false) => "32-bit x86",
+        (Arch::X64, _) => "x64",
+        (Arch::Arm64, _) => "ARM64",
+        (Arch::Other, _) => "unknown processor",
+    };
+    let os = [s.os.clone(), s.version.clone(), s.build.map(|b| format!("build {b}"))];
+    let os = os.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    Some(if os.is_empty() { arch.into() } else { format!("{arch}, {os}") })
+}
+
+/// Kind, size and time of the file.
+pub(crate) fn dump_words(row: &DumpRow) -> Option<String> {
+    let d = row.dump.as_ref()?;
+    let kind = match d.kind {
+        DumpKindName::Full => "full dump",
+        DumpKindName::Partial => "partial dump",
+        DumpKindName::Mini => "mini dump",
+    };
+    let text = format!("{kind} of {}", crate::fmt::size_unit(d.size).trim());
+    Some(match &d.time {
+        Some(time) => format!("{text}, {time}"),
+        None => text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds(1_234), "1.234 s");
+        assert_eq!(seconds(10_733_443), "2:58:53");
+    }
+}
