@@ -5,11 +5,12 @@ use crate::doc::{RenderCx, Report, Sink};
 use crate::expr::{self, ExprError};
 use crate::host::Host;
 use crate::lang::{Language, SessionEnv};
+use dumpscope_analyzers::scope::Stored;
 use dumpscope_analyzers::{Cancel, Scope, Stack, Target};
 use dumpscope_core::context::Context;
 use dumpscope_core::error::OpenError;
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, RegSet, ThreadIdx, Va};
+use dumpscope_core::{Machine, ReadMemory, RegSet, ThreadIdx, Va};
 use dumpscope_symbols::{Limits, SymbolConfig};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -218,6 +219,26 @@ impl Session {
         let row = self.sel.frame as usize;
         // One frame more: it holds the row's return address.
         Scope::of(&self.target, &self.stack(Some(row.saturating_add(2)))?, row)
+    }
+
+    /// The pointer of the effective machine's size that a place holds.
+    #[must_use]
+    pub fn pointer_in(&self, stored: &Stored) -> Option<Va> {
+        match stored {
+            Stored::Memory(va) => self.dump().memory().ptr(*va, self.sel.machine),
+            Stored::Bytes(bytes) => {
+                let mut value = [0u8; 8];
+                let size = self.sel.machine.ptr_size();
+                value.get_mut(..size)?.copy_from_slice(bytes.get(..size)?);
+                Some(Va(u64::from_le_bytes(value)))
+            }
+        }
+    }
+
+    /// Index of the module whose code the selected frame runs.
+    #[must_use]
+    pub fn scope_module(&self) -> Option<usize> {
+        self.target.symbols.module_at(self.frame_regs()?.ip()?)
     }
 
     /// Evaluates the MASM expression at the start of `text`; gives the value and the offset of what follows.

@@ -34,6 +34,8 @@ pub struct Language {
     pub next_code: Option<Va>,
     /// Which `d` command `d` alone repeats.
     pub last_d: Option<String>,
+    /// The name that the last `dt` was given, for `dt .`.
+    pub last_type: Option<String>,
     /// Hits that `s -[s]` saved, for `s -[r]`.
     pub saved_hits: Vec<Va>,
     /// Aliases by name (`as`).

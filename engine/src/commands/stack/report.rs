@@ -270,10 +270,9 @@ impl Columns {
         }
         match (&row.parameters, self.flags.params) {
             // Of an inlined call the absence of records says nothing.
+            (Some(params), Params::Inline | Params::PerLine) if params.is_empty() && row.inline => {}
             (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => {
-                if !row.inline {
-                    line = line.text("(void)");
-                }
+                line = line.text("(void)");
             }
             (Some(params), Params::Inline) => {
                 line = line.text("(");
