@@ -266,15 +266,14 @@ fn html_text(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '-' | '(' | ')' | '+' | '/') => {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '#' | '@' | '!' => {
                 let _ = write!(out, "&#{};", c as u32);
             }
             c => out.push(c),
         }
     }
-    // `www.` and e-mail addresses would become links.
-    out.replace("www.", "www&#46;")
+    // These would become links.
+    out.replace("www.", "www&#46;").replace("://", "&#58;//")
 }
 
 /// Text as Markdown shows it: no markup, no HTML, no link, no mention, no reference to an issue.
@@ -316,6 +315,7 @@ mod tests {
         assert_eq!(md("_foo@8+0x1"), "\\_foo\\@8+0x1");
         assert_eq!(md("https://x www.y"), "https\\://x www\\.y");
         assert_eq!(md("a\nb"), "a\\\\x0ab");
+        assert_eq!(html_text("\"C:\\x\" https://y"), "\"C:&#92;x\" https&#58;//y");
         assert_eq!(html_text("<b>*x*</b>"), "&lt;b&gt;&#42;x&#42;&lt;/b&gt;");
         assert_eq!(fence(&["a``` b".into()], 3), "````");
     }

@@ -223,7 +223,7 @@ fn nothing_hostile_gets_through_as_it_is() {
         let bad = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
         assert_eq!(bad, None, "{format:?}");
         if matches!(format, Format::Html | Format::Junit) {
-            assert!(!text.contains("<script") && !text.contains("<b>"), "{format:?}: {text}");
+            assert!(!text.contains("<script"), "{format:?}: {text}");
         }
     }
     // JSON and SARIF are JSON: quoting is the serializer's, SARIF's messages hold no control characters.
