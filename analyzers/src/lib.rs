@@ -10,6 +10,7 @@ pub mod crash;
 mod crash_codes;
 pub mod foreign;
 pub mod handles_summary;
+pub mod incident;
 pub mod locks;
 pub mod patterns;
 pub mod runaway;

@@ -20,6 +20,7 @@ mod core_fixtures;
 mod core_lab;
 mod core_robust;
 mod hostile;
+mod incident_dumps;
 mod lang_lab;
 mod lang_session;
 mod pdb_commands;

@@ -22,10 +22,18 @@ pub struct Outgoing {
     pub tid: Option<Tid>,
 }
 
-/// The outgoing call of a thread, when its COM data hold one. The block is believed only when it names the TEB's
-/// own slot.
-#[must_use]
-pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<Outgoing> {
+/// Who called a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// `SOleTlsData` of the thread.
+    pub data: Va,
+    /// The calling process.
+    pub pid: Pid,
+}
+
+/// The COM data of a thread (`TEB.ReservedForOle`) and the offset of `outgoingCallData` in them. The block is
+/// believed only when it names the TEB's own slot.
+fn com_data(target: &Target, thread: Tid, machine: Machine) -> Option<(Va, u64)> {
     let build = target.dump.system().value()?.build;
     // Windows 10 1809 dropped a field before these.
     let late = build >= 17763;
@@ -39,14 +47,23 @@ pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<O
     let index = target.dump.thread_by_tid(thread)?.index;
     let teb = target.dump.read_teb(index, machine)?;
     let data = teb.reserved_for_ole.filter(|d| !d.is_null())?;
+    let named = target.dump.memory().ptr(data.offset(slot_at), machine)?;
+    (named == teb.address.offset(in_teb)).then_some((data, offset))
+}
+
+/// True for what can be a process or thread id. All bits set: no call.
+fn is_id(id: u32) -> bool {
+    id != 0 && id < 1 << 28 && id.is_multiple_of(4)
+}
+
+/// The outgoing call of a thread, when its COM data hold one.
+#[must_use]
+pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<Outgoing> {
+    let (data, offset) = com_data(target, thread, machine)?;
     let memory = target.dump.memory();
-    if memory.ptr(data.offset(slot_at), machine)? != teb.address.offset(in_teb) {
-        return None;
-    }
     let pid = memory.u32(data.offset(offset))?;
     let tid = memory.u32(data.offset(offset).offset(4))?;
-    // All bits set: no call. 0 or the own id with a thread: a call into another apartment of this process.
-    let is_id = |id: u32| id != 0 && id < 1 << 28 && id.is_multiple_of(4);
+    // 0 or the own id with a thread: a call into another apartment of this process.
     let tid = Some(tid).filter(|&t| is_id(t)).map(Tid);
     let pid = match pid {
         0 => target.dump.pid().filter(|_| tid.is_some())?,
@@ -54,6 +71,14 @@ pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<O
         _ => return None,
     };
     Some(Outgoing { data, pid, tid })
+}
+
+/// The process whose call a thread serves, when its COM data say so.
+#[must_use]
+pub fn incoming_call(target: &Target, thread: Tid, machine: Machine) -> Option<Incoming> {
+    let (data, offset) = com_data(target, thread, machine)?;
+    let pid = target.dump.memory().u32(data.offset(offset).offset(8))?;
+    is_id(pid).then_some(Incoming { data, pid: Pid(pid) })
 }
 
 /// True when a stack is in a COM call: by the names of its frames, or because it waits below the COM library.

@@ -10,7 +10,7 @@ mod section;
 mod slim;
 
 pub use call::{SystemCall, system_call};
-pub use com::{Outgoing, outgoing_call};
+pub use com::{Incoming, Outgoing, incoming_call, outgoing_call};
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::Stack;

@@ -77,6 +77,9 @@ dto! {
         pub verdict: Option<FindingRow>,
         /// Equal for dumps of the same cause. Null: nothing stable is known.
         pub signature: Option<String>,
+        /// What comparisons with other dumps need; in no document.
+        #[serde(skip)]
+        pub digest: Kept,
     }
 
     /// Why a dump could not be analyzed.
@@ -514,6 +517,16 @@ names! {
     }
 }
 
+/// What is kept of a dump to compare it with others. It is no part of the answer: rows are equal without it.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(pub Option<Box<dumpscope_analyzers::incident::Digest>>);
+
+impl PartialEq for Kept {
+    fn eq(&self, _: &Kept) -> bool {
+        true
+    }
+}
+
 impl Document {
     /// A document without rows.
     #[must_use]
@@ -552,6 +565,7 @@ impl DumpRow {
             findings: None,
             verdict: None,
             signature: None,
+            digest: Kept::default(),
         }
     }
 }

@@ -18,6 +18,7 @@
 //! ```
 
 mod buckets;
+mod incidents;
 mod inputs;
 mod one;
 pub(crate) mod rows;
@@ -25,6 +26,7 @@ mod text;
 pub(crate) mod words;
 
 pub use buckets::Buckets;
+pub use incidents::Incidents;
 pub use inputs::{Input, find_dumps};
 pub use one::triage_target;
 pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
@@ -86,11 +88,14 @@ pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>
     let inputs: Vec<Input> = paths.iter().flat_map(|p| find_dumps(p)).collect();
     let mut document = Document::new();
     let mut buckets = Buckets::default();
+    let mut incidents = Incidents::default();
     triage_each(&inputs, options, observer, &mut |row| {
         buckets.add(&row);
+        incidents.add(&row);
         document.dumps.push(row);
     });
     document.buckets = buckets.rows();
+    document.incidents = Some(incidents.rows());
     document
 }
 

@@ -1,7 +1,8 @@
 //! One dump: open, gather, judge.
 
 use super::{Observer, Progress, TriageOptions, rows};
-use crate::json::{DumpRow, ErrorRow};
+use crate::json::{DumpRow, ErrorRow, Kept};
+use dumpscope_analyzers::incident::Digest;
 use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict};
 use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};
 use dumpscope_core::OpenError;
@@ -105,6 +106,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         signature: signature(&facts, &verdict),
         findings: Some(found.findings.iter().map(rows::finding).collect()),
         verdict: Some(rows::finding(&verdict)),
+        digest: Kept(Some(Box::new(Digest::of(&facts, &found.findings)))),
         ..DumpRow::empty(path)
     }
 }

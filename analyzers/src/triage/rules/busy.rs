@@ -1,6 +1,6 @@
 //! A thread that runs without end: it is in no wait, and has used much of its time.
 
-use super::graph::is_bystander;
+use super::graph::{crashed, is_bystander};
 use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
 use dumpscope_symbols::Trust;
 
@@ -14,11 +14,15 @@ const LEAST: u64 = 2_000 * MS;
 const QUOTED: usize = 5;
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
-    let crashed = facts.exception.as_ref().map(|e| e.tid);
+    if crashed(facts) {
+        return Vec::new();
+    }
+    // The thread that a debugger stopped runs its break instruction.
+    let raised = facts.exception.as_ref().map(|e| e.tid);
     let mut out: Vec<(u64, Finding)> = Vec::new();
     for t in &facts.threads {
         // Being in a wait at the moment of the dump refutes it, however much the thread has used.
-        let runs = t.running == Some(true) && t.wait.is_none() && !is_bystander(t) && crashed != Some(t.tid);
+        let runs = t.running == Some(true) && t.wait.is_none() && !is_bystander(t) && raised != Some(t.tid);
         let Some(cpu) = t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)) else { continue };
         let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= LEAST) else { continue };
         let percent = cpu.saturating_mul(100).checked_div(elapsed).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! Who waits for whom within the process.
 
+use crate::crash::Interest;
 use crate::triage::{Confidence, Facts, ThreadFacts};
 use crate::waits::{Timeout, Wait};
 use dumpscope_core::Tid;
@@ -90,4 +91,9 @@ pub(super) fn wakes_up(wait: &Wait) -> bool {
 /// True for a thread that waits for work, or looks after others: nobody's culprit.
 pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
     thread.role.is_some() || thread.activity.as_ref().is_some_and(|a| a.idle)
+}
+
+/// True when an exception ended the process.
+pub(super) fn crashed(facts: &Facts<'_>) -> bool {
+    facts.exception.as_ref().is_some_and(|e| e.interest == Interest::Crash)
 }

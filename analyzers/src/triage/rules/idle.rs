@@ -1,12 +1,10 @@
 //! A process in which nothing is wrong: every thread waits for work.
 
-use super::graph::{is_bystander, wakes_up};
-use crate::crash::Interest;
+use super::graph::{crashed, is_bystander, wakes_up};
 use crate::triage::{Confidence, Facts, Finding, FindingKind};
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
-    let crashed = facts.exception.as_ref().is_some_and(|e| e.interest == Interest::Crash);
-    if crashed || facts.threads.is_empty() || facts.stopped {
+    if crashed(facts) || facts.threads.is_empty() || facts.stopped {
         return Vec::new();
     }
     let mut wakers = 0_usize;

@@ -1,6 +1,6 @@
 //! Something that the main work depends on waits for an object with no known owner.
 
-use super::graph::{dependents, edge, is_bystander, towards, wakes_up};
+use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
 use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
 use crate::waits::Kind;
 use dumpscope_core::Tid;
@@ -10,6 +10,9 @@ use std::cmp::Reverse;
 const MAX_LISTED: usize = 16;
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+    if graph::crashed(facts) {
+        return Vec::new(); // the threads of a process that crashed wait for nothing that matters
+    }
     let waited = dependents(facts);
     let count = |tid: Tid| waited.get(&tid).copied().unwrap_or(0);
     let own = facts.target.dump.pid();
@@ -39,6 +42,16 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
     };
     candidates.sort_by_key(rank);
     let Some(first) = candidates.first() else { return held_up(facts) };
+    // Threads that wait for something are in every process: one that nothing depends on says nothing when others
+    // are known to be blocked.
+    let matters = first.is_main || count(first.tid) > 0;
+    let blocked = |t: &ThreadFacts| {
+        let w = t.wait.as_ref().filter(|w| w.confidence >= Confidence::Strong);
+        w.is_some_and(|w| w.owner_tid.is_some() || w.owner_pid.is_some())
+    };
+    if !matters && facts.threads.iter().any(blocked) {
+        return Vec::new();
+    }
     vec![finding(facts, first, count(first.tid))]
 }
 
@@ -92,12 +105,10 @@ fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
         return "all other threads wait for work: none of them is on its way to end this wait".into();
     }
     if running == 0 {
-        return format!(
-            "none of the other {} threads runs: all of them wait for something themselves",
-            others.len()
-        );
+        return "no other thread runs: those that do not wait for work wait for something themselves".into();
     }
-    format!("the dump does not say who has to act; {running} other threads run")
+    let (threads, run) = if running == 1 { ("thread", "runs") } else { ("threads", "run") };
+    format!("the dump does not say who has to act; {running} other {threads} {run}")
 }
 
 fn advice(kind: Kind, waiters: usize) -> String {

@@ -1,0 +1,57 @@
+//! Wait chains over the dumps of a batch.
+
+use super::rows;
+use crate::json::{DumpRow, IncidentRow, LinkRow};
+use dumpscope_analyzers::incident::{Digest, Incident, incidents};
+use dumpscope_core::base::text::escape;
+
+/// Collects what is needed of each dump.
+#[derive(Clone, Debug, Default)]
+pub struct Incidents {
+    paths: Vec<String>,
+    digests: Vec<Digest>,
+}
+
+impl Incidents {
+    /// Takes a row's digest; rows of dumps that could not be analyzed have none.
+    pub fn add(&mut self, row: &DumpRow) {
+        if let Some(digest) = &row.digest.0 {
+            self.paths.push(row.path.clone());
+            self.digests.push((**digest).clone());
+        }
+    }
+
+    /// The incidents, in the order of their first dumps.
+    #[must_use]
+    pub fn rows(&self) -> Vec<IncidentRow> {
+        incidents(&self.digests).iter().map(|i| self.row(i)).collect()
+    }
+
+    fn row(&self, i: &Incident) -> IncidentRow {
+        let text = |s: &str| escape(s).into_owned();
+        let finding = |(dump, f): &(usize, dumpscope_analyzers::triage::Finding)| {
+            let mut row = rows::finding(f);
+            if let Some(d) = self.digests.get(*dump) {
+                row.summary = text(&format!("{}: {}", d.name(), f.summary));
+            }
+            row
+        };
+        IncidentRow {
+            paths: i.dumps.iter().filter_map(|d| self.paths.get(*d)).cloned().collect(),
+            chain: i
+                .chain
+                .iter()
+                .map(|l| LinkRow {
+                    pid: l.pid.map(|p| p.0),
+                    tid: l.tid.map(|t| t.0),
+                    process: l.process.as_deref().map(text),
+                    waits_for: text(&l.waits_for),
+                })
+                .collect(),
+            root_cause: text(&i.root_cause),
+            missing_dumps: i.missing_dumps.iter().map(|p| p.0).collect(),
+            confidence: rows::confidence(i.confidence),
+            findings: i.findings.iter().map(finding).collect(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Several dumps together: one chain across processes, or none.
+
+use dumpscope_engine::json::{ConfidenceName, Document, FindingKindName, IncidentRow};
+use dumpscope_engine::triage::{TriageOptions, triage};
+use dumpscope_fixtures::{article, dump};
+use dumpscope_symbols::SymbolConfig;
+use std::path::PathBuf;
+
+fn batch(paths: &[PathBuf], symbols: &str, jobs: usize) -> Document {
+    let symbols = SymbolConfig { symbol_path: symbols.into(), offline: true, ..SymbolConfig::default() };
+    triage(paths, &TriageOptions { symbols, jobs, ..TriageOptions::default() }, &|_| {})
+}
+
+fn steps(i: &IncidentRow) -> Vec<(u32, u32)> {
+    i.chain.iter().map(|l| (l.pid.unwrap(), l.tid.unwrap())).collect()
+}
+
+#[test]
+fn the_lab_pair_is_one_incident_with_and_without_symbols() {
+    let Some(shared) = crate::core_common::shared_or_skip("the_lab_pair_is_one_incident") else { return };
+    let lab = shared.join("lab");
+    let pdbs = format!("{0}/symbols/x86;{0}/symbols/x64", lab.display());
+    let pair = [lab.join("ruby-x86.dmp.zst"), lab.join("wmiprvse-x64.dmp.zst")];
+    for symbols in ["", pdbs.as_str()] {
+        let document = batch(&pair, symbols, 2);
+        let incidents = document.incidents.as_ref().unwrap();
+        assert_eq!(incidents.len(), 1, "{incidents:#?}");
+        let i = &incidents[0];
+        assert_eq!(steps(i), [(0x20, 0x24), (0x110, 0x11c)]);
+        assert_eq!(i.paths.len(), 2);
+        assert!(i.paths[0].contains("ruby"), "the symptom first");
+        assert!(i.root_cause.contains("11c") && i.root_cause.contains("118"), "{}", i.root_cause);
+        assert!(i.root_cause.contains("WmiPrvSE.exe"), "{}", i.root_cause);
+        assert_eq!(i.missing_dumps, [0_u32; 0]);
+        assert!(i.confidence != ConfidenceName::Guess);
+        let deadlock = i.findings.iter().find(|f| f.kind == FindingKindName::Deadlock).unwrap();
+        assert_eq!(deadlock.tids, [0x120, 0x124]);
+        let mut kinds: Vec<&str> = i.findings.iter().map(|f| kind(f.kind)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds, ["blocked_on_process", "deadlock", "orphaned_lock"], "and nothing else");
+        // The order of the files changes nothing but the order of the rows.
+        let other = [pair[1].clone(), pair[0].clone()];
+        assert_eq!(batch(&other, symbols, 1).incidents, document.incidents);
+    }
+}
+
+fn kind(k: FindingKindName) -> &'static str {
+    match k {
+        FindingKindName::BlockedOnProcess => "blocked_on_process",
+        FindingKindName::Deadlock => "deadlock",
+        FindingKindName::OrphanedLock => "orphaned_lock",
+        _ => "other",
+    }
+}
+
+fn folder(dumps: &[(&str, &dump::Dump)]) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |(name, d): &(&str, &dump::Dump)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, d.bytes()).unwrap();
+        path
+    };
+    let paths = dumps.iter().map(write).collect();
+    (folder, paths)
+}
+
+#[test]
+fn the_articles_dumps_are_two_cases() {
+    let (ruby, wmi) = (article::ruby_x86().0, article::wmiprvse_x86().0);
+    let (_folder, paths) = folder(&[("ruby.dmp", &ruby), ("wmi.dmp", &wmi)]);
+    let document = batch(&paths, "", 0);
+    let incidents = document.incidents.as_ref().unwrap();
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(incidents[0].paths, [document.dumps[0].path.clone()], "no edge between them");
+    assert_eq!(incidents[0].missing_dumps, [780]);
+    assert_eq!(steps(&incidents[0]), [(0x90c, 0x734)]);
+    assert!(incidents[0].root_cause.contains("30c"));
+    // The same bytes whatever the number of jobs.
+    let json = |d: &Document| serde_json::to_string(d).unwrap();
+    assert_eq!(json(&document), json(&batch(&paths, "", 1)));
+}
+
+#[test]
+fn equal_pids_on_two_machines_are_no_incident() {
+    let (ruby, mut other) = (article::ruby_x86().0, article::wmiprvse_x86().0);
+    // WmiPrvSE of another machine, with the pid that ruby waits for.
+    other.misc.as_mut().unwrap().pid = 780;
+    let (_folder, paths) = folder(&[("ruby.dmp", &ruby), ("wmi.dmp", &other)]);
+    let document = batch(&paths, "", 0);
+    assert_eq!(document.dumps[1].process.as_ref().unwrap().pid, Some(780));
+    assert_eq!(document.incidents, Some(Vec::new()));
+}
