@@ -68,10 +68,15 @@ fn same(actual: &[String], expected: &[String], what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}: number of lines\n{}", actual.join("\n"));
 }
 
-fn replay(opened: &mut Opened, name: &str) {
+/// Compares a transcript's output with what `run` prints for its command.
+pub(crate) fn replay_with(run: &mut dyn FnMut(&str) -> Vec<String>, name: &str) {
     if let Some((command, expected)) = transcript(name) {
-        same(&opened.run(&command), &expected, name);
+        same(&run(&command), &expected, name);
     }
+}
+
+fn replay(opened: &mut Opened, name: &str) {
+    replay_with(&mut |line| opened.run(line), name);
 }
 
 #[test]

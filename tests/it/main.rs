@@ -9,6 +9,7 @@
 )]
 
 mod args_lab;
+mod article_pdb_replay;
 mod article_replay;
 mod cmds_lab;
 mod cmds_matrix;

@@ -10,17 +10,20 @@ use std::sync::Arc;
 ///
 /// A placeholder of a better source (code that has no name there) hides the neighbours of worse ones: only a
 /// symbol that starts inside the hole names it. A symbol of unknown size (a public name) ends where an export
-/// starts that the better source does not know.
+/// starts that the better source does not know. One that it does know is no end: code that a tool rearranged
+/// belongs to functions that start elsewhere.
 pub(crate) fn lookup(providers: &[Arc<dyn SymbolProvider>], rva: Rva) -> Option<Symbol> {
     let mut hole: Option<Symbol> = None;
-    let mut found: Option<Symbol> = None;
+    let mut found: Option<(Symbol, &Arc<dyn SymbolProvider>)> = None;
     for p in providers {
         if found.is_some() && p.source() != SymbolSource::Exports {
             continue;
         }
         let Some(symbol) = p.lookup(rva) else { continue };
         match &found {
-            Some(better) if symbol.rva > better.rva => found = Some(symbol),
+            Some((better, by)) if symbol.rva > better.rva && !starts_at(by.as_ref(), symbol.rva) => {
+                found = Some((symbol, p));
+            }
             Some(_) => {}
             None if symbol.kind == SymbolKind::Placeholder => {
                 hole.get_or_insert(symbol);
@@ -29,12 +32,17 @@ pub(crate) fn lookup(providers: &[Arc<dyn SymbolProvider>], rva: Rva) -> Option<
                 if symbol.size.is_some() || symbol.rva == rva {
                     return Some(symbol);
                 }
-                found = Some(symbol);
+                found = Some((symbol, p));
             }
             None => {}
         }
     }
-    found
+    found.map(|f| f.0)
+}
+
+/// True when the source knows a symbol that starts at `rva`.
+fn starts_at(provider: &dyn SymbolProvider, rva: Rva) -> bool {
+    provider.lookup(rva).is_some_and(|s| s.rva == rva && s.kind != SymbolKind::Placeholder)
 }
 
 /// The nearest symbol above `rva`; of two at one address the better source's.
