@@ -21,6 +21,8 @@ pub struct Target {
     pub unwind: UnwindCache,
     /// Functions that argument recovery has decoded.
     pub arguments: crate::arguments::Cache,
+    /// What arguments of well-known functions mean, and names of GUIDs.
+    pub hints: Arc<crate::arguments::HintTable>,
     /// In which generation of the symbol configuration a module's image file was looked for, to fill holes in
     /// the dump's memory; 0: never.
     mapped: Vec<AtomicU64>,
@@ -43,6 +45,7 @@ impl Target {
             symbols,
             unwind: UnwindCache::default(),
             arguments: crate::arguments::Cache::default(),
+            hints: crate::arguments::HintTable::built_in(),
             mapped,
             foreign: OnceLock::new(),
             patterns: Patterns::built_in(),

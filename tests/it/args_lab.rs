@@ -1,7 +1,7 @@
 //! Arguments in the lab's dumps, without PDBs. The truth is in the lab's README.
 
 use crate::core_common::shared_or_skip;
-use dumpscope_analyzers::arguments::{Argument, recover_all, system_call_args};
+use dumpscope_analyzers::arguments::{Argument, HintSource, add_hints, recover_all, system_call_args};
 use dumpscope_analyzers::stacks::{Stack, thread_stack};
 use dumpscope_analyzers::triage::Confidence;
 use dumpscope_analyzers::{Cancel, Target};
@@ -53,6 +53,23 @@ fn the_wait_in_ruby_with_its_handle_array_and_the_call_object() {
     // The CMessageCall, in the frames of combase, which has no names without its PDB.
     let held = args.iter().flatten().any(|a| a.at_least(Confidence::Strong) == Some(0xad_b410));
     assert!(held, "{args:x?}");
+}
+
+/// Not a single symbol is needed: the class name, the method and the query come from the frames of ruby and win32ole.
+#[test]
+fn text_hints_in_ruby() {
+    let Some(target) = open("lab/ruby-x86.dmp.zst") else { return };
+    let (stack, mut args) = walk(&target, 0, Machine::X86);
+    add_hints(&target, &stack, &mut args, &Cancel::default());
+    let hints: Vec<_> = args.iter().flatten().filter_map(|a| a.hint.as_ref()).collect();
+    for text in ["win32_pnpsigneddriver", "ExecQuery", "SELECT * FROM Win32_PnPSignedDriver"] {
+        let quoted = format!("\"{text}\"");
+        assert!(hints.iter().any(|h| h.text == quoted && h.source == HintSource::Text), "{text}: {hints:?}");
+    }
+    let class = hints.iter().find(|h| h.text.contains("win32_pnpsigneddriver")).unwrap();
+    assert_eq!(class.at, Some(Va(0x21_fe78)), "as the README says, not a copy in a stream buffer");
+    let handles = of(&stack, &args, "WaitForMultipleObjectsEx")[1].hint.as_ref().unwrap();
+    assert_eq!((handles.text.as_str(), handles.source), ("58 Event", HintSource::Table));
 }
 
 /// The registers of Wine's system calls mean nothing, whatever version it poses as.

@@ -2,12 +2,13 @@
 
 use super::code::{Function, MAX_INSNS, decode};
 use super::extent::Extent;
+use super::hints::Buffers;
 use super::ir::{Abi, Callee, Effect, Flow, Insn, RegNo, Val};
 use super::state::{Root, Source, State, Sym};
 use crate::Target;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Most blocks that one fixed point looks at, repeats included.
 const MAX_VISITS: usize = 4096;
@@ -67,9 +68,15 @@ pub struct Cache {
     points: Mutex<BTreeMap<PointKey, Option<Arc<Point>>>>,
     /// The symbol generation that the entries belong to.
     generation: Mutex<u64>,
+    buffers: OnceLock<Buffers>,
 }
 
 impl Cache {
+    /// Stream buffers of C runtimes, searched for at the first question.
+    pub(super) fn buffers(&self, target: &Target) -> &Buffers {
+        self.buffers.get_or_init(|| Buffers::find(target))
+    }
+
     /// Forgets everything when images may have become readable since.
     fn fresh(&self, target: &Target) {
         let now = target.symbols.generation();

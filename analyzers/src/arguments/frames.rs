@@ -556,6 +556,7 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
             type_text: param.type_text,
             value,
             overwritten,
+            hint: None,
         });
     }
     out

@@ -18,6 +18,7 @@ mod state;
 mod syscall;
 
 pub use flow::Cache;
+pub use hints::{Hint, HintSource, HintTable, HintTableError, add_hints};
 pub use syscall::{SystemCallArgs, system_call_args};
 
 use crate::stacks::Stack;
@@ -121,6 +122,8 @@ pub struct Argument {
     pub value: Option<Value>,
     /// The stack word where it lay has been written over.
     pub overwritten: bool,
+    /// What it means; [`add_hints`] finds out.
+    pub hint: Option<Hint>,
 }
 
 impl Argument {

@@ -62,13 +62,13 @@ pub(super) fn of(
     if let Some(signature) = from_types(cx, frame) {
         return signature;
     }
-    let known = frame.function.as_deref().and_then(|f| super::hints::parameters(f));
-    if let Some(names) = known {
-        let params = names
-            .iter()
-            .enumerate()
-            .map(|(n, name)| Param { name: Some((*name).to_owned()), ..Param::at(place(cx, n)) });
-        return Signature { params: params.collect(), cap: Confidence::Proven };
+    if let Some(known) = super::hints::parameters(cx.target, frame) {
+        let param = |(n, p): (usize, &super::hints::Parameter)| Param {
+            name: Some(p.name.clone()),
+            ..Param::at(place(cx, n))
+        };
+        let params = known.iter().enumerate().map(param).collect();
+        return Signature { params, cap: Confidence::Proven };
     }
     match cx.machine {
         Machine::X86 => inferred_x86(cx, frame, point, call),

@@ -1,0 +1,93 @@
+//! What arguments mean: names and kinds of the parameters of well-known functions, and text or GUIDs that a pointer
+//! leads to.
+
+mod buffers;
+mod table;
+mod text;
+mod value;
+
+pub use table::{HintTable, HintTableError};
+
+pub(super) use buffers::Buffers;
+use table::Kind;
+pub(super) use table::Parameter;
+
+use super::Argument;
+use crate::stacks::{Stack, StackFrame};
+use crate::{Cancel, Target};
+use dumpscope_core::Va;
+
+/// Why a hint is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum HintSource {
+    /// The table of well-known functions says what the argument is.
+    Table,
+    /// The argument points at text.
+    Text,
+    /// The argument points at an object that points at text.
+    TextInObject,
+    /// The argument points at a GUID with a known name.
+    Guid,
+}
+
+impl HintSource {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            HintSource::Table => "table",
+            HintSource::Text => "text",
+            HintSource::TextInObject => "text_in_object",
+            HintSource::Guid => "guid",
+        }
+    }
+}
+
+/// What an argument means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// In words. Untrusted: texts of the process are in it.
+    pub text: String,
+    /// Why it is believed.
+    pub source: HintSource,
+    /// Where the text or object lies, when it is in memory.
+    pub at: Option<Va>,
+}
+
+/// Adds hints to the arguments of all rows of a stack.
+pub fn add_hints(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>], cancel: &Cancel) {
+    for (frame, arguments) in stack.frames.iter().zip(rows) {
+        if cancel.is_cancelled() {
+            return;
+        }
+        add(target, stack, frame, arguments);
+    }
+}
+
+fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argument]) {
+    let known = parameters(target, frame).unwrap_or_default();
+    let kinds: Vec<Kind> = known.iter().map(|p| p.kind.clone()).collect();
+    let values: Vec<(Option<String>, Option<u64>)> =
+        arguments.iter().map(|a| (a.name.clone(), a.value.as_ref().map(|v| v.bits))).collect();
+    for argument in arguments {
+        let Some(bits) = argument.value.as_ref().map(|v| v.bits) else { continue };
+        let cx = value::Cx { target, machine: stack.machine };
+        argument.hint = match kinds.get(argument.index) {
+            Some(Kind::Plain) => None,
+            Some(Kind::Pointer) | None => text::hint(target, stack.machine, Va(bits)),
+            Some(kind) => cx.hint(kind, bits, &|name| {
+                values.iter().find(|(n, _)| n.as_deref() == Some(name)).and_then(|(_, v)| *v)
+            }),
+        };
+    }
+}
+
+/// The parameters of a frame's function, when the table has it.
+pub(super) fn parameters<'a>(target: &'a Target, frame: &StackFrame) -> Option<&'a [Parameter]> {
+    let module = target.symbols.modules().get(frame.module?)?;
+    target.hints.parameters(&module.file_name, frame.function.as_deref()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The table of well-known functions and of GUIDs, and what a user lays over it.
+
+use dumpscope_core::base::Guid;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+const FUNCTIONS: &str = include_str!("../../../data/hints.toml");
+const GUIDS: &str = include_str!("../../../data/guids.toml");
+
+/// Most parameters of one function.
+const MAX_PARAMETERS: usize = 32;
+
+/// What a parameter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A handle.
+    Handle,
+    /// An array of handles; the name of the argument that counts them.
+    Handles(String),
+    /// UTF-16 text.
+    Wide,
+    /// Text in bytes.
+    Narrow,
+    /// `UNICODE_STRING *`.
+    UnicodeString,
+    /// `OBJECT_ATTRIBUTES *`.
+    ObjectAttributes,
+    /// A critical section.
+    CriticalSection,
+    /// A slim lock.
+    SrwLock,
+    /// A condition variable.
+    ConditionVariable,
+    /// Milliseconds.
+    Milliseconds,
+    /// `LARGE_INTEGER *`, 100 ns units.
+    Time,
+    /// `GUID *`.
+    Guid,
+    /// A window message.
+    Message,
+    /// An address of code.
+    Code,
+    /// A pointer to something else.
+    Pointer,
+    /// A number that is shown as it is.
+    Plain,
+}
+
+/// A parameter of a well-known function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+/// Why a table of hints was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HintTableError {
+    /// It is no TOML of the right form.
+    #[error("{0}")]
+    Form(String),
+    /// A parameter has a kind that does not exist.
+    #[error("function {function}: unknown kind \"{kind}\"")]
+    Kind {
+        /// The function.
+        function: String,
+        /// What was written.
+        kind: String,
+    },
+    /// A GUID cannot be read.
+    #[error("\"{0}\" is no GUID")]
+    Guid(String),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    group: Vec<Group>,
+    #[serde(default)]
+    guids: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    modules: Vec<String>,
+    functions: BTreeMap<String, Vec<String>>,
+}
+
+/// Well-known functions and GUIDs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HintTable {
+    /// By module (lower case, without extension), then by function.
+    functions: BTreeMap<String, BTreeMap<String, Vec<Parameter>>>,
+    guids: BTreeMap<Guid, String>,
+}
+
+impl HintTable {
+    /// The table that is part of the program.
+    #[must_use]
+    pub fn built_in() -> Arc<HintTable> {
+        static TABLE: OnceLock<Arc<HintTable>> = OnceLock::new();
+        let parse = |text| HintTable::parse(text).unwrap_or_default();
+        TABLE.get_or_init(|| Arc::new(parse(FUNCTIONS).with_overlay(parse(GUIDS)))).clone()
+    }
+
+    /// Reads a table; the form is that of `data/hints.toml` (functions) and `data/guids.toml` (GUIDs), both may be
+    /// in one file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<HintTable, HintTableError> {
+        let file: File = toml::from_str(text).map_err(|e| HintTableError::Form(e.to_string()))?;
+        let mut out = HintTable::default();
+        for group in file.group {
+            for (function, list) in group.functions {
+                let parameters: Vec<Parameter> = list
+                    .iter()
+                    .take(MAX_PARAMETERS)
+                    .map(|p| parameter(&function, p))
+                    .collect::<Result<_, _>>()?;
+                for module in &group.modules {
+                    let known = out.functions.entry(module.to_ascii_lowercase()).or_default();
+                    if let Some(rest) = function.strip_prefix("Nt") {
+                        known.insert(format!("Zw{rest}"), parameters.clone());
+                    }
+                    known.insert(function.clone(), parameters.clone());
+                }
+            }
+        }
+        for (name, text) in file.guids {
+            let guid = guid(&text).ok_or(HintTableError::Guid(text))?;
+            out.guids.entry(guid).or_insert(name);
+        }
+        Ok(out)
+    }
+
+    /// This table with another laid over it: functions of the same module and name, and equal GUIDs, are replaced.
+    #[must_use]
+    pub fn with_overlay(&self, overlay: HintTable) -> HintTable {
+        let mut out = self.clone();
+        for (module, functions) in overlay.functions {
+            out.functions.entry(module).or_default().extend(functions);
+        }
+        out.guids.extend(overlay.guids);
+        out
+    }
+
+    /// Parameters of a function of a module, by the module's file name.
+    pub(crate) fn parameters(&self, file_name: &str, function: &str) -> Option<&[Parameter]> {
+        let lower = file_name.to_ascii_lowercase();
+        let stem = lower.rsplit_once('.').map_or(lower.as_str(), |(stem, _)| stem);
+        // stdcall names of public symbols: `_NtWaitForSingleObject@12`.
+        let plain = function.strip_prefix('_').and_then(|f| f.split_once('@')).map_or(function, |(f, _)| f);
+        self.functions.get(stem)?.get(plain).map(Vec::as_slice)
+    }
+
+    /// The name of a GUID.
+    #[must_use]
+    pub fn guid_name(&self, guid: &Guid) -> Option<&str> {
+        self.guids.get(guid).map(String::as_str)
+    }
+}
+
+fn parameter(function: &str, text: &str) -> Result<Parameter, HintTableError> {
+    let (name, kind) = text.split_once(':').map_or((text, "pointer"), |(n, k)| (n.trim(), k.trim()));
+    let bad = || HintTableError::Kind { function: function.to_owned(), kind: kind.to_owned() };
+    let kind = match kind {
+        "handle" | "socket" => Kind::Handle,
+        "wstr" => Kind::Wide,
+        "str" => Kind::Narrow,
+        "ustr" => Kind::UnicodeString,
+        "attributes" => Kind::ObjectAttributes,
+        "cs" => Kind::CriticalSection,
+        "srw" => Kind::SrwLock,
+        "cv" => Kind::ConditionVariable,
+        "ms" => Kind::Milliseconds,
+        "time" => Kind::Time,
+        "guid" => Kind::Guid,
+        "message" => Kind::Message,
+        "code" => Kind::Code,
+        "pointer" => Kind::Pointer,
+        "hwnd" | "bool" | "number" => Kind::Plain,
+        other => match other.strip_prefix("handles(").and_then(|o| o.strip_suffix(')')) {
+            Some(count) if !count.is_empty() => Kind::Handles(count.to_owned()),
+            _ => return Err(bad()),
+        },
+    };
+    Ok(Parameter { name: name.to_owned(), kind })
+}
+
+/// `423ec01e-2e35-11d2-b604-00104b703efd`, with or without braces.
+fn guid(text: &str) -> Option<Guid> {
+    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
+    let mut parts = text.split('-');
+    let mut next = |len: usize| {
+        let part = parts.next().filter(|p| p.len() == len && p.is_ascii())?;
+        u64::from_str_radix(part, 16).ok()
+    };
+    let (a, b, c, d, e) = (next(8)?, next(4)?, next(4)?, next(4)?, next(12)?);
+    let [_, _, _, _, _, _, d0, d1] = d.to_be_bytes();
+    let [_, _, e @ ..] = e.to_be_bytes();
+    let [e0, e1, e2, e3, e4, e5] = e;
+    parts.next().is_none().then_some(Guid {
+        data1: u32::try_from(a).ok()?,
+        data2: u16::try_from(b).ok()?,
+        data3: u16::try_from(c).ok()?,
+        data4: [d0, d1, e0, e1, e2, e3, e4, e5],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_table_is_whole() {
+        let functions = HintTable::parse(FUNCTIONS).unwrap();
+        let guids = HintTable::parse(GUIDS).unwrap();
+        let wait = functions.parameters("ntdll.dll", "ZwWaitForMultipleObjects").unwrap();
+        assert_eq!((wait.len(), &wait[1].kind), (5, &Kind::Handles("Count".into())));
+        assert!(functions.parameters("KERNELBASE.dll", "CreateFileW").is_some());
+        assert!(functions.parameters("app.exe", "CreateFileW").is_none(), "anybody may call a function so");
+        assert!(functions.parameters("ntdll.dll", "_NtClose@4").is_some());
+        // Every counted array names an argument of its function.
+        for list in functions.functions.values().flat_map(BTreeMap::values) {
+            for p in list {
+                if let Kind::Handles(count) = &p.kind {
+                    assert!(list.iter().any(|o| o.name == *count), "{p:?}");
+                }
+            }
+        }
+        let iid = guid("{423ec01e-2e35-11d2-b604-00104b703efd}").unwrap();
+        assert_eq!(guids.guid_name(&iid), Some("IWbemWCOSmartEnum"));
+        assert!(guids.guids.len() > 80);
+    }
+
+    #[test]
+    fn a_users_table_replaces_and_adds() {
+        let user = HintTable::parse(
+            "[[group]]\nmodules = [\"app\"]\n[group.functions]\nTake = [\"Name: wstr\", \"Rest\"]\n\
+             [guids]\nMine = \"11111111-2222-3333-4444-555555555555\"\n",
+        )
+        .unwrap();
+        let all = HintTable::built_in().with_overlay(user);
+        assert_eq!(all.parameters("App.exe", "Take").map(<[_]>::len), Some(2));
+        assert!(all.parameters("ntdll.dll", "NtClose").is_some());
+        assert_eq!(all.guid_name(&guid("11111111-2222-3333-4444-555555555555").unwrap()), Some("Mine"));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let kind = "[[group]]\nmodules = [\"a\"]\n[group.functions]\nf = [\"x: nothing\"]\n";
+        assert!(matches!(HintTable::parse(kind), Err(HintTableError::Kind { .. })));
+        assert!(matches!(HintTable::parse("[guids]\nA = \"12\"\n"), Err(HintTableError::Guid(_))));
+        assert!(matches!(HintTable::parse("[other]\n"), Err(HintTableError::Form(_))));
+    }
+}

@@ -1,0 +1,151 @@
+//! Values of a known kind in words.
+
+use super::table::Kind;
+use super::text::text_at;
+use super::{Hint, HintSource};
+use crate::Target;
+use crate::locks::CriticalSection;
+use dumpscope_core::{Machine, ReadMemory, Va};
+
+/// Most handles of an array that are shown; Windows waits for at most 64.
+const MAX_HANDLES: u64 = 64;
+/// 100 ns units in a millisecond.
+const MS: u64 = 10_000;
+
+/// Where a value is read.
+pub(super) struct Cx<'a> {
+    pub(super) target: &'a Target,
+    pub(super) machine: Machine,
+}
+
+impl Cx<'_> {
+    /// What a value of this kind means. `other` gives the value of the argument with a name.
+    pub(super) fn hint(&self, kind: &Kind, bits: u64, other: &dyn Fn(&str) -> Option<u64>) -> Option<Hint> {
+        let at = Va(bits);
+        let memory = self.target.dump.memory();
+        let (text, place) = match kind {
+            Kind::Handle => (self.handle(bits)?, None),
+            Kind::Handles(count) => (self.handles(at, other(count)?)?, Some(at)),
+            Kind::Wide | Kind::Narrow => (quote(&text_at(self.target, at, 1)?), Some(at)),
+            Kind::UnicodeString => (quote(&memory.unicode_string(at, self.machine)?), Some(at)),
+            Kind::ObjectAttributes => {
+                // OBJECT_ATTRIBUTES: Length, RootDirectory, ObjectName.
+                let name = memory.ptr(at.offset(2 * self.machine.ptr_size() as u64), self.machine)?;
+                (quote(&memory.unicode_string(name, self.machine)?), Some(at))
+            }
+            Kind::CriticalSection => (self.critical_section(at)?, Some(at)),
+            Kind::SrwLock | Kind::ConditionVariable | Kind::Code => {
+                (self.target.symbols.format(at).filter(|_| bits != 0)?, Some(at))
+            }
+            Kind::Milliseconds => match bits & 0xffff_ffff {
+                0xffff_ffff => ("for ever".to_owned(), None),
+                ms => (format!("{ms} ms"), None),
+            },
+            Kind::Time => (self.time(at)?, None),
+            Kind::Guid => {
+                let guid = memory.guid(at)?;
+                let name = self.target.hints.guid_name(&guid).map(|n| format!("{n} ")).unwrap_or_default();
+                (format!("{name}{{{guid}}}"), Some(at))
+            }
+            Kind::Message => (message(bits)?.to_owned(), None),
+            Kind::Pointer | Kind::Plain => return None,
+        };
+        Some(Hint { text, source: HintSource::Table, at: place })
+    }
+
+    fn handle(&self, value: u64) -> Option<String> {
+        let all_ones = if self.machine.is_64() { u64::MAX } else { 0xffff_ffff };
+        match value {
+            0 => return None,
+            v if v == all_ones => return Some("the current process".into()),
+            v if v == all_ones - 1 => return Some("the current thread".into()),
+            _ => {}
+        }
+        let data = self.target.dump.handles().value()?;
+        let handle = data.handles.iter().find(|h| h.value == value)?;
+        let kind = handle.type_name.as_deref().unwrap_or("object");
+        let name = handle.object_name.as_deref().filter(|n| !n.is_empty());
+        Some(name.map_or_else(|| kind.to_owned(), |n| format!("{kind} {}", quote(n))))
+    }
+
+    fn handles(&self, at: Va, count: u64) -> Option<String> {
+        if !(1..=MAX_HANDLES).contains(&count) {
+            return None;
+        }
+        let size = self.machine.ptr_size() as u64;
+        let one = |n: u64| {
+            let value = self.target.dump.memory().ptr(at.offset(n.wrapping_mul(size)), self.machine)?.0;
+            Some(match self.handle(value) {
+                Some(what) => format!("{value:x} {what}"),
+                None => format!("{value:x}"),
+            })
+        };
+        let list: Option<Vec<String>> = (0..count).map(one).collect();
+        Some(list?.join(", "))
+    }
+
+    fn critical_section(&self, at: Va) -> Option<String> {
+        let section = CriticalSection::read(self.target.dump.memory().as_ref(), at, self.machine)?;
+        let name = self.target.symbols.format(at).map(|n| format!("{n}, ")).unwrap_or_default();
+        let held = match section.owner_tid() {
+            Some(tid) if section.is_locked() => format!("held by thread {:x}", tid.0),
+            _ => "free".to_owned(),
+        };
+        Some(format!("{name}{held}"))
+    }
+
+    fn time(&self, at: Va) -> Option<String> {
+        if at.is_null() {
+            return Some("for ever".into());
+        }
+        let value = self.target.dump.memory().u64(at)?.cast_signed();
+        match value {
+            i64::MIN | i64::MAX => Some("for ever".into()),
+            v if v <= 0 => Some(format!("{} ms", v.unsigned_abs() / MS)),
+            _ => Some("until a point in time".into()),
+        }
+    }
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+/// Names of window messages that block (Windows SDK, `winuser.h`).
+fn message(number: u64) -> Option<&'static str> {
+    Some(match number & 0xffff_ffff {
+        0x01 => "WM_CREATE",
+        0x02 => "WM_DESTROY",
+        0x05 => "WM_SIZE",
+        0x06 => "WM_ACTIVATE",
+        0x07 => "WM_SETFOCUS",
+        0x08 => "WM_KILLFOCUS",
+        0x0c => "WM_SETTEXT",
+        0x0d => "WM_GETTEXT",
+        0x0e => "WM_GETTEXTLENGTH",
+        0x0f => "WM_PAINT",
+        0x10 => "WM_CLOSE",
+        0x11 => "WM_QUERYENDSESSION",
+        0x12 => "WM_QUIT",
+        0x16 => "WM_ENDSESSION",
+        0x1a => "WM_SETTINGCHANGE",
+        0x1c => "WM_ACTIVATEAPP",
+        0x46 => "WM_WINDOWPOSCHANGING",
+        0x47 => "WM_WINDOWPOSCHANGED",
+        0x4a => "WM_COPYDATA",
+        0x4e => "WM_NOTIFY",
+        0x81 => "WM_NCCREATE",
+        0x82 => "WM_NCDESTROY",
+        0x100 => "WM_KEYDOWN",
+        0x110 => "WM_INITDIALOG",
+        0x111 => "WM_COMMAND",
+        0x112 => "WM_SYSCOMMAND",
+        0x113 => "WM_TIMER",
+        0x200 => "WM_MOUSEMOVE",
+        0x210 => "WM_PARENTNOTIFY",
+        0x219 => "WM_DEVICECHANGE",
+        0x233 => "WM_DROPFILES",
+        0x3e0 => "WM_DDE_INITIATE",
+        _ => return None,
+    })
+}
