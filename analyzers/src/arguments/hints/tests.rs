@@ -67,7 +67,14 @@ fn arguments_without_value_get_none() {
         &Cancel::default(),
     )
     .unwrap();
-    let mut rows = vec![vec![argument(None)], vec![argument(Some(value))]];
+    // A function that the table does not know.
+    let row = stack.frames.iter().position(|f| f.function.as_deref() == Some("rb_f_send")).unwrap();
+    let mut rows = vec![Vec::new(); stack.frames.len()];
+    rows[row] = vec![argument(None), argument(Some(value.clone()))];
+    // And one of which the table says that its first argument is a number.
+    let wait =
+        stack.frames.iter().position(|f| f.function.as_deref() == Some("WaitForMultipleObjectsEx")).unwrap();
+    rows[wait] = vec![argument(Some(value))];
     add_hints(&target, &stack, &mut rows, &Cancel::default());
-    assert!(rows[0][0].hint.is_none() && rows[1][0].hint.is_some());
+    assert!(rows[row][0].hint.is_none() && rows[row][1].hint.is_some() && rows[wait][0].hint.is_none());
 }
