@@ -36,7 +36,12 @@ impl Target {
     /// Joins a dump with a symbol configuration; nothing is loaded yet.
     #[must_use]
     pub fn new(dump: Dump, config: SymbolConfig) -> Target {
-        let dump = Arc::new(dump);
+        Target::shared(Arc::new(dump), config)
+    }
+
+    /// As [`Target::new`], for a dump that others use too (with another symbol configuration).
+    #[must_use]
+    pub fn shared(dump: Arc<Dump>, config: SymbolConfig) -> Target {
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let symbols = SymbolManager::new(dump.modules().to_vec(), memory, config);
         let mapped = symbols.modules().iter().map(|_| AtomicU64::new(0)).collect();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  dumpscope app.dmp                              why did it crash or hang?
+  dumpscope app.dmp                              why did it crash or hang? (on a terminal: look around in it)
   dumpscope exec app.dmp -c \"!runaway 7; ~*kb\"   run debugger commands
   dumpscope triage dumps/ --format json -o out.json
   dumpscope triage 'dumps/**/*.dmp' --fail-on crash,deadlock
@@ -46,11 +46,7 @@ Examples:
 /// and its evidence. Nothing is downloaded unless the symbol path names a server.
 #[derive(Debug, Parser)]
 #[command(name = "dumpscope", version, after_help = EXAMPLES, max_term_width = 110)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    arg_required_else_help = true
-)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -282,7 +278,7 @@ mod tests {
         assert_eq!(exec.common.symbol_path.as_deref(), Some("srv*"));
         assert!(matches!(exec.command, Some(Command::Exec(e)) if e.commands == ["k", "~"] && e.echo));
         assert!(parse("dumpscope exec a.dmp").is_err());
-        assert!(parse("dumpscope").is_err());
+        assert!(parse("dumpscope").unwrap().open.dumps.is_empty());
         assert!(parse("dumpscope --demo a.dmp").is_err());
     }
 

@@ -32,7 +32,9 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
         return Ok(Exit::Done);
     }
     if args.dumps.is_empty() {
-        console.error("name a dump, or see --help");
+        // Without a terminal there is no start screen to choose from.
+        let help = <crate::args::Cli as clap::CommandFactory>::command().render_help();
+        let _ = write!(io::stderr(), "{help}");
         return Ok(Exit::Usage);
     }
     let inputs = args.dumps.iter().cloned().map(Input::Dump).collect();

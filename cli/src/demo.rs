@@ -8,8 +8,13 @@ use dumpscope_symbols::SymbolConfig;
 
 const BYTES: &[u8] = include_bytes!("../../fixtures/data/demo.dmp");
 
+/// Opens it.
+pub(crate) fn open() -> Result<Dump, dumpscope_core::OpenError> {
+    Dump::from_bytes(BYTES.to_vec())
+}
+
 /// Its answer.
 pub(crate) fn row(symbols: SymbolConfig, cancel: &Cancel) -> anyhow::Result<DumpRow> {
-    let target = Target::new(Dump::from_bytes(BYTES.to_vec())?, symbols);
+    let target = Target::new(open()?, symbols);
     Ok(triage_target("demo.dmp", &target, cancel))
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod progress;
 mod store;
 mod symbols;
+mod tui;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
 /// told where it happens and is an exit code.
 fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
     match &cli.command {
+        None if tui::is_possible() => tui::run(&cli.open, &cli.common, console),
         None => batch::open(&cli.open, &cli.common, console),
         Some(Command::Exec(exec)) => exec::run(exec, &cli.common, console),
         Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),

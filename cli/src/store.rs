@@ -17,6 +17,11 @@ use std::time::Duration;
 /// Where symbols and images are looked for: options first, then the environment. Only a URL in a path leads
 /// to the network; with `--offline` nothing does.
 pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) -> SymbolConfig {
+    config_for(common, console, Arc::new(Downloads::new(cancel.clone(), console.is_quiet())))
+}
+
+/// As [`config`], telling downloads to another watch.
+pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn Watch>) -> SymbolConfig {
     let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     // WinDbg looks along the alternate path first.
     let from_env = || {
@@ -34,7 +39,6 @@ pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) ->
     } else {
         Arc::new(Network { connect: policy.connect, http: OnceLock::new() })
     };
-    let watch = Arc::new(Downloads::new(cancel.clone(), console.is_quiet()));
     let auth = auth(!common.offline, console);
     let client = Client::new(transport, Arc::new(SystemClock), policy, auth, watch);
     SymbolConfig {

@@ -1,0 +1,431 @@
+//! Work in the background: what is asked for, what comes back.
+
+use crate::msg::{Effect, Job, JobEvent, Look, Slot, Summary, Work};
+use crate::panes::PaneKind;
+use crate::state::{DumpState, MAX_PANE, MAX_TRANSCRIPT, Pane, Phase, Running, State};
+use crate::text::Row;
+use crate::work::{bytes_per_line, pane_lines};
+use dumpscope_analyzers::Cancel;
+use dumpscope_engine::{Line, LineStatus, Link, Role, Selection, Session, Span};
+
+/// Brings everything up to date after a message: asks for panes that are on screen and stale, starts the next
+/// command, keeps cursors on screen.
+pub(super) fn settle(state: &mut State, effects: &mut Vec<Effect>) {
+    next_command(state, effects);
+    let places = state.places();
+    for place in &places {
+        let height = usize::from(place.area.height.saturating_sub(2));
+        let width = usize::from(place.area.width.saturating_sub(3));
+        refresh(state, place.active, height, width, effects);
+        let lines = if place.active == PaneKind::Command { height.saturating_sub(2) } else { height };
+        let following = place.active == PaneKind::Command && !state.in_output;
+        if let Some(doc) = state.doc_mut(place.active)
+            && !following
+        {
+            doc.follow(lines.max(1));
+        }
+    }
+}
+
+/// The height of a pane's text on screen; 0 when it is not there.
+pub(super) fn height(state: &State, kind: PaneKind) -> usize {
+    let less = if kind == PaneKind::Command { 4 } else { 2 };
+    let place = state.places().into_iter().find(|p| p.active == kind);
+    place.map_or(0, |p| usize::from(p.area.height.saturating_sub(less)))
+}
+
+/// Marks panes to be asked for anew: those that follow the selection, or all.
+pub(super) fn stale(dump: &mut DumpState, all: bool) {
+    for (kind, pane) in &mut dump.panes {
+        if all || kind.info().follows {
+            pane.stale = true;
+        }
+    }
+}
+
+fn request(session: &Session) -> (Session, Cancel) {
+    let mut session = session.clone();
+    session.cancel = Cancel::default();
+    let cancel = session.cancel.clone();
+    (session, cancel)
+}
+
+fn running(generation: u64, cancel: Cancel, what: &str) -> Running {
+    Running { cancel, generation, what: what.to_owned(), progress: (0, 0), ticks: 0, before: None }
+}
+
+/// Asks for a pane on screen when it is stale or has another size than it was asked for.
+fn refresh(state: &mut State, kind: PaneKind, height: usize, width: usize, effects: &mut Vec<Effect>) {
+    let current = state.current;
+    let ascii = state.settings.ascii;
+    let graph_width = state
+        .places()
+        .iter()
+        .find(|p| p.active == PaneKind::Graph)
+        .map_or(76, |p| usize::from(p.area.width.saturating_sub(3)));
+    let mut generation = state.generation;
+    let Some(dump) = state.dumps.get_mut(current).filter(|d| d.phase == Phase::Ready) else { return };
+    let Some(session) = dump.session.as_ref() else { return };
+    let Some(pane) = dump.panes.get_mut(&kind) else { return };
+    let mut push = |slot, session, work| {
+        generation += 1;
+        effects.push(Effect::Run(Box::new(Job { dump: current, slot, generation, session, work })));
+        generation
+    };
+    match kind {
+        PaneKind::Command => return,
+        PaneKind::Summary | PaneKind::Graph => {
+            // Both are renderings of one verdict; the summary's slot asks for it.
+            let asked_width = if kind == PaneKind::Summary { width } else { graph_width };
+            let rewrap = pane.asked != asked_width && dump.row.is_some();
+            let analyze = pane.stale;
+            pane.stale = false;
+            pane.asked = asked_width;
+            let summary_width =
+                dump.panes.get(&PaneKind::Summary).map_or(width, |p| if p.asked == 0 { 76 } else { p.asked });
+            let look = Look { width: summary_width, graph_width, ascii, early: false };
+            if analyze && dump.row.is_none() {
+                let already = dump.panes.get(&PaneKind::Summary).is_some_and(|p| p.running.is_some());
+                if !already {
+                    let symbols = session.target.symbols.config();
+                    if let Some(bare) = dump.bare.as_ref().filter(|_| !symbols.symbol_path.is_empty()) {
+                        let (session, _) = request(bare);
+                        push(Slot::QuickSummary, session, Work::Triage(Look { early: true, ..look }));
+                    }
+                    let (session, cancel) = request(session);
+                    let n = push(Slot::Pane(PaneKind::Summary), session, Work::Triage(look));
+                    for kind in [PaneKind::Summary, PaneKind::Graph] {
+                        if let Some(p) = dump.panes.get_mut(&kind) {
+                            p.stale = false;
+                        }
+                    }
+                    if let Some(p) = dump.panes.get_mut(&PaneKind::Summary) {
+                        p.running = Some(running(n, cancel, "analyzing"));
+                    }
+                }
+            } else if analyze {
+                let (session, cancel) = request(session);
+                let n = push(Slot::Pane(PaneKind::Summary), session, Work::Triage(look));
+                if let Some(p) = dump.panes.get_mut(&PaneKind::Summary) {
+                    if let Some(old) = p.running.replace(running(n, cancel, "analyzing")) {
+                        old.cancel.cancel();
+                    }
+                    p.stale = false;
+                }
+                if let Some(p) = dump.panes.get_mut(&PaneKind::Graph) {
+                    p.stale = false;
+                }
+            } else if rewrap && let Some(row) = dump.row.clone() {
+                let early = dump.panes.get(&PaneKind::Summary).is_some_and(|p| p.early);
+                let (session, _) = request(session);
+                push(Slot::QuickSummary, session, Work::Render(row, Look { early, ..look }));
+            }
+        }
+        _ => {
+            let sized = kind == PaneKind::Disassembly || bytes_per_line(kind, pane.form, true).is_some();
+            if !pane.stale && !(sized && pane.detail.is_none() && pane.asked < height) {
+                return;
+            }
+            pane.stale = false;
+            pane.asked = height;
+            let wide = session.sel.machine.is_64();
+            let (lines, joined) = match &pane.detail {
+                Some(line) => (vec![line.clone()], false),
+                None => {
+                    let joined = kind.info().forms.get(pane.form).is_some_and(|f| f.joined);
+                    (pane_lines(kind, pane.form, &pane.expr, pane.offset, height.max(1), wide), joined)
+                }
+            };
+            let what = lines.join("; ");
+            if kind == PaneKind::Stack
+                && pane.early
+                && let Some(bare) = &dump.bare
+                && !session.target.symbols.config().symbol_path.is_empty()
+            {
+                let (mut quick, _) = request(bare);
+                quick.sel = session.sel.clone();
+                let work = Work::Pane { lines: lines.clone(), joined };
+                push(Slot::QuickStack, quick, work);
+            }
+            let (session, cancel) = request(session);
+            let n = push(Slot::Pane(kind), session, Work::Pane { lines, joined });
+            if let Some(old) = pane.running.replace(running(n, cancel, &what)) {
+                effects.push(Effect::Cancel(old.cancel));
+            }
+        }
+    }
+    state.generation = generation;
+}
+
+/// Puts a line behind those that wait to be run.
+pub(super) fn submit(state: &mut State, line: &str) {
+    if let Some(dump) = state.dump_mut() {
+        dump.queue.push_back(line.to_owned());
+    }
+}
+
+/// Starts the next line of each dump when none is running.
+fn next_command(state: &mut State, effects: &mut Vec<Effect>) {
+    for index in 0..state.dumps.len() {
+        let several = state.dumps.len() > 1;
+        let Some(dump) = state.dumps.get_mut(index) else { return };
+        if dump.command.is_some() || dump.phase != Phase::Ready {
+            continue;
+        }
+        let Some(session) = dump.session.as_ref() else { continue };
+        let Some(line) = dump.queue.pop_front() else { continue };
+        let prompt = session.prompt();
+        let prompt = if several { format!("||{index}:{prompt}") } else { prompt };
+        let (session, cancel) = request(session);
+        state.generation += 1;
+        let mut run = running(state.generation, cancel, &line);
+        run.before = Some(session.sel.clone());
+        dump.command = Some(run);
+        let job =
+            Job { dump: index, slot: Slot::Command, generation: state.generation, session, work: Work::Line(line.clone()) };
+        effects.push(Effect::Run(Box::new(job)));
+        let link = Span::untrusted(Role::Plain, &line).link(Link::Run(line.clone()));
+        let mut row = Row::new(Line(vec![Span::new(Role::Prompt, prompt), link]));
+        row.echo = true;
+        print(state, vec![row]);
+    }
+}
+
+/// Appends to the command window. Who is not reading further up sees the end.
+pub(super) fn print(state: &mut State, rows: Vec<Row>) {
+    state.transcript.append(rows, MAX_TRANSCRIPT);
+    if !state.in_output {
+        to_end(state);
+    }
+}
+
+/// Shows the end of the command window's output.
+pub(super) fn to_end(state: &mut State) {
+    let lines = height(state, PaneKind::Command).max(1);
+    let doc = &mut state.transcript;
+    doc.go(doc.len().saturating_sub(1));
+    doc.top = doc.len().saturating_sub(lines);
+}
+
+/// Takes what work tells.
+pub(super) fn event(
+    state: &mut State,
+    dump: usize,
+    slot: Slot,
+    generation: u64,
+    event: JobEvent,
+    effects: &mut Vec<Effect>,
+) {
+    match slot {
+        Slot::Command => command(state, dump, generation, event, effects),
+        Slot::Completion => {
+            if let JobEvent::Candidates(text, found) = event {
+                super::prompt::candidates(state, &text, found);
+            }
+        }
+        Slot::QuickStack => {
+            let Some(pane) = pane(state, dump, PaneKind::Stack) else { return };
+            // Only while the real answer is not there.
+            if let JobEvent::Lines(rows) = event
+                && pane.early
+                && pane.shown < generation
+            {
+                pane.doc.replace(rows);
+                pane.shown = generation;
+            }
+        }
+        Slot::QuickSummary => {
+            if let JobEvent::Summary(summary) = event {
+                let Some(d) = state.dumps.get_mut(dump) else { return };
+                let render = d.row.as_ref().is_some_and(|r| std::sync::Arc::ptr_eq(r, &summary.row));
+                if d.row.is_none() || render {
+                    show(d, *summary, !render);
+                }
+            }
+        }
+        Slot::Pane(PaneKind::Summary) => match event {
+            JobEvent::Summary(summary) => {
+                let Some(d) = state.dumps.get_mut(dump) else { return };
+                let newest = d.panes.get(&PaneKind::Summary).and_then(|p| p.running.as_ref());
+                if newest.is_some_and(|r| r.generation == generation) {
+                    show(d, *summary, false);
+                }
+            }
+            other => finish(state, dump, PaneKind::Summary, generation, other),
+        },
+        Slot::Pane(kind) => finish(state, dump, kind, generation, event),
+    }
+}
+
+fn pane(state: &mut State, dump: usize, kind: PaneKind) -> Option<&mut Pane> {
+    state.dumps.get_mut(dump)?.panes.get_mut(&kind)
+}
+
+/// Puts a verdict on screen.
+fn show(dump: &mut DumpState, summary: Summary, early: bool) {
+    let threads = summary.row.threads.iter().flatten();
+    dump.activity = threads
+        .filter_map(|t| {
+            let text = t.activity.as_deref()?;
+            Some((t.index, dumpscope_core::base::text::escape(text).into_owned()))
+        })
+        .collect();
+    for (kind, rows) in [(PaneKind::Summary, summary.text), (PaneKind::Graph, summary.graph)] {
+        if let Some(pane) = dump.panes.get_mut(&kind) {
+            pane.doc.replace(rows);
+            pane.early = early;
+        }
+    }
+    // A verdict of the dump without symbols is not kept: the real one is to come.
+    dump.row = Some(summary.row).filter(|_| !early);
+}
+
+/// What a pane's command tells.
+fn finish(state: &mut State, dump: usize, kind: PaneKind, generation: u64, event: JobEvent) {
+    let Some(pane) = pane(state, dump, kind) else { return };
+    if pane.running.as_ref().is_none_or(|r| r.generation != generation) {
+        return;
+    }
+    match event {
+        JobEvent::Lines(rows) => {
+            lines(pane, generation, rows);
+        }
+        JobEvent::Mark => {
+            lines(pane, generation, Vec::new());
+            let at = pane.doc.len();
+            pane.doc.cursor = at;
+            // Some lines of what stands before are on screen.
+            pane.doc.top = at.saturating_sub(9);
+        }
+        JobEvent::Progress(what, done, total) => {
+            if let Some(r) = &mut pane.running {
+                (r.what, r.progress) = (what, (done, total));
+            }
+        }
+        JobEvent::Failed(what) => {
+            pane.running = None;
+            let text = format!("This pane failed inside dumpscope: {what}");
+            lines(pane, generation, vec![Row::note(Role::Error, &text)]);
+        }
+        JobEvent::Done(_, status) => {
+            pane.running = None;
+            pane.early = false;
+            if kind != PaneKind::Summary {
+                // A command without output leaves an empty pane.
+                lines(pane, generation, Vec::new());
+            }
+            if status == LineStatus::Stopped {
+                pane.doc.append(vec![Row::note(Role::Warning, "Stopped: this is not all.")], MAX_PANE);
+            }
+            if std::mem::take(&mut pane.to_end) {
+                pane.doc.go(usize::MAX);
+            }
+        }
+        JobEvent::Summary(_) | JobEvent::Candidates(..) => {}
+    }
+}
+
+/// Lines of a pane: the first ones of an answer take the place of the old answer.
+fn lines(pane: &mut Pane, generation: u64, rows: Vec<Row>) {
+    if pane.shown == generation {
+        pane.doc.append(rows, MAX_PANE);
+    } else {
+        pane.shown = generation;
+        pane.doc.replace(rows);
+    }
+}
+
+/// What a line typed at the prompt tells.
+fn command(state: &mut State, dump: usize, generation: u64, event: JobEvent, effects: &mut Vec<Effect>) {
+    let Some(d) = state.dumps.get_mut(dump) else { return };
+    if d.command.as_ref().is_none_or(|r| r.generation != generation) {
+        return;
+    }
+    match event {
+        JobEvent::Lines(rows) => print(state, rows),
+        JobEvent::Progress(what, done, total) => {
+            if let Some(r) = &mut d.command {
+                (r.what, r.progress) = (what, (done, total));
+            }
+        }
+        JobEvent::Failed(what) => {
+            d.command = None;
+            let text = format!("The command failed inside dumpscope: {what}. The session goes on.");
+            print(state, vec![Row::note(Role::Error, &text)]);
+        }
+        JobEvent::Done(session, status) => {
+            let before = d.command.take().and_then(|r| r.before);
+            finished(d, *session, before.as_ref());
+            match status {
+                LineStatus::Stopped => {
+                    d.queue.clear();
+                    print(state, vec![Row::note(Role::Warning, "Stopped.")]);
+                }
+                LineStatus::Quit => effects.push(Effect::Quit),
+                LineStatus::Done | LineStatus::Failed => {}
+            }
+        }
+        JobEvent::Mark | JobEvent::Summary(_) | JobEvent::Candidates(..) => {}
+    }
+}
+
+/// True when two selections show different things.
+fn moved(a: &Selection, b: &Selection) -> bool {
+    let place = |s: &Selection| s.context.as_ref().map(|c| (c.ip(), c.sp()));
+    (a.thread, a.frame, a.machine, place(a)) != (b.thread, b.frame, b.machine, place(b))
+}
+
+/// Takes over what a command changed in its own session.
+fn finished(dump: &mut DumpState, done: Session, before: Option<&Selection>) {
+    let Some(session) = &mut dump.session else { return };
+    let changed = before.is_none_or(|b| moved(b, &done.sel));
+    let look = (session.sel.layout, session.sel.radix, session.sel.max_frames)
+        != (done.sel.layout, done.sel.radix, done.sel.max_frames);
+    if changed {
+        session.sel = done.sel;
+    } else {
+        // Somebody may have selected another thread meanwhile: that stays.
+        session.sel.layout = done.sel.layout;
+        session.sel.radix = done.sel.radix;
+        session.sel.max_frames = done.sel.max_frames;
+    }
+    session.language = done.language;
+    let symbols = session.target.symbols.generation();
+    let reloaded = symbols != dump.symbols;
+    dump.symbols = symbols;
+    if reloaded {
+        // All names may be others now; the verdict too.
+        if let Some(p) = dump.panes.get_mut(&PaneKind::Stack) {
+            p.early = true;
+        }
+        stale(dump, true);
+    } else if changed || look {
+        for (kind, pane) in &mut dump.panes {
+            let verdict = matches!(kind, PaneKind::Summary | PaneKind::Graph);
+            if kind.info().follows || (look && !verdict) {
+                pane.stale = true;
+            }
+        }
+    }
+    // Commands load symbols as they need them.
+    if let Some(p) = dump.panes.get_mut(&PaneKind::Modules).filter(|p| p.detail.is_none()) {
+        p.stale = true;
+    }
+}
+
+/// Asks everything of the shown dump to stop; says whether there was something.
+pub(super) fn stop(state: &mut State, effects: &mut Vec<Effect>) -> bool {
+    let mut any = !state.downloads.is_empty();
+    if any {
+        effects.push(Effect::StopDownloads);
+    }
+    let Some(dump) = state.dump_mut() else { return any };
+    any |= !dump.queue.is_empty();
+    dump.queue.clear();
+    let running = dump.panes.values().filter_map(|p| p.running.as_ref()).chain(dump.command.as_ref());
+    for r in running {
+        any = true;
+        effects.push(Effect::Cancel(r.cancel.clone()));
+    }
+    any
+}
