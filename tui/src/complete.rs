@@ -39,7 +39,8 @@ pub fn command_at(before: &str) -> Option<&'static Command> {
 #[must_use]
 pub fn complete(session: Option<&Session>, before: &str, history: &[String]) -> Candidates {
     let text = current(before);
-    let starts = |c: char| c.is_whitespace() || matches!(c, '(' | '+' | '-' | '*' | '/' | '=' | ',' | '"' | '&');
+    let starts =
+        |c: char| c.is_whitespace() || matches!(c, '(' | '+' | '-' | '*' | '/' | '=' | ',' | '"' | '&');
     let found = command::find(text).filter(|f| f.args.starts_with(char::is_whitespace));
     let Some(found) = found else {
         // Past lines complete a whole line only.

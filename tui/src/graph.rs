@@ -163,8 +163,7 @@ impl Picture<'_> {
             self.lines.push(Line::new());
             self.boxed(&[Id::Thread(i)]);
             if let Some(wait) = self.threads.get(i).and_then(|t| t.wait.as_ref()) {
-                let arrow =
-                    Arrow { to: Id::Gone(0), label: label(wait), confidence: wait.confidence };
+                let arrow = Arrow { to: Id::Gone(0), label: label(wait), confidence: wait.confidence };
                 self.arrow(&arrow, false);
                 self.lines.push(Line::plain("   ").role(Role::Warning, "? nobody is known to hold it"));
             }
@@ -258,11 +257,7 @@ impl Picture<'_> {
                 .text(format!(" waits for {label} "))
                 .role(Role::Dim, format!("[{sure}]")),
         );
-        let end = if last {
-            format!("   {}", self.pen.corners[2])
-        } else {
-            format!("   {}", self.pen.down)
-        };
+        let end = if last { format!("   {}", self.pen.corners[2]) } else { format!("   {}", self.pen.down) };
         self.lines.push(Line::new().role(if last { Role::Error } else { role }, end));
     }
 

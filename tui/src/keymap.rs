@@ -210,8 +210,12 @@ pub fn markdown() -> String {
             context = Some(b.context);
             out.push_str(&format!("| **{}** | | |\n", b.context.title()));
         }
-        let keys: Vec<String> =
-            keymap.text_of(b.action).split(", ").filter(|k| !k.is_empty()).map(|k| format!("`{k}`")).collect();
+        let keys: Vec<String> = keymap
+            .text_of(b.action)
+            .split(", ")
+            .filter(|k| !k.is_empty())
+            .map(|k| format!("`{k}`"))
+            .collect();
         out.push_str(&format!("| {} | {} | `{}` |\n", keys.join(" "), b.help.replace('|', "\\|"), b.name));
     }
     out

@@ -72,19 +72,8 @@ impl Node {
             Command, Disassembly, Graph, Handles, Locals, Locks, Memory, Modules, Registers, Stack, Summary,
             Threads,
         };
-        let all = [
-            Summary,
-            Threads,
-            Stack,
-            Locals,
-            Registers,
-            Memory,
-            Disassembly,
-            Modules,
-            Handles,
-            Locks,
-            Graph,
-        ];
+        let all =
+            [Summary, Threads, Stack, Locals, Registers, Memory, Disassembly, Modules, Handles, Locks, Graph];
         Node::Split { rows: true, share: 600, first: tabs(&all), second: tabs(&[Command]) }
     }
 
@@ -105,8 +94,7 @@ impl Node {
                 }
             }
             Node::Split { rows, share, first, second } => {
-                let (whole, least) =
-                    if *rows { (area.height, LEAST.1) } else { (area.width, LEAST.0) };
+                let (whole, least) = if *rows { (area.height, LEAST.1) } else { (area.width, LEAST.0) };
                 if whole < least.saturating_mul(2) {
                     let part = if second.holds(focus) { second } else { first };
                     return part.place(area, focus, out);
@@ -114,10 +102,7 @@ impl Node {
                 let one = u32::from(whole).saturating_mul(u32::from(*share)) / 1000;
                 let one = u16::try_from(one).unwrap_or(whole).clamp(least, whole - least);
                 let (a, b) = if *rows {
-                    (
-                        Rect { height: one, ..area },
-                        Rect { y: area.y + one, height: whole - one, ..area },
-                    )
+                    (Rect { height: one, ..area }, Rect { y: area.y + one, height: whole - one, ..area })
                 } else {
                     (Rect { width: one, ..area }, Rect { x: area.x + one, width: whole - one, ..area })
                 };
@@ -193,7 +178,11 @@ impl Node {
                 }
             }
             Node::Split { first, second, .. } => {
-                if first.holds(near) { first.insert(pane, near) } else { second.insert(pane, near) }
+                if first.holds(near) {
+                    first.insert(pane, near)
+                } else {
+                    second.insert(pane, near)
+                }
             }
         }
     }

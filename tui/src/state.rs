@@ -345,9 +345,10 @@ impl DumpState {
     /// A dump that is about to be opened.
     #[must_use]
     pub fn new(path: String) -> DumpState {
-        let panes = PANES.iter().filter(|p| p.kind != PaneKind::Command).map(|p| {
-            (p.kind, Pane { expr: p.expr.to_owned(), stale: true, early: true, ..Pane::default() })
-        });
+        let panes = PANES
+            .iter()
+            .filter(|p| p.kind != PaneKind::Command)
+            .map(|p| (p.kind, Pane { expr: p.expr.to_owned(), stale: true, early: true, ..Pane::default() }));
         DumpState {
             path,
             phase: Phase::Opening(0, 0),

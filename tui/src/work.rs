@@ -103,7 +103,14 @@ pub fn render(row: &Arc<DumpRow>, look: Look) -> Summary {
 
 /// Command lines of a pane's form.
 #[must_use]
-pub fn pane_lines(kind: PaneKind, form: usize, expr: &str, offset: i64, units: usize, wide: bool) -> Vec<String> {
+pub fn pane_lines(
+    kind: PaneKind,
+    form: usize,
+    expr: &str,
+    offset: i64,
+    units: usize,
+    wide: bool,
+) -> Vec<String> {
     let forms = kind.info().forms;
     let Some(form) = forms.get(form).or_else(|| forms.first()) else { return Vec::new() };
     let unit = if form.unit == 0 { if wide { 8 } else { 4 } } else { form.unit };

@@ -2,7 +2,9 @@
 
 use crate::key::{Code, Key};
 use crate::msg::{Mouse, Msg};
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind, read};
+use crossterm::event::{
+    Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind, read,
+};
 use std::sync::mpsc::Sender;
 
 /// Reads events in a thread of its own until nobody listens.

@@ -53,7 +53,10 @@ pub struct Options<'a> {
 
 impl std::fmt::Debug for Options<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("dumps", &self.dumps).field("demo", &self.demo).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("dumps", &self.dumps)
+            .field("demo", &self.demo)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +81,8 @@ pub fn run(options: Options<'_>) -> io::Result<()> {
     let watch = Arc::new(Downloads::new(tx.clone()));
     let symbols = (options.symbols)(watch.clone());
     let (config_folder, state_folder) = config::folders();
-    let (mut settings, wrong) = config_folder.as_deref().map(config::load).unwrap_or_else(|| config::Settings::read(""));
+    let (mut settings, wrong) =
+        config_folder.as_deref().map(config::load).unwrap_or_else(|| config::Settings::read(""));
     if !options.color {
         settings.theme = config::Theme::None;
     }
@@ -161,7 +165,12 @@ impl Program {
     }
 
     /// Does what a message asked for; true: leave.
-    fn carry_out(&mut self, effects: Vec<Effect>, guard: &mut Guard, workers: &mut Workers) -> io::Result<bool> {
+    fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        guard: &mut Guard,
+        workers: &mut Workers,
+    ) -> io::Result<bool> {
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(true),

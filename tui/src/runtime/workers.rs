@@ -3,8 +3,8 @@
 use crate::msg::{Job, JobEvent, Msg, Slot};
 use crate::work;
 use dumpscope_analyzers::{Cancel, Target};
-use dumpscope_core::model::Dump;
 use dumpscope_core::OpenError;
+use dumpscope_core::model::Dump;
 use dumpscope_engine::{Host, Layout, Session};
 use dumpscope_symbols::SymbolConfig;
 use std::collections::BTreeMap;
@@ -41,7 +41,13 @@ struct Line {
 impl Workers {
     /// Workers that tell `tx` what they find.
     #[must_use]
-    pub fn new(tx: Sender<Msg>, symbols: SymbolConfig, demo: Demo, layout: Layout, host: Arc<dyn Host>) -> Workers {
+    pub fn new(
+        tx: Sender<Msg>,
+        symbols: SymbolConfig,
+        demo: Demo,
+        layout: Layout,
+        host: Arc<dyn Host>,
+    ) -> Workers {
         Workers { tx, symbols, demo, layout, host, slots: BTreeMap::new() }
     }
 
@@ -55,7 +61,8 @@ impl Workers {
                 None => demo(),
             };
             let name = path.unwrap_or_else(|| "demo.dmp".to_owned());
-            let result = opened.map_err(|e| e.to_string()).map(|d| Box::new(sessions(name, d, symbols, layout)));
+            let result =
+                opened.map_err(|e| e.to_string()).map(|d| Box::new(sessions(name, d, symbols, layout)));
             let _ = tx.send(Msg::Opened { dump, result });
         });
     }
@@ -77,7 +84,9 @@ impl Workers {
 
     /// Sees what passes: ended work makes room for what waits.
     pub fn note(&mut self, msg: &Msg) {
-        let Msg::Job { dump, slot, event: JobEvent::Done(..) | JobEvent::Failed(_), .. } = msg else { return };
+        let Msg::Job { dump, slot, event: JobEvent::Done(..) | JobEvent::Failed(_), .. } = msg else {
+            return;
+        };
         let Some(line) = self.slots.get_mut(&(*dump, *slot)) else { return };
         match line.waiting.take() {
             Some((job, history)) => self.start(job, history),

@@ -45,7 +45,9 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
         Action::Narrower => resize(state, false, -STEP),
         Action::Taller => resize(state, true, STEP),
         Action::Lower => resize(state, true, -STEP),
-        Action::ResetLayout => (state.wide, state.compact, state.zoom) = (Node::wide(), Node::compact(), false),
+        Action::ResetLayout => {
+            (state.wide, state.compact, state.zoom) = (Node::wide(), Node::compact(), false)
+        }
         Action::Back | Action::GoBack => links::back(state, true),
         Action::Forward => links::back(state, false),
         Action::Bits => links::switch_bits(state),
@@ -282,7 +284,8 @@ fn page_on(state: &mut State, kind: PaneKind, by: isize, height: usize) -> bool 
         return false;
     }
     // Instructions have no fixed size: code goes on from the address of its last or first line.
-    let addresses: Vec<String> = pane.doc.rows().iter().filter_map(|r| address_of(&r.line.to_text())).collect();
+    let addresses: Vec<String> =
+        pane.doc.rows().iter().filter_map(|r| address_of(&r.line.to_text())).collect();
     let next = if by > 0 { addresses.last() } else { addresses.first() };
     let Some(next) = next else { return false };
     pane.expr = format!("0x{next}");

@@ -181,8 +181,13 @@ fn next_command(state: &mut State, effects: &mut Vec<Effect>) {
         let mut run = running(state.generation, cancel, &line);
         run.before = Some(session.sel.clone());
         dump.command = Some(run);
-        let job =
-            Job { dump: index, slot: Slot::Command, generation: state.generation, session, work: Work::Line(line.clone()) };
+        let job = Job {
+            dump: index,
+            slot: Slot::Command,
+            generation: state.generation,
+            session,
+            work: Work::Line(line.clone()),
+        };
         effects.push(Effect::Run(Box::new(job)));
         let link = Span::untrusted(Role::Plain, &line).link(Link::Run(line.clone()));
         let mut row = Row::new(Line(vec![Span::new(Role::Prompt, prompt), link]));

@@ -135,7 +135,11 @@ pub(super) fn back(state: &mut State, back: bool) {
         state.notice = Some((Role::Dim, text.into()));
         return;
     };
-    if back { dump.forward.push(now) } else { dump.back.push(now) }
+    if back {
+        dump.forward.push(now)
+    } else {
+        dump.back.push(now)
+    }
     restore(dump, &spot);
     actions::show(state, spot.focus);
 }

@@ -60,7 +60,8 @@ pub fn palette(state: &State, typed: &str) -> Vec<(String, String, PaletteItem)>
 /// Opens help: the keys that work now, then what panes there are.
 pub(super) fn help(state: &mut State) {
     let mut rows = Vec::new();
-    let here = if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };
+    let here =
+        if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };
     let row = |left: &str, right: &str| {
         Row::new(Line::new().role(Role::Label, format!("  {left:<22} ")).text(right.to_owned()))
     };

@@ -63,7 +63,15 @@ pub(super) fn draw(
 }
 
 /// Draws a line from column `left` on.
-fn spans(row: &Row, left: usize, selected: Option<usize>, here: bool, area: Rect, look: Look, buf: &mut Buffer) {
+fn spans(
+    row: &Row,
+    left: usize,
+    selected: Option<usize>,
+    here: bool,
+    area: Rect,
+    look: Look,
+    buf: &mut Buffer,
+) {
     let mut column = 0usize;
     let mut links = 0usize;
     let end = left.saturating_add(usize::from(area.width));

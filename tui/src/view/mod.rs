@@ -158,7 +158,14 @@ fn pane(state: &State, place: &Place, frame: &mut Frame<'_>) {
     }
     let look = Look { theme, ascii, focused };
     let session = dump.session.as_ref();
-    lines::draw(&pane.doc, inner, look, &|r| is_selected(kind, session, r), &|r| tail(kind, pane.form, dump, r), buf);
+    lines::draw(
+        &pane.doc,
+        inner,
+        look,
+        &|r| is_selected(kind, session, r),
+        &|r| tail(kind, pane.form, dump, r),
+        buf,
+    );
 }
 
 /// Words, wrapped.
@@ -318,7 +325,8 @@ fn status(state: &State, area: Rect, buf: &mut Buffer) {
         buf.set_stringn(area.x + 1, area.y, text, usize::from(area.width - 1), theme::style(theme, *role));
         return;
     }
-    let here = if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };
+    let here =
+        if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };
     let mut keys: Vec<(Action, &str)> = vec![(Action::Help, "help"), (Action::Palette, "palette")];
     match here {
         Context::Prompt => keys.extend([

@@ -15,12 +15,8 @@ use unicode_width::UnicodeWidthStr;
 fn open(state: &State, title: &str, width: u16, height: u16, frame: &mut Frame<'_>) -> Rect {
     let all = frame.area();
     let (width, height) = (width.min(all.width), height.min(all.height));
-    let area = Rect {
-        x: all.x + (all.width - width) / 2,
-        y: all.y + (all.height - height) / 3,
-        width,
-        height,
-    };
+    let area =
+        Rect { x: all.x + (all.width - width) / 2, y: all.y + (all.height - height) / 3, width, height };
     let buf = frame.buffer_mut();
     Clear.render(area, buf);
     block(state.settings.theme, state.settings.ascii, true).render(area, buf);
@@ -53,7 +49,13 @@ pub(super) fn draw(state: &State, popup: &Popup, frame: &mut Frame<'_>) {
             let y = inner.y;
             let buf = frame.buffer_mut();
             let (x, _) = buf.set_stringn(inner.x, y, "> ", 2, theme::style(theme, Role::Prompt));
-            buf.set_stringn(x, y, input.text(), usize::from(inner.right().saturating_sub(x)), theme::style(theme, Role::Plain));
+            buf.set_stringn(
+                x,
+                y,
+                input.text(),
+                usize::from(inner.right().saturating_sub(x)),
+                theme::style(theme, Role::Plain),
+            );
             let list: Vec<(String, String)> = items.into_iter().map(|(a, b, _)| (a, b)).collect();
             let below = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
             choices(state, &list, *at, below, frame);
@@ -89,7 +91,13 @@ pub(super) fn draw(state: &State, popup: &Popup, frame: &mut Frame<'_>) {
             if let Some((role, text)) = &state.notice {
                 let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
                 if width < line.width / 3 {
-                    buf.set_stringn(line.right() - width - 1, y, text, usize::from(width), theme::style(theme, *role));
+                    buf.set_stringn(
+                        line.right() - width - 1,
+                        y,
+                        text,
+                        usize::from(width),
+                        theme::style(theme, *role),
+                    );
                 }
             }
             cursor(x, y, &before, line, frame);
@@ -109,7 +117,13 @@ fn cursor(x: u16, y: u16, before: &str, area: Rect, frame: &mut Frame<'_>) {
 }
 
 /// A list with the selected item in view.
-pub(super) fn choices(state: &State, items: &[(String, String)], at: usize, area: Rect, frame: &mut Frame<'_>) {
+pub(super) fn choices(
+    state: &State,
+    items: &[(String, String)],
+    at: usize,
+    area: Rect,
+    frame: &mut Frame<'_>,
+) {
     let theme = state.settings.theme;
     let rows = usize::from(area.height).max(1);
     let first = if at == usize::MAX { 0 } else { at.saturating_sub(rows - 1) };

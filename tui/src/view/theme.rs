@@ -33,7 +33,9 @@ pub fn style(theme: Theme, role: Role) -> Style {
         Theme::Dark => dark,
         Theme::Light => light,
         Theme::None => match role {
-            Role::Heading | Role::Mnemonic | Role::Error | Role::Warning | Role::Prompt | Role::Thread => bold,
+            Role::Heading | Role::Mnemonic | Role::Error | Role::Warning | Role::Prompt | Role::Thread => {
+                bold
+            }
             Role::Dim => plain.add_modifier(Modifier::DIM),
             _ => plain,
         },
