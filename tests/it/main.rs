@@ -9,7 +9,9 @@
 )]
 
 mod args_lab;
+mod article_pdb_files;
 mod article_pdb_replay;
+mod article_pdb_robust;
 mod article_replay;
 mod cmds_lab;
 mod cmds_matrix;

@@ -10,9 +10,13 @@ use std::path::Path;
 
 /// Asks a file everything; returns how many answers it gave.
 fn ask_everything(path: &Path) -> usize {
+    ask_at(path, (0x1000..0x3000).step_by(0x3d).collect())
+}
+
+/// Asks a file everything, at these addresses (RVAs) too.
+pub(crate) fn ask_at(path: &Path, mut places: Vec<u32>) -> usize {
     let Ok(pdb) = pdb::open(path, None) else { return 0 };
     let mut answers = 0usize;
-    let mut places: Vec<u32> = (0x1000..0x3000).step_by(0x3d).collect();
     pdb.each(&mut |s| {
         answers += 1;
         if answers.is_multiple_of(7) {
@@ -48,7 +52,7 @@ fn ask_everything(path: &Path) -> usize {
 }
 
 /// Changes `count` bytes, with a generator that gives the same numbers everywhere.
-fn damage(bytes: &mut [u8], seed: u64, count: usize) {
+pub(crate) fn damage(bytes: &mut [u8], seed: u64, count: usize) {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         x ^= x << 13;
