@@ -115,7 +115,9 @@ fn private_file_has_lines_and_nested_inlined_calls() {
     let sites: Vec<_> = pdb
         .inlines(rva)
         .into_iter()
-        .map(|s| (s.name, s.start.0, s.line.map(|l| (l.file.rsplit('\\').next().unwrap().to_owned(), l.line))))
+        .map(|s| {
+            (s.name, s.start.0, s.line.map(|l| (l.file.rsplit('\\').next().unwrap().to_owned(), l.line)))
+        })
         .collect();
     assert_eq!(
         sites,

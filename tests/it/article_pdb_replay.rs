@@ -23,11 +23,8 @@ fn open(fixture: (dump::Dump, Vec<SymFile>)) -> Session {
 
 /// Opens a fixture with the PDBs of a folder.
 pub(crate) fn open_with((dump, _): (dump::Dump, Vec<SymFile>), folder: &Path) -> Session {
-    let config = SymbolConfig {
-        symbol_path: folder.display().to_string(),
-        offline: true,
-        ..SymbolConfig::default()
-    };
+    let config =
+        SymbolConfig { symbol_path: folder.display().to_string(), offline: true, ..SymbolConfig::default() };
     let dump = Dump::from_bytes(dump.bytes()).unwrap();
     Session::new("article.dmp".into(), Arc::new(Target::new(dump, config)))
 }
