@@ -8,6 +8,7 @@ mod cancel;
 pub mod capabilities;
 pub mod crash;
 mod crash_codes;
+pub mod diff;
 pub mod foreign;
 pub mod handles_summary;
 pub mod incident;

@@ -105,6 +105,9 @@ pub(crate) struct CommonArgs {
     /// Never use the network, whatever the symbol path says
     #[arg(long, global = true)]
     pub(crate) offline: bool,
+    /// TOML file with patterns of waits and idle threads, tried before the built-in ones
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) patterns: Option<PathBuf>,
     /// Layout of command output: WinDbg's of old, or of 2023
     #[arg(long, global = true, value_enum, default_value_t = LayoutArg::Classic, hide_possible_values = false)]
     pub(crate) layout: LayoutArg,
@@ -223,6 +226,9 @@ pub(crate) struct DiffArgs {
     /// Dumps of one process, oldest first.
     #[arg(value_name = "DUMP", required = true, num_args = 2..)]
     pub(crate) dumps: Vec<PathBuf>,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) format: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,19 +1,22 @@
 //! `dumpscope DUMP...` and `dumpscope triage`: verdicts on many dumps.
 
 use crate::Exit;
-use crate::args::{CommonArgs, ConfidenceArg, OpenArgs, TriageArgs, TriageFormat};
+use crate::args::{CommonArgs, ConfidenceArg, DiffArgs, OpenArgs, TriageArgs, TriageFormat};
 use crate::console::Console;
 use crate::demo;
 use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
+use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
+use dumpscope_engine::TextSink;
 use dumpscope_engine::formats::{FailOn, Format, FormatOptions, Tail, writer};
 use dumpscope_engine::json::ConfidenceName;
-use dumpscope_engine::triage::{Buckets, Input, Progress, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::triage::{Buckets, Incidents, Input, Progress, TriageOptions, find_dumps, triage_each};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest list of paths on stdin, bytes.
@@ -133,7 +136,8 @@ impl Batch<'_> {
         let mut writer = writer(self.format, out, &format);
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
-        let options = TriageOptions { symbols, jobs, budget, cancel };
+        let patterns = patterns(self.common)?;
+        let options = TriageOptions { symbols, jobs, budget, cancel, patterns };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {
@@ -145,6 +149,7 @@ impl Batch<'_> {
         };
 
         let mut buckets = Buckets::default();
+        let mut incidents = Incidents::default();
         let mut failed = 0u64;
         let mut found = false;
         let mut written: io::Result<()> = Ok(());
@@ -155,6 +160,7 @@ impl Batch<'_> {
             }
             found |= self.fail_on.first(&row).is_some();
             buckets.add(&row);
+            incidents.add(&row);
             if written.is_ok() {
                 written = writer.row(&row);
                 if written.is_err() {
@@ -165,9 +171,44 @@ impl Batch<'_> {
         });
         bar.clear();
         written?;
-        writer.end(&Tail { buckets: buckets.rows(), incidents: None })?;
+        writer.end(&Tail { buckets: buckets.rows(), incidents: Some(incidents.rows()) })?;
         Ok(Outcome { failed, interrupted: options.cancel.is_cancelled(), found })
     }
+}
+
+/// The user's patterns of waits before the built-in ones.
+pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<Arc<Patterns>>> {
+    let Some(path) = &common.patterns else { return Ok(None) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let own = Patterns::parse(&text).with_context(|| format!("in {}", path.display()))?;
+    Ok(Some(Arc::new(Patterns::built_in().with_overlay(own))))
+}
+
+/// `dumpscope diff`.
+pub(crate) fn diff(args: &DiffArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
+    let cancel = on_interrupt();
+    let symbols = store::config(common, &cancel, console);
+    let patterns = patterns(common)?;
+    let options = TriageOptions { symbols, cancel, patterns, ..TriageOptions::default() };
+    let document = match dumpscope_engine::diff::diff(&args.dumps, &options) {
+        Ok(document) => document,
+        Err(error) => {
+            console.error(&error.to_string());
+            let usage = matches!(error, dumpscope_engine::diff::DiffFailure::Compare(_));
+            return Ok(if usage { Exit::Usage } else { Exit::BadDump });
+        }
+    };
+    let mut out = console.out();
+    if args.format == "json" {
+        serde_json::to_writer_pretty(&mut out, &document)?;
+        out.write_all(b"\n")?;
+        out.flush()?;
+    } else {
+        let mut sink = TextSink::new(out, console.color());
+        dumpscope_engine::diff::diff_lines(&document, &mut |line| sink.line(&line));
+        sink.finish()?;
+    }
+    Ok(Exit::Done)
 }
 
 fn create(path: &Path) -> anyhow::Result<BufWriter<std::fs::File>> {

@@ -44,7 +44,16 @@ fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) ->
     bar.clear();
     match opened {
         Ok(dump) => {
-            let target = Arc::new(Target::new(dump, store::config(common, cancel, console)));
+            let mut target = Target::new(dump, store::config(common, cancel, console));
+            match batch::patterns(common) {
+                Ok(Some(patterns)) => target.set_patterns(patterns),
+                Ok(None) => {}
+                Err(error) => {
+                    console.error(&format!("{error:#}"));
+                    return None;
+                }
+            }
+            let target = Arc::new(target);
             let mut session = Session::new(path.display().to_string(), target);
             session.cancel = cancel.clone();
             session.sel.layout = match common.layout {

@@ -1,8 +1,7 @@
-//! Small subcommands: schema, completions, manual page; and those of later versions.
+//! Small subcommands: schema, completions, manual page.
 
 use crate::Exit;
 use crate::args::Cli;
-use crate::console::Console;
 use clap::CommandFactory;
 use std::io::Write;
 
@@ -41,10 +40,4 @@ fn print(text: &[u8]) -> anyhow::Result<Exit> {
     out.write_all(text)?;
     out.flush()?;
     Ok(Exit::Done)
-}
-
-/// A subcommand that is agreed but has no engine yet.
-pub(crate) fn not_yet(what: &str, console: &Console) -> anyhow::Result<Exit> {
-    console.error(&format!("{what}: not in this version"));
-    Ok(Exit::Usage)
 }

@@ -57,7 +57,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         None => batch::open(&cli.open, &cli.common, console),
         Some(Command::Exec(exec)) => exec::run(exec, &cli.common, console),
         Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),
-        Some(Command::Diff(_)) => extras::not_yet("diff", console),
+        Some(Command::Diff(args)) => batch::diff(args, &cli.common, console),
         Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
         Some(Command::Schema) => extras::schema(),
         Some(Command::Completions { shell }) => extras::completions(*shell),

@@ -6,6 +6,7 @@
 
 pub mod command;
 mod commands;
+pub mod diff;
 pub mod doc;
 pub mod expr;
 pub mod fmt;

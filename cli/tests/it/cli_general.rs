@@ -28,16 +28,51 @@ fn wrong_usage_is_two() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_said_in_one_line() {
-    for line in [&["diff", "a.dmp", "b.dmp"][..]] {
-        let r = args(line);
-        assert_eq!((r.code, r.out.as_str()), (2, ""), "{line:?}");
-        assert!(
-            r.err.ends_with("not in this version\n") && r.err.lines().count() == 1,
-            "{line:?}: {}",
-            r.err
-        );
-    }
+fn dumps_that_cannot_be_compared_are_told_in_one_line() {
+    let missing = args(&["diff", "a.dmp", "b.dmp"]);
+    assert_eq!(
+        (missing.code, missing.out.as_str(), missing.err.lines().count()),
+        (1, "", 1),
+        "{}",
+        missing.err
+    );
+    assert_eq!(args(&["diff", "a.dmp"]).code, 2, "two at least");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, dump: dumpscope_fixtures::dump::Dump| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, dump.bytes()).unwrap();
+        path.display().to_string()
+    };
+    let ruby = write("ruby.dmp", dumpscope_fixtures::article::ruby_x86().0);
+    let wmi = write("wmi.dmp", dumpscope_fixtures::article::wmiprvse_x86().0);
+    let other = args(&["diff", &ruby, &wmi]);
+    assert_eq!((other.code, other.err.lines().count()), (2, 1), "{}", other.err);
+    assert!(other.err.contains("different processes"), "{}", other.err);
+    // The same dump twice: nothing moved.
+    let same = args(&["diff", &ruby, &ruby]);
+    assert_eq!(same.code, 0, "{}", same.err);
+    assert!(same.out.starts_with("HANG"), "{}", same.out);
+    let json: serde_json::Value =
+        serde_json::from_str(&args(&["diff", "--format", "json", &ruby, &ruby]).out).unwrap();
+    assert_eq!((json["schema"].as_str(), json["tid"].as_u64()), (Some("dumpscope.diff/1"), Some(0x734)));
+}
+
+#[test]
+fn a_file_of_patterns_changes_sentences() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("a.dmp").display().to_string();
+    std::fs::write(&dump, dumpscope_fixtures::article::wmiprvse_x86().0.bytes()).unwrap();
+    let own = folder.path().join("own.toml").display().to_string();
+    std::fs::write(
+        &own,
+        "[[wait]]\nname = 'pool_worker'\nfunctions = ['NtWaitForWorkViaWorkerFactory']\nkind = 'worker_idle'\ntext = 'dreams'\nidle = true\n",
+    )
+    .unwrap();
+    assert!(args(&["triage", "--patterns", &own, &dump]).out.contains("dreams"));
+    std::fs::write(&own, "[[wait]]\nnonsense = 1\n").unwrap();
+    let bad = args(&["triage", "--patterns", &own, &dump]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.err.contains("own.toml"), "{}", bad.err);
 }
 
 #[test]

@@ -33,9 +33,11 @@ pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_li
 
 use crate::json::{Document, DumpRow};
 use dumpscope_analyzers::Cancel;
+use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_symbols::SymbolConfig;
 use rayon::prelude::*;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to triage.
@@ -43,6 +45,8 @@ use std::time::Duration;
 pub struct TriageOptions {
     /// Where symbols and images are looked for.
     pub symbols: SymbolConfig,
+    /// Patterns of waits; `None`: the built-in ones.
+    pub patterns: Option<Arc<Patterns>>,
     /// Dumps analyzed at the same time; 0 takes one for each processor.
     pub jobs: usize,
     /// Time for one dump. When it is used up the row holds what was found so far, with a warning.

@@ -353,7 +353,7 @@ fn wait_kind(kind: Kind) -> WaitKindName {
     }
 }
 
-pub(super) fn confidence(c: Confidence) -> ConfidenceName {
+pub(crate) fn confidence(c: Confidence) -> ConfidenceName {
     match c {
         Confidence::Proven => ConfidenceName::Proven,
         Confidence::Strong => ConfidenceName::Strong,

@@ -1,0 +1,352 @@
+//! Two or more dumps of one process (`procdump -n 3 -s 5`): hang or slow progress?
+//!
+//! One dump cannot tell a thread that is stuck from one that is slow. Two can: CPU time, stack and waited object are
+//! compared thread by thread.
+
+mod snapshot;
+
+pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
+
+use crate::triage::{Confidence, FindingKind};
+use dumpscope_core::{Pid, Tid};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// 100 ns units in a millisecond.
+const MS: u64 = 10_000;
+
+/// CPU time that a waiting thread may use between two dumps and still be stuck: two ticks of the clock.
+const TICKS: u64 = 32 * MS;
+
+/// Seconds by which the creation time of one process may differ between dumps.
+const SAME_START: u32 = 2;
+
+/// What a thread did between the dumps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It runs in every dump and used most of the time.
+    Spinning,
+    /// The same stack, the same wait, no CPU time.
+    Stuck,
+    /// Its stack changed or it used CPU time.
+    Moving,
+    /// It waits for work in every dump.
+    Idle,
+    /// It is not in the first dump.
+    New,
+    /// It is not in the last dump.
+    Gone,
+    /// The dumps do not say.
+    Unknown,
+}
+
+impl State {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Spinning => "spinning",
+            State::Stuck => "stuck",
+            State::Moving => "moving",
+            State::Idle => "idle",
+            State::New => "new",
+            State::Gone => "gone",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
+/// What the dumps say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// What matters does not move.
+    Hang,
+    /// A thread runs without end.
+    Spinning,
+    /// It moves.
+    Slow,
+    /// Everything waits for work.
+    Idle,
+    /// The dumps do not say.
+    Unknown,
+}
+
+impl Progress {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Progress::Hang => "hang",
+            Progress::Spinning => "spinning",
+            Progress::Slow => "slow_progress",
+            Progress::Idle => "idle",
+            Progress::Unknown => "unknown",
+        }
+    }
+}
+
+/// One thread over all dumps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadChange {
+    /// System id.
+    pub tid: Tid,
+    /// Its name. Untrusted.
+    pub name: Option<String>,
+    /// What it did.
+    pub state: State,
+    /// CPU time between the first and the last dump it is in, 100 ns.
+    pub cpu: Option<u64>,
+    /// What it does in the last dump it is in, one sentence without a full stop. Untrusted.
+    pub does: String,
+    /// The innermost frame that all dumps have in common, counted from the stack's outer end. Untrusted.
+    pub common: Option<String>,
+    /// How sure.
+    pub confidence: Confidence,
+    /// True for the process's first thread.
+    pub is_main: bool,
+}
+
+/// Several dumps of one process, compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Positions of the dumps in the input, in the order in which they were written.
+    pub order: Vec<usize>,
+    /// Process id.
+    pub pid: Option<Pid>,
+    /// Seconds between the first and the last dump; 0 when they were written within one second.
+    pub seconds: u32,
+    /// Threads: those that matter most first.
+    pub threads: Vec<ThreadChange>,
+    /// What it comes to.
+    pub progress: Progress,
+    /// The thread that says so.
+    pub tid: Option<Tid>,
+    /// One sentence without a full stop. Untrusted.
+    pub summary: String,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Open handles in each dump, in time order; `None` where a dump has no handle data.
+    pub handles: Vec<Option<u64>>,
+}
+
+/// Dumps that cannot be compared.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// Fewer than two.
+    #[error("two dumps at least are needed")]
+    TooFew,
+    /// They are of different processes.
+    #[error("the dumps are of different processes: {0}")]
+    OtherProcess(String),
+}
+
+/// Compares dumps of one process; their order is that of their times.
+///
+/// # Errors
+/// Fewer than two dumps, or dumps of different processes.
+pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
+    let Some(first) = dumps.first().filter(|_| dumps.len() > 1) else { return Err(DiffError::TooFew) };
+    for d in dumps {
+        same_process(first, d)?;
+    }
+    let mut order: Vec<usize> = (0..dumps.len()).collect();
+    // Whole seconds: equal ones are told apart by the CPU time that the process had used.
+    order.sort_by_key(|i| dumps.get(*i).map(|d| (d.time, d.cpu(), *i)));
+    let sorted: Vec<&Snapshot> = order.iter().filter_map(|i| dumps.get(*i)).collect();
+    let seconds = match (sorted.first(), sorted.last()) {
+        (Some(a), Some(b)) => b.time.saturating_sub(a.time),
+        _ => 0,
+    };
+    let tids: BTreeSet<Tid> = sorted.iter().flat_map(|d| d.threads.iter().map(|t| t.tid)).collect();
+    let numbers: BTreeMap<Tid, usize> =
+        sorted.iter().flat_map(|d| d.threads.iter().enumerate().map(|(i, t)| (t.tid, i))).collect();
+    let mut threads: Vec<ThreadChange> = tids.iter().filter_map(|t| change(&sorted, *t, seconds)).collect();
+    let rank = |s: State| match s {
+        State::Spinning => 0,
+        State::Stuck => 1,
+        State::Moving => 2,
+        State::Unknown => 3,
+        State::New | State::Gone => 4,
+        State::Idle => 5,
+    };
+    let number = |t: &ThreadChange| numbers.get(&t.tid).copied();
+    threads.sort_by_key(|t| (rank(t.state), !t.is_main, number(t)));
+    let (progress, tid, summary, confidence) = verdict(&sorted, &threads, seconds);
+    Ok(Comparison {
+        order,
+        pid: first.pid,
+        seconds,
+        threads,
+        progress,
+        tid,
+        summary,
+        confidence,
+        handles: sorted.iter().map(|d| d.handles).collect(),
+    })
+}
+
+fn same_process(a: &Snapshot, b: &Snapshot) -> Result<(), DiffError> {
+    let err = |what: &str, x: String, y: String| Err(DiffError::OtherProcess(format!("{what} {x} and {y}")));
+    if let (Some(x), Some(y)) = (a.pid, b.pid)
+        && x != y
+    {
+        return err("process ids", format!("{:x}", x.0), format!("{:x}", y.0));
+    }
+    if let (Some(x), Some(y)) = (&a.process, &b.process)
+        && !x.eq_ignore_ascii_case(y)
+    {
+        return err("programs", x.clone(), y.clone());
+    }
+    if let (Some(x), Some(y)) = (a.started, b.started)
+        && x.abs_diff(y) > SAME_START
+    {
+        return err("creation times", x.to_string(), y.to_string());
+    }
+    if let (Some(x), Some(y)) = (&a.machine.computer, &b.machine.computer)
+        && x != y
+    {
+        return err("computers", x.clone(), y.clone());
+    }
+    Ok(())
+}
+
+/// One thread; `None` for those that only wrote a dump.
+fn change(dumps: &[&Snapshot], tid: Tid, seconds: u32) -> Option<ThreadChange> {
+    let seen: Vec<Option<&ThreadSnapshot>> = dumps.iter().map(|d| d.thread(tid)).collect();
+    let there: Vec<&ThreadSnapshot> = seen.iter().flatten().copied().collect();
+    let (first, last) = (there.first()?, there.last()?);
+    if there.iter().all(|t| t.is_writer) {
+        return None;
+    }
+    let cpu = first.cpu.zip(last.cpu).and_then(|(a, b)| b.checked_sub(a));
+    let mut out = ThreadChange {
+        tid,
+        name: last.name.clone(),
+        state: State::Unknown,
+        cpu,
+        does: last.does.clone(),
+        common: common(&there),
+        confidence: Confidence::Strong,
+        is_main: last.is_main,
+    };
+    out.state = if seen.first().is_some_and(Option::is_none) {
+        State::New
+    } else if seen.last().is_some_and(Option::is_none) {
+        State::Gone
+    } else {
+        let (state, sure) = judge(&there, cpu, seconds);
+        out.confidence = sure;
+        state
+    };
+    Some(out)
+}
+
+/// The innermost frame that all dumps have in common, from the outer end.
+fn common(there: &[&ThreadSnapshot]) -> Option<String> {
+    let first = there.first()?;
+    let mut n = first.frames.len();
+    for t in there.iter().skip(1) {
+        let same =
+            first.frames.iter().rev().zip(t.frames.iter().rev()).take_while(|(a, b)| a.0 == b.0).count();
+        n = n.min(same);
+    }
+    let at = first.frames.len().checked_sub(n).filter(|_| n > 0)?;
+    // A frame whose callees differ is at the same function, not at the same instruction.
+    first.frames.get(at).map(|f| f.1.clone())
+}
+
+fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, Confidence) {
+    if there.iter().all(|t| t.idle) {
+        return (State::Idle, Confidence::Strong);
+    }
+    let Some(first) = there.first() else { return (State::Unknown, Confidence::Guess) };
+    let interval = u64::from(seconds).saturating_mul(1000 * MS);
+    let runs = there.iter().all(|t| t.running == Some(true) && t.wait.is_none());
+    if let Some(cpu) = cpu.filter(|_| runs && interval > 0) {
+        // More than half of the time between the dumps; dump times are whole seconds, and dumping takes time too.
+        if cpu >= interval / 2 {
+            return (State::Spinning, Confidence::Strong);
+        }
+    }
+    let same_stack =
+        there.iter().all(|t| t.sp == first.sp && t.frames == first.frames && !t.frames.is_empty());
+    let same_wait = there.iter().all(|t| t.wait.is_some() && t.wait == first.wait);
+    match (same_stack, same_wait, cpu) {
+        // Within one second even a busy thread can be found twice at the same place.
+        (true, true, Some(c)) if c <= TICKS && seconds > 0 => (State::Stuck, Confidence::Strong),
+        (true, true, Some(c)) if c <= TICKS => (State::Stuck, Confidence::Guess),
+        // Without times the stack alone says it.
+        (true, true, None) => (State::Stuck, Confidence::Guess),
+        (true, _, Some(0)) if !runs => (State::Stuck, Confidence::Guess),
+        (false, ..) => (State::Moving, Confidence::Strong),
+        (true, _, Some(c)) if c > TICKS => (State::Moving, Confidence::Strong),
+        _ => (State::Unknown, Confidence::Guess),
+    }
+}
+
+fn verdict(
+    dumps: &[&Snapshot],
+    threads: &[ThreadChange],
+    seconds: u32,
+) -> (Progress, Option<Tid>, String, Confidence) {
+    let span = match seconds {
+        0 => "between the dumps".to_owned(),
+        n => format!("in {n} s"),
+    };
+    let state = |tid: Tid| threads.iter().find(|t| t.tid == tid);
+    if let Some(t) = threads.iter().find(|t| t.state == State::Spinning) {
+        let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
+        let ms = t.cpu.unwrap_or(0) / MS;
+        let text = format!("thread {:x} used {ms} ms of CPU time {span} and never waits{place}", t.tid.0);
+        return (Progress::Spinning, Some(t.tid), text, t.confidence);
+    }
+    // The culprits that the dumps' own verdicts name, then the main thread.
+    let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| is_hang(*k)).map(|(_, t)| t));
+    let main = threads.iter().find(|t| t.is_main && t.state != State::Idle).map(|t| t.tid);
+    for t in named.into_iter().chain(main).filter_map(state) {
+        match t.state {
+            State::Stuck => {
+                let text = format!("thread {:x} did not move {span}: it {}", t.tid.0, t.does);
+                return (Progress::Hang, Some(t.tid), text, t.confidence);
+            }
+            State::Moving => {
+                let text =
+                    format!("thread {:x} moves: it is slow, not stuck; at the end it {}", t.tid.0, t.does);
+                return (Progress::Slow, Some(t.tid), text, t.confidence);
+            }
+            _ => {}
+        }
+    }
+    if let Some(t) = threads.iter().find(|t| t.state == State::Moving) {
+        let text = format!("thread {:x} moves; the threads that wait for work do not matter", t.tid.0);
+        return (Progress::Slow, Some(t.tid), text, t.confidence.min(Confidence::Guess));
+    }
+    if let Some(t) = threads.iter().find(|t| t.state == State::Stuck) {
+        let text = format!("thread {:x} did not move {span}: it {}", t.tid.0, t.does);
+        return (Progress::Hang, Some(t.tid), text, Confidence::Guess);
+    }
+    if !threads.is_empty() && threads.iter().all(|t| t.state == State::Idle) {
+        return (
+            Progress::Idle,
+            None,
+            format!("all {} threads wait for work", threads.len()),
+            Confidence::Strong,
+        );
+    }
+    (Progress::Unknown, None, "the dumps do not say whether anything moves".into(), Confidence::Guess)
+}
+
+/// Kinds of verdicts that name a thread which does not move.
+fn is_hang(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::Deadlock
+            | FindingKind::OrphanedLock
+            | FindingKind::LockContention
+            | FindingKind::BlockedOnProcess
+            | FindingKind::Waiting
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What is kept of one dump to compare it with another of the same process.
+
+use crate::incident::{Digest, MachineId};
+use crate::triage::{Facts, Finding, FindingKind, ThreadFacts, frame_text};
+use crate::waits::Kind;
+use dumpscope_core::{Pid, Tid, Va};
+use dumpscope_symbols::Trust;
+
+/// Frames that are compared.
+const MAX_FRAMES: usize = 256;
+
+/// One dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Process id.
+    pub pid: Option<Pid>,
+    /// Name of the program's file. Untrusted.
+    pub process: Option<String>,
+    /// Which machine.
+    pub machine: MachineId,
+    /// When the process was created, seconds since 1970.
+    pub started: Option<u32>,
+    /// When the dump was written, seconds since 1970.
+    pub time: u32,
+    /// Threads in the dump's order.
+    pub threads: Vec<ThreadSnapshot>,
+    /// Kind and thread of the dump's own verdict.
+    pub verdict: Option<(FindingKind, Tid)>,
+    /// Open handles.
+    pub handles: Option<u64>,
+}
+
+/// What a thread waits for, as far as it can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitKey {
+    /// Kind of wait.
+    pub kind: Kind,
+    /// Address of the lock.
+    pub address: Option<Va>,
+    /// Handles.
+    pub handles: Option<Vec<u64>>,
+    /// Thread that owns it.
+    pub owner: Option<Tid>,
+}
+
+/// One thread of one dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadSnapshot {
+    /// System id.
+    pub tid: Tid,
+    /// Name given by the program. Untrusted.
+    pub name: Option<String>,
+    /// User and kernel time together, 100 ns.
+    pub cpu: Option<u64>,
+    /// Stack pointer.
+    pub sp: Option<Va>,
+    /// Instruction pointer and name of each physical frame that was not found by a scan. Untrusted.
+    pub frames: Vec<(Va, String)>,
+    /// What it waits for.
+    pub wait: Option<WaitKey>,
+    /// One sentence. Untrusted.
+    pub does: String,
+    /// Waits for work.
+    pub idle: bool,
+    /// Whether it runs.
+    pub running: Option<bool>,
+    /// It wrote the dump.
+    pub is_writer: bool,
+    /// The process's first thread.
+    pub is_main: bool,
+}
+
+impl Snapshot {
+    /// Takes what is needed of a dump. `verdict`: the dump's own.
+    #[must_use]
+    pub fn of(facts: &Facts<'_>, digest: &Digest, verdict: &Finding) -> Snapshot {
+        let handles = crate::handles_summary::summarize(&facts.target.dump);
+        Snapshot {
+            pid: digest.pid,
+            process: digest.process.clone(),
+            machine: digest.machine.clone(),
+            started: digest.started,
+            time: facts.target.dump.time(),
+            threads: facts.threads.iter().map(|t| thread(facts, t)).collect(),
+            verdict: verdict.tid.map(|t| (verdict.kind, t)),
+            handles: handles.map(|h| h.total),
+        }
+    }
+
+    /// The thread with a system id.
+    #[must_use]
+    pub fn thread(&self, tid: Tid) -> Option<&ThreadSnapshot> {
+        self.threads.iter().find(|t| t.tid == tid)
+    }
+
+    /// CPU time of all threads, 100 ns.
+    #[must_use]
+    pub fn cpu(&self) -> u64 {
+        self.threads.iter().filter_map(|t| t.cpu).fold(0, u64::saturating_add)
+    }
+}
+
+fn thread(facts: &Facts<'_>, t: &ThreadFacts) -> ThreadSnapshot {
+    let stack = t.stack.as_ref().or(t.native_stack.as_ref());
+    let sure = stack.iter().flat_map(|s| s.physical()).take_while(|f| f.trust != Trust::Scan);
+    let wait = t.wait.as_ref();
+    ThreadSnapshot {
+        tid: t.tid,
+        name: t.name.clone(),
+        cpu: t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)),
+        sp: stack.and_then(|s| s.physical().next()).map(|f| f.frame.sp),
+        frames: sure.take(MAX_FRAMES).map(|f| (f.frame.ip, frame_text(facts.target, f))).collect(),
+        wait: wait.map(|w| WaitKey {
+            kind: w.kind,
+            address: w.address,
+            handles: w.handles.clone(),
+            owner: w.owner_tid,
+        }),
+        does: t.activity.as_ref().map_or_else(|| "is doing something unknown".into(), |a| a.text.clone()),
+        idle: t.activity.as_ref().is_some_and(|a| a.idle),
+        running: t.running,
+        is_writer: t.is_writer,
+        is_main: t.is_main,
+    }
+}

@@ -1,0 +1,187 @@
+//! Several dumps of one process: the document and the text of their comparison.
+
+use crate::doc::{Line, Role};
+use crate::json::ConfidenceName;
+use crate::triage::{TriageOptions, rows};
+use dumpscope_analyzers::Target;
+use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
+use dumpscope_analyzers::incident::Digest;
+use dumpscope_analyzers::triage::{Facts, run_rules, verdict};
+use dumpscope_core::base::text::escape;
+use dumpscope_core::model::Dump;
+use dumpscope_symbols::Limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The value of `schema`.
+pub const DIFF_SCHEMA: &str = "dumpscope.diff/1";
+
+/// 100 ns units in a millisecond.
+const MS: u64 = 10_000;
+
+/// Idle threads that the text lists.
+const LISTED: usize = 40;
+
+/// Dumps of one process, compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DiffDocument {
+    /// Always `dumpscope.diff/1`.
+    pub schema: String,
+    /// The dumps in the order in which they were written.
+    pub paths: Vec<String>,
+    /// Process id.
+    pub pid: Option<u32>,
+    /// Seconds between the first and the last dump.
+    pub seconds: u32,
+    /// `hang`, `spinning`, `slow_progress`, `idle` or `unknown`.
+    pub progress: String,
+    /// The thread that says so.
+    pub tid: Option<u32>,
+    /// One sentence.
+    pub summary: String,
+    /// How sure.
+    pub confidence: ConfidenceName,
+    /// Threads: those that matter most first.
+    pub threads: Vec<DiffThreadRow>,
+    /// Open handles in each dump; null without handle data.
+    pub handles: Vec<Option<u64>>,
+}
+
+/// One thread over all dumps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DiffThreadRow {
+    /// System id.
+    pub tid: u32,
+    /// Its name.
+    pub name: Option<String>,
+    /// `stuck`, `moving`, `spinning`, `idle`, `new`, `gone` or `unknown`.
+    pub state: String,
+    /// CPU time between the first and the last dump.
+    pub cpu_ms: Option<u64>,
+    /// What it does in the last dump.
+    pub does: String,
+    /// The innermost frame that all dumps have in common.
+    pub common_frame: Option<String>,
+    /// How sure.
+    pub confidence: ConfidenceName,
+}
+
+/// Why dumps could not be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffFailure {
+    /// A dump cannot be opened.
+    #[error("{path}: {reason}")]
+    Open {
+        /// The dump, as it was given.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// They cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] DiffError),
+}
+
+/// What is needed of an open dump.
+#[must_use]
+pub fn snapshot(target: &Target, cancel: &dumpscope_analyzers::Cancel) -> Snapshot {
+    let facts = Facts::gather(target, &Limits::default(), cancel);
+    let found = run_rules(&facts).findings;
+    Snapshot::of(&facts, &Digest::of(&facts, &found), &verdict(&found))
+}
+
+/// Compares dump files of one process, one after the other: the memory of one dump at a time is in use.
+///
+/// # Errors
+/// A dump cannot be opened, or they are not of one process.
+pub fn diff(paths: &[PathBuf], options: &TriageOptions) -> Result<DiffDocument, DiffFailure> {
+    let mut snapshots = Vec::new();
+    for path in paths {
+        let mut go_on = |_, _, _| !options.cancel.is_cancelled();
+        let dump = Dump::open_with(path, &mut go_on).map_err(|e| DiffFailure::Open {
+            path: path.to_string_lossy().into_owned(),
+            reason: e.to_string(),
+        })?;
+        let mut target = Target::new(dump, options.symbols.clone());
+        if let Some(patterns) = &options.patterns {
+            target.set_patterns(patterns.clone());
+        }
+        snapshots.push(snapshot(&target, &options.cancel));
+    }
+    let names: Vec<String> = paths.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+    Ok(document(&names, &compare(&snapshots)?))
+}
+
+/// The document of a comparison; `paths` in the order of the input.
+#[must_use]
+pub fn document(paths: &[String], c: &Comparison) -> DiffDocument {
+    let text = |s: &str| escape(s).into_owned();
+    let thread = |t: &ThreadChange| DiffThreadRow {
+        tid: t.tid.0,
+        name: t.name.as_deref().map(text),
+        state: t.state.name().into(),
+        cpu_ms: t.cpu.map(|c| c / MS),
+        does: text(&t.does),
+        common_frame: t.common.as_deref().map(text),
+        confidence: rows::confidence(t.confidence),
+    };
+    DiffDocument {
+        schema: DIFF_SCHEMA.into(),
+        paths: c.order.iter().filter_map(|i| paths.get(*i)).cloned().collect(),
+        pid: c.pid.map(|p| p.0),
+        seconds: c.seconds,
+        progress: c.progress.name().into(),
+        tid: c.tid.map(|t| t.0),
+        summary: text(&c.summary),
+        confidence: rows::confidence(c.confidence),
+        threads: c.threads.iter().map(thread).collect(),
+        handles: c.handles.clone(),
+    }
+}
+
+/// The text form.
+pub fn diff_lines(d: &DiffDocument, emit: &mut dyn FnMut(Line)) {
+    let sure = match d.confidence {
+        ConfidenceName::Proven => "proven",
+        ConfidenceName::Strong => "strong",
+        ConfidenceName::Guess => "guess",
+    };
+    let head = d.progress.replace('_', " ").to_uppercase();
+    emit(Line::new().role(Role::Error, format!("{head} ({sure}): ")).text(&d.summary));
+    emit(Line::new());
+    for path in &d.paths {
+        emit(Line::new().role(Role::Dim, format!("  {}", escape(path))));
+    }
+    let pid = d.pid.map(|p| format!("pid {p:x}, ")).unwrap_or_default();
+    emit(Line::plain(format!("  {pid}{} dumps in {} s", d.paths.len(), d.seconds)));
+    let counts: Vec<String> = d.handles.iter().map(|h| h.map_or("?".into(), |n| n.to_string())).collect();
+    if d.handles.iter().any(Option::is_some) {
+        emit(Line::plain(format!("  handles: {}", counts.join(" -> "))));
+    }
+    emit(Line::new());
+    let idle = State::Idle.name();
+    let mut hidden = 0_usize;
+    for (n, t) in d.threads.iter().enumerate() {
+        if n >= LISTED && t.state == idle {
+            hidden = hidden.saturating_add(1);
+            continue;
+        }
+        let name = t.name.as_ref().map(|n| format!(" \"{n}\"")).unwrap_or_default();
+        let cpu = t.cpu_ms.map(|c| format!(", {c} ms CPU")).unwrap_or_default();
+        let role = if t.state == idle { Role::Dim } else { Role::Plain };
+        emit(
+            Line::new()
+                .role(Role::Label, format!("  {:8} ", t.state))
+                .role(Role::Thread, format!("{:x}{name}", t.tid))
+                .role(role, format!(" {}{cpu}", t.does)),
+        );
+        if let (Some(frame), true) = (&t.common_frame, t.state == "moving" || t.state == "spinning") {
+            emit(Line::new().role(Role::Dim, format!("           all dumps have {frame} in common")));
+        }
+    }
+    if hidden > 0 {
+        emit(Line::new().role(Role::Dim, format!("  and {hidden} more idle threads")));
+    }
+}
