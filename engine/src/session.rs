@@ -43,6 +43,8 @@ pub struct Selection {
     pub layout: Layout,
     /// `.kframes`.
     pub max_frames: usize,
+    /// `.args raw`: `kb` of 64-bit stacks shows raw words instead of recovered arguments.
+    pub raw_args: bool,
     /// `!sym noisy`: commands tell how symbols were looked for.
     pub noisy: bool,
 }
@@ -97,6 +99,7 @@ impl Session {
             radix: 16,
             layout: Layout::Classic,
             max_frames: 256,
+            raw_args: false,
             noisy: false,
         };
         let (language, cancel) = (Language::default(), Cancel::default());

@@ -58,16 +58,19 @@ fn kp_of_the_blocked_com_call() {
 }
 
 #[test]
-fn parameters_that_are_not_known_are_said() {
+fn a_parameter_that_the_pdb_has_nowhere_is_recovered_and_says_how() {
     let Some(mut s) = wmi() else { return };
     let (text, _) = run(&mut s, "~1kpL");
     assert!(text.contains("WmiPrvSE!CWhqlObj::WalkTree(void)+0x15\n"), "{text}");
-    assert!(text.contains("WmiPrvSE!CWhqlObj::CreateList(int flags = <value unavailable>)+0x12\n"), "{text}");
+    assert!(
+        text.contains("WmiPrvSE!CWhqlObj::CreateList(int flags = 0x7 (prologue_register, proven))+0x12\n"),
+        "{text}"
+    );
     let create = json(&mut s, "~1kp")["frames"].take();
     let create = create.as_array().unwrap().iter().find(|f| f["function"] == "CWhqlObj::CreateList").unwrap();
     let flags = &create["parameters"][0];
-    assert_eq!((&flags["value"], &flags["confidence"]), (&Value::Null, &Value::Null));
-    assert!(flags["note"].is_string(), "{flags}");
+    assert_eq!((&flags["bits"], &flags["confidence"]), (&"0x7".into(), &"proven".into()));
+    assert_eq!((&flags["source"], &flags["note"]), (&"prologue_register".into(), &Value::Null));
 }
 
 #[test]

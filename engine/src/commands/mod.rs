@@ -1,6 +1,7 @@
 //! One file per command (or tight family).
 
 mod address;
+mod args;
 mod blocks;
 mod code;
 mod comment;
@@ -42,6 +43,7 @@ pub(crate) use sympath::tell_loaded;
 pub(crate) const ALL: &[&Command] = &[
     &address::ADDRESS,
     &address::VPROT,
+    &args::ARGS,
     &blocks::dlls::DLLS,
     &blocks::env::ENVVAR,
     &blocks::env::GFLAG,

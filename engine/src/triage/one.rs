@@ -95,7 +95,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         dump: Some(rows::dump_file(target)),
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
         exception: facts.exception.as_ref().map(rows::exception),
-        threads: Some(facts.threads.iter().map(|t| rows::thread(target, t)).collect()),
+        threads: Some(facts.threads.iter().map(|t| rows::thread(target, t, cancel)).collect()),
         locks: Some(
             facts
                 .locks

@@ -2,11 +2,11 @@
 
 use crate::fmt::{Hex, rfc3339};
 use crate::json::{
-    AccessName, Arch, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName, ExceptionRow,
-    FindingKindName, FindingRow, FrameRow, HandlesRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow,
-    SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
+    AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName,
+    ExceptionRow, FindingKindName, FindingRow, FrameRow, HandlesRow, Infinite, LockRow, OwnerState,
+    ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
 };
-use dumpscope_analyzers::Target;
+use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::handles_summary::HandleSummary;
@@ -14,6 +14,7 @@ use dumpscope_analyzers::locks::{Lock, LockSource, Owner, SlimLock};
 use dumpscope_analyzers::stacks::{Stack, StackFrame};
 use dumpscope_analyzers::triage::{Confidence, Finding, FindingKind, ThreadFacts};
 use dumpscope_analyzers::waits::{self, Kind, Wait};
+use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
 use dumpscope_core::{Machine, Warning};
@@ -190,8 +191,13 @@ pub(super) fn exception(e: &ExceptionFacts) -> ExceptionRow {
     }
 }
 
-pub(super) fn thread(target: &Target, t: &ThreadFacts) -> ThreadRow {
-    let frames = |s: &Stack| s.frames.iter().map(|f| frame(target, s.machine, f)).collect::<Vec<_>>();
+pub(super) fn thread(target: &Target, t: &ThreadFacts, cancel: &Cancel) -> ThreadRow {
+    let frames = |s: &Stack| {
+        let mut args = recover_all(target, s, cancel);
+        add_hints(target, s, &mut args, cancel);
+        let rows = s.frames.iter().zip(args);
+        rows.map(|(f, args)| frame(target, s.machine, f, &args)).collect::<Vec<_>>()
+    };
     ThreadRow {
         index: t.index.0,
         tid: t.tid.0,
@@ -206,7 +212,20 @@ pub(super) fn thread(target: &Target, t: &ThreadFacts) -> ThreadRow {
     }
 }
 
-fn frame(target: &Target, machine: Machine, f: &StackFrame) -> FrameRow {
+/// An argument as documents have it.
+pub(crate) fn arg(a: &Argument) -> ArgRow {
+    let value = a.value.as_ref();
+    ArgRow {
+        name: a.name.as_deref().map(text),
+        type_name: a.type_text.as_deref().map(text),
+        value: value.map(|v| Hex(v.bits)),
+        source: value.map(|v| v.source.name().to_owned()),
+        confidence: value.map(|v| confidence(v.confidence)),
+        hint: a.hint.as_ref().map(|h| text(&h.text)),
+    }
+}
+
+fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -> FrameRow {
     let module = f.module.map(|i| target.symbols.name_in(i, machine));
     let known = f.function.is_some() || module.is_some();
     FrameRow {
@@ -224,7 +243,7 @@ fn frame(target: &Target, machine: Machine, f: &StackFrame) -> FrameRow {
         inline: f.trust == Trust::Inline,
         trust: trust(f.trust),
         issue: issue(f),
-        args: None,
+        args: Some(args.iter().map(arg).collect()),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::flags::{KFlags, Params};
 use super::report::{Param, Row, Site, Source, StackReport};
+use crate::commands::args::with_hints;
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::triage::rows;
+use dumpscope_analyzers::arguments::Argument;
 use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx};
@@ -31,8 +33,13 @@ pub(crate) fn stack_report(
     flags: KFlags,
     limit: usize,
 ) -> StackReport {
-    let frames: Vec<Row> =
+    let mut frames: Vec<Row> =
         (0..stack.frames.len().min(limit)).filter_map(|i| row(session, stack, i, flags)).collect();
+    if flags.args || flags.params != Params::None {
+        for (row, found) in frames.iter_mut().zip(with_hints(session, stack)) {
+            add_arguments(row, &found);
+        }
+    }
     let tid = thread.and_then(|t| session.dump().threads().iter().find(|x| x.index == t)).map(|t| t.tid.0);
     let wide = stack.machine.is_64();
     let cut = frames.len() < stack.frames.len();
@@ -64,6 +71,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         frame_base: f.frame.frame_base.into(),
         return_address: f.frame.return_address.into(),
         stack_words: if flags.args && !inline { stack_words(session, stack, index) } else { Vec::new() },
+        args: None,
         parameters: if flags.params == Params::None { None } else { parameters(session, stack, index) },
         source: f.line.as_ref().map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
         inline,
@@ -112,6 +120,23 @@ fn stack_words(session: &Session, stack: &Stack, index: usize) -> Vec<Option<Hex
     };
     let size = stack.machine.ptr_size() as u64;
     (0..count).map(|i| Some(memory.ptr(start?.offset(i * size), stack.machine)?.into())).collect()
+}
+
+/// Adds recovered arguments to a row; parameters without a value get it from them.
+fn add_arguments(row: &mut Row, found: &[Argument]) {
+    if row.inline {
+        return;
+    }
+    row.args = Some(found.iter().map(rows::arg).collect());
+    for param in row.parameters.iter_mut().flatten().filter(|p| p.value.is_none()) {
+        let same = found.iter().find(|a| a.name.as_deref().is_some_and(|n| escape(n) == param.name));
+        let Some(value) = same.and_then(|a| a.value.as_ref()) else { continue };
+        let (source, confidence) = (value.source.name(), value.confidence.name());
+        param.value = Some(format!("0x{:x} ({source}, {confidence})", value.bits));
+        (param.bits, param.source, param.confidence) =
+            (Some(Hex(value.bits)), Some(source), Some(confidence));
+        param.note = None;
+    }
 }
 
 /// Parameters from the symbol file that tells the row's variables.

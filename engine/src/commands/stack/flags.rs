@@ -17,6 +17,8 @@ pub(crate) enum Params {
 pub(crate) struct KFlags {
     /// `b` or `v`: stack words.
     pub(crate) args: bool,
+    /// The words are recovered arguments (64-bit stacks, unless `.args raw`).
+    pub(crate) recovered: bool,
     /// `v`: FPO data.
     pub(crate) verbose: bool,
     /// `p` or `P`.

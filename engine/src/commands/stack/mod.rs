@@ -30,8 +30,9 @@ pub(crate) const K: Command = Command {
     help: "Flags, in any order: `b` the first words of the arguments' stack area, `v` also frame data, `p` parameters with \
            types, `P` one parameter a line, `c` names only, `n` frame numbers, `f` distances between frames, `L` no source \
            lines.\n\n\
-           The number of frames is hexadecimal (`k 20` shows 32). `~*k` shows all threads. On x64 the words of `kb` are the \
-           home slots: optimized code often leaves them unwritten.\n\n\
+           The number of frames is hexadecimal (`k 20` shows 32). `~*k` shows all threads. On x64 and ARM64, where arguments \
+           go in registers, `kb` and `kv` show those that could be recovered and dashes for the rest; `.args` says how, \
+           and `.args raw` makes them show the raw words as WinDbg does.\n\n\
            `kd` shows the raw words of the stack with symbols.",
     examples: &[
         ("k", "The current thread's stack"),
@@ -53,7 +54,8 @@ const MAX_FRAMES: u64 = 0xffff;
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let letters = inv.name.get(1..).unwrap_or("");
-    let flags = KFlags::parse(letters).map_err(|at| CommandError::caret(at + 1, "Syntax error"))?;
+    let mut flags = KFlags::parse(letters).map_err(|at| CommandError::caret(at + 1, "Syntax error"))?;
+    flags.recovered = flags.args && session.sel.machine.is_64() && !session.sel.raw_args;
     let mut args = inv.cursor();
     if flags.raw {
         let words = args.opt_expr(session)?.unwrap_or(0x20).min(MAX_FRAMES);

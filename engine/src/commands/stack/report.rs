@@ -3,7 +3,7 @@
 use super::flags::{KFlags, Params};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
-use crate::json::TrustName;
+use crate::json::{ArgRow, ConfidenceName, TrustName};
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;
@@ -67,6 +67,8 @@ pub(crate) struct Row {
     /// Words of the stack area where arguments lie; null where memory is missing. On x64 the home slots, which
     /// optimized code often leaves unwritten.
     pub(crate) stack_words: Vec<Option<Hex>>,
+    /// Recovered arguments with their source; null when they were not asked for.
+    pub(crate) args: Option<Vec<ArgRow>>,
     /// Parameters with values, from types; null when not known.
     pub(crate) parameters: Option<Vec<Param>>,
     /// Source position.
@@ -181,7 +183,8 @@ impl Columns {
         if self.wide {
             text.push_str(&format!("{:<17} {:<width$} ", "Child-SP", "RetAddr"));
             if self.flags.args {
-                text.push_str(&format!(": {:<71} : ", "Args to Child"));
+                let title = if self.flags.recovered { "Args (recovered)" } else { "Args to Child" };
+                text.push_str(&format!(": {title:<71} : "));
             }
             text.push_str("Call Site");
         } else {
@@ -242,9 +245,13 @@ impl Columns {
                 line = line.text(": ");
             }
             for i in 0..self.words() {
-                let word = row.stack_words.get(i).copied().flatten();
+                let word = match self.flags.recovered {
+                    true => recovered(row, i),
+                    false => row.stack_words.get(i).copied().flatten(),
+                };
                 line = match word {
                     _ if row.inline => line.role(Role::Dim, dashes),
+                    None if self.flags.recovered => line.role(Role::Dim, dashes),
                     Some(w) => line.span(
                         Span::new(Role::Value, fmt::addr(Va(w.0), self.wide)).link(Link::Goto(Va(w.0))),
                     ),
@@ -314,6 +321,12 @@ impl Columns {
 
 /// WinDbg's words for a value that is not known.
 pub(crate) const UNAVAILABLE: &str = "<value unavailable>";
+
+/// The value of a recovered argument that is more than a guess.
+fn recovered(row: &Row, index: usize) -> Option<Hex> {
+    let arg = row.args.as_ref()?.get(index)?;
+    arg.value.filter(|_| arg.confidence.is_some_and(|c| c != ConfidenceName::Guess))
+}
 
 fn param_spans(line: Line, param: &Param) -> Line {
     let mut line = line.span(Span::untrusted(Role::Type, &param.type_name));

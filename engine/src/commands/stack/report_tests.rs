@@ -12,6 +12,7 @@ fn row(base: u64, ret: u64, words: [u64; 3], module: &str, function: Option<&str
         sp: Hex(base),
         frame_base: Hex(base),
         return_address: Hex(ret),
+        args: None,
         stack_words: words.iter().map(|&w| Some(Hex(w))).collect(),
         parameters: None,
         source: None,
