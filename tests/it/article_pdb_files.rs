@@ -4,7 +4,9 @@ use crate::article_pdb_replay::folder;
 use dumpscope_core::Rva;
 use dumpscope_core::base::Guid;
 use dumpscope_fixtures::article;
-use dumpscope_fixtures::dump::Cv;
+use dumpscope_fixtures::dump::{Cpu, Cv};
+use dumpscope_fixtures::image::Image;
+use dumpscope_fixtures::pdb::{Contribution, Object, Pdb, Public};
 use dumpscope_symbols::provider::pdb::{self, PdbProvider};
 use dumpscope_symbols::types::{RowKind, TypeProvider, rows, size_of};
 use dumpscope_symbols::{SymbolKind, SymbolProvider, SymbolSource};
@@ -165,4 +167,36 @@ fn two_classes_of_one_name() {
     assert_eq!(place("_bSuppressClientStopTracing"), Some((RowKind::Field(0xd9), "CMessageCall".into())));
     let tables: Vec<_> = all.iter().filter(|r| r.name == "__VFN_table").map(|r| r.kind).collect();
     assert_eq!(tables, [0, 4, 8].map(RowKind::FunctionTable));
+}
+
+/// Enough names that buckets of the hash table hold several, and enough bytes that the container has a second pair
+/// of free-block maps.
+#[test]
+fn many_public_names() {
+    const COUNT: u32 = 9000;
+    let mut image = Image::new(Cpu::X86, 0x1000_0000, r"C:\many.dll");
+    image.text_size = 0x10_0000;
+    let mut pdb = Pdb { machine: 0x14c, sections: image.section_headers(), stripped: true, ..Pdb::default() };
+    pdb.objects.push(Object { name: "many.obj".into(), procedures: Vec::new() });
+    pdb.contributions.push(Contribution { place: (1, 0), len: 0x10_0000, object: 0, code: true });
+    // In an order that is not that of the addresses.
+    let rva = |i: u32| 0x1000 + 0x10 * (i * 7 % COUNT);
+    for i in 0..COUNT {
+        let name = format!("_function_number_{i}@4");
+        pdb.publics.push(Public { place: pdb.place(rva(i)), code: true, name });
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("many.pdb");
+    std::fs::write(&path, pdb.bytes()).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() > 512 * 1024);
+    ms_pdb_msf::Msf::open(&path).unwrap();
+    let pdb = pdb::open(&path, None).unwrap();
+    for i in (0..COUNT).step_by(13) {
+        let plain = format!("function_number_{i}");
+        assert_eq!(at(&pdb, rva(i) + 5), (plain.clone(), 5));
+        for name in [format!("_{plain}@4"), plain] {
+            assert_eq!(pdb.by_name(&name, false).iter().map(|s| s.rva.0).collect::<Vec<_>>(), [rva(i)], "{name}");
+        }
+    }
+    assert!(pdb.by_name("function_number_9000", false).is_empty());
 }

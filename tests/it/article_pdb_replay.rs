@@ -67,6 +67,20 @@ fn split_functions() {
     replay_all(&mut s, &["11-orphan-kb.txt", "12-critsec.txt", "13-locks.txt", "14-threads.txt"]);
 }
 
+/// What needs no symbols, or exports only, is the same with PDBs.
+#[test]
+fn the_other_transcripts() {
+    let names = [
+        "01-runaway.txt",
+        "02-runaway-7.txt",
+        "05-dc-class-name.txt",
+        "06-dc-method-name.txt",
+        "09-dd.txt",
+        "10-handle.txt",
+    ];
+    replay_all(&mut open(article::ruby_x86()), &names);
+}
+
 /// The 64-bit dump of the same process: the PDBs serve its 32-bit modules.
 #[test]
 fn stacks_of_the_wow64_dump() {
