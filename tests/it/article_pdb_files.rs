@@ -188,14 +188,18 @@ fn many_public_names() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("many.pdb");
     std::fs::write(&path, pdb.bytes()).unwrap();
-    assert!(std::fs::metadata(&path).unwrap().len() > 512 * 1024);
+    assert!(std::fs::metadata(&path).unwrap().len() > 514 * 512);
     ms_pdb_msf::Msf::open(&path).unwrap();
     let pdb = pdb::open(&path, None).unwrap();
     for i in (0..COUNT).step_by(13) {
         let plain = format!("function_number_{i}");
         assert_eq!(at(&pdb, rva(i) + 5), (plain.clone(), 5));
         for name in [format!("_{plain}@4"), plain] {
-            assert_eq!(pdb.by_name(&name, false).iter().map(|s| s.rva.0).collect::<Vec<_>>(), [rva(i)], "{name}");
+            assert_eq!(
+                pdb.by_name(&name, false).iter().map(|s| s.rva.0).collect::<Vec<_>>(),
+                [rva(i)],
+                "{name}"
+            );
         }
     }
     assert!(pdb.by_name("function_number_9000", false).is_empty());
