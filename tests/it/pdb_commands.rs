@@ -179,3 +179,49 @@ fn dv_without_private_symbols_says_what_is_missing() {
     let (text, _) = run(&mut s, ".frame 4; dv /i");
     assert!(text.contains("prv param             this = <value unavailable>\n"), "{text}");
 }
+
+#[test]
+fn cpp_expressions_over_real_types() {
+    let Some(mut s) = ruby() else { return };
+    run(&mut s, ".frame 4");
+    for (line, expected) in [
+        ("?? pCall->_dwServerPid", "unsigned long 0x110\n"),
+        ("?? @$teb->LastErrorValue", "unsigned long 0\n"),
+        ("?? @eip", "unsigned int 0x7bc0c51c\n"),
+        ("?? ((combase!CMessageCall*)0x00adb410)->_iMethodWire + 1", "unsigned int 4\n"),
+        ("?? pCall->_pNextMessage", "class CMessageCall * 0x00000000\n"),
+        ("?? &sig", "unsigned long * 0x0021fc0c\n"),
+        ("?? sizeof(CMessageCall)", "unsigned int 0xdc\n"),
+        ("?? sizeof(ntdll!_PEB_LDR_DATA)", "unsigned int 0x30\n"),
+        ("?? #FIELD_OFFSET(CMessageCall, message.Buffer)", "long 0n108\n"),
+        ("?? pCall->_ipid.Data2 == 0x110 && sig != 0", "bool true\n"),
+        ("? @@c++(pCall->_dwServerPid) + 1", "Evaluate expression: 273 = 00000111\n"),
+        ("? @@(&pCall->_ipid)", "Evaluate expression: 11383860 = 00adb434\n"),
+        ("?? (unsigned char)@@masm(poi(pCall+b0))", "unsigned char 0x10 ''\n"),
+        ("? `combase.cpp:22`", "Evaluate expression: 7083216 = 006c14d0\n"),
+        ("? `combase!combase.cpp:19`", "Evaluate expression: 7083184 = 006c14b0\n"),
+        (
+            ".frame a; ?? klass",
+            "0a 0021fcc4 00401666 ruby!rb_f_send+0x21 [C:\\lab\\ruby.cpp @ 7]\nchar * 0x0021fe78\n \"win32_pnpsigneddriver\"\n",
+        ),
+        ("?? *argv[0]", "char 119 'w'\n"),
+        ("?? argv[1]", "char * 0x0042e08c\n \"ExecQuery\"\n"),
+        ("?? pCall", "Couldn't resolve error at 'pCall'\n"),
+        ("?? klass = 0", "A dump cannot be changed.\n"),
+        ("?? 1/0", "Operand error at '/0'\n"),
+    ] {
+        assert_eq!(run(&mut s, line).0, expected, "{line}");
+    }
+    run(&mut s, ".frame 4");
+    let (text, _) = run(&mut s, "?? &pCall->_ipid");
+    assert!(text.starts_with("struct _GUID * 0x00adb434\n   +0x000 Data1            : 0x9042d\n"), "{text}");
+    let (text, _) = run(&mut s, "?? ntdll!NtClose");
+    assert!(text.starts_with("Type information missing error for ntdll!NtClose\nnote: "), "{text}");
+    let (text, _) = run(&mut s, "?? *(int *)0");
+    assert!(text.starts_with("Memory access error at '*(int *)0'\n"), "{text}");
+    let value = json(&mut s, "?? pCall->_dwServerPid");
+    assert_eq!((&value["type"], &value["bits"]), (&"unsigned long".into(), &"0x110".into()));
+    // Expressions inside each other end.
+    let nested = (0..40).fold("1".to_owned(), |t, _| format!("@@c++(@@masm({t}))"));
+    assert!(run(&mut s, &format!("? {nested}")).0.contains("nested too deeply"));
+}

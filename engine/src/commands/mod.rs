@@ -30,7 +30,7 @@ mod stack;
 mod sympath;
 mod target_info;
 mod threads;
-mod types;
+pub(crate) mod types;
 mod uniqstack;
 mod waits;
 
@@ -171,6 +171,7 @@ pub(crate) const ALL: &[&Command] = &[
     &waits::WAITS,
     &types::DT,
     &types::DV,
+    &types::TYPED,
     &uniqstack::FINDSTACK,
     &uniqstack::UNIQSTACK,
 ];

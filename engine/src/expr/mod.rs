@@ -3,12 +3,14 @@
 //! Pure code: what an expression needs of the target it asks an [`Env`].
 
 mod ast;
+pub mod cpp;
 mod env;
 mod error;
 mod eval;
 mod lex;
 mod parse;
 mod pattern;
+mod typeset;
 
 pub use ast::{BinOp, Expr, Func, FuncArg, UnOp};
 pub use env::{Env, RegisterMiss, SymbolMiss};
@@ -16,6 +18,7 @@ pub use error::{ErrorKind, ExprError};
 pub use eval::eval;
 pub use parse::{Parsed, parse, parse_all};
 pub use pattern::wildcard_match;
+pub use typeset::TypeSet;
 
 /// Parses and evaluates the expression at the start of `text`; gives the value and the offset of what follows.
 ///

@@ -6,8 +6,8 @@ use crate::session::Session;
 use dumpscope_analyzers::Scope;
 use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
-use dumpscope_symbols::Trust;
 use dumpscope_symbols::provider::variable::Location;
+use dumpscope_symbols::{SymbolState, Trust};
 use std::cell::OnceCell;
 
 /// A session as the environment of an expression: registers of the context in force, symbols and memory.
@@ -18,24 +18,31 @@ pub struct SessionEnv<'a> {
     context: OnceCell<Option<Context>>,
     /// Found when an expression asks for a name.
     scope: OnceCell<Option<Scope>>,
+    /// How deep MASM and C++ expressions are nested in each other.
+    depth: u32,
 }
 
 impl<'a> SessionEnv<'a> {
     /// The environment of `session` as it is now.
     #[must_use]
     pub fn new(session: &'a Session) -> SessionEnv<'a> {
-        SessionEnv { session, context: OnceCell::new(), scope: OnceCell::new() }
+        SessionEnv::nested(session, 0)
+    }
+
+    /// The environment of an expression inside others.
+    pub(super) fn nested(session: &'a Session, depth: u32) -> SessionEnv<'a> {
+        SessionEnv { session, context: OnceCell::new(), scope: OnceCell::new(), depth }
     }
 
     fn context(&self) -> Option<&Context> {
         self.context.get_or_init(|| self.session.context()).as_ref()
     }
 
-    fn scope(&self) -> Option<&Scope> {
+    pub(super) fn scope(&self) -> Option<&Scope> {
         self.scope.get_or_init(|| self.session.scope()).as_ref()
     }
 
-    fn memory(&self) -> &dyn ReadMemory {
+    pub(super) fn memory(&self) -> &dyn ReadMemory {
         &**self.session.dump().memory()
     }
 
@@ -196,6 +203,28 @@ impl Env for SessionEnv<'_> {
             Location::Register(_, value) => Some(value),
             _ => None,
         })
+    }
+
+    fn source_line(&self, module: Option<&str>, file: &str, line: u32) -> Option<u64> {
+        let symbols = &self.session.target.symbols;
+        let modules = match module {
+            Some(name) => symbols.modules_named_in(name, self.session.sel.machine),
+            // Without a module those whose symbols are loaded: the others would all have to be.
+            None => {
+                let loaded = |&i: &usize| symbols.state(i) != SymbolState::Deferred;
+                let own = self.session.scope_module();
+                own.into_iter().chain((0..symbols.modules().len()).filter(loaded)).collect()
+            }
+        };
+        modules.into_iter().find_map(|m| {
+            let base = symbols.modules().get(m)?.base;
+            let rva = symbols.providers(m).iter().find_map(|p| p.line_address(file, line))?;
+            Some(rva.va(base).0)
+        })
+    }
+
+    fn cpp(&self, text: &str) -> Option<Result<u64, String>> {
+        Some(super::cpp::number(self.session, text, self.depth.saturating_add(1)))
     }
 
     fn segment(&self, name: &str) -> Option<u64> {

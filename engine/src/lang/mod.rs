@@ -3,6 +3,7 @@
 mod alias;
 mod args;
 mod blocks;
+mod cpp;
 mod env;
 pub mod numbers;
 mod prefix;
@@ -12,6 +13,7 @@ mod split;
 pub use alias::expand;
 pub use args::{Args, Range};
 pub use blocks::{block_command_end, take_group};
+pub(crate) use cpp::evaluate as evaluate_cpp;
 pub use env::SessionEnv;
 pub use prefix::{Selector, ThreadPrefix, thread_prefix};
 pub use split::{command_end, commands_of, line_end};

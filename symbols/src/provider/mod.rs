@@ -122,6 +122,13 @@ pub trait SymbolProvider: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Where the code of a source line starts: of `line`, or of the next line that has code. `file` is the end of a
+    /// path, in any letter case.
+    fn line_address(&self, file: &str, line: u32) -> Option<Rva> {
+        let _ = (file, line);
+        None
+    }
+
     /// Inlined calls that cover `rva`, innermost first. The `line` of a site is the position inside that inlined
     /// function; [`SymbolProvider::line`] then is the position of the call in the real function.
     fn inlines(&self, rva: Rva) -> Vec<InlineSite> {

@@ -127,8 +127,9 @@ impl ValueCx<'_> {
         }
     }
 
-    /// Text before a NUL at `va`, quoted; `None` when nothing is readable.
-    fn text_at(&self, va: Va, wide: bool) -> Option<String> {
+    /// Text before a NUL at `va`, quoted; `None` when nothing is readable. Untrusted.
+    #[must_use]
+    pub fn text(&self, va: Va, wide: bool) -> Option<String> {
         let text = if wide {
             w_text(self.mem, va)?
         } else {
@@ -318,11 +319,11 @@ fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
     let (_, target) = bare(cx.types, to);
     match target {
         Type::Base(Base { kind: BaseKind::Void, .. }) => format!("{address} Void"),
-        Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => match cx.text_at(Va(va), false) {
+        Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => match cx.text(Va(va), false) {
             Some(text) => format!("{address}  {text}"),
             None => format!("{address}  {}", read_error(&address)),
         },
-        Type::Base(Base { kind: BaseKind::WChar, size: 2, .. }) => match cx.text_at(Va(va), true) {
+        Type::Base(Base { kind: BaseKind::WChar, size: 2, .. }) => match cx.text(Va(va), true) {
             Some(text) => format!("{address}  {text}"),
             None => format!("{address}  {}", read_error(&address)),
         },
@@ -432,7 +433,7 @@ fn pointer_inline(cx: &ValueCx<'_>, va: u64, to: TypeId) -> String {
     let address = cx.address(va);
     let text = |wide| match va {
         0 => "\"\"".to_owned(),
-        _ => cx.text_at(Va(va), wide).unwrap_or_else(|| read_error(&address)),
+        _ => cx.text(Va(va), wide).unwrap_or_else(|| read_error(&address)),
     };
     match bare(cx.types, to).1 {
         Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => {

@@ -1,13 +1,15 @@
 //! `dt`: layouts of types and the values of an object.
 
+use super::Found;
 use super::fields::Field;
+use super::find::module_name;
 use super::report::{DtReport, EnumeratorRow, Style};
 use super::rows::{Filler, MAX_ROWS, Open, elements, verbose};
 use super::subject::{self, Object, Subject};
 use super::wild::{self, Wanted};
-use super::{Found, TypeSet};
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Message, Role, Sink, Span};
+use crate::expr::TypeSet;
 use crate::fmt::{self, Hex};
 use crate::lang::Args;
 use crate::session::Session;
@@ -444,7 +446,7 @@ fn report(
     let types = set.types();
     let (bare_id, t) = bare(types, id);
     let mut out = DtReport {
-        module: set.module_name(session).map(str::to_owned),
+        module: module_name(session, set).map(str::to_owned),
         size: size_of(types, id),
         source: types.type_source().to_string(),
         headings,

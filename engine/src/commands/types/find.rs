@@ -1,62 +1,33 @@
 //! Finds the type that a name means.
 
+use crate::expr::TypeSet;
 use crate::session::Session;
-use dumpscope_core::{Machine, Va};
-use dumpscope_symbols::types::{TypeId, TypeProvider, builtin, size_of};
-use dumpscope_symbols::{SymbolProvider, SymbolState};
-use std::sync::Arc;
+use dumpscope_core::Va;
+use dumpscope_symbols::SymbolState;
+use dumpscope_symbols::types::{TypeId, builtin, size_of};
 
-/// Types of one source: those of a symbol file, or dumpscope's own.
-#[derive(Clone, Debug)]
-pub(crate) struct TypeSet {
-    provider: Option<Arc<dyn SymbolProvider>>,
-    machine: Machine,
-    module: Option<usize>,
+/// WinDbg's name of the module that the types are of.
+pub(crate) fn module_name<'a>(session: &'a Session, set: &TypeSet) -> Option<&'a str> {
+    Some(session.target.symbols.name_in(set.module()?, set.machine()))
 }
 
-impl TypeSet {
-    /// The types of a module's symbol file.
-    pub(crate) fn of(provider: &Arc<dyn SymbolProvider>, machine: Machine, module: usize) -> TypeSet {
-        TypeSet { provider: Some(Arc::clone(provider)), machine, module: Some(module) }
+/// Address of a static member, and whether it has storage: WinDbg shows one without storage at its module's base.
+pub(crate) fn static_member(session: &Session, set: &TypeSet, class: &str, name: &str) -> (Option<Va>, bool) {
+    let Some(module) = set.module().and_then(|m| session.target.symbols.modules().get(m)) else {
+        return (None, false);
+    };
+    let symbols = set.provider().map(|p| p.by_name(&format!("{class}::{name}"), false));
+    match symbols.unwrap_or_default().first() {
+        Some(s) => (Some(s.rva.va(module.base)), true),
+        None => (Some(module.base), false),
     }
+}
 
-    /// dumpscope's own layouts.
-    pub(crate) fn built_in(machine: Machine) -> TypeSet {
-        TypeSet { provider: None, machine, module: None }
-    }
-
-    pub(crate) fn types(&self) -> &dyn TypeProvider {
-        self.provider.as_deref().and_then(|p| p.types()).unwrap_or_else(|| builtin(self.machine))
-    }
-
-    pub(crate) fn is_built_in(&self) -> bool {
-        self.provider.is_none()
-    }
-
-    /// WinDbg's name of the module that the types are of.
-    pub(crate) fn module_name<'a>(&self, session: &'a Session) -> Option<&'a str> {
-        Some(session.target.symbols.name_in(self.module?, self.machine))
-    }
-
-    /// Address of a static member, and whether it has storage: WinDbg shows one without storage at its module's
-    /// base.
-    pub(crate) fn static_member(&self, session: &Session, class: &str, name: &str) -> (Option<Va>, bool) {
-        let Some(module) = self.module.and_then(|m| session.target.symbols.modules().get(m)) else {
-            return (None, false);
-        };
-        let symbols = self.provider.as_ref().map(|p| p.by_name(&format!("{class}::{name}"), false));
-        match symbols.unwrap_or_default().first() {
-            Some(s) => (Some(s.rva.va(module.base)), true),
-            None => (Some(module.base), false),
-        }
-    }
-
-    /// The definitions with a name; of the exact letter case if there are any.
-    fn named(&self, name: &str, ignore_case: bool) -> Vec<TypeId> {
-        let mut ids = self.types().find_type(name, ignore_case);
-        ids.sort_by_key(|id| (size_of(self.types(), *id).unwrap_or(0), *id));
-        ids
-    }
+/// The definitions with a name, smallest first.
+fn named(set: &TypeSet, name: &str, ignore_case: bool) -> Vec<TypeId> {
+    let mut ids = set.types().find_type(name, ignore_case);
+    ids.sort_by_key(|id| (size_of(set.types(), *id).unwrap_or(0), *id));
+    ids
 }
 
 /// A type with the source that knows it.
@@ -114,7 +85,7 @@ pub(crate) fn find(session: &Session, text: &str) -> Option<Found> {
             }
         }
     }
-    let set = TypeSet { module: module.and(modules.first().copied()), ..TypeSet::built_in(machine) };
+    let set = TypeSet::built_in(machine, module.and(modules.first().copied()));
     Some(Found { set, id: own?, name: name.to_owned(), sizes: Vec::new() })
 }
 
@@ -123,7 +94,7 @@ fn in_module(session: &Session, index: usize, name: &str) -> Option<Found> {
     for ignore_case in [false, true] {
         for provider in providers.iter().filter(|p| p.types().is_some()) {
             let set = TypeSet::of(provider, session.sel.machine, index);
-            let ids = set.named(name, ignore_case);
+            let ids = named(&set, name, ignore_case);
             let Some(id) = ids.last().copied() else { continue };
             let mut sizes: Vec<u64> = ids.iter().map(|id| size_of(set.types(), *id).unwrap_or(0)).collect();
             sizes.dedup();

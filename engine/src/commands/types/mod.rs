@@ -1,7 +1,8 @@
-//! Types and variables: `dt`, `dv`, and what other commands share with them.
+//! Types and variables: `dt`, `dv`, `??`, and what other commands share with them.
 
 mod dt;
 mod dv;
+mod evaluate;
 mod fields;
 mod find;
 mod report;
@@ -11,4 +12,6 @@ mod wild;
 
 pub(crate) use dt::DT;
 pub(crate) use dv::DV;
-pub(crate) use find::{Found, TypeSet};
+pub(crate) use evaluate::TYPED;
+pub(crate) use find::{Found, find, static_member};
+pub(crate) use subject::{Object, global, local};

@@ -1,7 +1,8 @@
 //! The rows of a type or an object: members, nested ones, elements of arrays.
 
-use super::TypeSet;
 use super::fields::Field;
+use super::find::static_member;
+use crate::expr::TypeSet;
 use crate::fmt::Hex;
 use crate::session::Session;
 use dumpscope_core::Va;
@@ -136,7 +137,7 @@ impl<'a> Filler<'a> {
                     self.push(r, level, Some(at), None, format!("Ptr{bits} "), value, true);
                 }
                 RowKind::Static => {
-                    let (va, storage) = self.set.static_member(self.session, &r.owner, &r.name);
+                    let (va, storage) = static_member(self.session, self.set, &r.owner, &r.name);
                     let value = object.and(va).map(|va| dt_value(self.cx, r.ty, Data::Memory(va)));
                     let ty = dt_name(self.types(), r.ty);
                     self.push(r, level, None, va, ty, value, false);

@@ -1,7 +1,9 @@
 //! What `dt` is asked about: a type, a variable, or what lies at an address.
 
-use super::{Found, TypeSet, find};
+use super::{Found, find};
+use crate::expr::TypeSet;
 use crate::session::Session;
+use dumpscope_analyzers::Scope;
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
@@ -18,31 +20,32 @@ pub(super) enum Subject {
 }
 
 /// A variable or function.
-pub(super) struct Object {
-    pub(super) set: TypeSet,
-    pub(super) id: TypeId,
-    pub(super) name: String,
+pub(crate) struct Object {
+    pub(crate) set: TypeSet,
+    pub(crate) id: TypeId,
+    pub(crate) name: String,
     /// Its bytes; why they are not known.
-    pub(super) place: Result<Stored, &'static str>,
+    pub(crate) place: Result<Stored, &'static str>,
     /// WinDbg's line above a local variable. Untrusted.
-    pub(super) heading: Option<String>,
+    pub(crate) heading: Option<String>,
 }
 
 /// Finds what a name means: a local variable, a type, a global variable or function, in this order, as WinDbg does.
 pub(super) fn subject(session: &Session, name: &str) -> Option<Subject> {
     if !name.contains('!')
-        && let Some(object) = local(session, name)
+        && let Some(scope) = session.scope()
+        && let Some(object) = local(session, &scope, name)
     {
         return Some(Subject::Object(Box::new(object)));
     }
-    if let Some(found) = find::find(session, name) {
+    if let Some(found) = find(session, name) {
         return Some(Subject::Type(found));
     }
     global(session, name).map(|o| Subject::Object(Box::new(o)))
 }
 
-fn local(session: &Session, name: &str) -> Option<Object> {
-    let scope = session.scope()?;
+/// A variable of a frame.
+pub(crate) fn local(session: &Session, scope: &Scope, name: &str) -> Option<Object> {
     let variable = scope.variable(name)?.clone();
     let provider = scope.provider();
     let set = TypeSet::of(provider, session.sel.machine, scope.module);
@@ -70,7 +73,8 @@ pub(super) fn plain_name(set: &TypeSet, id: TypeId) -> String {
     bare.to_owned()
 }
 
-fn global(session: &Session, name: &str) -> Option<Object> {
+/// A global variable or function whose type is known.
+pub(crate) fn global(session: &Session, name: &str) -> Option<Object> {
     let symbols = &session.target.symbols;
     let (module, plain) = match name.split_once('!') {
         Some((module, plain)) => (Some(module).filter(|m| !m.is_empty()), plain),

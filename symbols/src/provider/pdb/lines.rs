@@ -99,6 +99,25 @@ impl LineTable {
         before.iter().rev().take(MAX_OVERLAP).filter(covers).find_map(|b| find_in(b, data, at))
     }
 
+    /// The lowest line from `line` on that has code in a file that `wanted` takes, and where its code starts.
+    pub(super) fn first_from(
+        &self,
+        data: &[u8],
+        line: u32,
+        wanted: &mut dyn FnMut(u32) -> bool,
+    ) -> Option<(u32, SecOff)> {
+        let mut best: Option<(u32, SecOff)> = None;
+        for block in &self.blocks {
+            each_line(block, data, &mut |file, found, offset| {
+                let hit = (found, block.start.plus(offset));
+                if found >= line && best.is_none_or(|b| hit < b) && wanted(file) {
+                    best = Some(hit);
+                }
+            });
+        }
+        best
+    }
+
     /// Offset of a file's name in the string table.
     pub(super) fn file_name(&self, data: &[u8], file: u32) -> Option<u32> {
         let checksums = data.get(self.checksums.clone())?;
@@ -149,10 +168,10 @@ fn block(content: &[u8], start: usize) -> Option<Block> {
     Some(Block { start: SecOff { section, offset }, size, data })
 }
 
-fn find_in(block: &Block, data: &[u8], at: SecOff) -> Option<LineHit> {
-    let want = at.since(block.start)?;
-    let mut best: Option<(u32, u32, u32)> = None;
-    let mut b = Bytes(data.get(block.data.clone())?);
+/// Calls `f` with file, line and offset of each entry; hidden lines are left out.
+fn each_line(block: &Block, data: &[u8], f: &mut dyn FnMut(u32, u32, u32)) {
+    let Some(data) = data.get(block.data.clone()) else { return };
+    let mut b = Bytes(data);
     // Every file block has a header of twelve bytes, so this ends.
     while let Some(((file, count), size)) = b.u32().zip(b.u32()).zip(b.u32()) {
         let Some(content) = (size as usize).checked_sub(12).and_then(|n| b.take(n)) else { break };
@@ -160,11 +179,21 @@ fn find_in(block: &Block, data: &[u8], at: SecOff) -> Option<LineHit> {
         for _ in 0..count {
             let Some((offset, flags)) = lines.u32().zip(lines.u32()) else { break };
             let line = flags & 0x00ff_ffff;
-            if offset <= want && !HIDDEN.contains(&line) && best.is_none_or(|(o, _, _)| o <= offset) {
-                best = Some((offset, file, line));
+            if !HIDDEN.contains(&line) {
+                f(file, line, offset);
             }
         }
     }
+}
+
+fn find_in(block: &Block, data: &[u8], at: SecOff) -> Option<LineHit> {
+    let want = at.since(block.start)?;
+    let mut best: Option<(u32, u32, u32)> = None;
+    each_line(block, data, &mut |file, line, offset| {
+        if offset <= want && best.is_none_or(|(o, _, _)| o <= offset) {
+            best = Some((offset, file, line));
+        }
+    });
     let (offset, file, line) = best?;
     Some(LineHit { file, line, start: block.start.plus(offset) })
 }
@@ -208,6 +237,10 @@ mod tests {
         assert_eq!(at(0x19), Some((8, 5, 0x1018)));
         assert_eq!(at(0x3f), Some((0, 12, 0x1020)));
         assert_eq!(at(0x40), None);
+        let from =
+            |line, file: u32| table.first_from(&data, line, &mut |f| f == file).map(|(l, p)| (l, p.offset));
+        assert_eq!((from(1, 0), from(11, 0), from(13, 0)), (Some((10, 0x1000)), Some((12, 0x1020)), None));
+        assert_eq!(from(5, 8), Some((5, 0x1018)));
         assert_eq!(table.file_name(&data, 8), Some(99));
         assert_eq!(table.file_name(&data, 80), None);
     }

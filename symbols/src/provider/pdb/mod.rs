@@ -252,6 +252,10 @@ impl SymbolProvider for PdbProvider {
         self.line_at(rva)
     }
 
+    fn line_address(&self, file: &str, line: u32) -> Option<Rva> {
+        self.address_of_line(file, line)
+    }
+
     fn inlines(&self, rva: Rva) -> Vec<InlineSite> {
         self.inlines_at(rva)
     }

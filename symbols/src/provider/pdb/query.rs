@@ -11,6 +11,7 @@ use super::records::Record;
 use super::undecorate::undecorate;
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolKind, SymbolSource};
 use dumpscope_core::Rva;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Shown for an inlined function whose id record is missing.
@@ -267,6 +268,26 @@ impl PdbProvider {
         self.source_line(module, hit, at)
     }
 
+    /// Where the code of a line of a source file starts; of the next line with code when it has none.
+    pub(super) fn address_of_line(&self, file: &str, line: u32) -> Option<Rva> {
+        let mut best: Option<(u32, SecOff)> = None;
+        for i in 0..self.container.modules.len() {
+            let Ok(index) = u16::try_from(i) else { break };
+            let has_lines = self.container.modules.get(i).is_some_and(|m| m.c13 > 0);
+            let Some(module) = self.module(index).filter(|_| has_lines) else { continue };
+            let (table, bytes) = (module.lines(), module.line_bytes());
+            let mut names: BTreeMap<u32, bool> = BTreeMap::new();
+            let hit = table.first_from(bytes, line, &mut |id| {
+                *names.entry(id).or_insert_with(|| {
+                    let name = table.file_name(bytes, id).and_then(|n| self.string(n));
+                    name.is_some_and(|n| is_end_of_path(&n, file))
+                })
+            });
+            best = best.into_iter().chain(hit).min();
+        }
+        self.container.map.rva(best?.1)
+    }
+
     fn source_line(&self, module: &ModuleSymbols, hit: LineHit, at: SecOff) -> Option<SourceLine> {
         let name = module.lines().file_name(module.line_bytes(), hit.file)?;
         Some(SourceLine {
@@ -299,6 +320,13 @@ impl PdbProvider {
         };
         found.iter().rev().filter_map(site).collect()
     }
+}
+
+/// True when `end` is the path or its last parts, in any letter case and with either separator.
+fn is_end_of_path(path: &str, end: &str) -> bool {
+    let plain = |s: &str| s.replace('\\', "/").to_lowercase();
+    let (path, end) = (plain(path), plain(end));
+    path.strip_suffix(&end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/') || end.starts_with('/'))
 }
 
 fn add_to(out: &mut Vec<Symbol>, symbol: Option<Symbol>) {

@@ -130,6 +130,11 @@ impl TypeStream {
         })
     }
 
+    /// True when the file has a table of hashes.
+    pub(super) fn has_hashes(&self) -> bool {
+        self.hashes.is_some()
+    }
+
     /// Indexes of the records whose name has this hash (see `hash::hash`). `None` when the file has no hash table.
     pub(super) fn with_hash(&self, hash: u32) -> Option<Vec<u32>> {
         let table = self.hashes.as_ref()?;

@@ -99,7 +99,9 @@ impl TypeProvider for PdbProvider {
         for index in types.with_hash(h).unwrap_or_default().into_iter().filter(is).take(MAX_SAME) {
             out.push(TypeId(index));
         }
-        if out.is_empty() {
+        // The file's table has all but the types inside functions, which it files under their decorated names. Making
+        // a table of our own reads all types: not for every name that a module does not have.
+        if out.is_empty() && (name.contains("::") || !types.has_hashes()) {
             out.extend(self.types_hashed(h).into_iter().filter(is).take(MAX_SAME).map(TypeId));
         }
         if out.is_empty() {
