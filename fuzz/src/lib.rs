@@ -7,11 +7,13 @@ mod commands;
 mod dump;
 mod expression;
 mod stack;
+mod symbols;
 
 pub use commands::command_line;
 pub use dump::open_and_read_everything;
 pub use expression::expression;
 pub use stack::unwind;
+pub use symbols::{breakpad_file, demangle, packed_file, pdb_file, symbol_path};
 
 /// A target with inputs to start from.
 #[derive(Clone, Copy, Debug)]
@@ -30,4 +32,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "unwind", run: unwind, seeds: stack::seeds },
     Target { name: "expression", run: expression, seeds: expression::seeds },
     Target { name: "command_line", run: command_line, seeds: commands::seeds },
+    Target { name: "symbol_path", run: symbol_path, seeds: symbols::path_seeds },
+    Target { name: "pdb_file", run: pdb_file, seeds: symbols::pdb_seeds },
+    Target { name: "breakpad_file", run: breakpad_file, seeds: symbols::breakpad_seeds },
+    Target { name: "packed_file", run: packed_file, seeds: symbols::packed_seeds },
+    Target { name: "demangle", run: demangle, seeds: symbols::name_seeds },
 ];

@@ -39,6 +39,7 @@ mod scenario_stacks;
 mod store_commands;
 mod store_hostile;
 mod store_http;
+mod triage_batch;
 mod triage_library;
 mod unwind_lab;
 mod unwind_random;

@@ -11,6 +11,7 @@
 mod cli_exec;
 mod cli_general;
 mod cli_readme;
+mod cli_symbols;
 mod cli_triage;
 
 use assert_cmd::Command;

@@ -6,8 +6,8 @@ use crate::json::{
     DumpRow, FindingKindName, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
 };
 use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_id, kind_title, process_words, seconds,
-    system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, kind_id, kind_title, link_name, missing_words,
+    process_words, seconds, system_words,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -137,24 +137,16 @@ fn buckets(tail: &Tail, out: &mut String) {
 }
 
 fn incidents(tail: &Tail, out: &mut String) {
-    for incident in tail.incidents.iter().flatten() {
+    for incident in tail.incidents() {
         let sure = confidence_name(incident.confidence);
         let cause = escaped(&incident.root_cause);
         let _ = writeln!(out, "<h2>Incident <span class=\"sure\">{sure}</span></h2>\n<p>{cause}</p>\n<ol>");
         for link in &incident.chain {
-            let process = link.process.as_deref().unwrap_or("process");
-            let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
-            let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
-            let _ = writeln!(out, "<li>{}{pid}{tid}: {}</li>", escaped(process), escaped(&link.waits_for));
+            let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link_name(link)), escaped(&link.waits_for));
         }
         out.push_str("</ol>\n");
-        if !incident.missing_dumps.is_empty() {
-            let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
-            let pids = pids.join(", ");
-            let _ = writeln!(
-                out,
-                "<p class=\"next\"><b>Next:</b> write a dump of process {pids} while it hangs</p>"
-            );
+        if let Some(next) = missing_words(incident) {
+            let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {next}</p>");
         }
     }
 }

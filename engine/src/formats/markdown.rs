@@ -3,7 +3,8 @@
 use super::{FormatOptions, RowWriter, Tail};
 use crate::json::{DumpRow, FindingKindName, FindingRow, ThreadRow, TrustName};
 use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_title, process_words, seconds, system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, kind_title, link_name, missing_words, process_words,
+    seconds, system_words,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -56,7 +57,7 @@ impl<W: Write> RowWriter for Markdown<W> {
                 }
             }
         }
-        for incident in tail.incidents.iter().flatten() {
+        for incident in tail.incidents() {
             let _ = write!(
                 text,
                 "\n## Incident ({})\n\n{}\n\n",
@@ -64,16 +65,11 @@ impl<W: Write> RowWriter for Markdown<W> {
                 md(&incident.root_cause)
             );
             for (nth, link) in incident.chain.iter().enumerate() {
-                let process = link.process.as_deref().unwrap_or("process");
-                let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
-                let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
-                let who = md(&format!("{process}{pid}{tid}"));
+                let who = md(&link_name(link));
                 let _ = writeln!(text, "{}. {who}: {}", nth.saturating_add(1), md(&link.waits_for));
             }
-            if !incident.missing_dumps.is_empty() {
-                let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
-                let _ =
-                    writeln!(text, "\n**Next:** write a dump of process {} while it hangs", pids.join(", "));
+            if let Some(next) = missing_words(incident) {
+                let _ = writeln!(text, "\n**Next:** {next}");
             }
         }
         self.out.write_all(text.as_bytes())?;

@@ -77,6 +77,13 @@ pub struct Tail {
     pub incidents: Option<Vec<IncidentRow>>,
 }
 
+impl Tail {
+    /// The incidents over two dumps and more. What one dump alone says of another process, its verdict says.
+    fn incidents(&self) -> impl Iterator<Item = &IncidentRow> {
+        self.incidents.iter().flatten().filter(|i| i.paths.len() > 1)
+    }
+}
+
 /// Writes rows as they come.
 pub trait RowWriter {
     /// A dump's row.

@@ -116,7 +116,7 @@ fn rows(text: &str) -> Vec<DumpRow> {
 
 fn incident(text: &str) -> IncidentRow {
     IncidentRow {
-        paths: vec![text.into()],
+        paths: vec![text.into(), "b.dmp".into()],
         chain: vec![LinkRow {
             pid: Some(0x20),
             tid: None,

@@ -54,7 +54,7 @@ impl<W: Write> RowWriter for Text<W> {
         self.lines(|options, emit| {
             summary_lines(&rows, emit);
             bucket_lines(&tail.buckets, emit);
-            incident_lines(tail.incidents.as_deref().unwrap_or_default(), options, emit);
+            tail.incidents().for_each(|i| incident_lines(i, options, emit));
         });
         self.sink.take().map_or(Ok(()), |sink| sink.finish().map(drop))
     }

@@ -2,7 +2,8 @@
 //! groups, then what this dump cannot answer.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_name, process_words, seconds, system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, kind_name, link_name, missing_words, process_words,
+    seconds, system_words,
 };
 use crate::doc::{Line, Link, Role, Span};
 use crate::json::{
@@ -94,26 +95,19 @@ pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
     }
 }
 
-/// The lines about wait chains over several dumps.
-pub fn incident_lines(incidents: &[IncidentRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    for incident in incidents {
-        emit(Line::new());
-        let head = format!("INCIDENT ({}): ", confidence_name(incident.confidence));
-        let mut lines = wrap(&incident.root_cause, options.width, head.len(), 2).into_iter();
-        let first = lines.next().unwrap_or_default();
-        emit(Line::new().role(Role::Error, head).text(first));
-        lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
-        for link in &incident.chain {
-            let process = link.process.as_deref().unwrap_or("process");
-            let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
-            let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
-            item("  - ", &format!("{process}{pid}{tid}: {}", link.waits_for), Role::Plain, options, emit);
-        }
-        if !incident.missing_dumps.is_empty() {
-            let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
-            let text = format!("write a dump of process {} while it hangs", pids.join(", "));
-            item("  Next: ", &text, Role::Note, options, emit);
-        }
+/// The lines about a wait chain over several dumps.
+pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+    emit(Line::new());
+    let head = format!("INCIDENT ({}): ", confidence_name(incident.confidence));
+    let mut lines = wrap(&incident.root_cause, options.width, head.len(), 2).into_iter();
+    let first = lines.next().unwrap_or_default();
+    emit(Line::new().role(Role::Error, head).text(first));
+    lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
+    for link in &incident.chain {
+        item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
+    }
+    if let Some(text) = missing_words(incident) {
+        item("  Next: ", &text, Role::Note, options, emit);
     }
 }
 

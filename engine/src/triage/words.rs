@@ -1,6 +1,8 @@
 //! Words that the text form and the other formats share.
 
-use crate::json::{Arch, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FrameRow, ThreadRow};
+use crate::json::{
+    Arch, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FrameRow, IncidentRow, LinkRow, ThreadRow,
+};
 
 /// The name of a kind, for people.
 pub(crate) fn kind_name(kind: FindingKindName) -> &'static str {
@@ -123,6 +125,20 @@ pub(crate) fn dump_words(row: &DumpRow) -> Option<String> {
         Some(time) => format!("{text}, {time}"),
         None => text,
     })
+}
+
+/// `ruby.exe 20, thread 24`: who waits in a chain.
+pub(crate) fn link_name(link: &LinkRow) -> String {
+    let process = link.process.as_deref().unwrap_or("process");
+    let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
+    let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
+    format!("{process}{pid}{tid}")
+}
+
+/// Which dumps would extend a chain.
+pub(crate) fn missing_words(incident: &IncidentRow) -> Option<String> {
+    let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
+    (!pids.is_empty()).then(|| format!("write a dump of process {} while it hangs", pids.join(", ")))
 }
 
 #[cfg(test)]

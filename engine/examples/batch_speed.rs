@@ -1,0 +1,66 @@
+//! How fast many dumps are judged: 1,000 copies-with-changes of small dumps in a folder, a corrupt one among them.
+//!
+//! `cargo run --release -p dumpscope-engine --example batch_speed [-- NUMBER]` prints dumps per second with one and
+//! with two jobs, and the memory in use after a tenth of the dumps and at the end (Linux).
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement: it prints, and ends when it cannot"
+)]
+
+use dumpscope_engine::triage::{Buckets, TriageOptions, find_dumps, triage_each};
+use std::time::Instant;
+
+/// Resident memory, kilobytes; 0 where the system does not tell.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+fn main() {
+    let count: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1000);
+    let dir = tempfile::tempdir().unwrap();
+    let whole: Vec<Vec<u8>> = dumpscope_fixtures::scenarios::all().iter().map(|s| s.dump.bytes()).collect();
+    let mut bytes = 0;
+    for n in 0..count {
+        let mut copy = whole[n % whole.len()].clone();
+        // Other memory in each: values on stacks and heaps, never the headers in front.
+        let (front, len) = (copy.len() / 2, copy.len());
+        for i in 0..16usize {
+            let at = front + (n * 7919 + i * 104_729) % (len - front);
+            copy[at] = copy[at].wrapping_add(u8::try_from(n % 251).unwrap());
+        }
+        if n == count / 2 {
+            copy.truncate(100);
+        }
+        bytes += copy.len();
+        std::fs::write(dir.path().join(format!("{n:05}.dmp")), copy).unwrap();
+    }
+    println!("{count} dumps of {} kinds, {} MB", whole.len(), bytes >> 20);
+    let inputs = find_dumps(dir.path());
+    let mut seconds = Vec::new();
+    for jobs in [1, 2] {
+        let options = TriageOptions { jobs, ..TriageOptions::default() };
+        let (mut rows, mut errors, mut early, mut buckets) = (0, 0, 0, Buckets::default());
+        let begun = Instant::now();
+        triage_each(&inputs, &options, &|_| {}, &mut |row| {
+            rows += 1;
+            errors += usize::from(row.error.is_some());
+            buckets.add(&row);
+            if rows == count / 10 {
+                early = resident();
+            }
+        });
+        let took = begun.elapsed().as_secs_f64();
+        println!(
+            "{jobs} job(s): {rows} rows, {errors} errors, {} signatures, {took:.2} s, {:.0} dumps/s, resident {early} kB \
+             after a tenth, {} kB at the end",
+            buckets.rows().len(),
+            rows as f64 / took,
+            resident()
+        );
+        seconds.push(took);
+    }
+    println!("two jobs are {:.2} times as fast as one", seconds[0] / seconds[1]);
+}
