@@ -241,6 +241,11 @@ impl Patterns {
         hit.map(|r| r.role)
     }
 
+    /// True for a file (with extension) that only leads to a wait.
+    pub(crate) fn is_system_file(&self, file: &str) -> bool {
+        self.is_system(Some(file.rsplit_once('.').map_or(file, |(stem, _)| stem)))
+    }
+
     fn is_system(&self, module: Option<&str>) -> bool {
         module.is_some_and(|m| self.system.iter().any(|s| same_module(m, s)))
     }

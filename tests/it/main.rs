@@ -16,6 +16,7 @@ mod article_replay;
 mod cmds_lab;
 mod cmds_matrix;
 mod cmds_snapshots;
+mod com_calls;
 mod core_big;
 mod core_common;
 mod core_corpus;

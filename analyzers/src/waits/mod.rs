@@ -10,7 +10,9 @@ mod section;
 mod slim;
 
 pub use call::{SystemCall, system_call};
-pub use com::{Incoming, Outgoing, incoming_call, outgoing_call};
+pub use com::{
+    Apartment, ComCall, Incoming, Message, Outgoing, activation, apartment, incoming_call, outgoing_call,
+};
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::Stack;
@@ -143,6 +145,8 @@ pub struct Wait {
     pub owner_pid: Option<Pid>,
     /// A thread that may have to act: nothing says so for certain, and it is no edge of a proof.
     pub suspect: Option<Tid>,
+    /// The outgoing COM call that it is in.
+    pub com: Option<Box<ComCall>>,
     /// How sure the object and owner are.
     pub confidence: Confidence,
     /// What it rests on, one sentence each.
@@ -201,7 +205,6 @@ fn wait_of(
     locks: &Locks,
 ) -> Option<Wait> {
     let call = system_call(target, stack);
-    let outgoing = outgoing_call(target, tid, machine);
     let named = activity.wait?;
     let mut wait = Wait {
         kind: Kind::of(named),
@@ -212,6 +215,7 @@ fn wait_of(
         owner_tid: None,
         owner_pid: None,
         suspect: None,
+        com: None,
         confidence: Confidence::Strong,
         evidence: stack
             .frames
@@ -224,6 +228,7 @@ fn wait_of(
     if let Some(call) = &call {
         wait.handles = call.handles.clone();
     }
+    let com = com::call(target, machine, tid, stack, named, wait.handles.as_deref());
     match named {
         WaitKind::CriticalSection | WaitKind::LoaderLock => {
             section::fill(target, machine, tid, stack, call.as_ref(), locks, &mut wait);
@@ -234,10 +239,10 @@ fn wait_of(
         | WaitKind::Multiple
         | WaitKind::MessageQueue
         | WaitKind::RpcCall
-            if com::is_in_com(target, stack, named) && outgoing.is_some() =>
+            if com.is_some() =>
         {
-            if let Some(out) = outgoing {
-                com::fill(target, out, &mut wait);
+            if let Some(call) = com {
+                com::fill(target, call, &mut wait);
             }
         }
         WaitKind::Object | WaitKind::Multiple => {

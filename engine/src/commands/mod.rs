@@ -4,6 +4,7 @@ mod address;
 mod args;
 mod blocks;
 mod code;
+mod com;
 mod comment;
 mod dumpdebug;
 mod echo;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[&Command] = &[
     &code::UF,
     &code::UU,
     &comment::DOLLAR,
+    &com::COM,
     &comment::STAR,
     &dumpdebug::DUMPDEBUG,
     &echo::ECHO,

@@ -331,16 +331,18 @@ pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
 }
 
 /// Outgoing COM calls, as far as the threads' waits tell.
-pub(super) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
-    let w = t.wait.as_ref().filter(|w| w.kind == Kind::ComCall && w.owner_pid.is_some())?;
+pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
+    let w = t.wait.as_ref().filter(|w| w.kind == Kind::ComCall)?;
+    let call = w.com.as_ref()?;
+    let message = call.message.as_ref();
     Some(ComCallRow {
         tid: t.tid.0,
-        server_pid: w.owner_pid.map(|p| p.0),
-        server_tid: w.owner_tid.map(|t| t.0),
-        ipid: None,
-        iid: None,
-        interface: None,
-        method: None,
+        server_pid: call.pid.map(|p| p.0),
+        server_tid: call.tid.map(|t| t.0),
+        ipid: message.map(|m| format!("{{{}}}", m.ipid)),
+        iid: message.and_then(|m| m.iid).map(|g| format!("{{{g}}}")),
+        interface: call.interface.as_deref().map(text),
+        method: message.and_then(|m| m.method),
         confidence: confidence(w.confidence),
         evidence: w.evidence.iter().map(|e| text(e)).collect(),
     })

@@ -1,0 +1,200 @@
+//! Where the fields of `CMessageCall` are: from combase's own symbols, else by the build of Windows.
+//!
+//! Source of the table: PDB types of the builds named, and a published analysis (shared reference, section 5.2).
+
+use crate::Target;
+use dumpscope_core::Machine;
+use dumpscope_symbols::types::{RowKind, TypeProvider, rows};
+
+/// Offsets in a `CMessageCall`, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// `_callcat`.
+    pub category: u64,
+    /// `_hEvent`.
+    pub event: Option<u64>,
+    /// `_ipid`.
+    pub ipid: u64,
+    /// `_iidWire`.
+    pub iid: Option<u64>,
+    /// `_guidCausality`.
+    pub causality: Option<u64>,
+    /// `_dwServerPid`.
+    pub pid: Option<u64>,
+    /// `_dwServerTid`.
+    pub tid: Option<u64>,
+    /// `_iMethodWire` and its size.
+    pub method: Option<(u64, u8)>,
+    /// `_pServerOXIDEntry`, and the offsets of the process and thread id there.
+    pub oxid: Option<(u64, u64, u64)>,
+    /// True when the symbols of the dump's own library say so.
+    pub from_symbols: bool,
+}
+
+const fn row(category: u64, event: Option<u64>, ipid: u64, iid: u64) -> Layout {
+    Layout {
+        category,
+        event,
+        ipid,
+        iid: Some(iid),
+        causality: None,
+        pid: None,
+        tid: None,
+        method: None,
+        oxid: None,
+        from_symbols: false,
+    }
+}
+
+/// Lowest and highest build, machine, layout.
+const TABLE: &[(u32, u32, Machine, Layout)] = &[
+    (
+        7600,
+        7601,
+        Machine::Amd64,
+        Layout {
+            causality: Some(0xf4),
+            pid: Some(0x104),
+            method: Some((0x108, 4)),
+            ..row(0x18, Some(0x28), 0x38, 0xe0)
+        },
+    ),
+    (
+        9200,
+        9200,
+        Machine::Amd64,
+        Layout {
+            causality: Some(0xf8),
+            pid: Some(0x108),
+            tid: Some(0x10c),
+            method: Some((0x110, 4)),
+            ..row(0x20, Some(0x30), 0x40, 0xe8)
+        },
+    ),
+    (
+        9600,
+        9600,
+        Machine::Amd64,
+        Layout {
+            causality: Some(0x108),
+            pid: Some(0x118),
+            tid: Some(0x11c),
+            method: Some((0x120, 4)),
+            oxid: Some((0x180, 0x10, 0x14)),
+            ..row(0x20, Some(0x30), 0x40, 0xf8)
+        },
+    ),
+    (
+        9200,
+        9200,
+        Machine::X86,
+        Layout {
+            causality: Some(0x98),
+            pid: Some(0xa8),
+            tid: Some(0xac),
+            method: Some((0xb0, 4)),
+            ..row(0x10, Some(0x1c), 0x24, 0x88)
+        },
+    ),
+    (
+        9600,
+        9600,
+        Machine::X86,
+        Layout {
+            causality: Some(0xa0),
+            pid: Some(0xb0),
+            tid: Some(0xb4),
+            method: Some((0xb8, 4)),
+            oxid: Some((0xfc, 8, 0xc)),
+            ..row(0x10, Some(0x1c), 0x24, 0x90)
+        },
+    ),
+    (
+        14393,
+        14393,
+        Machine::Amd64,
+        Layout {
+            causality: Some(0xe8),
+            pid: Some(0xf8),
+            tid: Some(0xfc),
+            method: Some((0x100, 2)),
+            oxid: Some((0x150, 0x10, 0x14)),
+            ..row(0x10, None, 0x1c, 0xd8)
+        },
+    ),
+    (
+        19041,
+        22631,
+        Machine::Amd64,
+        Layout {
+            causality: Some(0x1c4),
+            tid: Some(0x88),
+            method: Some((0x8c, 2)),
+            oxid: Some((0x140, 0x1c, 0x18)),
+            ..row(0x10, None, 0x1c, 0x78)
+        },
+    ),
+];
+
+/// The layouts that may hold: that of the symbols first, then that of the build.
+pub(super) fn layouts(target: &Target, machine: Machine) -> Vec<Layout> {
+    let mut out: Vec<Layout> = of_symbols(target, machine).into_iter().collect();
+    let build = target.dump.system().value().map_or(0, |s| s.build);
+    let known = TABLE.iter().find(|(from, to, m, _)| *m == machine && (*from..=*to).contains(&build));
+    out.extend(known.map(|k| k.3));
+    out
+}
+
+/// `CSyncClientCall` or `CMessageCall` as the symbols of the COM library define it.
+fn of_symbols(target: &Target, machine: Machine) -> Option<Layout> {
+    for module in ["combase", "ole32"] {
+        for index in target.symbols.modules_named_in(module, machine) {
+            let providers = target.symbols.providers(index);
+            for types in providers.iter().filter_map(|p| p.types()) {
+                let found = ["CSyncClientCall", "CMessageCall"].iter().find_map(|name| of_type(types, name));
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+    }
+    None
+}
+
+fn of_type(types: &dyn TypeProvider, name: &str) -> Option<Layout> {
+    let id = *types.find_type(name, false).first()?;
+    let rows = rows(types, id);
+    let at = |field: &str| {
+        rows.iter().find(|r| r.name == field).and_then(|r| match r.kind {
+            RowKind::Field(offset) => Some((offset, dumpscope_symbols::types::size_of(types, r.ty))),
+            _ => None,
+        })
+    };
+    let offset = |field: &str| at(field).map(|(o, _)| o);
+    Some(Layout {
+        category: offset("_callcat")?,
+        event: offset("_hEvent"),
+        ipid: offset("_ipid")?,
+        iid: offset("_iidWire"),
+        causality: offset("_guidCausality"),
+        pid: offset("_dwServerPid"),
+        tid: offset("_dwServerTid"),
+        method: at("_iMethodWire").map(|(o, size)| (o, if size == Some(2) { 2 } else { 4 })),
+        oxid: None,
+        from_symbols: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_do_not_overlap() {
+        for (i, a) in TABLE.iter().enumerate() {
+            for b in TABLE.iter().skip(i + 1).filter(|b| b.2 == a.2) {
+                assert!(a.1 < b.0 || b.1 < a.0, "{} and {}", a.0, b.0);
+            }
+        }
+    }
+}
