@@ -8,7 +8,7 @@
     reason = "a measurement: it prints, and ends when it cannot"
 )]
 
-use dumpscope_engine::triage::{Buckets, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::triage::{Buckets, Incidents, TriageOptions, find_dumps, triage_each};
 use std::time::Instant;
 
 /// Resident memory, kilobytes; 0 where the system does not tell.
@@ -32,7 +32,7 @@ fn main() {
             copy[at] = copy[at].wrapping_add(u8::try_from(n % 251).unwrap());
         }
         if n == count / 2 {
-            copy.truncate(100);
+            copy.truncate(20);
         }
         bytes += copy.len();
         std::fs::write(dir.path().join(format!("{n:05}.dmp")), copy).unwrap();
@@ -42,21 +42,24 @@ fn main() {
     let mut seconds = Vec::new();
     for jobs in [1, 2] {
         let options = TriageOptions { jobs, ..TriageOptions::default() };
-        let (mut rows, mut errors, mut early, mut buckets) = (0, 0, 0, Buckets::default());
+        let (mut rows, mut errors, mut early) = (0, 0, 0);
+        let (mut buckets, mut incidents) = (Buckets::default(), Incidents::default());
         let begun = Instant::now();
         triage_each(&inputs, &options, &|_| {}, &mut |row| {
             rows += 1;
             errors += usize::from(row.error.is_some());
             buckets.add(&row);
+            incidents.add(&row);
             if rows == count / 10 {
                 early = resident();
             }
         });
         let took = begun.elapsed().as_secs_f64();
         println!(
-            "{jobs} job(s): {rows} rows, {errors} errors, {} signatures, {took:.2} s, {:.0} dumps/s, resident {early} kB \
+            "{jobs} job(s): {rows} rows, {errors} errors, {} signatures, {} incidents, {took:.2} s, {:.0} dumps/s, resident {early} kB \
              after a tenth, {} kB at the end",
             buckets.rows().len(),
+            incidents.rows().len(),
             rows as f64 / took,
             resident()
         );

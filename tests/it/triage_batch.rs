@@ -16,7 +16,7 @@ fn folder() -> tempfile::TempDir {
             copy[front + (n * 7919 + i * 104_729) % (len - front)] ^= 0x55;
         }
         if n == 40 {
-            copy.truncate(100);
+            copy.truncate(20);
         }
         std::fs::write(dir.path().join(format!("{n:03}.dmp")), copy).unwrap();
     }

@@ -152,3 +152,44 @@ fn the_demo_needs_no_file() {
     assert!(r.out.contains("waits for the answer to a COM call"), "{}", r.out);
     assert_eq!(r.out, run(dumpscope().arg("--demo")).out);
 }
+
+#[test]
+fn forms_go_to_files_and_agree_on_the_verdict() {
+    let dumps = Dumps::new();
+    let out = dumps.path().join("report");
+    let form = |format: &str| {
+        let r = run(dumpscope().args(["triage", "--format", format, "-o"]).arg(&out).arg(dumps.crash()));
+        assert_eq!((r.code, r.out.as_str()), (0, ""), "{format}");
+        std::fs::read_to_string(&out).unwrap()
+    };
+    for (format, start, says) in [
+        ("markdown", "## ", "Crash (proven)"),
+        ("html", "<!DOCTYPE html>", "<strong class=\"kind crash\">Crash</strong>"),
+        ("sarif", "{\"$schema\"", "\"ruleId\":\"crash\""),
+        ("junit", "<?xml ", "<failure type=\"crash\""),
+        ("github", "::error file=", "title=Crash (proven)"),
+    ] {
+        let text = form(format);
+        assert!(text.starts_with(start) && text.contains(says), "{format}: {text}");
+    }
+    // JUnit's failures are those of --fail-on.
+    let r =
+        run(dumpscope().args(["triage", "--format", "junit", "--fail-on", "deadlock"]).arg(dumps.crash()));
+    assert!(r.code == 0 && r.out.contains("failures=\"0\""), "{}", r.out);
+}
+
+#[test]
+fn diff_compares_dumps_of_one_process() {
+    let dumps = Dumps::new();
+    let again = dumps.path().join("again.dmp");
+    std::fs::copy(dumps.hang(), &again).unwrap();
+    let r = run(dumpscope().args(["diff", "--format", "json"]).arg(dumps.hang()).arg(&again));
+    let document: Value = serde_json::from_str(&r.out).unwrap();
+    assert_eq!((r.code, document["pid"].as_u64()), (0, Some(0x1a2c)), "{}", r.err);
+    assert_eq!(document["paths"].as_array().unwrap().len(), 2);
+    let text = run(dumpscope().arg("diff").arg(dumps.hang()).arg(&again));
+    assert!(text.code == 0 && text.out.contains("pid 1a2c, 2 dumps"), "{}", text.out);
+    let bad = run(dumpscope().arg("diff").arg(dumps.hang()).arg(dumps.bad()));
+    assert_eq!((bad.code, bad.err.lines().count()), (1, 1), "{}", bad.err);
+    assert_eq!(run(dumpscope().arg("diff").arg(dumps.hang())).code, 2);
+}
