@@ -9,6 +9,7 @@
 )]
 
 mod args_lab;
+mod args_truth;
 mod article_pdb_files;
 mod article_pdb_replay;
 mod article_pdb_robust;
