@@ -161,8 +161,13 @@ fn check_thread(
             let both = claim.map_or(0, |c| c.bytes.min(*bytes));
             let is_right = claim.is_some_and(|c| mask(c.bits, both) == mask(*value, both));
             let told = || {
-                let claim = claim.map(|c| (c.bits, c.bytes, c.source.name(), c.confidence.name(), &c.evidence));
-                format!("thread {} frame {n} {start:x}+{:x} param {k} {place:?}: {value:x}/{bytes}, claim {claim:x?}\n", row.thread, ip - start)
+                let claim =
+                    claim.map(|c| (c.bits, c.bytes, c.source.name(), c.confidence.name(), &c.evidence));
+                format!(
+                    "thread {} frame {n} {start:x}+{:x} param {k} {place:?}: {value:x}/{bytes}, claim {claim:x?}\n",
+                    row.thread,
+                    ip - start
+                )
             };
             if let Some(claim) = claim {
                 let slot = claim.confidence as usize;
@@ -175,7 +180,8 @@ fn check_thread(
             }
             if *value >= SMALL && around.hold(*value, *bytes) {
                 count.recoverable += 1;
-                let found = claim.is_some_and(|c| c.confidence >= Confidence::Strong && c.bytes >= *bytes) && is_right;
+                let found = claim.is_some_and(|c| c.confidence >= Confidence::Strong && c.bytes >= *bytes)
+                    && is_right;
                 count.found += usize::from(found);
                 if !found {
                     count.missed.push_str(&told());

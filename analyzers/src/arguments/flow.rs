@@ -343,6 +343,23 @@ impl<'a> Solver<'a> {
         }
     }
 
+    /// Bytes that the instruction after a call takes from the stack again, to make up for those that the callee
+    /// removed.
+    fn taken_back(&self, call: &Insn, next: Option<&Insn>) -> Option<i32> {
+        let next = match next {
+            Some(n) => n,
+            None => self.f.blocks.get(&call.next())?.insns.first()?,
+        };
+        match next.effects.as_slice() {
+            [Effect::Set { reg, val: Val::Reg(from, by), .. }]
+                if *reg == self.cx.abi.sp && from == reg && *by < 0 =>
+            {
+                i32::try_from(-*by).ok()
+            }
+            _ => None,
+        }
+    }
+
     fn step(&mut self, insn: &Insn, next: Option<&Insn>, state: &mut State) {
         self.steps = self.steps.saturating_add(1);
         let abi = self.cx.abi;
@@ -403,7 +420,10 @@ impl<'a> Solver<'a> {
         let mut popped = 0;
         if self.cx.machine == Machine::X86 && self.following(insn, next).is_none() {
             let target = self.cx.call_target(callee, state, &self.sources);
-            popped = target.and_then(|t| self.pops_of(t)).map_or_else(|| pushed(state, abi), i32::from);
+            let known = target.and_then(|t| self.pops_of(t)).map(i32::from);
+            // Else: what the caller takes back at once, or all that was pushed for it. What the real stack pointer
+            // is at the end shows whether that was right.
+            popped = known.or_else(|| self.taken_back(insn, next)).unwrap_or(state.pushed);
         }
         state.call(insn.at, popped, &[], abi);
     }
@@ -436,17 +456,6 @@ impl<'a> Solver<'a> {
         let entry = self.cx.behind_jumps(target);
         self.cx.function(entry)?.pops
     }
-}
-
-/// Words in a row on top of the stack that were written since the last call: what a callee of unknown convention is
-/// taken to remove. What the real stack pointer is at the end shows whether that was right.
-fn pushed(state: &State, abi: &Abi) -> i32 {
-    let Some(sp) = state.sp(abi) else { return 0 };
-    let mut end = sp;
-    while state.fresh.binary_search(&end).is_ok() {
-        end = end.saturating_add(abi.word.into());
-    }
-    end.saturating_sub(sp)
 }
 
 /// The waiting block that comes first in the order.

@@ -14,6 +14,8 @@ use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Most rounds over a stack.
+const MAX_ROUNDS: usize = 4;
 /// Most memory reads in a row for one value.
 const MAX_DEPTH: usize = 3;
 /// Most evidence for one value.
@@ -28,8 +30,10 @@ struct Frame<'s> {
     entry_sp: Option<Va>,
     /// Registers where the frame stands; on x86 more than the unwinder knows.
     regs: [Option<u64>; super::state::REGS],
-    /// No guess led to this frame or from it.
+    /// How sure the way to this frame and from it to its caller is.
     cap: Confidence,
+    /// The code has the return address where the stack walk found it.
+    confirmed: bool,
     /// Values of names at this point.
     solved: BTreeMap<Root, Value>,
     /// Registers at entry, found in this frame or those it called.
@@ -47,31 +51,26 @@ pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Ve
     };
     let rows: Vec<(usize, &StackFrame)> =
         stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline).collect();
-    let mut frames: Vec<Frame<'_>> = Vec::with_capacity(rows.len());
-    for (n, (row, frame)) in rows.iter().enumerate() {
-        if cancel.is_cancelled() {
-            return out;
+    // Functions that only a computed call reaches are known when their callers are: a few rounds.
+    let mut hints = BTreeMap::new();
+    let mut round = Round::default();
+    for _ in 0..MAX_ROUNDS {
+        let Some(done) = one_round(&cx, &rows, &hints, cancel) else { return out };
+        round = done;
+        let known = hints.len();
+        for (n, pair) in round.frames.windows(2).enumerate() {
+            if let [frame, caller] = pair
+                && frame.point.is_none()
+                && let Some(target) = call_target(&cx, caller)
+            {
+                hints.entry(n).or_insert_with(|| cx.behind_jumps(target));
+            }
         }
-        let caller = rows.get(n + 1).map(|(_, f)| *f);
-        let below = frames.last();
-        let next = inspect(&cx, *row, frame, caller, below);
-        frames.push(next);
+        if hints.len() == known {
+            break;
+        }
     }
-    let signatures: Vec<Signature> = frames
-        .iter()
-        .enumerate()
-        .map(|(n, f)| {
-            let caller = frames.get(n + 1).and_then(|c| c.point.as_ref()).and_then(|p| p.call);
-            signature::of(&cx, f.frame, f.point.as_deref(), caller)
-        })
-        .collect();
-    // Callers first: what they were given themselves they may hand on.
-    for n in (0..frames.len()).rev() {
-        let (inner, outer) = frames.split_at_mut(n.saturating_add(1));
-        let (Some(frame), Some(caller)) = (inner.last_mut(), outer.first()) else { continue };
-        let wanted = signatures.get(n).map(Signature::stack_offsets).unwrap_or_default();
-        hand_down(&cx, frame, caller, &wanted);
-    }
+    let Round { mut frames, signatures } = round;
     // What a function handed on unchanged and kept nowhere, the function below may still have.
     for n in 1..frames.len() {
         let (inner, outer) = frames.split_at_mut(n);
@@ -87,6 +86,47 @@ pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Ve
     }
     syscall::improve(target, stack, &mut out);
     out
+}
+
+/// All frames with what they and their callers say.
+#[derive(Default)]
+struct Round<'s> {
+    frames: Vec<Frame<'s>>,
+    signatures: Vec<Signature>,
+}
+
+/// Looks at all frames. `hints`: entries of functions, by position in `rows`. `None` when asked to stop.
+fn one_round<'s>(
+    cx: &Analysis<'_>,
+    rows: &[(usize, &'s StackFrame)],
+    hints: &BTreeMap<usize, Va>,
+    cancel: &Cancel,
+) -> Option<Round<'s>> {
+    let mut frames: Vec<Frame<'s>> = Vec::with_capacity(rows.len());
+    for (n, (row, frame)) in rows.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return None;
+        }
+        let caller = rows.get(n + 1).map(|(_, f)| *f);
+        let next = inspect(cx, (*row, frame), caller, frames.last(), hints.get(&n).copied());
+        frames.push(next);
+    }
+    let signatures: Vec<Signature> = frames
+        .iter()
+        .enumerate()
+        .map(|(n, f)| {
+            let caller = frames.get(n + 1).and_then(|c| c.point.as_deref());
+            signature::of(cx, f.frame, f.point.as_deref(), caller)
+        })
+        .collect();
+    // Callers first: what they were given themselves they may hand on.
+    for n in (0..frames.len()).rev() {
+        let (inner, outer) = frames.split_at_mut(n.saturating_add(1));
+        let (Some(frame), Some(caller)) = (inner.last_mut(), outer.first()) else { continue };
+        let wanted = signatures.get(n).map(Signature::stack_offsets).unwrap_or_default();
+        hand_down(cx, frame, caller, &wanted);
+    }
+    Some(Round { frames, signatures })
 }
 
 /// Where calls enter the function of a frame: the best candidate first.
@@ -141,10 +181,10 @@ fn walked_entry_sp(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackF
 
 fn inspect<'s>(
     cx: &Analysis<'_>,
-    row: usize,
-    frame: &'s StackFrame,
+    (row, frame): (usize, &'s StackFrame),
     caller: Option<&StackFrame>,
     below: Option<&Frame<'_>>,
+    hint: Option<Va>,
 ) -> Frame<'s> {
     let f = &frame.frame;
     let mut regs = [None; super::state::REGS];
@@ -168,22 +208,31 @@ fn inspect<'s>(
         Trust::FramePointerUnverified => Confidence::Strong,
         _ => Confidence::Proven,
     };
-    let cap = worst(f.trust).min(caller.map_or(Confidence::Proven, |c| worst(c.frame.trust)));
+    // A scanned return address that lies exactly where the code has it is no guess any more.
+    let lifted = |t: Trust, confirmed: bool| match worst(t) {
+        Confidence::Guess if confirmed => Confidence::Strong,
+        other => other,
+    };
+    let own = lifted(f.trust, below.is_some_and(|b| b.confirmed));
+    let onward = caller.map_or(Confidence::Proven, |c| worst(c.frame.trust));
     let mut out = Frame {
         row,
         frame,
         point: None,
         entry_sp: walked_entry_sp(cx, frame, caller),
         regs,
-        cap,
+        cap: own.min(onward),
+        confirmed: false,
         solved: BTreeMap::new(),
         entry: BTreeMap::new(),
         given: BTreeMap::new(),
         given_stack: BTreeMap::new(),
     };
-    for entry in entries(cx, frame, caller) {
+    for entry in entries(cx, frame, caller).into_iter().chain(hint) {
         let Some(point) = cx.point(entry, f.ip, f.exact_ip, out.entry_sp) else { continue };
         if let Some(entry_sp) = agrees(cx, &out, &point) {
+            out.confirmed = out.entry_sp == Some(entry_sp) && point.before.sp(cx.abi).is_some();
+            out.cap = own.min(caller.map_or(Confidence::Proven, |c| lifted(c.frame.trust, out.confirmed)));
             out.entry_sp = Some(entry_sp);
             out.point = Some(point);
             break;
@@ -238,7 +287,8 @@ fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>) {
     }
     let lowest = point.after.sp(abi).unwrap_or(i32::MIN);
     for (offset, slot) in point.after.slots.range(lowest..) {
-        let sure = best.min(safe(abi, &point, *offset));
+        let doubt = if slot.doubtful { Confidence::Strong } else { Confidence::Proven };
+        let sure = best.min(doubt).min(safe(abi, &point, *offset));
         if let Some(value) = read_slot(cx, frame, *offset, slot.cell.by, sure) {
             learn(abi, frame, slot.cell.sym, Value { source: ArgSource::PrologueHome, ..value });
         }
@@ -381,9 +431,7 @@ fn learn(abi: &Abi, frame: &mut Frame<'_>, sym: Sym, value: Value) {
             let both = known.bytes.min(bytes);
             if mask(known.bits, both) != mask(bits, both) {
                 known.confidence = Confidence::Guess;
-            } else if (value.confidence, bytes) > (known.confidence, known.bytes)
-                && known.confidence > Confidence::Guess
-            {
+            } else if known.confidence > Confidence::Guess && rank(&value) > rank(known) {
                 *known = value;
             }
         }
@@ -455,7 +503,7 @@ fn evaluate(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, sym: Sym, depth
         }
         Root::Entry(reg) => {
             let known = frame.entry.get(&reg).into_iter().chain(frame.given.get(&reg));
-            known.max_by_key(|v| (v.confidence, v.bytes)).map(|v| plus(v, ArgSource::CallerSetup))
+            known.max_by_key(|v| rank(v)).map(|v| plus(v, ArgSource::CallerSetup))
         }
         Root::Stack(offset) => {
             let known = stack_word(cx, frame, point, offset);
@@ -562,6 +610,11 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
     out
 }
 
+/// Of two values that agree the one with more known bytes is better, as long as it is more than a guess.
+fn rank(value: &Value) -> (bool, u8, Confidence) {
+    (value.confidence > Confidence::Guess, value.bytes, value.confidence)
+}
+
 /// What callee and caller say together.
 fn combine(own: Option<Value>, given: Option<Value>) -> Option<Value> {
     match (own, given) {
@@ -577,9 +630,8 @@ fn combine(own: Option<Value>, given: Option<Value>) -> Option<Value> {
                 }
                 return Some(Value { confidence: Confidence::Guess, ..own });
             }
-            let better =
-                if (given.confidence, given.bytes) > (own.confidence, own.bytes) { given } else { own };
-            Some(better)
+            // Two ways to the same number.
+            Some(if rank(&given) > rank(&own) { given } else { own })
         }
         (own, given) => own.or(given),
     }

@@ -1,6 +1,6 @@
 //! How many arguments a function takes, where the convention puts them, and what a PDB says of them.
 
-use super::flow::{Analysis, CallSite, Point};
+use super::flow::{Analysis, Point};
 use super::{ArgPlace, ArgSource, Evidence, Value};
 use crate::stacks::StackFrame;
 use crate::triage::Confidence;
@@ -57,7 +57,7 @@ pub(super) fn of(
     cx: &Analysis<'_>,
     frame: &StackFrame,
     point: Option<&Point>,
-    call: Option<CallSite>,
+    caller: Option<&Point>,
 ) -> Signature {
     if let Some(signature) = from_types(cx, frame) {
         return signature;
@@ -71,8 +71,8 @@ pub(super) fn of(
         return Signature { params, cap: Confidence::Proven };
     }
     match cx.machine {
-        Machine::X86 => inferred_x86(cx, frame, point, call),
-        _ => inferred(cx, point),
+        Machine::X86 => inferred_x86(cx, frame, point, caller),
+        _ => inferred(cx, point, caller),
     }
 }
 
@@ -92,7 +92,7 @@ fn stack_offset(cx: &Analysis<'_>, n: usize) -> i32 {
 }
 
 /// x64 and ARM64: up to the last argument register that the code uses, and the stack words that it reads.
-fn inferred(cx: &Analysis<'_>, point: Option<&Point>) -> Signature {
+fn inferred(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) -> Signature {
     let Some(point) = point else {
         // Nothing is known of the function: whatever its caller loaded may be arguments.
         let params = (0..4).map(|n| Param::at(place(cx, n))).collect();
@@ -102,7 +102,8 @@ fn inferred(cx: &Analysis<'_>, point: Option<&Point>) -> Signature {
     let word = i32::from(cx.abi.word);
     let on_stack =
         point.stack_reads.iter().map(|o| (o - cx.abi.first_stack_arg) / word + 1).max().unwrap_or(0);
-    let on_stack = usize::try_from(on_stack).unwrap_or(0);
+    let variadic = variadic_words(cx, Some(point), caller);
+    let on_stack = usize::try_from(on_stack).unwrap_or(0).max(variadic);
     let count = if on_stack > 0 { cx.abi.args.len().saturating_add(on_stack) } else { used };
     let params = (0..count.min(MAX_INFERRED)).map(|n| Param::at(place(cx, n))).collect();
     Signature { params, cap: Confidence::Proven }
@@ -114,8 +115,9 @@ fn inferred_x86(
     cx: &Analysis<'_>,
     frame: &StackFrame,
     point: Option<&Point>,
-    call: Option<CallSite>,
+    caller: Option<&Point>,
 ) -> Signature {
+    let call = caller.and_then(|c| c.call);
     let lookup = frame.frame.lookup_ip();
     let popped = point.and_then(|p| p.pops).filter(|n| *n > 0).map(u32::from);
     let decorated = || {
@@ -131,10 +133,12 @@ fn inferred_x86(
     let (bytes, cap) = match popped.or_else(decorated).or_else(told) {
         Some(bytes) => (bytes, Confidence::Proven),
         // What a caller removes may belong to several calls, or be its own.
-        None => match read() {
-            Some(bytes) => (bytes, Confidence::Proven),
-            None => (cleaned().filter(|_| point.is_none()).unwrap_or(0), Confidence::Strong),
-        },
+        None => {
+            match read().max(u32::try_from(4 * variadic_words(cx, point, caller)).ok().filter(|b| *b > 0)) {
+                Some(bytes) => (bytes, Confidence::Proven),
+                None => (cleaned().filter(|_| point.is_none()).unwrap_or(0), Confidence::Strong),
+            }
+        }
     };
     let reads = point.map_or(0, |p| p.reads);
     let in_regs = cx.abi.args.iter().rposition(|r| reads >> r & 1 == 1).map_or(0, |n| n + 1);
@@ -142,6 +146,18 @@ fn inferred_x86(
     let words = usize::try_from(bytes / 4).unwrap_or(0).min(MAX_PARAMS);
     let on_stack = (0..words).map(|n| Param::at(ArgPlace::Stack(stack_offset(cx, n))));
     Signature { params: regs.chain(on_stack).collect(), cap }
+}
+
+/// Words of arguments on the stack that the caller wrote for a function which takes the address of its arguments: one
+/// with a variable number of them.
+fn variadic_words(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) -> usize {
+    let first = cx.abi.first_stack_arg - i32::from(cx.abi.word) * if cx.machine.is_64() { 4 } else { 0 };
+    let takes_address = point.is_some_and(|p| p.before.addresses_above(cx.abi, first));
+    let Some(caller) = caller.filter(|c| takes_address && c.call.is_some()) else { return 0 };
+    let Some(sp) = caller.before.sp(cx.abi) else { return 0 };
+    let from = sp.saturating_add(cx.abi.home);
+    let bytes = caller.before.row_of_words(from, cx.abi).saturating_sub(from);
+    usize::try_from(bytes / i32::from(cx.abi.word)).unwrap_or(0).min(MAX_INFERRED)
 }
 
 /// The bytes of `_name@8` and `@name@8`.

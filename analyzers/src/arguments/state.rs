@@ -97,6 +97,8 @@ pub(super) struct Slot {
     pub(super) cell: Cell,
     /// Bytes that were written.
     pub(super) bytes: u16,
+    /// It may have been an argument of a call, and that function's to write to.
+    pub(super) doubtful: bool,
 }
 
 /// What a made value was read from, so that it can be read again in the dump.
@@ -118,6 +120,8 @@ pub(super) struct State {
     pub(super) escaped: Vec<i32>,
     /// Slots written since the last call: arguments of the next one are among them. Sorted.
     pub(super) fresh: Vec<i32>,
+    /// Bytes that were pushed since the last call.
+    pub(super) pushed: i32,
     /// The stack pointer at entry modulo 4096, when it is known.
     pub(super) residue: Option<u16>,
 }
@@ -130,7 +134,7 @@ impl State {
             let root = if n == abi.sp { Root::Sp } else { Root::Entry(n) };
             cell.sym = Sym::of(root);
         }
-        State { regs, slots: BTreeMap::new(), escaped: Vec::new(), fresh: Vec::new(), residue }
+        State { regs, slots: BTreeMap::new(), escaped: Vec::new(), fresh: Vec::new(), pushed: 0, residue }
     }
 
     pub(super) fn reg(&self, reg: RegNo) -> Sym {
@@ -221,12 +225,22 @@ impl State {
         }
         let bytes = bytes.clamp(1, 64);
         let known = u8::try_from(bytes.min(8)).unwrap_or(8);
-        self.slots.insert(offset, Slot { cell: Cell { sym: sym.low(known), by }, bytes });
+        let cell = Cell { sym: sym.low(known), by };
+        self.slots.insert(offset, Slot { cell, bytes, doubtful: false });
         if let Err(at) = self.fresh.binary_search(&offset)
             && self.fresh.len() < MAX_ESCAPED
         {
             self.fresh.insert(at, offset);
         }
+    }
+
+    /// True when some place holds an address at or above an offset from the stack pointer at entry, other than the
+    /// stack and frame pointers.
+    pub(super) fn addresses_above(&self, abi: &Abi, offset: i32) -> bool {
+        let is_one = |sym: Sym| sym.sp_offset(abi).is_some_and(|o| o >= offset);
+        let regs = (0u8..).zip(&self.regs).filter(|(n, _)| *n != abi.sp && *n != abi.fp).map(|(_, c)| c.sym);
+        regs.chain(self.slots.values().map(|s| s.cell.sym)).any(is_one)
+            || self.escaped.iter().any(|o| *o >= offset)
     }
 
     /// Notes that somebody may keep the address.
@@ -357,6 +371,7 @@ impl State {
                     sym
                 };
                 self.set(abi.sp, next, at);
+                self.pushed = self.pushed.saturating_add(word.into());
                 if offset.is_none() {
                     self.escape(sym, abi);
                 }
@@ -371,6 +386,7 @@ impl State {
                     sym = self.make(at, reg_place(reg));
                 }
                 let next = self.reg(abi.sp).plus(i64::from(word), abi);
+                self.pushed = self.pushed.saturating_sub(word.into()).max(0);
                 self.set(abi.sp, next, at);
                 self.set(reg, sym, at);
             }
@@ -394,11 +410,10 @@ impl State {
         }
         if let Some(sp) = self.sp(abi) {
             // Below the stack pointer nothing lasts; the home slots are the callee's.
-            let mut end = sp.saturating_add(abi.home).max(sp.saturating_add(popped));
-            // Arguments on the stack are the callee's too: words in a row, written since the last call.
-            while self.fresh.binary_search(&end).is_ok() {
-                end = end.saturating_add(abi.word.into());
-            }
+            let lost_to = sp.saturating_add(abi.home).max(sp.saturating_add(popped));
+            // Arguments on the stack are the callee's too: words in a row, written since the last call. Locals may
+            // follow them without a gap, and few functions write to their arguments.
+            let end = self.row_of_words(lost_to, abi);
             // Addresses in the callee's words, or in an object whose own address is out of hand, get out of hand.
             let escaped = self.escaped.clone();
             let near = |o: i32| escaped.iter().any(|e| *e <= o && o - *e < REACH);
@@ -410,7 +425,8 @@ impl State {
                 .collect();
             passed.into_iter().for_each(|s| self.escape(s, abi));
             // What was there at entry (an outgoing tail) is not touched by this.
-            let lost: Vec<i32> = self.slots.range(..end).map(|(o, _)| *o).collect();
+            self.slots.range_mut(lost_to..end.max(lost_to)).for_each(|(_, s)| s.doubtful = true);
+            let lost: Vec<i32> = self.slots.range(..lost_to).map(|(o, _)| *o).collect();
             for offset in lost {
                 if offset < 0 {
                     self.slots.remove(&offset);
@@ -422,6 +438,16 @@ impl State {
             self.set(abi.sp, next, at);
         }
         self.fresh.clear();
+        self.pushed = 0;
+    }
+
+    /// The end of the words in a row from `from` on that were written since the last call.
+    pub(super) fn row_of_words(&self, from: i32, abi: &Abi) -> i32 {
+        let mut end = from;
+        while self.fresh.binary_search(&end).is_ok() {
+            end = end.saturating_add(abi.word.into());
+        }
+        end
     }
 
     /// Takes over what comes along another path into the block at `block`; true when that changed something.
@@ -467,7 +493,12 @@ impl State {
             }
         }
         let mut gone = Vec::new();
+        let mut changed_doubt = false;
         for (offset, mine) in &mut self.slots {
+            if other.slots.get(offset).is_some_and(|s| s.doubtful) && !mine.doubtful {
+                mine.doubtful = true;
+                changed_doubt = true;
+            }
             match other.slots.get(offset) {
                 Some(theirs) if theirs.bytes == mine.bytes => join(&mut mine.cell, theirs.cell, *offset),
                 Some(_) => join(&mut mine.cell, Cell { sym: Sym::UNKNOWN, by: 0 }, *offset),
@@ -478,7 +509,7 @@ impl State {
                 }
             }
         }
-        changed |= !gone.is_empty();
+        changed |= changed_doubt || !gone.is_empty();
         gone.iter().for_each(|o| {
             self.slots.remove(o);
         });
@@ -489,7 +520,11 @@ impl State {
             } else {
                 Cell { sym: Sym::of(Root::Met(block, offset)), by: 0 }
             };
-            self.slots.insert(offset, Slot { cell, bytes: theirs.bytes });
+            self.slots.insert(offset, Slot { cell, bytes: theirs.bytes, doubtful: theirs.doubtful });
+            changed = true;
+        }
+        if other.pushed < self.pushed {
+            self.pushed = other.pushed;
             changed = true;
         }
         for (mine, theirs) in [(&mut self.escaped, &other.escaped), (&mut self.fresh, &other.fresh)] {
