@@ -42,6 +42,8 @@ pub(super) struct Point {
     pub(super) reads: u64,
     /// Offsets of stack words at entry that are read, from the stack pointer at entry. Sorted.
     pub(super) stack_reads: Vec<i32>,
+    /// It takes the address of its arguments on the stack.
+    pub(super) takes_address: bool,
     /// Bytes of arguments that the function's return removes.
     pub(super) pops: Option<u16>,
 }
@@ -201,12 +203,21 @@ struct Solver<'a> {
     sources: BTreeMap<u64, Source>,
     reads: u64,
     stack_reads: BTreeSet<i32>,
+    takes_address: bool,
     steps: usize,
 }
 
 impl<'a> Solver<'a> {
     fn new(cx: &'a Analysis<'a>, f: &'a Function) -> Solver<'a> {
-        Solver { cx, f, sources: BTreeMap::new(), reads: 0, stack_reads: BTreeSet::new(), steps: 0 }
+        Solver {
+            cx,
+            f,
+            sources: BTreeMap::new(),
+            reads: 0,
+            stack_reads: BTreeSet::new(),
+            takes_address: false,
+            steps: 0,
+        }
     }
 
     fn run(mut self, ip: Va, exact: bool, residue: Option<u16>) -> Option<Point> {
@@ -277,6 +288,7 @@ impl<'a> Solver<'a> {
             sources: self.sources,
             reads: self.reads,
             stack_reads: self.stack_reads.into_iter().collect(),
+            takes_address: self.takes_address,
             pops: self.f.pops,
         })
     }
@@ -382,6 +394,18 @@ impl<'a> Solver<'a> {
             if insn.reads >> reg & 1 == 1 && state.reg(reg).root == Root::Entry(reg) {
                 self.reads |= 1 << reg;
             }
+        }
+        let sums = insn.effects.iter().filter_map(|e| match e {
+            Effect::Set { reg, val: Val::Addr(m), .. } if *reg != abi.sp && !m.fuzzy => Some(*m),
+            _ => None,
+        });
+        for mem in sums {
+            let offset = mem
+                .base
+                .and_then(|b| state.reg(b).sp_offset(abi))
+                .map(|o| i64::from(o).wrapping_add(mem.disp));
+            // Above the return address.
+            self.takes_address |= offset.is_some_and(|o| o >= i64::from(abi.word));
         }
         let loads = insn.effects.iter().filter_map(|e| match e {
             Effect::Set { val: Val::Load(m), .. }

@@ -14,6 +14,10 @@ use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// How far back a function's start is searched for, bytes.
+const MAX_BACK: u64 = 0x1000;
+/// Most starts that are tried.
+const MAX_PROLOGUES: usize = 4;
 /// Most rounds over a stack.
 const MAX_ROUNDS: usize = 4;
 /// Most memory reads in a row for one value.
@@ -146,6 +150,21 @@ fn entries(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -
     out
 }
 
+/// x86 without symbols: where the function that holds `ip` may start, the nearest first. Compilers align functions
+/// and begin them by saving registers; a wrong guess does not lead to `ip` with the right stack pointer.
+fn prologues(cx: &Analysis<'_>, ip: Va) -> Vec<Va> {
+    const ALIGN: u64 = 16;
+    let memory = cx.target.dump.memory();
+    let first = ip.0 & !(ALIGN - 1);
+    let starts = (0..MAX_BACK / ALIGN).map(|n| Va(first.wrapping_sub(n.wrapping_mul(ALIGN))));
+    let begins = |at: &Va| {
+        let Some([a, b]) = memory.u16(*at).map(u16::to_le_bytes) else { return false };
+        // push reg; mov edi, edi; sub esp, n
+        matches!(a, 0x50..=0x57) || matches!((a, b), (0x8b, 0xff) | (0x83 | 0x81, 0xec))
+    };
+    starts.filter(begins).take(MAX_PROLOGUES).collect()
+}
+
 /// The target of the call whose return address is `ip`, when the instruction names it.
 fn call_before(cx: &Analysis<'_>, ip: Va) -> Option<Va> {
     let memory = cx.target.dump.memory();
@@ -228,18 +247,28 @@ fn inspect<'s>(
         given: BTreeMap::new(),
         given_stack: BTreeMap::new(),
     };
-    for entry in entries(cx, frame, caller).into_iter().chain(hint) {
+    let named = entries(cx, frame, caller);
+    let searched =
+        if cx.machine == Machine::X86 && out.entry_sp.is_some() { prologues(cx, f.ip) } else { Vec::new() };
+    let known = named.len() + usize::from(hint.is_some());
+    for (n, entry) in named.into_iter().chain(hint).chain(searched).enumerate() {
         let Some(point) = cx.point(entry, f.ip, f.exact_ip, out.entry_sp) else { continue };
         if let Some(entry_sp) = agrees(cx, &out, &point) {
             out.confirmed = out.entry_sp == Some(entry_sp) && point.before.sp(cx.abi).is_some();
+            if n >= known && !out.confirmed {
+                continue;
+            }
             out.cap = own.min(caller.map_or(Confidence::Proven, |c| lifted(c.frame.trust, out.confirmed)));
+            if n >= known {
+                out.cap = out.cap.min(Confidence::Strong);
+            }
             out.entry_sp = Some(entry_sp);
             out.point = Some(point);
             break;
         }
     }
     if out.point.is_some() {
-        solve(cx, &mut out);
+        solve(cx, &mut out, below);
     }
     out
 }
@@ -269,7 +298,7 @@ fn at_offset(abi: &Abi, base: Va, by: i64) -> Va {
 }
 
 /// Values for all names that a register or slot of the frame still holds.
-fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>) {
+fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>, below: Option<&Frame<'_>>) {
     let Some(point) = frame.point.clone() else { return };
     let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
     let abi = cx.abi;
@@ -285,9 +314,22 @@ fn solve(cx: &Analysis<'_>, frame: &mut Frame<'_>) {
         };
         learn(abi, frame, cell.sym, value);
     }
+    let outgoing = outgoing(abi, &point);
     let lowest = point.after.sp(abi).unwrap_or(i32::MIN);
     for (offset, slot) in point.after.slots.range(lowest..) {
         let doubt = if slot.doubtful { Confidence::Strong } else { Confidence::Proven };
+        let doubt = if outgoing.contains(offset) {
+            // An argument of the call that is under way: what has the function done with it?
+            let pushed = if abi.pushes_return { i32::from(abi.word) } else { 0 };
+            let there = offset.wrapping_sub(point.before.sp(abi).unwrap_or(0)).wrapping_add(pushed);
+            let own = below.and_then(|b| stack_word(cx, b, b.point.as_ref()?, there));
+            match own.filter(|v| v.source == ArgSource::StackSlot) {
+                Some(v) => doubt.min(v.confidence),
+                None => continue,
+            }
+        } else {
+            doubt
+        };
         let sure = best.min(doubt).min(safe(abi, &point, *offset));
         if let Some(value) = read_slot(cx, frame, *offset, slot.cell.by, sure) {
             learn(abi, frame, slot.cell.sym, Value { source: ArgSource::PrologueHome, ..value });
@@ -302,6 +344,17 @@ fn enter(abi: &Abi, frame: &mut Frame<'_>) {
         if let Some(value) = frame.solved.get(&Root::Entry(n)) {
             frame.entry.insert(n, value.clone());
         }
+    }
+}
+
+/// Offsets of the words on top of the stack that the caller wrote for the call that is under way.
+fn outgoing(abi: &Abi, point: &Point) -> std::ops::Range<i32> {
+    match point.before.sp(abi).filter(|_| point.call.is_some()) {
+        Some(sp) => {
+            let from = sp.saturating_add(abi.home);
+            from..point.before.row_of_words(from, abi)
+        }
+        None => 0..0,
     }
 }
 

@@ -151,8 +151,7 @@ fn inferred_x86(
 /// Words of arguments on the stack that the caller wrote for a function which takes the address of its arguments: one
 /// with a variable number of them.
 fn variadic_words(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) -> usize {
-    let first = cx.abi.first_stack_arg - i32::from(cx.abi.word) * if cx.machine.is_64() { 4 } else { 0 };
-    let takes_address = point.is_some_and(|p| p.before.addresses_above(cx.abi, first));
+    let takes_address = point.is_some_and(|p| p.takes_address);
     let Some(caller) = caller.filter(|c| takes_address && c.call.is_some()) else { return 0 };
     let Some(sp) = caller.before.sp(cx.abi) else { return 0 };
     let from = sp.saturating_add(cx.abi.home);

@@ -234,15 +234,6 @@ impl State {
         }
     }
 
-    /// True when some place holds an address at or above an offset from the stack pointer at entry, other than the
-    /// stack and frame pointers.
-    pub(super) fn addresses_above(&self, abi: &Abi, offset: i32) -> bool {
-        let is_one = |sym: Sym| sym.sp_offset(abi).is_some_and(|o| o >= offset);
-        let regs = (0u8..).zip(&self.regs).filter(|(n, _)| *n != abi.sp && *n != abi.fp).map(|(_, c)| c.sym);
-        regs.chain(self.slots.values().map(|s| s.cell.sym)).any(is_one)
-            || self.escaped.iter().any(|o| *o >= offset)
-    }
-
     /// Notes that somebody may keep the address.
     pub(super) fn escape(&mut self, sym: Sym, abi: &Abi) {
         let Some(offset) = sym.sp_offset(abi) else { return };
