@@ -241,8 +241,9 @@ impl Patterns {
         hit.map(|r| r.role)
     }
 
-    /// True for a file (with extension) that only leads to a wait.
-    pub(crate) fn is_system_file(&self, file: &str) -> bool {
+    /// True for a module's file (with extension) that only leads to a wait.
+    #[must_use]
+    pub fn is_system_file(&self, file: &str) -> bool {
         self.is_system(Some(file.rsplit_once('.').map_or(file, |(stem, _)| stem)))
     }
 

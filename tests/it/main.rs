@@ -45,4 +45,5 @@ mod triage_batch;
 mod triage_library;
 mod unwind_lab;
 mod unwind_random;
+mod verdicts_commands;
 mod verdicts_scenarios;

@@ -11,7 +11,7 @@ pub use activity::Activity;
 pub use facts::{Facts, ThreadFacts, frame_text};
 pub use finding::{Confidence, Finding, FindingKind};
 pub use rules::{RULES, Rule};
-pub use signature::signature;
+pub use signature::{Signature, signature};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

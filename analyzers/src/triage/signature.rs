@@ -1,37 +1,194 @@
 //! A short text that is equal for dumps of the same cause.
 //!
-//! First form: the exception's name and the first named frames of the thread that crashed.
+//! Crashes: the exception and the frames that count, in Socorro's manner; which ones count is data
+//! (`data/signatures.toml`). Hangs: `hang:<class>|<waiter frame>|<owner frame>`.
 
+use super::facts::ThreadFacts;
 use super::{Facts, Finding, FindingKind};
+use crate::stacks::StackFrame;
+use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Trust;
+use serde::Deserialize;
+use std::sync::OnceLock;
 
-/// Frames in a crash signature.
-const FRAMES: usize = 3;
+const LISTS: &str = include_str!("../../data/signatures.toml");
+
+/// Most frames in a signature: a recursion through prefix functions must end.
+const FRAMES: usize = 8;
+
+/// Frames without a name are cut to this many: their offsets differ from build to build.
+const UNNAMED: usize = 3;
+
+/// Which frames count.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lists {
+    version: u32,
+    irrelevant: Vec<String>,
+    prefix: Vec<String>,
+}
+
+fn lists() -> &'static Lists {
+    static ROWS: OnceLock<Lists> = OnceLock::new();
+    // A test reads the file: it cannot be wrong in a program that was tested.
+    ROWS.get_or_init(|| toml::from_str(LISTS).unwrap_or_default())
+}
+
+fn is_in(list: &[String], name: &str) -> bool {
+    list.iter().any(|p| p.strip_suffix('*').map_or_else(|| p == name, |head| name.starts_with(head)))
+}
+
+/// A signature and how it came to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The text. Holds no unsafe characters.
+    pub text: String,
+    /// Version of the rules and lists: texts of different versions cannot be compared.
+    pub version: u32,
+    /// What each step did, one sentence each.
+    pub trace: Vec<String>,
+}
 
 /// The signature of a verdict; `None` when nothing stable is known.
 #[must_use]
-pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<String> {
-    if verdict.kind != FindingKind::Crash {
-        return None;
+pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<Signature> {
+    let mut trace = Vec::new();
+    let parts = match verdict.kind {
+        FindingKind::Crash => crash(facts, &mut trace)?,
+        FindingKind::Idle | FindingKind::Unknown => return None,
+        _ => hang(facts, verdict, &mut trace)?,
+    };
+    let text = escape(&parts.join("|")).into_owned();
+    let trace = trace.iter().map(|t| escape(t).into_owned()).collect();
+    Some(Signature { text, version: lists().version, trace })
+}
+
+/// `module!function`, or `module+0xoffset` where there is no name: that stays equal between processes.
+fn frame_name(facts: &Facts<'_>, frame: &StackFrame) -> String {
+    let module = frame.module.and_then(|i| facts.target.symbols.modules().get(i));
+    match (module, &frame.function) {
+        (Some(m), Some(f)) => format!("{}!{f}", m.name),
+        (Some(m), None) => format!("{}+0x{:x}", m.name, frame.displacement),
+        (None, Some(f)) => f.clone(),
+        (None, None) => "?".into(),
     }
+}
+
+fn crash(facts: &Facts<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let exception = facts.exception.as_ref()?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
-    let mut out = format!("crash:{code}");
+    let mut parts = vec![format!("crash:{code}")];
     let thread = facts.thread(exception.tid)?;
     let stack = thread.stack.as_ref().or(thread.native_stack.as_ref());
-    // What a scan finds differs from run to run.
-    let sure = stack.iter().flat_map(|s| &s.frames).take_while(|f| f.trust != Trust::Scan);
-    for frame in sure.take(FRAMES) {
-        let module = frame.module.and_then(|i| facts.target.symbols.modules().get(i));
-        out.push('|');
-        match (module, &frame.function) {
-            (Some(m), Some(f)) => out.push_str(&format!("{}!{f}", m.name)),
-            // Without a name the offset in the module is what stays equal between processes.
-            (Some(m), None) => out.push_str(&format!("{}+0x{:x}", m.name, frame.displacement)),
-            (None, Some(f)) => out.push_str(f),
-            (None, None) => out.push('?'),
+    let mut unnamed = 0_usize;
+    for frame in stack.iter().flat_map(|s| &s.frames) {
+        let name = frame_name(facts, frame);
+        if frame.trust == Trust::Scan {
+            // What a scan finds differs from run to run.
+            trace.push(format!("{name}: found by a scan of the stack, the end"));
+            break;
+        }
+        let function = frame.function.as_deref().unwrap_or_default();
+        if is_in(&lists().irrelevant, function) {
+            trace.push(format!("{name}: irrelevant, left out"));
+            continue;
+        }
+        parts.push(name.clone());
+        if parts.len() > FRAMES {
+            trace.push(format!("{name}: taken, no more than {FRAMES} frames"));
+            break;
+        }
+        // A frame without a function name says too little alone.
+        unnamed = if frame.function.is_none() { unnamed.saturating_add(1) } else { 0 };
+        if is_in(&lists().prefix, function) {
+            trace.push(format!("{name}: prefix, taken with the next one"));
+        } else if frame.function.is_none() && unnamed < UNNAMED {
+            trace.push(format!("{name}: no name, taken with the next one"));
+        } else {
+            trace.push(format!("{name}: taken, the end"));
+            break;
         }
     }
-    Some(escape(&out).into_owned())
+    Some(parts)
+}
+
+fn hang(facts: &Facts<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {
+    let mut parts = vec![format!("hang:{}", verdict.kind.name())];
+    let mut of = |tid: Tid, what: &str| {
+        let name = facts.thread(tid).and_then(|t| own_frame(facts, t));
+        let text = name.unwrap_or_else(|| "-".into());
+        trace.push(format!("{what} {:x}: first frame that is not the system's: {text}", tid.0));
+        text
+    };
+    match verdict.kind {
+        FindingKind::Deadlock => {
+            let mut members: Vec<String> = verdict.tids.iter().map(|t| of(*t, "member")).collect();
+            // Which thread comes first differs from run to run.
+            members.sort();
+            parts.extend(members.into_iter().take(FRAMES));
+        }
+        FindingKind::OrphanedLock => {
+            parts.push(of(verdict.tid?, "waiter"));
+            parts.push("gone".into());
+        }
+        FindingKind::LockContention => {
+            let owner = verdict.owner_tid.or(verdict.tid)?;
+            let waiter = verdict.tids.iter().find(|t| **t != owner).copied()?;
+            parts.push(of(waiter, "waiter"));
+            parts.push(of(owner, "owner"));
+        }
+        FindingKind::BlockedOnProcess => {
+            parts.push(of(verdict.tid?, "waiter"));
+            let wait = facts.thread(verdict.tid?).and_then(|t| t.wait.as_ref());
+            let com = wait.and_then(|w| w.com.as_ref());
+            // Process ids differ from run to run; the interface that is called does not.
+            let what = com.and_then(|c| {
+                let iid = c.message.as_ref()?.iid?;
+                Some(c.interface.clone().unwrap_or_else(|| iid.to_string()))
+            });
+            parts.push(what.or_else(|| wait.map(|w| w.kind.name().to_owned()))?);
+        }
+        _ => {
+            parts.push(of(verdict.tid?, "thread"));
+            let wait = facts.thread(verdict.tid?).and_then(|t| t.wait.as_ref());
+            parts.push(wait.map_or_else(|| "running".to_owned(), |w| w.kind.name().to_owned()));
+        }
+    }
+    Some(parts)
+}
+
+/// The innermost frame of a stack that is not the system's; the innermost at all when there is none.
+fn own_frame(facts: &Facts<'_>, thread: &ThreadFacts) -> Option<String> {
+    let stack = thread.stack.as_ref().or(thread.native_stack.as_ref())?;
+    let patterns = facts.target.patterns();
+    let system = |f: &&StackFrame| {
+        let module = f.module.and_then(|m| facts.target.symbols.modules().get(m));
+        module.is_some_and(|m| patterns.is_system_file(&m.file_name))
+    };
+    let sure = || stack.frames.iter().take_while(|f| f.trust != Trust::Scan);
+    sure().find(|f| !system(f)).or_else(|| sure().next()).map(|f| frame_name(facts, f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_right() {
+        let read: Lists = toml::from_str(LISTS).unwrap();
+        assert!(read.version > 0 && read.irrelevant.len() > 20 && read.prefix.len() > 20);
+        // A function cannot be both.
+        for name in read.prefix.iter().filter(|n| !n.ends_with('*')) {
+            assert!(!is_in(&read.irrelevant, name), "{name}");
+        }
+        assert!(read.prefix.iter().chain(&read.irrelevant).all(|n| n.trim_end_matches('*').len() > 1));
+    }
+
+    #[test]
+    fn stars_stand_for_any_rest() {
+        let list = ["Rtlp*".to_owned(), "free".to_owned()];
+        assert!(is_in(&list, "RtlpFoo") && is_in(&list, "free"));
+        assert!(!is_in(&list, "free_all") && !is_in(&list, "Rtl") && !is_in(&list, ""));
+    }
 }

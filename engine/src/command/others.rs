@@ -111,7 +111,6 @@ const OTHERS: &[Other] = &[
     o("!vm", Kernel, "!address"),
     o("!pcr", Kernel, ""),
     o("!idt", Kernel, ""),
-    o("!deadlock", Kernel, "!locks"),
     o(".bugcheck", Kernel, ".lastevent"),
     o("!clrstack", Managed, "k"),
     o("!threads", Managed, "~"),

@@ -1,11 +1,13 @@
 //! One file per command (or tight family).
 
 mod address;
+mod analyze;
 mod args;
 mod blocks;
 mod code;
 mod com;
 mod comment;
+mod deadlock;
 mod dumpdebug;
 mod echo;
 mod evaluate;
@@ -58,8 +60,10 @@ pub(crate) const ALL: &[&Command] = &[
     &code::UF,
     &code::UU,
     &comment::DOLLAR,
+    &analyze::ANALYZE,
     &com::COM,
     &comment::STAR,
+    &deadlock::DEADLOCK,
     &dumpdebug::DUMPDEBUG,
     &echo::ECHO,
     &evaluate::EVALUATE,

@@ -77,6 +77,10 @@ dto! {
         pub verdict: Option<FindingRow>,
         /// Equal for dumps of the same cause. Null: nothing stable is known.
         pub signature: Option<String>,
+        /// Version of the signature's rules: only signatures of one version can be compared.
+        pub signature_version: Option<u32>,
+        /// How the signature came to be, a sentence for each step.
+        pub signature_trace: Option<Vec<String>>,
         /// What comparisons with other dumps need; in no document.
         #[serde(skip)]
         pub digest: Kept,
@@ -565,6 +569,8 @@ impl DumpRow {
             findings: None,
             verdict: None,
             signature: None,
+            signature_version: None,
+            signature_trace: None,
             digest: Kept::default(),
         }
     }

@@ -82,6 +82,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
     let facts = Facts::gather(target, &Limits::default(), cancel);
     let found = run_rules(&facts);
     let verdict = verdict(&found.findings);
+    let signature = signature(&facts, &verdict);
     let mut warnings: Vec<String> = target.dump.warnings().iter().map(rows::warning).collect();
     warnings.extend(found.warnings);
     if facts.stopped {
@@ -106,7 +107,9 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         ),
         com_calls: Some(facts.threads.iter().filter_map(rows::com_call).collect()),
         handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
-        signature: signature(&facts, &verdict),
+        signature: signature.as_ref().map(|s| s.text.clone()),
+        signature_version: signature.as_ref().map(|s| s.version),
+        signature_trace: signature.map(|s| s.trace),
         findings: Some(found.findings.iter().map(rows::finding).collect()),
         verdict: Some(rows::finding(&verdict)),
         digest: Kept(Some(Box::new(Digest::of(&facts, &found.findings)))),

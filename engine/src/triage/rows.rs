@@ -35,7 +35,7 @@ pub(super) fn warning(w: &Warning) -> String {
     }
 }
 
-pub(super) fn process(target: &Target) -> ProcessRow {
+pub(crate) fn process(target: &Target) -> ProcessRow {
     let dump = &target.dump;
     let native = dump.machine();
     let parameters = dump.parameters(target.process_machine()).or_else(|| dump.parameters(native));
@@ -52,7 +52,7 @@ pub(super) fn process(target: &Target) -> ProcessRow {
     }
 }
 
-pub(super) fn system(target: &Target) -> SystemRow {
+pub(crate) fn system(target: &Target) -> SystemRow {
     let arch = match target.process_machine() {
         Machine::X86 => Arch::X86,
         Machine::Amd64 => Arch::X64,
@@ -391,7 +391,7 @@ pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
     HandlesRow { total: h.total, by_type }
 }
 
-pub(super) fn finding(f: &Finding) -> FindingRow {
+pub(crate) fn finding(f: &Finding) -> FindingRow {
     FindingRow {
         kind: finding_kind(f.kind),
         summary: text(&f.summary),

@@ -54,6 +54,14 @@ pub fn dump_lines(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
     handles(row, options, emit);
     limits(row.capabilities.as_deref().unwrap_or_default(), options, emit);
     warnings(row.warnings.as_deref().unwrap_or_default(), options, emit);
+    if let (Some(signature), true) = (&row.signature, options.verbose) {
+        emit(Line::new());
+        let version = row.signature_version.map(|v| format!(" (version {v})")).unwrap_or_default();
+        emit(Line::plain(format!("Signature{version}: {signature}")));
+        for step in row.signature_trace.iter().flatten() {
+            emit(Line::new().role(Role::Dim, format!("  - {step}")));
+        }
+    }
 }
 
 /// What the list at the end of a batch says of a dump: its path and its verdict.

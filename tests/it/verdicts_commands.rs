@@ -1,0 +1,136 @@
+//! `!analyze`, `!deadlock`, `!waits` and signatures on dumps with known truth.
+
+use crate::article_replay::session_with_symbols;
+use dumpscope_analyzers::triage::{Facts, Signature, run_rules, signature, verdict};
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::model::Dump;
+use dumpscope_engine::{LineStatus, Session, TextSink, run_line};
+use dumpscope_fixtures::scenarios::{self, Scenario};
+use dumpscope_fixtures::symfile::{SymFile, write_folder};
+use dumpscope_fixtures::{article, dump, small};
+use dumpscope_symbols::{Limits, SymbolConfig};
+
+fn run(session: &mut Session, line: &str) -> String {
+    let mut out = Vec::new();
+    let status = run_line(session, line, &mut TextSink::new(&mut out, false));
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(status, LineStatus::Done, "{line}: {out}");
+    out
+}
+
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+fn scenario(name: &str) -> Scenario {
+    scenarios::all().into_iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no scenario {name}"))
+}
+
+fn on(name: &str, line: &str) -> String {
+    let s = scenario(name);
+    run(&mut session_with_symbols((s.dump, s.symbols)).session, line)
+}
+
+#[test]
+fn analyze_tells_the_articles_orphan() {
+    let mut o = session_with_symbols(article::wmiprvse_x86());
+    let text = run(&mut o.session, "!analyze -v -hang");
+    has(
+        &text,
+        &[
+            "PROCESS_NAME:  WmiPrvSE.exe",
+            "FAULTING_THREAD:  0000293c",
+            "BUGCHECK_STR:  HANG",
+            "DERIVED_WAIT_CHAIN:",
+            "1dd0.293c Critical Section    -->",
+            "1dd0.2f84 the thread no longer exists",
+            "BLOCKING_THREAD:  00002f84",
+            "CritSec",
+            "ORPHANED LOCK (proven)",
+            "Next: ",
+            "FAILURE_BUCKET_ID:  hang:orphaned_lock|",
+            "Followup:     MachineOwner",
+        ],
+    );
+    // Without a crash `!analyze` looks for the hang by itself.
+    has(&run(&mut o.session, "!analyze"), &["FAULTING_THREAD:  0000293c"]);
+}
+
+#[test]
+fn analyze_tells_a_crash_with_windbgs_fields() {
+    let mut o = session_with_symbols((small::x64_crash().0, Vec::new()));
+    let text = run(&mut o.session, "!analyze -v");
+    has(
+        &text,
+        &[
+            "Exception Analysis",
+            "EXCEPTION_RECORD:",
+            "WRITE_ADDRESS:  0000000000000010",
+            "ERROR_CODE: (NTSTATUS) 0xc0000005 - ",
+            "EXCEPTION_CODE_STR:  c0000005",
+            "EXCEPTION_PARAMETER1:  0000000000000001",
+            "STACK_TEXT:",
+            "MODULE_NAME: demo",
+            "IMAGE_NAME:  demo.exe",
+            "STACK_COMMAND:  ~1s; .ecxr ; kb",
+            "OSPLATFORM_TYPE:  x64",
+        ],
+    );
+    // The selection is as before.
+    assert_eq!(o.session.sel.frame, 0);
+    has(&run(&mut o.session, "!analyze -hang"), &["Hang Analysis"]);
+}
+
+#[test]
+fn circles_are_marked() {
+    let text = on("deadlock of lock and mutex (10, x64)", "!deadlock");
+    has(&text, &["2 threads wait for each other", "1110", "1114", "mutant", "critical section"]);
+    let text = on("deadlock of lock and mutex (10, x64)", "!analyze -v");
+    has(&text, &["x  ", "Mutex    -->", "Critical Section    -->", "APPLICATION_HANG_DEADLOCK"]);
+    has(&on("all idle (10, x64)", "!deadlock"), &["No circle among the waits of"]);
+    has(&on("all idle (10, x64)", "!analyze"), &["IDLE", "NO_HANG"]);
+}
+
+fn signed(dump: &dump::Dump, symbols: &[SymFile]) -> Option<Signature> {
+    let folder = tempfile::tempdir().unwrap();
+    write_folder(folder.path(), symbols).unwrap();
+    let symbol_path = folder.path().display().to_string();
+    let config = SymbolConfig { symbol_path, offline: true, ..SymbolConfig::default() };
+    let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), config);
+    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    signature(&facts, &verdict(&run_rules(&facts).findings))
+}
+
+#[test]
+fn signatures_name_the_cause_and_nothing_that_changes() {
+    for (name, expected) in [
+        (
+            "heap corruption (10, x64)",
+            "crash:STATUS_HEAP_CORRUPTION|ntdll!RtlpFreeHeapInternal|ntdll!RtlFreeHeap|ucrtbase!_free_base|server!release_buffer",
+        ),
+        ("fail-fast (10, x64)", "crash:STATUS_STACK_BUFFER_OVERRUN|server!panic_abort"),
+        ("deadlock of two locks (10, x64)", "hang:deadlock|server!audit|server!move_money"),
+        ("orphaned lock (7, x86)", "hang:orphaned_lock|server!Catalog::walk_tree|gone"),
+        ("contended lock (11, x64)", "hang:lock_contention|server!Catalog::lookup|server!Catalog::fetch"),
+        ("spinning thread (10, x64)", "hang:busy_loop|server!Table::find|running"),
+        ("event never set (10, x64)", "hang:waiting|server!wait_until_ready|event"),
+    ] {
+        let s = scenario(name);
+        let signature = signed(&s.dump, &s.symbols).unwrap();
+        assert_eq!(signature.text, expected, "{:#?}", signature.trace);
+        assert!(signature.version > 0 && !signature.trace.is_empty());
+    }
+    let idle = scenario("all idle (10, x64)");
+    assert_eq!(signed(&idle.dump, &idle.symbols), None);
+    // The same cause on every era of Windows.
+    let mut texts: Vec<String> = scenarios::all()
+        .iter()
+        .filter(|s| s.name.starts_with("orphaned lock"))
+        .filter_map(|s| signed(&s.dump, &s.symbols))
+        .map(|s| s.text)
+        .collect();
+    texts.dedup();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+}
