@@ -225,3 +225,49 @@ fn cpp_expressions_over_real_types() {
     let nested = (0..40).fold("1".to_owned(), |t, _| format!("@@c++(@@masm({t}))"));
     assert!(run(&mut s, &format!("? {nested}")).0.contains("nested too deeply"));
 }
+
+#[test]
+fn x_and_ln_with_types_lines_and_values() {
+    let Some(mut s) = ruby() else { return };
+    for (line, expected) in [
+        (
+            "x combase!ThreadSend*",
+            "006c14d0          combase!ThreadSendReceive (class CMessageCall *, struct _GUID *)\n",
+        ),
+        (
+            "x /t combase!ThreadSendReceive",
+            "006c14d0          long combase!ThreadSendReceive (class CMessageCall *, struct _GUID *)\n",
+        ),
+        (
+            "x /v combase!ThreadSendReceive",
+            "prv func   006c14d0            3d combase!ThreadSendReceive (class CMessageCall *, struct _GUID *)\n",
+        ),
+        ("x /1 combase!ThreadSendReceive", "combase!ThreadSendReceive\n"),
+        ("x /2 combase!ThreadSendReceive", "006c14d0          combase!ThreadSendReceive\n"),
+        (
+            "x /f /s 3d combase!Thread*",
+            "006c14d0          combase!ThreadSendReceive (class CMessageCall *, struct _GUID *)\n",
+        ),
+        ("x /s 3e combase!Thread*", ""),
+        ("x ntdll!NtClose", "7bc0b880          ntdll!NtClose (NtClose)\n"),
+    ] {
+        assert_eq!(run(&mut s, line).0, expected, "{line}");
+    }
+    let (text, _) = run(&mut s, "ln 006c14f0");
+    assert!(text.starts_with("C:\\lab\\combase.cpp(22)"), "{text}");
+    assert!(text.contains("(006c14d0)   combase!ThreadSendReceive+0x20   |  (006c1510)   "), "{text}");
+    let (text, _) = run(&mut s, "ln combase!ThreadSendReceive");
+    assert!(
+        text.ends_with(
+            "Exact matches:\n    combase!ThreadSendReceive (class CMessageCall *, struct _GUID *)\n"
+        ),
+        "{text}"
+    );
+    let symbols = json(&mut s, "x combase!ThreadSendReceive")["symbols"].take();
+    assert_eq!((&symbols[0]["type"], &symbols[0]["source"]), (&"long".into(), &"private_pdb".into()));
+    // Variables with type and value.
+    let (text, _) = run(&mut s, "x /d /t ruby!*");
+    assert!(text.lines().any(|l| l.contains(" = 0x") || l.contains(" = 0n")), "{text}");
+    let (text, _) = run(&mut s, ".frame a; x kl*; x *");
+    assert!(text.contains("char * klass = 0x0021fe78"), "{text}");
+}

@@ -1,6 +1,6 @@
 //! Names, lines and inlined calls from real PDBs.
 
-use dumpscope_core::base::Guid;
+use dumpscope_core::base::{CodeView, Guid};
 use dumpscope_core::{Machine, Rva};
 use dumpscope_symbols::provider::pdb::{self, PdbError, PdbProvider};
 use dumpscope_symbols::{SymbolKind, SymbolProvider, SymbolSource};
@@ -113,6 +113,18 @@ fn another_build_is_refused() {
     assert!(pdb::open(&path, Some((&guid, 1))).is_ok());
     assert!(matches!(pdb::open(&path, Some((&guid, 2))), Err(PdbError::Mismatch { .. })));
     assert!(matches!(pdb::open(&path, Some((&Guid::default(), 1))), Err(PdbError::Mismatch { .. })));
+    // Old linkers name the file by its time instead of a GUID.
+    let signature = pdb::open(&path, None).unwrap().signature();
+    let nb10 = |signature, age| {
+        let record = CodeView::Pdb20 { signature, age, path: "sigsegv.pdb".into() };
+        pdb::open_for(&path, &record)
+    };
+    assert!(nb10(signature, 1).is_ok());
+    assert!(matches!(nb10(signature, 2), Err(PdbError::OtherTime { .. })));
+    assert!(matches!(nb10(signature.wrapping_add(1), 1), Err(PdbError::OtherTime { .. })));
+    let old = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(old.path(), b"Microsoft C/C++ program database 2.00\r\n\x1aJG\0\0").unwrap();
+    assert!(matches!(pdb::open(old.path(), None), Err(PdbError::OldFormat)));
     assert!(matches!(pdb::open(&dir.join("lab/README.md"), None), Err(PdbError::NotPdb)));
     assert!(matches!(pdb::open(&dir.join("lab"), None), Err(PdbError::NotPdb)));
     assert!(matches!(pdb::open(&dir.join("absent.pdb"), None), Err(PdbError::Io(_))));

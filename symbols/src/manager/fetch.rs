@@ -1,12 +1,11 @@
 //! The part of the search that asks stores: packed files, `file.ptr`, servers.
 
 use super::SymbolConfig;
-use super::search::Search;
+use super::search::{Search, names_pdb};
 use crate::image::ImageFile;
 use crate::locate::{self, FileKey, FileKind, SymbolPath};
 use crate::provider::{Breakpad, SymbolProvider, pdb};
 use crate::store::{Job, Outcome};
-use dumpscope_core::base::CodeView;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +17,8 @@ impl Search<'_> {
         config: &SymbolConfig,
     ) -> Option<Arc<dyn SymbolProvider>> {
         let module = self.module;
-        if let Some(CodeView::Pdb70 { guid, age, .. }) = &module.codeview {
-            let open = |p: &Path, _: &FileKey| pdb::open(p, Some((guid, *age)));
+        if let Some(record) = module.codeview.as_ref().filter(|r| names_pdb(r)) {
+            let open = |p: &Path, _: &FileKey| pdb::open_for(p, record);
             let verify = |p: &Path, k: &FileKey| open(p, k).map(|_| ()).map_err(|e| e.to_string());
             if let Some((file, key)) = self.fetched(FileKind::Pdb, path, config, &verify)
                 && let Ok(found) = open(&file, &key)

@@ -56,6 +56,11 @@ pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig, fetch: bool) -> 
     FoundImage { file: None, log: search.log, problems: search.problems }
 }
 
+/// True for debug records that name a PDB.
+pub(super) fn names_pdb(record: &CodeView) -> bool {
+    matches!(record, CodeView::Pdb70 { .. } | CodeView::Pdb20 { .. })
+}
+
 /// The search for one module's files.
 pub(super) struct Search<'a> {
     pub(super) module: &'a ModuleInfo,
@@ -109,12 +114,12 @@ impl Search<'_> {
 
     /// The first PDB that belongs to the module.
     pub(super) fn pdb(&mut self, places: &[Candidate]) -> Option<Arc<dyn SymbolProvider>> {
-        let Some(CodeView::Pdb70 { guid, age, .. }) = &self.module.codeview else { return None };
+        let record = self.module.codeview.as_ref().filter(|r| names_pdb(r))?;
         for c in places.iter().filter(|c| c.key.kind == FileKind::Pdb) {
             if !self.exists(c) {
                 continue;
             }
-            match pdb::open(&c.path, Some((guid, *age))) {
+            match pdb::open_for(&c.path, record) {
                 Ok(file) => {
                     self.note(&c.path.display().to_string(), &"PDB, taken");
                     return Some(file);

@@ -1,6 +1,7 @@
 //! `ln`: the nearest symbols.
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::types::symbol_type;
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
@@ -137,8 +138,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let above = symbols.next_after(address).map(|s| Near { displacement: Hex(0), ..near(&s) });
     let exact = resolved.symbol.iter().filter(|_| resolved.displacement == 0).map(|s| {
         let name = escape(&format!("{prefix}!{}", s.name)).into_owned();
-        match s.kind {
-            SymbolKind::Data => format!("{name} = <no type information>"),
+        let known = symbol_type(session, resolved.module, s);
+        match (known.parameters, known.ty, s.kind) {
+            (Some(parameters), ..) => format!("{name} {parameters}"),
+            (None, Some(_), _) => format!("{name} = {}", known.value.as_deref().unwrap_or("????")),
+            (.., SymbolKind::Data) => format!("{name} = <no type information>"),
             _ => format!("{name} (<no parameter info>)"),
         }
     });

@@ -2,6 +2,7 @@
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::commands::stack::source_name;
+use crate::commands::types::{SymbolType, symbol_type};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::fmt::{self, Hex};
@@ -18,11 +19,12 @@ pub(crate) const X: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "modules",
-    syntax: "x [/0 /1 /2 /v /q /f /d /a /A /n /N /z /Z] module!pattern",
+    syntax: "x [/0 /1 /2 /t /v /q /p /f /d /s size /a /A /n /N /z /Z] module!pattern",
     summary: "Finds symbols by name",
     help: "`*` and `?` are wildcards in both parts; the letter case does not matter. `/0` addresses only, `/1` names only, \
-           `/2` both without types, `/v` with kind and size, `/f` functions only, `/d` data only, `/a` by address, `/n` by \
-           name, `/z` by size (capitals: falling).",
+           `/2` both without types and values, `/t` with the type in front, `/v` with kind and size, `/f` functions only, \
+           `/d` data only, `/s` those of a size, `/a` by address, `/n` by name, `/z` by size (capitals: falling). `x *` \
+           shows the local variables.",
     examples: &[
         ("x kernel32!Base*", "Names that match"),
         ("x /n *!NtWait*", "In all modules, by name"),
@@ -40,7 +42,14 @@ struct SymbolRow {
     /// Untrusted.
     name: String,
     kind: &'static str,
-    size: Option<u32>,
+    size: Option<u64>,
+    /// Type of a variable; what a function returns. Untrusted.
+    #[serde(rename = "type")]
+    ty: Option<String>,
+    /// Types of a function's parameters. Untrusted.
+    parameters: Option<String>,
+    /// Value of a variable. Untrusted.
+    value: Option<String>,
     source: &'static str,
     #[serde(skip)]
     private: bool,
@@ -51,7 +60,10 @@ struct Options {
     address_only: bool,
     name_only: bool,
     no_type: bool,
+    types: bool,
     verbose: bool,
+    /// Only symbols of this size.
+    size: Option<u64>,
     quoted: bool,
     no_space: bool,
     functions: bool,
@@ -108,17 +120,15 @@ impl Report for SymbolsReport {
                     line = line.text(format!("{:>4x} ", row.size.unwrap_or(0)));
                 }
             }
+            if o.types && !o.name_only && !o.no_type {
+                let ty = row.ty.as_deref().unwrap_or("<NoType>");
+                line = line.span(Span::untrusted(Role::Type, ty)).text(" ");
+            }
             for span in name {
                 line = line.span(span);
             }
             if !o.name_only && !o.no_type {
-                line = match row.kind {
-                    "data" => line.text(" = <no type information>"),
-                    _ => line
-                        .text(if o.no_space { "(" } else { " (" })
-                        .span(Span::untrusted(Role::Symbol, &row.name))
-                        .text(")"),
-                };
+                line = type_and_value(line, row, o);
             }
             emit(line);
         }
@@ -129,9 +139,21 @@ impl Report for SymbolsReport {
     }
 }
 
+/// ` = value` of a variable, the parameters of a function.
+fn type_and_value(line: Line, row: &SymbolRow, o: Options) -> Line {
+    let gap = if o.no_space { "" } else { " " };
+    match (&row.parameters, &row.ty, &row.value) {
+        (Some(parameters), ..) => line.text(gap).span(Span::untrusted(Role::Type, parameters)),
+        (None, Some(_), Some(value)) => line.text(" = ").span(Span::untrusted(Role::Value, value)),
+        (None, Some(_), None) => line.text(" = ").role(Role::Dim, "????"),
+        _ if row.kind == "data" => line.text(" = <no type information>"),
+        _ => line.text(format!("{gap}(")).span(Span::untrusted(Role::Symbol, &row.name)).text(")"),
+    }
+}
+
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let options = options(&mut args)?;
+    let options = options(&mut args, session)?;
     let at = args.pos();
     let pattern = args.take_rest().to_string();
     if pattern.is_empty() {
@@ -191,7 +213,7 @@ fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) 
     }
 }
 
-fn options(args: &mut crate::lang::Args<'_>) -> Result<Options, CommandError> {
+fn options(args: &mut crate::lang::Args<'_>, session: &Session) -> Result<Options, CommandError> {
     let mut o = Options::default();
     while args.peek().starts_with('/') {
         let at = args.pos();
@@ -207,8 +229,10 @@ fn options(args: &mut crate::lang::Args<'_>) -> Result<Options, CommandError> {
                 'd' => o.data = true,
                 'a' | 'n' | 'z' => o.order = Some((c, false)),
                 'A' | 'N' | 'Z' => o.order = Some((c.to_ascii_lowercase(), true)),
-                // Types, size filter and links change nothing here.
-                't' | 's' | 'D' | '/' => {}
+                't' => o.types = true,
+                's' => o.size = Some(args.word_expr(session)?),
+                // Links: every sink gets them.
+                'D' | '/' => {}
                 _ => return Err(CommandError::caret(at + i, "Syntax error")),
             }
         }
@@ -249,17 +273,36 @@ fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut V
     }
     found.sort_by(|a, b| a.rva.cmp(&b.rva).then_with(|| a.name.cmp(&b.name)));
     found.dedup_by(|a, b| a.rva == b.rva && a.name == b.name);
-    rows.extend(found.into_iter().map(|s| SymbolRow {
-        address: s.rva.va(module.base).into(),
-        module: name.clone(),
+    let wants_types = !(o.address_only || o.name_only || o.no_type) || o.size.is_some();
+    let row = |s: Symbol| {
+        let known = if wants_types { symbol_type(session, index, &s) } else { SymbolType::default() };
+        let size = s.size.map(u64::from).or(known.size);
+        let row = symbol_row(&s, s.rva.va(module.base), &name, known, size);
+        o.size.is_none_or(|wanted| size == Some(wanted)).then_some(row)
+    };
+    for s in found {
+        if session.cancel.is_cancelled() {
+            return;
+        }
+        rows.extend(row(s));
+    }
+}
+
+fn symbol_row(s: &Symbol, va: Va, module: &str, known: SymbolType, size: Option<u64>) -> SymbolRow {
+    SymbolRow {
+        address: va.into(),
+        module: module.to_owned(),
         name: escape(&s.name).into_owned(),
         kind: match s.kind {
             SymbolKind::Function => "function",
             SymbolKind::Data => "data",
             _ => "unknown",
         },
-        size: s.size,
+        size,
+        ty: known.ty,
+        parameters: known.parameters,
+        value: known.value,
         source: source_name(s.source),
         private: matches!(s.source, SymbolSource::PrivatePdb | SymbolSource::Breakpad | SymbolSource::Dwarf),
-    }));
+    }
 }

@@ -8,6 +8,7 @@ mod find;
 mod report;
 mod rows;
 mod subject;
+mod symbol;
 mod wild;
 
 pub(crate) use dt::DT;
@@ -15,3 +16,4 @@ pub(crate) use dv::DV;
 pub(crate) use evaluate::TYPED;
 pub(crate) use find::{Found, find, static_member};
 pub(crate) use subject::{Object, global, local};
+pub(crate) use symbol::{SymbolType, symbol_type};

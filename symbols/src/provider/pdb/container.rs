@@ -77,6 +77,8 @@ pub(super) struct StreamIds {
 pub(super) struct Container {
     pdb: Mutex<PDB<'static, FileSource>>,
     pub(super) guid: Guid,
+    /// Seconds since 1970 of the file's creation: what `NB10` records name it by.
+    pub(super) signature: u32,
     /// The linker's age; the image's must be equal.
     pub(super) age: u32,
     pub(super) machine: Machine,
@@ -104,6 +106,7 @@ impl Container {
         let mut magic = [0u8; 24];
         match file.read_exact(&mut magic) {
             Ok(()) if magic.starts_with(super::msfz::MAGIC) => return Err(PdbError::Msfz),
+            Ok(()) if magic.starts_with(b"Microsoft C/C++ program ") => return Err(PdbError::OldFormat),
             Ok(()) if !magic.starts_with(b"Microsoft C/C++ MSF 7.00") => return Err(PdbError::NotPdb),
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Err(PdbError::NotPdb),
@@ -118,6 +121,7 @@ impl Container {
         let info = pdb.pdb_information()?;
         let (data1, data2, data3, data4) = info.guid.as_fields();
         let guid = Guid { data1, data2, data3, data4: *data4 };
+        let signature = info.signature;
 
         let dbi = pdb.debug_information()?;
         let age = dbi.age().unwrap_or(info.age);
@@ -160,7 +164,18 @@ impl Container {
         };
         let machine = Machine::from_pe(header.machine);
         let ids = header.ids;
-        Ok(Container { pdb: Mutex::new(pdb), guid, age, machine, stripped, modules, contributions, map, ids })
+        Ok(Container {
+            pdb: Mutex::new(pdb),
+            guid,
+            signature,
+            age,
+            machine,
+            stripped,
+            modules,
+            contributions,
+            map,
+            ids,
+        })
     }
 
     /// Reads a stream. `None` when it does not exist or cannot be read.

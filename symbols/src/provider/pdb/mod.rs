@@ -30,7 +30,7 @@ use crate::provider::{InlineSite, SourceLine, Symbol, SymbolProvider, SymbolSour
 use crate::types::{TypeId, TypeProvider};
 use crate::unwind::FrameData;
 use container::{Container, StreamBytes};
-use dumpscope_core::base::Guid;
+use dumpscope_core::base::{CodeView, Guid};
 use dumpscope_core::{Machine, Rva};
 use frames::FrameTable;
 use hash::PublicLayout;
@@ -53,6 +53,9 @@ pub enum PdbError {
     /// The file is no PDB 7.0 file.
     #[error("not a PDB file")]
     NotPdb,
+    /// The file is a PDB 2.0 file.
+    #[error("a PDB 2.0 file (of Visual C++ 6 or older): its symbols cannot be read")]
+    OldFormat,
     /// The file is MSFZ-compressed and must be converted first.
     #[error("an MSFZ-compressed PDB, not converted yet")]
     Msfz,
@@ -66,6 +69,20 @@ pub enum PdbError {
         /// GUID of the module.
         wanted: Guid,
         /// Age of the module.
+        wanted_age: u32,
+    },
+    /// The file belongs to another build of a module that names it by time.
+    #[error(
+        "belongs to another build: time {found:08x} age {found_age}, wanted {wanted:08x} age {wanted_age}"
+    )]
+    OtherTime {
+        /// Time of the file.
+        found: u32,
+        /// Age of the file.
+        found_age: u32,
+        /// Time in the module's record.
+        wanted: u32,
+        /// Age in the module's record.
         wanted_age: u32,
     },
     /// The file has no list of modules (a compiler's type file, for example).
@@ -143,7 +160,33 @@ pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvid
     }))
 }
 
+/// Opens the PDB that a module's debug record names: `RSDS` by GUID and age, `NB10` by time and age.
+///
+/// # Errors
+///
+/// See [`PdbError`]; [`PdbError::NotPdb`] when the record names no PDB.
+pub fn open_for(path: &Path, record: &CodeView) -> Result<Arc<PdbProvider>, PdbError> {
+    match record {
+        CodeView::Pdb70 { guid, age, .. } => open(path, Some((guid, *age))),
+        CodeView::Pdb20 { signature, age, .. } => {
+            let file = open(path, None)?;
+            let (found, found_age) = (file.container.signature, file.container.age);
+            if (found, found_age) == (*signature, *age) {
+                return Ok(file);
+            }
+            Err(PdbError::OtherTime { found, found_age, wanted: *signature, wanted_age: *age })
+        }
+        _ => Err(PdbError::NotPdb),
+    }
+}
+
 impl PdbProvider {
+    /// Seconds since 1970 of the file's creation.
+    #[must_use]
+    pub fn signature(&self) -> u32 {
+        self.container.signature
+    }
+
     /// The file's GUID.
     #[must_use]
     pub fn guid(&self) -> Guid {
