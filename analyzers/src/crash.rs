@@ -177,7 +177,7 @@ fn is_own_breakpoint(target: &Target, at: Va) -> bool {
     }
 }
 
-fn describe(target: &Target, record: &ExceptionRecord) -> String {
+pub(crate) fn describe(target: &Target, record: &ExceptionRecord) -> String {
     let text = exception_code(record.code).map_or("Unknown exception", |e| e.text);
     let detail = match record.code {
         ACCESS_VIOLATION | IN_PAGE_ERROR => access_detail(target, record),

@@ -174,7 +174,7 @@ fn crashes_of_the_corpus() {
         let v = row.verdict.unwrap();
         (v.kind, v.tid, e.as_ref().map(|e| e.code.0), e.and_then(|e| e.target).map(|t| t.0))
     };
-    use FindingKindName::{Crash, Unknown, Waiting};
+    use FindingKindName::{Crash, Unknown};
     let av = Some(0xc000_0005);
     for (path, kind, tid, code, target) in [
         ("breakpad/ascii_read_av.dmp", Crash, Some(0x106c), av, Some(0x4141_4141)),
@@ -183,7 +183,7 @@ fn crashes_of_the_corpus() {
         ("breakpad/thread_name_list.dmp", Crash, Some(0x2ae0), av, Some(0xf_1004)),
         ("breakpad/tiny-exe-with-cet-xsave.dmp", Unknown, None, None, None),
         ("lldb/sigsegv.dmp", Crash, Some(0x2a6c), av, Some(0)),
-        ("lldb/fizzbuzz_wow64.dmp", Waiting, Some(0x3490), None, None),
+        ("lldb/fizzbuzz_wow64.dmp", Crash, Some(0x3490), None, None),
         ("rust-minidump/linux-mini.dmp", Crash, Some(0x518), Some(11), Some(0x45)),
         ("electron/linux.dmp", Crash, Some(0x77c2), Some(4), None),
         (

@@ -8,6 +8,7 @@ mod deadlock;
 mod graph;
 mod idle;
 mod orphan;
+mod unhandled;
 mod waiting;
 
 use super::{Facts, Finding};
@@ -26,6 +27,11 @@ pub struct Rule {
 /// All rules.
 pub const RULES: &[Rule] = &[
     Rule { code: "crash", about: "an exception that ended the process", run: crash::run },
+    Rule {
+        code: "unhandled_exception",
+        about: "a thread that is about to end the process",
+        run: unhandled::run,
+    },
     Rule { code: "deadlock", about: "threads that wait for each other in a circle", run: deadlock::run },
     Rule { code: "orphaned_lock", about: "a lock whose owner no longer exists", run: orphan::run },
     Rule { code: "lock_contention", about: "a lock whose owner keeps others waiting", run: contention::run },
