@@ -28,8 +28,12 @@ fn main() -> std::io::Result<()> {
     };
     // Another thread may call `cancel.cancel()`: dumps that were not begun then get error rows of kind `stopped`.
     let cancel = Cancel::default();
-    let options =
-        TriageOptions { symbols, jobs: 0, budget: Some(Duration::from_secs(60)), cancel: cancel.clone() };
+    let options = TriageOptions {
+        symbols,
+        budget: Some(Duration::from_secs(60)),
+        cancel: cancel.clone(),
+        ..TriageOptions::default()
+    };
     let document = triage(&paths, &options, &|progress| {
         if let Progress::Finished { index } = progress {
             eprintln!("dump {} is done", index.saturating_add(1));
