@@ -57,7 +57,7 @@ pub struct Binding {
 }
 
 actions! {
-    Global Help "help" ["F1"] "Show the keys that work now";
+    Global Help "help" ["F1"] "Show the keys that work now; with a command at the prompt its help";
     Global Palette "palette" ["Ctrl+P"] "Find a command, a pane or an action by a few letters";
     Global NextPane "next_pane" ["F6"] "Go to the next pane";
     Global PrevPane "prev_pane" ["Shift+F6"] "Go to the previous pane";
@@ -94,6 +94,7 @@ actions! {
     Prompt ToOutput "to_output" ["Shift+Tab", "Ctrl+Up"] "Go up into the output";
     Prompt HistoryBack "history_back" ["Up"] "Previous line that begins as typed";
     Prompt HistoryForward "history_forward" ["Down"] "Next line";
+    Prompt FindOutput "find_output" ["Ctrl+F"] "Search in the output";
     Prompt OutputUp "output_up" ["PgUp"] "Scroll the output up";
     Prompt OutputDown "output_down" ["PgDn"] "Scroll the output down";
     Prompt ClearLine "clear_line" ["Esc"] "Stop what is running, or clear the line";

@@ -139,6 +139,8 @@ pub enum Effect {
         dump: usize,
         /// Its path; `None`: the bundled one.
         path: Option<String>,
+        /// Stops it.
+        cancel: Cancel,
     },
     /// Run work in the background.
     Run(Box<Job>),
@@ -191,8 +193,8 @@ pub enum Work {
     },
     /// The verdict.
     Triage(Look),
-    /// The verdict's renderings anew, for another width.
-    Render(Arc<DumpRow>, Look),
+    /// The verdict's renderings anew, for another width, with the incidents of all dumps' verdicts.
+    Render(Arc<DumpRow>, Vec<Arc<DumpRow>>, Look),
     /// Candidates for the text before the cursor.
     Complete(String),
 }

@@ -46,7 +46,7 @@ pub struct PaneInfo {
     /// What it shows, one line.
     pub about: &'static str,
     /// Its forms: command lines. `{e}` is its address expression with parentheses, `{n}` the number of units that
-    /// fill it, `{f}` the selected frame. The lines of several commands are separated by `;`, as typed.
+    /// fill it. The lines of several commands are separated by `;`, as typed.
     pub forms: &'static [Form],
     /// True when it must run anew after another thread, frame or machine was selected.
     pub follows: bool,
@@ -113,7 +113,7 @@ pub const PANES: &[PaneInfo] = &[
         short: "Reg",
         key: '4',
         about: "Registers of the selected frame",
-        forms: &[line("r")],
+        forms: &[line(".frame /r"), line("r")],
         follows: true,
         expr: "",
     },
@@ -171,7 +171,7 @@ pub const PANES: &[PaneInfo] = &[
         short: "Thr",
         key: '9',
         about: "Threads and what they do",
-        forms: &[line("~"), line("!runaway 7"), line("!uniqstack")],
+        forms: &[line("~"), line("~ "), line("!runaway 7"), line("!uniqstack")],
         follows: true,
         expr: "",
     },

@@ -95,6 +95,8 @@ pub struct DumpState {
     pub path: String,
     /// Where it stands.
     pub phase: Phase,
+    /// Stops opening it.
+    pub opening: Cancel,
     /// The session; there when [`Phase::Ready`].
     pub session: Option<Session>,
     /// The same dump without symbols.
@@ -115,6 +117,8 @@ pub struct DumpState {
     pub forward: Vec<Spot>,
     /// The symbol configuration that the panes were made with.
     pub symbols: u64,
+    /// Verdicts of how many dumps the summary's chains across processes were made from.
+    pub incidents: usize,
 }
 
 /// Work that runs.
@@ -352,6 +356,7 @@ impl DumpState {
         DumpState {
             path,
             phase: Phase::Opening(0, 0),
+            opening: Cancel::default(),
             session: None,
             bare: None,
             panes: panes.collect(),
@@ -362,6 +367,7 @@ impl DumpState {
             back: Vec::new(),
             forward: Vec::new(),
             symbols: 0,
+            incidents: 1,
         }
     }
 

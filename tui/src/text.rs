@@ -53,6 +53,12 @@ impl Row {
         out
     }
 
+    /// How many links the line has.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.line.0.iter().filter(|s| s.link.is_some()).count()
+    }
+
     /// Columns of the line.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -219,7 +225,7 @@ impl Doc {
 
     /// Selects the next or previous link, on this line or on another one; says whether there was one.
     pub fn step_link(&mut self, forward: bool) -> bool {
-        let here = self.row(self.cursor).map_or(0, |r| r.links().len());
+        let here = self.row(self.cursor).map_or(0, Row::link_count);
         let next = match (self.link, forward) {
             (None, true) => Some(0),
             (None, false) => None,
@@ -236,7 +242,7 @@ impl Doc {
                 Some(l) if l < self.len() => l,
                 _ => return false,
             };
-            let links = self.row(line).map_or(0, |r| r.links().len());
+            let links = self.row(line).map_or(0, Row::link_count);
             if links > 0 {
                 self.cursor = line;
                 self.link = Some(if forward { 0 } else { links - 1 });
@@ -245,12 +251,23 @@ impl Doc {
         }
     }
 
-    /// The link that Enter opens: the selected one, else the first of the cursor's line.
+    /// The link that Enter opens: the selected one, else what the cursor's line is about (a thread, a module),
+    /// else its first address.
     #[must_use]
     pub fn link_here(&self) -> Option<(Role, Link)> {
         let links = self.row(self.cursor)?.links();
-        let (_, _, role, link) = links.get(self.link.unwrap_or(0))?;
+        let thing = || links.iter().position(|(.., link)| !matches!(link, Link::Goto(_)));
+        let (_, _, role, link) = links.get(self.link.or_else(thing).unwrap_or(0))?;
         Some((*role, (*link).clone()))
+    }
+
+    /// The text of the selected link, else of the cursor's line.
+    #[must_use]
+    pub fn text_here(&self) -> Option<String> {
+        let row = self.row(self.cursor)?;
+        let mut links = row.line.0.iter().filter(|s| s.link.is_some());
+        let link = self.link.and_then(|n| links.nth(n));
+        Some(link.map_or_else(|| row.line.to_text().trim_end().to_owned(), |s| s.text.trim().to_owned()))
     }
 
     /// Goes to the next (previous) line with the text that is searched for, around the end; says whether there is

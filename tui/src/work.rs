@@ -7,7 +7,7 @@ use crate::panes::PaneKind;
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
 use dumpscope_engine::json::DumpRow;
-use dumpscope_engine::triage::{TextOptions, dump_lines, triage_target};
+use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, triage_target};
 use dumpscope_engine::{Line, LineStatus, RenderCx, Report, Role, Session, Sink, Span, run_line};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,11 +69,11 @@ fn one(session: &mut Session, work: Work, history: &[String], quiet: bool, tell:
                 tell(JobEvent::Progress("analyzing".into(), 0, 0));
             }
             let row = triage_target(&session.path, &session.target, &session.cancel);
-            tell(JobEvent::Summary(Box::new(render(&Arc::new(row), look))));
+            tell(JobEvent::Summary(Box::new(render(&Arc::new(row), &[], look))));
             stopped(session)
         }
-        Work::Render(row, look) => {
-            tell(JobEvent::Summary(Box::new(render(&row, look))));
+        Work::Render(row, all, look) => {
+            tell(JobEvent::Summary(Box::new(render(&row, &all, look))));
             stopped(session)
         }
         Work::Complete(text) => {
@@ -88,14 +88,23 @@ fn stopped(session: &Session) -> LineStatus {
     if session.cancel.is_cancelled() { LineStatus::Stopped } else { LineStatus::Done }
 }
 
-/// A verdict as lines.
+/// A verdict as lines. `all`: the verdicts of all dumps that are open, for wait chains across processes.
 #[must_use]
-pub fn render(row: &Arc<DumpRow>, look: Look) -> Summary {
+pub fn render(row: &Arc<DumpRow>, all: &[Arc<DumpRow>], look: Look) -> Summary {
     let mut text = Vec::new();
     if look.early {
         text.push(Row::note(Role::Note, "Without symbols yet; they are being loaded."));
     }
     let options = TextOptions { verbose: false, width: look.width.max(20) };
+    if all.len() > 1 {
+        let mut incidents = Incidents::default();
+        all.iter().for_each(|r| incidents.add(r));
+        let found = incidents.rows();
+        incident_lines(&found, &options, &mut |line| text.push(Row::new(line)));
+        if !found.is_empty() {
+            text.push(Row::default());
+        }
+    }
     dump_lines(row, &options, &mut |line| text.push(Row::new(line)));
     let graph = graph::rows(row, look.graph_width, look.ascii);
     Summary { row: Arc::clone(row), text, graph }
@@ -103,17 +112,9 @@ pub fn render(row: &Arc<DumpRow>, look: Look) -> Summary {
 
 /// Command lines of a pane's form.
 #[must_use]
-pub fn pane_lines(
-    kind: PaneKind,
-    form: usize,
-    expr: &str,
-    offset: i64,
-    units: usize,
-    wide: bool,
-) -> Vec<String> {
+pub fn pane_lines(kind: PaneKind, form: usize, expr: &str, offset: i64, units: usize) -> Vec<String> {
     let forms = kind.info().forms;
     let Some(form) = forms.get(form).or_else(|| forms.first()) else { return Vec::new() };
-    let unit = if form.unit == 0 { if wide { 8 } else { 4 } } else { form.unit };
     let at = match offset {
         0 => format!("({expr})"),
         n if n < 0 => format!("({expr})-0x{:x}", n.unsigned_abs()),
@@ -123,7 +124,6 @@ pub fn pane_lines(
         0 => units as u64,
         per_line => (units as u64).saturating_mul(per_line),
     };
-    let _ = unit;
     let n = n.clamp(1, 0xffff);
     form.line.split("; ").map(|l| l.replace("{e}", &at).replace("{n}", &format!("{n:x}"))).collect()
 }
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn forms_become_command_lines() {
-        let lines = |kind, form, offset| pane_lines(kind, form, "@rsp", offset, 10, true);
+        let lines = |kind, form, offset| pane_lines(kind, form, "@rsp", offset, 10);
         assert_eq!(lines(PaneKind::Memory, 0, 0), ["db (@rsp) La0"]);
         assert_eq!(lines(PaneKind::Memory, 0, -32), ["db (@rsp)-0x20 La0"]);
         assert_eq!(lines(PaneKind::Memory, 1, 8), ["dps (@rsp)+0x8 La"]);

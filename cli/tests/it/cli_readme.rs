@@ -48,9 +48,10 @@ fn table() -> String {
 
 #[test]
 fn the_readme_is_current() {
-    // One test: both parts are in one file.
+    // One test: all parts are in one file.
     let screen = format!("```\n{}```\n", args(&["--demo"]).out);
-    let stale: Vec<String> =
-        [check("screen", &screen), check("commands", &table())].into_iter().flatten().collect();
+    let keys = dumpscope_tui::keymap::markdown();
+    let parts = [check("screen", &screen), check("keys", &keys), check("commands", &table())];
+    let stale: Vec<String> = parts.into_iter().flatten().collect();
     assert!(stale.is_empty(), "{stale:?}");
 }

@@ -13,6 +13,7 @@ mod cli_general;
 mod cli_readme;
 mod cli_symbols;
 mod cli_triage;
+mod tui_pty;
 
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};

@@ -174,7 +174,7 @@ impl Program {
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(true),
-                Effect::Open { dump, path } => workers.open(dump, path),
+                Effect::Open { dump, path, cancel } => workers.open(dump, path, cancel),
                 Effect::Run(job) => workers.run(*job, self.state.history.lines()),
                 Effect::Cancel(cancel) => cancel.cancel(),
                 Effect::StopDownloads => self.watch.stop(),

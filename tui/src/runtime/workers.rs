@@ -14,6 +14,8 @@ use std::sync::mpsc::Sender;
 
 /// Work of one slot that may run at once: the newest beside one that was asked to stop and has not yet.
 const AT_ONCE: usize = 2;
+/// Shortest time between two notes on how far opening is.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Most paths that are listed.
 const MAX_PATHS: usize = 200;
 
@@ -52,17 +54,24 @@ impl Workers {
     }
 
     /// Opens a dump; tells [`Msg::Opened`].
-    pub fn open(&self, dump: usize, path: Option<String>) {
+    pub fn open(&self, dump: usize, path: Option<String>, cancel: Cancel) {
         let (tx, symbols, demo, layout) = (self.tx.clone(), self.symbols.clone(), self.demo, self.layout);
         self.spawn(move || {
-            let mut progress = |_, done, total| tx.send(Msg::Opening { dump, done, total }).is_ok();
+            let mut told = std::time::Instant::now();
+            let mut progress = |_, done, total| {
+                if told.elapsed() >= PATIENCE {
+                    told = std::time::Instant::now();
+                    let _ = tx.send(Msg::Opening { dump, done, total });
+                }
+                !cancel.is_cancelled()
+            };
             let opened = match &path {
                 Some(path) => Dump::open_with(Path::new(path), &mut progress),
                 None => demo(),
             };
             let name = path.unwrap_or_else(|| "demo.dmp".to_owned());
-            let result =
-                opened.map_err(|e| e.to_string()).map(|d| Box::new(sessions(name, d, symbols, layout)));
+            let why = |e: OpenError| if cancel.is_cancelled() { "stopped".to_owned() } else { e.to_string() };
+            let result = opened.map_err(why).map(|d| Box::new(sessions(name, d, symbols, layout)));
             let _ = tx.send(Msg::Opened { dump, result });
         });
     }

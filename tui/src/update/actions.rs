@@ -72,6 +72,10 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
             }
         }
         Action::Quit => effects.push(Effect::Quit),
+        Action::FindOutput => {
+            state.in_output = !state.transcript.is_empty();
+            run(state, Action::Search, effects);
+        }
         Action::Submit
         | Action::Complete
         | Action::ToOutput
@@ -129,9 +133,9 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
         }
         Action::PrevTab | Action::NextTab => step_tab(state, action == Action::NextTab),
         Action::CopyLine => {
-            if let Some(text) = state.doc(focus).and_then(|d| Some(d.row(d.cursor)?.line.to_text())) {
-                effects.push(Effect::Copy(text.trim_end().to_owned()));
-                state.notice = Some((Role::Good, "line copied".into()));
+            if let Some(text) = state.doc(focus).and_then(|d| d.text_here()) {
+                effects.push(Effect::Copy(text));
+                state.notice = Some((Role::Good, "copied".into()));
             }
         }
         Action::CopyPane => {
@@ -143,6 +147,8 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
         }
         Action::SavePane => state.popups.push(Popup::Ask(Ask::SavePane, Default::default())),
         Action::Refresh => {
+            // The graph is drawn from the summary's verdict.
+            let focus = if focus == PaneKind::Graph { PaneKind::Summary } else { focus };
             if let Some(pane) = state.dump_mut().and_then(|d| d.panes.get_mut(&focus)) {
                 pane.stale = true;
             }
@@ -257,9 +263,9 @@ fn scroll(state: &mut State, action: Action) {
     }
     if let Some(doc) = state.doc_mut(focus) {
         if by.abs() > 1 {
-            doc.scroll(by, height);
+            doc.top = doc.top.saturating_add_signed(by);
         }
-        doc.step(if by.abs() > 1 { by } else { by });
+        doc.step(by);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Work in the background: what is asked for, what comes back.
 
+use crate::layout::Place;
 use crate::msg::{Effect, Job, JobEvent, Look, Slot, Summary, Work};
 use crate::panes::PaneKind;
 use crate::state::{DumpState, MAX_PANE, MAX_TRANSCRIPT, Pane, Phase, Running, State};
@@ -12,11 +13,16 @@ use dumpscope_engine::{Line, LineStatus, Link, Role, Selection, Session, Span};
 /// command, keeps cursors on screen.
 pub(super) fn settle(state: &mut State, effects: &mut Vec<Effect>) {
     next_command(state, effects);
+    if !state.zoom && !state.dumps.is_empty() && state.places().iter().all(|p| p.active != state.focus) {
+        // Another layout (the screen has another size): the pane with the keys must be in front there too.
+        let focus = state.focus;
+        state.layout_mut().show(focus, focus);
+    }
     let places = state.places();
+    verdicts(state, &places, effects);
     for place in &places {
         let height = usize::from(place.area.height.saturating_sub(2));
-        let width = usize::from(place.area.width.saturating_sub(3));
-        refresh(state, place.active, height, width, effects);
+        refresh(state, place.active, height, effects);
         let lines = if place.active == PaneKind::Command { height.saturating_sub(2) } else { height };
         let following = place.active == PaneKind::Command && !state.in_output;
         if let Some(doc) = state.doc_mut(place.active)
@@ -55,14 +61,8 @@ fn running(generation: u64, cancel: Cancel, what: &str) -> Running {
 }
 
 /// Asks for a pane on screen when it is stale or has another size than it was asked for.
-fn refresh(state: &mut State, kind: PaneKind, height: usize, width: usize, effects: &mut Vec<Effect>) {
+fn refresh(state: &mut State, kind: PaneKind, height: usize, effects: &mut Vec<Effect>) {
     let current = state.current;
-    let ascii = state.settings.ascii;
-    let graph_width = state
-        .places()
-        .iter()
-        .find(|p| p.active == PaneKind::Graph)
-        .map_or(76, |p| usize::from(p.area.width.saturating_sub(3)));
     let mut generation = state.generation;
     let Some(dump) = state.dumps.get_mut(current).filter(|d| d.phase == Phase::Ready) else { return };
     let Some(session) = dump.session.as_ref() else { return };
@@ -74,53 +74,7 @@ fn refresh(state: &mut State, kind: PaneKind, height: usize, width: usize, effec
     };
     match kind {
         PaneKind::Command => return,
-        PaneKind::Summary | PaneKind::Graph => {
-            // Both are renderings of one verdict; the summary's slot asks for it.
-            let asked_width = if kind == PaneKind::Summary { width } else { graph_width };
-            let rewrap = pane.asked != asked_width && dump.row.is_some();
-            let analyze = pane.stale;
-            pane.stale = false;
-            pane.asked = asked_width;
-            let summary_width =
-                dump.panes.get(&PaneKind::Summary).map_or(width, |p| if p.asked == 0 { 76 } else { p.asked });
-            let look = Look { width: summary_width, graph_width, ascii, early: false };
-            if analyze && dump.row.is_none() {
-                let already = dump.panes.get(&PaneKind::Summary).is_some_and(|p| p.running.is_some());
-                if !already {
-                    let symbols = session.target.symbols.config();
-                    if let Some(bare) = dump.bare.as_ref().filter(|_| !symbols.symbol_path.is_empty()) {
-                        let (session, _) = request(bare);
-                        push(Slot::QuickSummary, session, Work::Triage(Look { early: true, ..look }));
-                    }
-                    let (session, cancel) = request(session);
-                    let n = push(Slot::Pane(PaneKind::Summary), session, Work::Triage(look));
-                    for kind in [PaneKind::Summary, PaneKind::Graph] {
-                        if let Some(p) = dump.panes.get_mut(&kind) {
-                            p.stale = false;
-                        }
-                    }
-                    if let Some(p) = dump.panes.get_mut(&PaneKind::Summary) {
-                        p.running = Some(running(n, cancel, "analyzing"));
-                    }
-                }
-            } else if analyze {
-                let (session, cancel) = request(session);
-                let n = push(Slot::Pane(PaneKind::Summary), session, Work::Triage(look));
-                if let Some(p) = dump.panes.get_mut(&PaneKind::Summary) {
-                    if let Some(old) = p.running.replace(running(n, cancel, "analyzing")) {
-                        old.cancel.cancel();
-                    }
-                    p.stale = false;
-                }
-                if let Some(p) = dump.panes.get_mut(&PaneKind::Graph) {
-                    p.stale = false;
-                }
-            } else if rewrap && let Some(row) = dump.row.clone() {
-                let early = dump.panes.get(&PaneKind::Summary).is_some_and(|p| p.early);
-                let (session, _) = request(session);
-                push(Slot::QuickSummary, session, Work::Render(row, Look { early, ..look }));
-            }
-        }
+        PaneKind::Summary | PaneKind::Graph => return,
         _ => {
             let sized = kind == PaneKind::Disassembly || bytes_per_line(kind, pane.form, true).is_some();
             if !pane.stale && !(sized && pane.detail.is_none() && pane.asked < height) {
@@ -128,12 +82,11 @@ fn refresh(state: &mut State, kind: PaneKind, height: usize, width: usize, effec
             }
             pane.stale = false;
             pane.asked = height;
-            let wide = session.sel.machine.is_64();
             let (lines, joined) = match &pane.detail {
                 Some(line) => (vec![line.clone()], false),
                 None => {
                     let joined = kind.info().forms.get(pane.form).is_some_and(|f| f.joined);
-                    (pane_lines(kind, pane.form, &pane.expr, pane.offset, height.max(1), wide), joined)
+                    (pane_lines(kind, pane.form, &pane.expr, pane.offset, height.max(1)), joined)
                 }
             };
             let what = lines.join("; ");
@@ -152,6 +105,58 @@ fn refresh(state: &mut State, kind: PaneKind, height: usize, width: usize, effec
             if let Some(old) = pane.running.replace(running(n, cancel, &what)) {
                 effects.push(Effect::Cancel(old.cancel));
             }
+        }
+    }
+    state.generation = generation;
+}
+
+/// Asks for verdicts: of all dumps, for chains across processes; and for their lines where they are on screen with
+/// another width.
+fn verdicts(state: &mut State, places: &[Place], effects: &mut Vec<Effect>) {
+    let width = |kind| {
+        let place = places.iter().find(|p| p.active == kind);
+        place.map(|p| usize::from(p.area.width.saturating_sub(3)))
+    };
+    let (summary, graph) = (width(PaneKind::Summary), width(PaneKind::Graph));
+    let rows: Vec<_> = state.dumps.iter().filter_map(|d| d.row.clone()).collect();
+    let (current, ascii) = (state.current, state.settings.ascii);
+    let mut generation = state.generation;
+    for (index, dump) in state.dumps.iter_mut().enumerate() {
+        let (Phase::Ready, Some(session)) = (&dump.phase, &dump.session) else { continue };
+        // Panes that are not on screen keep the width that they had.
+        let mut asked = |kind, width: Option<usize>| {
+            let pane = dump.panes.entry(kind).or_default();
+            let old = pane.asked;
+            if let Some(width) = width.filter(|_| index == current) {
+                pane.asked = width;
+            }
+            (if pane.asked == 0 { 76 } else { pane.asked }, old != pane.asked)
+        };
+        let ((width, other), (graph_width, other_graph)) =
+            (asked(PaneKind::Summary, summary), asked(PaneKind::Graph, graph));
+        let look = Look { width, graph_width, ascii, early: false };
+        let Some(pane) = dump.panes.get_mut(&PaneKind::Summary) else { continue };
+        let mut push = |slot, session, work| {
+            generation += 1;
+            effects.push(Effect::Run(Box::new(Job { dump: index, slot, generation, session, work })));
+            generation
+        };
+        if std::mem::take(&mut pane.stale) {
+            let symbols = session.target.symbols.config();
+            if let Some(bare) =
+                dump.bare.as_ref().filter(|_| dump.row.is_none() && !symbols.symbol_path.is_empty())
+            {
+                push(Slot::QuickSummary, request(bare).0, Work::Triage(Look { early: true, ..look }));
+            }
+            let (session, cancel) = request(session);
+            let n = push(Slot::Pane(PaneKind::Summary), session, Work::Triage(look));
+            let old = pane.running.replace(running(n, cancel, "analyzing"));
+            effects.extend(old.map(|r| Effect::Cancel(r.cancel)));
+        } else if let Some(row) =
+            dump.row.clone().filter(|_| other || other_graph || dump.incidents != rows.len())
+        {
+            dump.incidents = rows.len();
+            push(Slot::QuickSummary, request(session).0, Work::Render(row, rows.clone(), look));
         }
     }
     state.generation = generation;
@@ -295,7 +300,8 @@ fn finish(state: &mut State, dump: usize, kind: PaneKind, generation: u64, event
         JobEvent::Lines(rows) => {
             lines(pane, generation, rows);
         }
-        JobEvent::Mark => {
+        // Of several commands only code has a line to look at first: that of the instruction pointer.
+        JobEvent::Mark if kind == PaneKind::Disassembly => {
             lines(pane, generation, Vec::new());
             let at = pane.doc.len();
             pane.doc.cursor = at;
@@ -326,7 +332,7 @@ fn finish(state: &mut State, dump: usize, kind: PaneKind, generation: u64, event
                 pane.doc.go(usize::MAX);
             }
         }
-        JobEvent::Summary(_) | JobEvent::Candidates(..) => {}
+        JobEvent::Mark | JobEvent::Summary(_) | JobEvent::Candidates(..) => {}
     }
 }
 
@@ -425,6 +431,10 @@ pub(super) fn stop(state: &mut State, effects: &mut Vec<Effect>) -> bool {
         effects.push(Effect::StopDownloads);
     }
     let Some(dump) = state.dump_mut() else { return any };
+    if matches!(dump.phase, Phase::Opening(..)) {
+        effects.push(Effect::Cancel(dump.opening.clone()));
+        any = true;
+    }
     any |= !dump.queue.is_empty();
     dump.queue.clear();
     let running = dump.panes.values().filter_map(|p| p.running.as_ref()).chain(dump.command.as_ref());

@@ -27,9 +27,11 @@ pub fn open(state: &mut State, path: Option<String>) -> Vec<Effect> {
         let layout = state.layout_mut();
         layout.show(PaneKind::Summary, PaneKind::Command);
     }
-    state.dumps.push(DumpState::new(name));
+    let new = DumpState::new(name);
+    let cancel = new.opening.clone();
+    state.dumps.push(new);
     state.current = dump;
-    vec![Effect::Open { dump, path }]
+    vec![Effect::Open { dump, path, cancel }]
 }
 
 /// Applies a message.
@@ -60,7 +62,12 @@ fn handle(state: &mut State, msg: Msg, effects: &mut Vec<Effect>) {
         }
         Msg::Paste(text) => prompt::paste(state, &text, effects),
         Msg::Mouse { what, x, y } => mouse::mouse(state, what, x, y, effects),
-        Msg::Resize(w, h) => state.size = (w, h),
+        Msg::Resize(w, h) => {
+            state.size = (w, h);
+            if !state.in_output {
+                jobs::to_end(state);
+            }
+        }
         Msg::Tick => {
             state.ticks = state.ticks.wrapping_add(1);
             for dump in &mut state.dumps {

@@ -59,6 +59,12 @@ pub fn palette(state: &State, typed: &str) -> Vec<(String, String, PaletteItem)>
 
 /// Opens help: the keys that work now, then what panes there are.
 pub(super) fn help(state: &mut State) {
+    let typing = state.focus == PaneKind::Command && !state.in_output && !state.dumps.is_empty();
+    if let Some(command) = crate::complete::command_at(&state.input.before()).filter(|_| typing) {
+        // The line that is being typed stays.
+        super::jobs::submit(state, &format!(".hh {}", command.name));
+        return;
+    }
     let mut rows = Vec::new();
     let here =
         if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };

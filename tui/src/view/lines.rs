@@ -17,14 +17,14 @@ pub(super) struct Look {
     pub focused: bool,
 }
 
-/// Draws the lines on screen. `mark` says what stands in front of a line (the selected thread), `tail` what is
-/// added behind it.
+/// Draws the lines on screen. `mark` says what stands in front of a line (the selected thread), `tail` what is shown
+/// in place of its text from a column on.
 pub(super) fn draw(
     doc: &Doc,
     area: Rect,
     look: Look,
     mark: &dyn Fn(&Row) -> bool,
-    tail: &dyn Fn(&Row) -> Option<String>,
+    tail: &dyn Fn(&Row) -> Option<(usize, String)>,
     buf: &mut Buffer,
 ) {
     let needle = doc.search.to_lowercase();
@@ -47,14 +47,23 @@ pub(super) fn draw(
         buf.set_stringn(line.x, line.y, sign, 1, theme::border(look.theme, here || marked));
         let selected = if here { doc.link } else { None };
         let text = Rect { x: line.x + 1, width: line.width.saturating_sub(1), ..line };
-        spans(row, doc.left, selected, here, text, look, buf);
-        if let Some(tail) = tail(row) {
-            let used = u16::try_from(row.width().saturating_sub(doc.left)).unwrap_or(u16::MAX);
-            let x = text.x.saturating_add(used).saturating_add(2);
-            if x < text.right() {
-                let style = theme::style(look.theme, dumpscope_engine::Role::Dim);
-                buf.set_stringn(x, text.y, tail, usize::from(text.right() - x), style);
-            }
+        let tail = tail(row).filter(|_| doc.left == 0);
+        if let Some((column, tail)) = tail {
+            let column = u16::try_from(column).unwrap_or(0).min(text.width);
+            spans(row, 0, selected, here, Rect { width: column, ..text }, Look { ascii: true, ..look }, buf);
+            let x = text.x + column;
+            let style = theme::style(look.theme, dumpscope_engine::Role::Plain);
+            // Over the sign that the line goes on.
+            let x = x.saturating_sub(1);
+            buf.set_stringn(
+                x,
+                text.y,
+                format!(" {tail}"),
+                usize::from(text.right().saturating_sub(x)),
+                style,
+            );
+        } else {
+            spans(row, doc.left, selected, here, text, look, buf);
         }
         if !needle.is_empty() && row.folded.contains(&needle) {
             hits(row, &needle, doc.left, text, look.theme, buf);

@@ -184,8 +184,8 @@ fn is_selected(kind: PaneKind, session: Option<&Session>, row: &Row) -> bool {
     })
 }
 
-/// What a thread does, behind its line.
-fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<String> {
+/// What a thread does: it takes the place of what `~` says about suspension and blocks.
+fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<(usize, String)> {
     if kind != PaneKind::Threads || form != 0 {
         return None;
     }
@@ -193,7 +193,8 @@ fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<Stri
         Some(Link::Thread(t)) => Some(t.0),
         _ => None,
     })?;
-    dump.activity.get(&thread).cloned()
+    let column = row.folded.find(" suspend:")? + 1;
+    Some((column, dump.activity.get(&thread)?.clone()))
 }
 
 /// The lower border: what is shown, filters, position.
