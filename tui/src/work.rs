@@ -100,7 +100,9 @@ pub fn render(row: &Arc<DumpRow>, all: &[Arc<DumpRow>], look: Look) -> Summary {
         let mut incidents = Incidents::default();
         all.iter().for_each(|r| incidents.add(r));
         let found = incidents.rows();
-        incident_lines(&found, &options, &mut |line| text.push(Row::new(line)));
+        for incident in &found {
+            incident_lines(incident, &options, &mut |line| text.push(Row::new(line)));
+        }
         if !found.is_empty() {
             text.push(Row::default());
         }
