@@ -2,6 +2,7 @@
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +11,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the screen is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// A size as the terminal's parser wants it.
+fn cells(n: u16) -> NonZero<u16> {
+    NonZero::new(n).unwrap()
+}
 
 /// The program in a terminal.
 struct Terminal {
@@ -37,7 +43,7 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, cols, 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let mut out = pair.master.try_clone_reader().unwrap();
         let (parser, bytes) = (screen.clone(), raw.clone());
@@ -87,7 +93,7 @@ impl Terminal {
     }
 
     fn size(&self, rows: u16, cols: u16) {
-        self.screen.lock().unwrap().screen_mut().set_size(rows, cols);
+        self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
@@ -138,9 +144,9 @@ fn the_articles_commands_typed_at_the_prompt() {
     tui.line("!handle");
     tui.shows("5 Handles");
     tui.line("!teb");
-    tui.shows("TEB at");
+    tui.shows("Count Owned Locks:");
     tui.line(".cls");
-    tui.wait(|t| !t.contains("TEB at"), "an empty command window");
+    tui.wait(|t| !t.contains("Count Owned Locks:"), "an empty command window");
     tui.line("~1s");
     tui.shows("0:001>");
     // The wait graph, full screen, then back.
@@ -218,6 +224,7 @@ const CELL: (f32, u16) = (8.4, 17);
 fn svg(screen: &vt100::Screen) -> String {
     use std::fmt::Write as _;
     let (rows, cols) = screen.size();
+    let (rows, cols) = (rows.get(), cols.get());
     let (width, height) = (f32::from(cols) * CELL.0 + 16.0, rows * CELL.1 + 16);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"monospace\" \
