@@ -11,7 +11,7 @@ pub(super) const MAX_INSNS: usize = 8192;
 /// Farthest jump inside a function whose size is not known, bytes.
 const MAX_REACH: u64 = 0x1_0000;
 /// Most gaps that are looked into for the targets of computed jumps.
-const MAX_GAPS: usize = 256;
+const MAX_GAPS: usize = 64;
 
 /// A run of instructions with one way in and its ways out.
 #[derive(Clone, Debug)]
@@ -263,5 +263,88 @@ impl Function {
     /// Number of instructions.
     pub(super) fn insn_count(&self) -> usize {
         self.blocks.values().map(|b| b.insns.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dumpscope_core::base::{Provenance, Read};
+
+    const BASE: u64 = 0x1_0000;
+
+    struct Memory(Vec<u8>);
+
+    impl ReadMemory for Memory {
+        fn read_at(&self, va: Va, buf: &mut [u8]) -> Read {
+            let from =
+                va.0.checked_sub(BASE)
+                    .and_then(|d| self.0.get(usize::try_from(d).ok()?..))
+                    .unwrap_or_default();
+            let got = from.len().min(buf.len());
+            buf[..got].copy_from_slice(&from[..got]);
+            Read { got, provenance: Provenance::Dump }
+        }
+
+        fn next_readable(&self, va: Va) -> Option<Va> {
+            Some(va)
+        }
+    }
+
+    /// One function as large as the memory.
+    struct Whole(u64, bool);
+
+    impl Bounds for Whole {
+        fn part(&self, va: Va) -> Option<(Va, Va)> {
+            let inside = va.0 >= BASE && va.0 < BASE + self.0;
+            inside.then_some((Va(BASE), Va(BASE + self.0)))
+        }
+        fn leaves(&self, _: Va) -> bool {
+            false
+        }
+        fn known(&self) -> bool {
+            self.1
+        }
+    }
+
+    fn function(code: &[u8], known: bool) -> Function {
+        let bounds = Whole(code.len() as u64, known);
+        decode(&Memory(code.to_vec()), Machine::Amd64, Va(BASE), &bounds).unwrap()
+    }
+
+    #[test]
+    fn blocks_of_a_branch() {
+        // test ecx, ecx; je +2; xor eax, eax; ret
+        let f = function(&[0x85, 0xc9, 0x74, 0x02, 0x33, 0xc0, 0xc3], true);
+        assert_eq!(f.blocks.len(), 3);
+        assert_eq!(f.blocks[&BASE].next, [BASE + 4, BASE + 6]);
+        assert_eq!((f.pops, f.cut, f.computed), (Some(0), false, false));
+    }
+
+    #[test]
+    fn what_lies_behind_a_computed_jump_may_be_its_target() {
+        // jmp rax; int 3; ret
+        let f = function(&[0xff, 0xe0, 0xcc, 0xc3], true);
+        assert!(f.computed && f.blocks[&BASE].next.contains(&(BASE + 3)));
+    }
+
+    /// Code made to keep a decoder busy.
+    #[test]
+    fn hostile_code_ends() {
+        let size = 0x4_0000;
+        // Jumps into the middle of each other, at every byte.
+        let overlapping: Vec<u8> = [0x74, 0xff, 0xc0, 0xeb].into_iter().cycle().take(size).collect();
+        // A prologue without end, and one of conditional jumps to everywhere.
+        let endless = vec![0x50; size];
+        let branches: Vec<u8> =
+            (0..size).map(|n| if n % 2 == 0 { 0x75 } else { (n * 37 % 251) as u8 }).collect();
+        let computed: Vec<u8> = [0xff, 0xe0, 0xc3, 0xff, 0xe1].into_iter().cycle().take(size).collect();
+        for code in [overlapping, endless, branches, computed] {
+            for known in [true, false] {
+                let f = function(&code, known);
+                assert!(f.insn_count() <= 2 * MAX_INSNS, "{}", f.insn_count());
+            }
+        }
+        assert!(function(&vec![0x50; size], true).cut, "the limit is told");
     }
 }

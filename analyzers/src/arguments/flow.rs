@@ -7,6 +7,7 @@ use super::ir::{Abi, Callee, Effect, Flow, Insn, RegNo, Val};
 use super::state::{Root, Source, State, Sym};
 use crate::Target;
 use dumpscope_core::{Machine, ReadMemory, Va};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,6 +21,9 @@ const SMALL: usize = 1500;
 const MAX_FUNCTIONS: usize = 256;
 /// Most points that are kept.
 const MAX_POINTS: usize = 4096;
+/// Most instructions that one stack costs, decoding and following together. Code that is not reached by then is
+/// taken as unknown.
+const MAX_WORK: usize = 1 << 20;
 /// Most jumps between a call's target and the function that it reaches.
 const MAX_THUNKS: usize = 4;
 
@@ -96,12 +100,13 @@ pub(super) struct Analysis<'a> {
     pub(super) target: &'a Target,
     pub(super) machine: Machine,
     pub(super) abi: &'static Abi,
+    work: Cell<usize>,
 }
 
 impl<'a> Analysis<'a> {
     pub(super) fn new(target: &'a Target, machine: Machine) -> Option<Analysis<'a>> {
         target.arguments.fresh(target);
-        Some(Analysis { target, machine, abi: Abi::of(machine)? })
+        Some(Analysis { target, machine, abi: Abi::of(machine)?, work: Cell::new(0) })
     }
 
     /// The code of the function at `entry`.
@@ -110,9 +115,13 @@ impl<'a> Analysis<'a> {
         if let Some(known) = functions.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.0) {
             return known.clone();
         }
+        if self.work.get() > MAX_WORK {
+            return None;
+        }
         let extent = Extent::new(self.target, self.machine, entry);
         let memory = self.target.dump.memory().as_ref();
         let found = decode(memory, self.machine, entry, &extent).map(Arc::new);
+        self.spend(found.as_ref().map_or(1, |f| f.insn_count()));
         let mut functions = functions.lock().unwrap_or_else(PoisonError::into_inner);
         if functions.len() >= MAX_FUNCTIONS {
             functions.clear();
@@ -131,13 +140,22 @@ impl<'a> Analysis<'a> {
         if let Some(known) = points.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }
-        let found = Solver::new(self, &function).run(ip, exact, residue).map(Arc::new);
+        if self.work.get() > MAX_WORK {
+            return None;
+        }
+        let mut solver = Solver::new(self, &function);
+        let found = solver.run(ip, exact, residue).map(Arc::new);
+        self.spend(solver.steps);
         let mut points = points.lock().unwrap_or_else(PoisonError::into_inner);
         if points.len() >= MAX_POINTS {
             points.clear();
         }
         points.insert(key, found.clone());
         found
+    }
+
+    fn spend(&self, work: usize) {
+        self.work.set(self.work.get().saturating_add(work));
     }
 
     /// Follows jumps from a call's target to the function that it reaches.
@@ -220,7 +238,7 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn run(mut self, ip: Va, exact: bool, residue: Option<u16>) -> Option<Point> {
+    fn run(&mut self, ip: Va, exact: bool, residue: Option<u16>) -> Option<Point> {
         let is_it = |i: &Insn| {
             if exact {
                 i.at == ip.0
@@ -285,9 +303,9 @@ impl<'a> Solver<'a> {
             after,
             call,
             weak: self.f.computed || self.f.cut,
-            sources: self.sources,
+            sources: std::mem::take(&mut self.sources),
             reads: self.reads,
-            stack_reads: self.stack_reads.into_iter().collect(),
+            stack_reads: self.stack_reads.iter().copied().collect(),
             takes_address: self.takes_address,
             pops: self.f.pops,
         })

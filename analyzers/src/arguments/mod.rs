@@ -5,6 +5,8 @@
 //! instructions before the call). Both come from one data flow over all paths to the point where the frame stands.
 //! Every value says where it comes from and how sure it is; what is not known stays unknown.
 
+#![warn(clippy::indexing_slicing)]
+
 mod code;
 mod extent;
 mod flow;

@@ -531,3 +531,126 @@ impl State {
         changed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: u64 = 0x1000;
+
+    fn abi() -> &'static Abi {
+        Abi::of(dumpscope_core::Machine::Amd64).unwrap()
+    }
+
+    fn run(state: &mut State, effects: &[Effect]) {
+        let mut sources = BTreeMap::new();
+        for (n, effect) in (0u64..).zip(effects) {
+            state.apply(*effect, AT + n, abi(), &mut sources);
+        }
+    }
+
+    fn set(reg: RegNo, val: Val, bytes: u8) -> Effect {
+        Effect::Set { reg, val, bytes, rest_zero: bytes == 4 }
+    }
+
+    fn slot(disp: i64) -> Mem {
+        Mem { base: Some(4), disp, fuzzy: false }
+    }
+
+    #[test]
+    fn saved_registers_are_found_again() {
+        let mut s = State::entry(abi(), None);
+        // push rbx; sub rsp, 20; mov rbx, rcx; mov [rsp+38], edx; mov esi, r8d
+        run(
+            &mut s,
+            &[
+                Effect::Push(Val::Reg(3, 0)),
+                set(4, Val::Reg(4, -0x20), 8),
+                set(3, Val::Reg(1, 0), 8),
+                Effect::Store { at: slot(0x38), val: Val::Reg(2, 0), bytes: 4 },
+                set(6, Val::Reg(8, 0), 4),
+            ],
+        );
+        assert_eq!(s.sp(abi()), Some(-0x28));
+        assert_eq!(s.reg(3), Sym::of(Root::Entry(1)));
+        assert_eq!(s.reg(6), Sym { root: Root::Entry(8), add: 0, bytes: 4 });
+        assert_eq!(s.load_slot(-8, 8).root, Root::Entry(3));
+        assert_eq!(s.load_slot(0x10, 8), Sym { root: Root::Entry(2), add: 0, bytes: 4 });
+        s.call(AT + 0x10, 0, &[], abi());
+        assert_eq!(s.reg(3), Sym::of(Root::Entry(1)), "a call keeps rbx");
+        assert_eq!(s.reg(1).root, Root::Made(AT + 0x10, reg_place(1)), "and makes a new rcx");
+        assert_eq!(s.load_slot(0x10, 8).root, Root::Entry(2), "the home slots are the function's own");
+    }
+
+    #[test]
+    fn a_slot_written_in_part_is_not_what_it_was() {
+        let mut s = State::entry(abi(), None);
+        let store = |disp, bytes| Effect::Store { at: slot(disp), val: Val::Unknown, bytes };
+        run(&mut s, &[store(0x2c, 4)]);
+        assert_eq!(s.load_slot(0x28, 8), Sym::UNKNOWN);
+        assert_eq!(s.load_slot(0x30, 8).root, Root::Stack(0x30));
+        run(&mut s, &[Effect::Store { at: slot(0x10), val: Val::Reg(1, 0), bytes: 8 }, store(0x14, 1)]);
+        assert_eq!(s.load_slot(0x10, 8), Sym::UNKNOWN);
+    }
+
+    #[test]
+    fn paths_that_differ_make_a_new_name_and_equal_ones_none() {
+        let (mut a, mut b) = (State::entry(abi(), None), State::entry(abi(), None));
+        run(&mut a, &[set(3, Val::Reg(1, 0), 8), set(6, Val::Const(1), 8)]);
+        run(&mut b, &[set(3, Val::Reg(1, 0), 8), set(6, Val::Const(2), 8)]);
+        assert!(a.meet(&b, 0x2000));
+        assert_eq!(a.reg(3), Sym::of(Root::Entry(1)));
+        assert_eq!(a.reg(6), Sym::of(Root::Met(0x2000, reg_place(6))));
+        assert!(!a.meet(&b, 0x2000), "a second time changes nothing");
+    }
+
+    #[test]
+    fn an_older_value_of_a_loop_loses_its_name() {
+        let mut s = State::entry(abi(), None);
+        // rbx = new; rsi = rbx; rbx = new again: rsi has the value of the turn before.
+        let make = set(3, Val::Unknown, 8);
+        let mut sources = BTreeMap::new();
+        s.apply(make, AT, abi(), &mut sources);
+        s.apply(set(6, Val::Reg(3, 0), 8), AT + 1, abi(), &mut sources);
+        assert_eq!(s.reg(6), s.reg(3));
+        s.apply(make, AT, abi(), &mut sources);
+        assert_eq!(s.reg(6), Sym::UNKNOWN);
+        // The same through a loop's head: a copy of what met there is older than what meets there next.
+        let mut head = State::entry(abi(), None);
+        let mut first = State::entry(abi(), None);
+        run(&mut first, &[set(3, Val::Const(1), 8)]);
+        head.meet(&first, 0x3000);
+        let mut back = head.clone();
+        run(&mut back, &[set(6, Val::Reg(3, 0), 8), set(3, Val::Unknown, 8)]);
+        head.meet(&back, 0x3000);
+        assert_eq!(head.reg(6), Sym::of(Root::Met(0x3000, reg_place(6))));
+    }
+
+    #[test]
+    fn addresses_escape_when_they_are_handed_out() {
+        let mut s = State::entry(abi(), None);
+        // lea rax, [rsp+8]; mov [rsp-40], rax: still in hand. Then in rcx at a call.
+        run(
+            &mut s,
+            &[
+                set(0, Val::Addr(slot(8)), 8),
+                Effect::Store { at: slot(-0x40), val: Val::Reg(0, 0), bytes: 8 },
+            ],
+        );
+        assert!(s.escaped.is_empty());
+        run(&mut s, &[set(4, Val::Reg(4, -0x80), 8), set(1, Val::Reg(0, 0), 8)]);
+        s.call(AT + 0x10, 0, &[], abi());
+        assert_eq!(s.escaped, [8]);
+    }
+
+    #[test]
+    fn aligned_frames_need_the_stack_pointer() {
+        let aligned = set(4, Val::Aligned(4, 64), 8);
+        let mut s = State::entry(abi(), Some(0x7f8));
+        run(&mut s, &[set(4, Val::Reg(4, -0x10), 8), aligned]);
+        assert_eq!(s.sp(abi()), Some(-0x38), "7e8 rounded down is 7c0");
+        let mut s = State::entry(abi(), None);
+        run(&mut s, &[aligned]);
+        assert_eq!(s.sp(abi()), None);
+    }
+}

@@ -3,10 +3,12 @@
 //! Source: measured over public dumps (shared reference, section 2).
 
 use super::Timeout;
-use crate::Target;
-use crate::stacks::{Stack, StackFrame};
-use dumpscope_core::base::{amd64, x86};
+use crate::arguments::{recover, system_call_args};
+use crate::stacks::Stack;
+use crate::triage::Confidence;
+use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_symbols::Trust;
 
 /// Most handles of one wait (`MAXIMUM_WAIT_OBJECTS`).
 const MAX_HANDLES: u64 = 64;
@@ -41,12 +43,7 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         function
     };
     let name = called.strip_prefix("Nt").or_else(|| called.strip_prefix("Zw"))?.to_owned();
-    let args = match stack.machine {
-        Machine::X86 => args_x86(target, top, function),
-        Machine::Amd64 => args_x64(target, top),
-        _ => None,
-    };
-    let args = args.unwrap_or_default();
+    let args = arguments(target, stack);
     let memory = target.dump.memory();
     let arg = |n: usize| args.get(n).copied();
     let machine = stack.machine;
@@ -61,7 +58,7 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         "WaitForSingleObject" => (arg(0).map(|h| vec![h]), None, until(2)),
         "SignalAndWaitForSingleObject" => (arg(1).map(|h| vec![h]), None, until(3)),
         "WaitForMultipleObjects" => (list(arg(0), arg(1)), None, until(4)),
-        "WaitForAlertByThreadId" => (None, arg(0).map(Va), until(1)),
+        "WaitForAlertByThreadId" => (None, arg(0).map(Va).filter(|a| !a.is_null()), until(1)),
         "WaitForKeyedEvent" => (None, arg(1).map(Va), until(3)),
         "ReadFile"
         | "WriteFile"
@@ -97,38 +94,15 @@ fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
     (value < 0).then(|| Timeout::Ms(value.unsigned_abs() / MS))
 }
 
-/// x86: the arguments lie on the stack; the code at eip says where.
-fn args_x86(target: &Target, top: &StackFrame, function: &str) -> Option<Vec<u64>> {
-    let memory = target.dump.memory();
-    let sp = top.frame.regs.get(x86::ESP)?;
-    let code: [u8; 4] = memory.bytes(top.frame.ip)?;
-    let skip = match code {
-        // ret n: the call was made by `call edx` or `call fs:[c0]` in the stub.
-        [0xc2, ..] => 4,
-        // add esp, 4: WOW64 of Windows 7.
-        [0x83, 0xc4, 0x04, _] => 8,
-        [0xc3, ..] if function.starts_with("KiFastSystemCall") => 8,
-        _ => return None,
-    };
-    let first = Va(sp).offset(skip);
-    Some((0..6).map_while(|n: u64| memory.u32(first.offset(n.wrapping_mul(4)))).map(u64::from).collect())
-}
-
-/// x64: from Windows 10 1709 on the first two arguments survive in rcx and rdx. Believed only when rax still has
-/// the call's number, which the stub's code tells.
-fn args_x64(target: &Target, top: &StackFrame) -> Option<Vec<u64>> {
-    let regs = &top.frame.regs;
-    if crate::locks::is_wine(target) || target.dump.system().value()?.build < 16299 {
-        return None;
+/// The call's arguments: where the kernel leaves them, else as far as the code of the stub's caller gives them.
+fn arguments(target: &Target, stack: &Stack) -> Vec<u64> {
+    if let Some(found) = system_call_args(target, stack) {
+        return found.args.iter().map(|v| v.bits).collect();
     }
-    // mov r10, rcx; mov eax, imm32; ...; syscall
-    let code: [u8; 0x14] = target.dump.memory().bytes(top.frame.ip.back(0x14))?;
-    let number = match code {
-        [0x4c, 0x8b, 0xd1, 0xb8, a, b, c, d, .., 0x0f, 0x05] => u32::from_le_bytes([a, b, c, d]),
-        _ => return None,
-    };
-    if regs.get(amd64::RAX)? != u64::from(number) {
-        return None;
+    if stack.machine == Machine::X86 {
+        return Vec::new();
     }
-    Some(vec![regs.get(amd64::RCX)?, regs.get(amd64::RDX)?])
+    let row = stack.frames.iter().position(|f| f.trust != Trust::Inline).unwrap_or(0);
+    let recovered = recover(target, stack, row, &Cancel::default());
+    recovered.iter().map_while(|a| a.at_least(Confidence::Strong)).collect()
 }
