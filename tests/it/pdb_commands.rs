@@ -86,6 +86,13 @@ fn crash_frames_of_the_corpus_have_functions_and_lines() {
         "{text}"
     );
     assert!(text.contains("sigsegv!main(void)+0x1d [c:\\temp\\sigsegv.cpp @ 38]\n"), "{text}");
+    // The dump holds no image: how large the frames are is in the PDB.
+    let frames = json(&mut s, ".ecxr; kp")["frames"].take();
+    let found: Vec<_> = frames.as_array().unwrap().iter().take(4).map(|f| (&f["sp"], &f["trust"])).collect();
+    let sp = ["0xaddabaf6b0", "0xaddabaf6e0", "0xaddabaf720", "0xaddabaf750"].map(serde_json::Value::from);
+    let trust = ["context", "cfi", "cfi", "cfi"].map(serde_json::Value::from);
+    assert_eq!(found, sp.iter().zip(&trust).collect::<Vec<_>>(), "{text}");
+    assert_eq!(frames[1]["parameters"][0]["confidence"], "proven");
     let Some(mut s) = open("corpus/bugsplat-net/minidump.dmp", "corpus/bugsplat-net") else { return };
     let (text, _) = run(&mut s, ".ecxr; kp");
     assert!(text.contains("myConsoleCrasher!MemoryException(void)+0x10 ["), "{text}");

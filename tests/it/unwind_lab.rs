@@ -205,12 +205,20 @@ fn breakpads_own_walker_agrees() {
 }
 
 #[test]
-fn a_small_x64_dump_has_no_unwind_data_and_says_so() {
+fn a_small_x64_dump_has_no_unwind_data_but_the_pdb_tells_its_own_frames() {
     let Some(target) = open("corpus/lldb/sigsegv.dmp", Some("corpus/lldb")) else { return };
     let stack = at_exception(&target);
     let names = names(&target, &stack);
     assert_eq!(names[..4], ["sigsegv!crash", "sigsegv!foo", "sigsegv!main", "sigsegv!mainCRTStartup"]);
     assert!(names[4].starts_with("kernel32") && names[5].starts_with("ntdll"), "{names:?}");
+    assert!(trusts(&stack)[1..5].iter().all(|t| *t == Trust::Cfi), "{:?}", trusts(&stack));
+    assert!(trusts(&stack)[5..].iter().all(|t| *t > Trust::FramePointer), "{:?}", trusts(&stack));
+    assert_eq!(stack.frames[0].frame.issue, None);
+    assert_eq!(stack.frames[4].frame.issue, Some(UnwindIssue::ImageMissing));
+    assert_eq!(stack.warnings().first().map(|w| w.0), Some(4));
+    // Without the PDB all of it is a scan.
+    let Some(target) = open("corpus/lldb/sigsegv.dmp", None) else { return };
+    let stack = at_exception(&target);
     assert!(trusts(&stack)[1..].iter().all(|t| *t > Trust::FramePointer), "{:?}", trusts(&stack));
     assert_eq!(stack.frames[0].frame.issue, Some(UnwindIssue::ImageMissing));
     assert_eq!(stack.warnings().first().map(|w| w.0), Some(0));

@@ -11,7 +11,7 @@ struct Fake;
 
 impl ReadMemory for Fake {
     fn read_at(&self, va: Va, buf: &mut [u8]) -> Read {
-        let mut bytes = vec![0u8; 0x20];
+        let mut bytes = [0u8; 0x20];
         bytes[..8].copy_from_slice(&0x1000u64.to_le_bytes());
         bytes[8..16].copy_from_slice(&0x2000u64.to_le_bytes());
         bytes[16..19].copy_from_slice(b"hi\0");

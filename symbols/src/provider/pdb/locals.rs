@@ -5,6 +5,7 @@ use super::query::Procedure;
 use super::records::{Home as RawHome, Record};
 use crate::provider::variable::{Home, Place, RegPart, Variable};
 use crate::types::{Type, TypeId, TypeProvider};
+use crate::unwind::FrameData;
 use dumpscope_core::base::{amd64, arm64, x86};
 use dumpscope_core::{Machine, Reg, Rva};
 
@@ -12,6 +13,10 @@ use dumpscope_core::{Machine, Reg, Rva};
 const VFRAME: u16 = 30006;
 /// Most variables of one function.
 const MAX_VARIABLES: usize = 1 << 14;
+
+/// Flags of `S_FRAMEPROC`: the function calls `_alloca`; it has exception handlers of some kind.
+const ALLOCA: u32 = 1;
+const HANDLERS: u32 = 0x10 | 0x20 | 0x80;
 
 /// Base pointers of a function's frame-relative records, from `S_FRAMEPROC`.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +78,49 @@ fn shifted(base: Place, offset: i32) -> Place {
 }
 
 impl PdbProvider {
+    /// Unwind rules of an x64 function from what its records say of its frame, for dumps that do not hold the image.
+    ///
+    /// Only of unoptimized code of the simplest form: a fixed frame below the return address, reached through rsp. In
+    /// its body rsp stays; parameters, when there are any, must lie right behind the return address.
+    pub(super) fn simple_frame(&self, rva: Rva) -> Option<FrameData> {
+        let p = self.procedure_at(rva)?;
+        let Record::Proc { flags, body, .. } = p.module.record(p.piece.record)?.decode() else { return None };
+        let at = p.at.since(p.piece.start)?;
+        let in_body = body.0 < body.1 && (body.0..=body.1).contains(&at);
+        if p.optimized() || flags & 1 != 0 || !in_body {
+            return None;
+        }
+        let (mut frame, mut first) = (None, None);
+        for (i, raw) in p.module.records(p.piece.record).enumerate() {
+            match raw.decode() {
+                Record::Proc { .. } if i > 0 => break,
+                Record::End => break,
+                Record::FrameProc { frame_bytes, saved_bytes: 0, flags }
+                    if flags & (ALLOCA | HANDLERS) == 0 && flags >> 14 & 3 == 1 =>
+                {
+                    frame = Some(frame_bytes);
+                }
+                Record::RegRelative { register, offset, .. }
+                    if matches!(self.relative(register, 0), Place::Relative(amd64::RSP, _)) =>
+                {
+                    let offset = u32::try_from(offset).unwrap_or(0);
+                    if frame.is_some_and(|f| offset >= f) {
+                        first = first.into_iter().chain(Some(offset)).min();
+                    }
+                }
+                _ => {}
+            }
+        }
+        // The return address lies right above the frame.
+        let cfa = frame?.checked_add(8)?;
+        if frame? % 8 != 0 || first.is_some_and(|first| first != cfa) {
+            return None;
+        }
+        // Such code saves these only where it needs them, and nothing says whether it did.
+        let rules = format!(".cfa: $rsp {cfa} + .ra: .cfa -8 + ^ $rbx: .undef $rsi: .undef $rdi: .undef");
+        Some(FrameData::Cfi { rules })
+    }
+
     fn register(&self, number: u16) -> Place {
         RegPart::from_codeview(self.container.machine, number).map_or(
             Place::Unreadable("it is in a register that is not in the frame's registers"),

@@ -332,8 +332,10 @@ impl SymbolProvider for PdbProvider {
     }
 
     fn frame_data(&self, rva: Rva) -> Option<FrameData> {
-        if self.container.machine != Machine::X86 {
-            return None;
+        match self.container.machine {
+            Machine::X86 => {}
+            Machine::Amd64 => return self.simple_frame(rva),
+            _ => return None,
         }
         let table = self.frames.get_or_init(|| FrameTable {
             fpo: self.container.stream(self.container.ids.fpo),

@@ -70,6 +70,8 @@ pub(super) enum Record<'a> {
         ty: u32,
         by_id: bool,
         flags: u8,
+        /// Where the body starts and ends, behind the prologue and before the epilogue, in bytes from the start.
+        body: (u32, u32),
         name: &'a [u8],
     },
     Thunk {
@@ -189,12 +191,12 @@ impl<'a> Record<'a> {
                 let end = b.u32()?;
                 let _next = b.u32()?;
                 let len = b.u32()?;
-                let _debug = (b.u32()?, b.u32()?);
+                let body = (b.u32()?, b.u32()?);
                 let ty = b.u32()?;
                 let start = place(&mut b)?;
                 let flags = b.u8()?;
                 let by_id = matches!(kind, 0x1146 | 0x1147 | 0x1156);
-                Record::Proc { end, len, start, ty, by_id, flags, name: b.c_str() }
+                Record::Proc { end, len, start, ty, by_id, flags, body, name: b.c_str() }
             }
             0x1102 => {
                 let _parent = b.u32()?;

@@ -32,7 +32,9 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
         Ok(None) => Outcome::End(EndReason::MissingMemory(frame.sp), None),
         Err(Missing(at)) => Outcome::End(EndReason::MissingMemory(at), None),
     };
-    Step { outcome, issue }
+    // What a symbol file says stands in for the image.
+    let told = matches!(&outcome, Outcome::Caller(caller) if caller.trust == Trust::Cfi);
+    Step { outcome, issue: issue.filter(|_| !told) }
 }
 
 /// Begin and end of the piece of a function that holds `rva`, and the begin of the function's first piece.
@@ -133,6 +135,9 @@ fn guess(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
     let cursor = Cursor::of(frame);
     if let Some(FrameData::Cfi { rules }) = env.context.frame_data(frame.lookup_ip())
         && let Some(done) = cfi::apply(env, frame, &rules)
+        && let target = done.cursor.regs.ip().unwrap_or_default()
+        && (target.is_null()
+            || !matches!(env.judge(Machine::Amd64, target), Verdict::No | Verdict::NotAfterCall))
     {
         return Ok(Some(caller(done.cursor, Trust::Cfi, done.return_slot)));
     }
