@@ -338,11 +338,28 @@ fn the_start_screen_opens_dumps() {
     tui.text("/tmp/x");
     tui.keys(&["tab"]);
     assert_eq!(tui.state.start.paths.len(), 2);
-    tui.keys(&["down", "enter"]);
-    assert_eq!(tui.state.dumps[0].path, "demo.dmp");
+    // A path that leads nowhere is told here; the next try may be better.
+    tui.keys(&["enter"]);
+    assert!(tui.state.dumps.is_empty());
+    assert!(tui.screen().contains("no such file"), "{}", tui.screen());
+    tui.text("y");
+    assert_eq!(tui.state.start.path.text(), "/tmp/xy");
     let mut tui = Tui::new(90, 26, "");
     tui.keys(&["esc"]);
     assert!(tui.quit);
+}
+
+#[test]
+fn the_prompt_stands_at_the_thread_of_the_verdict() {
+    let all = dumpscope_fixtures::scenarios::all();
+    let deadlock = all.iter().find(|s| s.truth.kind == "deadlock").unwrap();
+    let tui = Tui::with(150, 44, "", (deadlock.dump.clone(), deadlock.symbols.clone()));
+    let dump = &tui.state.dumps[0];
+    let tid = dump.row.as_ref().unwrap().verdict.as_ref().unwrap().tid;
+    let session = dump.session.as_ref().unwrap();
+    let selected = session.dump().threads().iter().find(|t| Some(t.index) == session.sel.thread).unwrap();
+    assert_eq!(Some(selected.tid.0), tid);
+    assert_ne!(session.event_thread(), session.sel.thread);
 }
 
 #[test]

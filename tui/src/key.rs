@@ -70,18 +70,18 @@ impl Key {
     pub fn parse(text: &str) -> Option<Key> {
         let mut key = Key::plain(Code::Esc);
         let mut rest = text;
-        loop {
-            let Some((head, tail)) = rest.split_once('+').filter(|(h, t)| !h.is_empty() && !t.is_empty())
-            else {
-                break;
-            };
-            match head.to_ascii_lowercase().as_str() {
+        let part = |text: &'_ str| -> Option<(String, usize)> {
+            let (head, tail) = text.split_once('+').filter(|(h, t)| !h.is_empty() && !t.is_empty())?;
+            Some((head.to_ascii_lowercase(), text.len() - tail.len()))
+        };
+        while let Some((head, len)) = part(rest) {
+            match head.as_str() {
                 "ctrl" | "control" => key.ctrl = true,
                 "alt" | "meta" => key.alt = true,
                 "shift" => key.shift = true,
                 _ => return None,
             }
-            rest = tail;
+            rest = rest.get(len..)?;
         }
         let mut chars = rest.chars();
         key.code = match (chars.next(), chars.next()) {

@@ -74,7 +74,7 @@ impl Node {
         };
         let all =
             [Summary, Threads, Stack, Locals, Registers, Memory, Disassembly, Modules, Handles, Locks, Graph];
-        Node::Split { rows: true, share: 600, first: tabs(&all), second: tabs(&[Command]) }
+        Node::Split { rows: true, share: 500, first: tabs(&all), second: tabs(&[Command]) }
     }
 
     /// All leaves with their places in `area`. A part without room for both goes to the one that holds `focus`,

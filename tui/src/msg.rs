@@ -2,7 +2,7 @@
 
 use crate::complete::Candidates;
 use crate::key::Key;
-use crate::panes::PaneKind;
+use crate::panes::{PaneKind, Shape};
 use crate::text::Row;
 use dumpscope_analyzers::Cancel;
 use dumpscope_engine::json::DumpRow;
@@ -183,13 +183,12 @@ pub struct Job {
 pub enum Work {
     /// A line typed at the prompt.
     Line(String),
-    /// A pane's command lines. Before the last of them stands the mark. With `joined` indented lines continue the
-    /// line above.
+    /// A pane's command lines. Before the last of them stands the mark.
     Pane {
         /// Command lines.
         lines: Vec<String>,
-        /// Join lines.
-        joined: bool,
+        /// What is made of their lines.
+        shape: Shape,
     },
     /// The verdict.
     Triage(Look),

@@ -63,16 +63,27 @@ pub struct Form {
     pub unit: u64,
     /// Units on a line; 0: not a grid.
     pub per_line: u64,
-    /// True when indented lines continue the line above them: a list with one line for each thing.
-    pub joined: bool,
+    /// What is made of its lines.
+    pub shape: Shape,
+}
+
+/// What a pane makes of a command's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As they are.
+    Plain,
+    /// Indented lines continue the line above them: a list with one line for each thing.
+    Joined,
+    /// Of stack frames number and call site: what stands between them has no room in a small pane.
+    Sites,
 }
 
 const fn line(line: &'static str) -> Form {
-    Form { line, unit: 1, per_line: 0, joined: false }
+    Form { line, unit: 1, per_line: 0, shape: Shape::Plain }
 }
 
 const fn grid(line: &'static str, unit: u64, per_line: u64) -> Form {
-    Form { line, unit, per_line, joined: false }
+    Form { line, unit, per_line, shape: Shape::Plain }
 }
 
 /// The table of panes.
@@ -141,7 +152,13 @@ pub const PANES: &[PaneInfo] = &[
         short: "Stk",
         key: '6',
         about: "The stack of the selected thread",
-        forms: &[line("kcn"), line("kn"), line("kbn"), line("kvn"), line("kPn")],
+        forms: &[
+            Form { shape: Shape::Sites, ..line("kn") },
+            line("kn"),
+            line("kbn"),
+            line("kvn"),
+            line("kPn"),
+        ],
         follows: true,
         expr: "",
     },
@@ -181,7 +198,7 @@ pub const PANES: &[PaneInfo] = &[
         short: "Hnd",
         key: '0',
         about: "Open handles",
-        forms: &[Form { joined: true, ..line("!handle 0 5") }, line("!handle 0 f"), line("!handle")],
+        forms: &[Form { shape: Shape::Joined, ..line("!handle 0 5") }, line("!handle 0 f"), line("!handle")],
         follows: false,
         expr: "",
     },

@@ -71,6 +71,8 @@ pub struct State {
 pub struct Start {
     /// The path that is typed.
     pub path: Input,
+    /// A dump is being opened from here: when that fails this screen comes back.
+    pub opening: bool,
     /// Paths that it could become.
     pub paths: Vec<String>,
     /// The selected line of the list; 0 is the path.
@@ -111,6 +113,8 @@ pub struct DumpState {
     pub command: Option<Running>,
     /// Lines that wait for it.
     pub queue: VecDeque<String>,
+    /// A thread was selected, or a command was run: the verdict selects none any more.
+    pub chosen: bool,
     /// What was shown before.
     pub back: Vec<Spot>,
     /// What was shown before going back.
@@ -364,6 +368,7 @@ impl DumpState {
             activity: BTreeMap::new(),
             command: None,
             queue: VecDeque::new(),
+            chosen: false,
             back: Vec::new(),
             forward: Vec::new(),
             symbols: 0,

@@ -3,12 +3,12 @@
 use crate::complete;
 use crate::graph;
 use crate::msg::{Job, JobEvent, Look, Slot, Summary, Work};
-use crate::panes::PaneKind;
+use crate::panes::{PaneKind, Shape};
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
 use dumpscope_engine::json::DumpRow;
 use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, triage_target};
-use dumpscope_engine::{Line, LineStatus, RenderCx, Report, Role, Session, Sink, Span, run_line};
+use dumpscope_engine::{Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, run_line};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,18 +44,18 @@ pub fn run(job: Job, history: &[String], tell: Tell<'_>) {
 fn one(session: &mut Session, work: Work, history: &[String], quiet: bool, tell: Tell<'_>) -> LineStatus {
     match work {
         Work::Line(line) => {
-            let mut sink = Rows::new(tell, false, session);
+            let mut sink = Rows::new(tell, Shape::Plain, session);
             let status = run_line(session, &line, &mut sink);
             sink.end();
             status
         }
-        Work::Pane { lines, joined } => {
+        Work::Pane { lines, shape } => {
             let mut status = LineStatus::Done;
             for (nth, line) in lines.iter().enumerate() {
                 if nth > 0 && nth + 1 == lines.len() {
                     tell(JobEvent::Mark);
                 }
-                let mut sink = Rows::new(tell, joined, session);
+                let mut sink = Rows::new(tell, shape, session);
                 status = run_line(session, line, &mut sink);
                 sink.end();
                 if status == LineStatus::Stopped {
@@ -139,6 +139,26 @@ pub fn bytes_per_line(kind: PaneKind, form: usize, wide: bool) -> Option<i64> {
     i64::try_from(bytes).ok().filter(|b| *b > 0)
 }
 
+/// Of a frame's line its number and its call site; other lines as they are.
+fn site(line: Line) -> Line {
+    if line.0.first().is_some_and(|s| s.role == Role::Heading && s.text.starts_with(" # ")) {
+        return Line::new().role(Role::Heading, " # Call site");
+    }
+    let number = line.0.first().is_some_and(|s| matches!(s.link, Some(Link::Frame(..))));
+    // An address without a name is written `0x...`; those of the columns are not.
+    let name = |s: &Span| {
+        matches!(s.role, Role::Symbol | Role::Module) || (s.role == Role::Address && s.text.starts_with("0x"))
+    };
+    let Some(at) = line.0.iter().position(name).filter(|_| number) else { return line };
+    let inlined = line.0.iter().any(|s| s.text.starts_with("(Inline"));
+    let mut spans = line.0;
+    let tail = spans.split_off(at);
+    spans.truncate(1);
+    let mut line = Line(spans).text(" ");
+    line.0.extend(tail);
+    if inlined { line.role(Role::Dim, " (inlined)") } else { line }
+}
+
 /// Collects lines and tells them in batches.
 struct Rows<'a> {
     tell: Tell<'a>,
@@ -146,20 +166,21 @@ struct Rows<'a> {
     told: Instant,
     /// The line that indented ones may continue, and how many did.
     open: Option<(Line, usize)>,
-    joined: bool,
+    shape: Shape,
     cancel: dumpscope_analyzers::Cancel,
 }
 
 impl<'a> Rows<'a> {
-    fn new(tell: Tell<'a>, joined: bool, session: &Session) -> Rows<'a> {
+    fn new(tell: Tell<'a>, shape: Shape, session: &Session) -> Rows<'a> {
         let cancel = session.cancel.clone();
-        Rows { tell, rows: Vec::new(), told: Instant::now(), open: None, joined, cancel }
+        Rows { tell, rows: Vec::new(), told: Instant::now(), open: None, shape, cancel }
     }
 
     fn line(&mut self, line: Line) {
-        if !self.joined {
-            self.rows.push(Row::new(line));
-            return;
+        match self.shape {
+            Shape::Plain => return self.rows.push(Row::new(line)),
+            Shape::Sites => return self.rows.push(Row::new(site(line))),
+            Shape::Joined => {}
         }
         let text = line.to_text();
         match &mut self.open {

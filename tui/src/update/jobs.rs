@@ -2,7 +2,7 @@
 
 use crate::layout::Place;
 use crate::msg::{Effect, Job, JobEvent, Look, Slot, Summary, Work};
-use crate::panes::PaneKind;
+use crate::panes::{PaneKind, Shape};
 use crate::state::{DumpState, MAX_PANE, MAX_TRANSCRIPT, Pane, Phase, Running, State};
 use crate::text::Row;
 use crate::work::{bytes_per_line, pane_lines};
@@ -77,16 +77,17 @@ fn refresh(state: &mut State, kind: PaneKind, height: usize, effects: &mut Vec<E
         PaneKind::Summary | PaneKind::Graph => return,
         _ => {
             let sized = kind == PaneKind::Disassembly || bytes_per_line(kind, pane.form, true).is_some();
-            if !pane.stale && !(sized && pane.detail.is_none() && pane.asked < height) {
+            let short = sized && pane.detail.is_none() && pane.asked < height;
+            if !(pane.stale || short) {
                 return;
             }
             pane.stale = false;
             pane.asked = height;
-            let (lines, joined) = match &pane.detail {
-                Some(line) => (vec![line.clone()], false),
+            let (lines, shape) = match &pane.detail {
+                Some(line) => (vec![line.clone()], Shape::Plain),
                 None => {
-                    let joined = kind.info().forms.get(pane.form).is_some_and(|f| f.joined);
-                    (pane_lines(kind, pane.form, &pane.expr, pane.offset, height.max(1)), joined)
+                    let shape = kind.info().forms.get(pane.form).map_or(Shape::Plain, |f| f.shape);
+                    (pane_lines(kind, pane.form, &pane.expr, pane.offset, height.max(1)), shape)
                 }
             };
             let what = lines.join("; ");
@@ -97,11 +98,11 @@ fn refresh(state: &mut State, kind: PaneKind, height: usize, effects: &mut Vec<E
             {
                 let (mut quick, _) = request(bare);
                 quick.sel = session.sel.clone();
-                let work = Work::Pane { lines: lines.clone(), joined };
+                let work = Work::Pane { lines: lines.clone(), shape };
                 push(Slot::QuickStack, quick, work);
             }
             let (session, cancel) = request(session);
-            let n = push(Slot::Pane(kind), session, Work::Pane { lines, joined });
+            let n = push(Slot::Pane(kind), session, Work::Pane { lines, shape });
             if let Some(old) = pane.running.replace(running(n, cancel, &what)) {
                 effects.push(Effect::Cancel(old.cancel));
             }
@@ -179,6 +180,7 @@ fn next_command(state: &mut State, effects: &mut Vec<Effect>) {
         }
         let Some(session) = dump.session.as_ref() else { continue };
         let Some(line) = dump.queue.pop_front() else { continue };
+        dump.chosen = true;
         let prompt = session.prompt();
         let prompt = if several { format!("||{index}:{prompt}") } else { prompt };
         let (session, cancel) = request(session);
@@ -284,6 +286,15 @@ fn show(dump: &mut DumpState, summary: Summary, early: bool) {
         if let Some(pane) = dump.panes.get_mut(&kind) {
             pane.doc.replace(rows);
             pane.early = early;
+        }
+    }
+    // The prompt stands at the thread that the verdict is about, unless somebody has chosen another one.
+    let tid = summary.row.verdict.as_ref().and_then(|v| v.tid);
+    if let (false, Some(tid), Some(session)) = (dump.chosen, tid, &mut dump.session) {
+        let thread = session.dump().threads().iter().find(|t| t.tid.0 == tid).map(|t| t.index);
+        if let Some(thread) = thread.filter(|t| session.sel.thread != Some(*t)) {
+            session.sel.select_thread(thread);
+            stale(dump, false);
         }
     }
     // A verdict of the dump without symbols is not kept: the real one is to come.

@@ -97,6 +97,7 @@ fn select(state: &mut State, thread: ThreadIdx, frame: u32) {
         state.notice = Some((Role::Warning, format!("there is no thread {}", thread.0)));
         return;
     }
+    dump.chosen = true;
     let other = session.sel.thread != Some(thread);
     if other {
         session.sel.select_thread(thread);

@@ -106,9 +106,11 @@ fn opened(
     dump: usize,
     result: Result<Box<(dumpscope_engine::Session, dumpscope_engine::Session)>, String>,
 ) {
+    let only = state.dumps.len() == 1;
     let Some(d) = state.dumps.get_mut(dump) else { return };
     match result {
         Ok(sessions) => {
+            state.start.opening = false;
             let (session, bare) = *sessions;
             d.symbols = session.target.symbols.generation();
             (d.session, d.bare, d.phase) = (Some(session), Some(bare), Phase::Ready);
@@ -118,6 +120,10 @@ fn opened(
                 state.recent.insert(0, path);
                 state.recent.truncate(20);
             }
+        }
+        Err(why) if state.start.opening && only => {
+            state.dumps.clear();
+            state.notice = Some((Role::Error, escape(&why).into_owned()));
         }
         Err(why) => d.phase = Phase::Failed(escape(&why).into_owned()),
     }

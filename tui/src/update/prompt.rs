@@ -89,14 +89,12 @@ pub(super) fn action(state: &mut State, action: Action, effects: &mut Vec<Effect
         }
         Action::Complete if state.input.is_empty() => actions::run(state, Action::NextPane, effects),
         Action::Complete => ask(state, effects),
-        Action::ToOutput => {
-            if !state.transcript.is_empty() {
-                state.in_output = true;
-                state.focus = PaneKind::Command;
-                let doc = &mut state.transcript;
-                doc.go(usize::MAX);
-                doc.step_link(false);
-            }
+        Action::ToOutput if !state.transcript.is_empty() => {
+            state.in_output = true;
+            state.focus = PaneKind::Command;
+            let doc = &mut state.transcript;
+            doc.go(usize::MAX);
+            doc.step_link(false);
         }
         Action::HistoryBack | Action::HistoryForward => {
             let typed = state.input.text();
@@ -109,12 +107,10 @@ pub(super) fn action(state: &mut State, action: Action, effects: &mut Vec<Effect
             let by = isize::try_from(height).unwrap_or(1);
             state.transcript.scroll(if action == Action::OutputUp { -by } else { by }, height);
         }
-        Action::ClearLine => {
-            if !jobs::stop(state, effects) {
-                state.input = Default::default();
-                state.history.leave();
-                jobs::to_end(state);
-            }
+        Action::ClearLine if !jobs::stop(state, effects) => {
+            state.input = Default::default();
+            state.history.leave();
+            jobs::to_end(state);
         }
         _ => {}
     }

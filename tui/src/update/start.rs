@@ -38,6 +38,7 @@ pub(super) fn paste(state: &mut State, text: &str, _effects: &mut Vec<Effect>) {
 }
 
 fn enter(state: &mut State, effects: &mut Vec<Effect>) {
+    state.start.opening = true;
     match state.start.at {
         0 => {
             let path = state.start.path.text();

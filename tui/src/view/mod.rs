@@ -148,7 +148,10 @@ fn pane(state: &State, place: &Place, frame: &mut Frame<'_>) {
     if pane.doc.rows().is_empty() {
         let text = match &dump.phase {
             Phase::Opening(..) => "opening ...".to_owned(),
-            Phase::Failed(why) => why.clone(),
+            Phase::Failed(why) if kind == PaneKind::Summary => {
+                format!("{why}\n\nCtrl+O opens another dump, Ctrl+Q leaves.")
+            }
+            Phase::Failed(_) => return,
             Phase::Ready if pane.running.is_some() => "working ...".to_owned(),
             Phase::Ready => "nothing".to_owned(),
         };
@@ -328,17 +331,21 @@ fn status(state: &State, area: Rect, buf: &mut Buffer) {
     }
     let here =
         if state.focus == PaneKind::Command && !state.in_output { Context::Prompt } else { Context::Pane };
-    let mut keys: Vec<(Action, &str)> = vec![(Action::Help, "help"), (Action::Palette, "palette")];
+    let mut keys: Vec<(Action, &str)> = Vec::new();
     match here {
-        Context::Prompt => keys.extend([
-            (Action::Complete, "complete"),
-            (Action::ToOutput, "links"),
-            (Action::NextPane, "next pane"),
-            (Action::Zoom, "zoom"),
-            (Action::Quit, "leave"),
-        ]),
+        Context::Prompt => {
+            let tab = if state.input.is_empty() { "next pane" } else { "complete" };
+            keys.extend([
+                (Action::Help, "help"),
+                (Action::Palette, "palette"),
+                (Action::Complete, tab),
+                (Action::ToOutput, "links"),
+                (Action::Zoom, "zoom"),
+                (Action::Quit, "leave"),
+            ]);
+        }
         _ => {
-            keys.extend([(Action::Follow, "open"), (Action::FollowWith, "open with")]);
+            keys.extend([(Action::Leave, "prompt"), (Action::HelpHere, "keys"), (Action::Follow, "open")]);
             if !state.focus.info().expr.is_empty() {
                 keys.push((Action::Address, "address"));
             }
@@ -346,9 +353,11 @@ fn status(state: &State, area: Rect, buf: &mut Buffer) {
                 (Action::Form, "form"),
                 (Action::Search, "search"),
                 (Action::Filter, "filter"),
-                (Action::Leave, "prompt"),
+                (Action::Zoom, "zoom"),
+                (Action::FollowWith, "open with"),
                 (Action::NextTab, "next tab"),
                 (Action::NextPane, "next pane"),
+                (Action::Quit, "leave"),
             ]);
         }
     }
