@@ -4,13 +4,14 @@ use super::missing;
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
+use crate::render::TextSink;
+use crate::run::run_captured;
 use crate::session::{Layout, Session};
 use crate::triage::rows;
 use dumpscope_analyzers::locks::{
     CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, lock_of, locks_between,
 };
-use dumpscope_analyzers::stacks::thread_stack;
-use dumpscope_analyzers::triage::{Facts, frame_text};
+use dumpscope_analyzers::triage::Facts;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ThreadIdx, Va};
 use dumpscope_symbols::Limits;
@@ -187,7 +188,21 @@ impl Row {
             emit(Line::new().role(Role::Label, "OwningThread Stack ="));
         }
         for line in stack {
-            emit(Line::plain(format!("    {line}")));
+            emit(Line::plain(format!("\t{line}")));
+        }
+    }
+}
+
+/// What WinDbg does not say, behind its own lines: owners that are gone.
+fn notes(rows: &[Row], emit: &mut dyn FnMut(Line)) {
+    for row in rows {
+        let section = &row.lock.section;
+        if let (Owner::Missing, Some(owner)) = (row.lock.owner, section.owner_tid()) {
+            let text = format!(
+                "thread {:x}, the owner of {:x}, no longer exists: the lock is orphaned",
+                owner.0, section.address.0
+            );
+            emit(Line(vec![Span::new(Role::Note, "note: "), Span::new(Role::Note, text)]));
         }
     }
 }
@@ -224,6 +239,9 @@ impl Report for LocksReport {
             emit(Line::new().role(Role::Note, note));
         }
         emit(Line::plain(format!("Scanned {} critical sections", self.scanned)));
+        if !detail {
+            notes(&self.rows, emit);
+        }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -289,6 +307,9 @@ impl Report for SectionsReport {
             } else {
                 row.block(cx.wide, cx.layout == Layout::Modern, emit);
             }
+        }
+        if self.cs || cx.layout != Layout::Modern {
+            notes(&self.rows, emit);
         }
     }
 
@@ -392,12 +413,11 @@ fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
 fn owner_stack(session: &Session, lock: &Lock) -> (Option<u32>, Vec<String>) {
     let owner = lock.section.owner_tid().and_then(|t| session.dump().thread_by_tid(t));
     let Some(ThreadIdx(number)) = owner.map(|t| t.index) else { return (None, Vec::new()) };
-    let (target, machine) = (&session.target, session.sel.machine);
-    let stack = thread_stack(target, ThreadIdx(number), machine, &Limits::default(), &session.cancel);
-    let frames = stack.map(|s| s.frames).unwrap_or_default();
-    let wide = machine.is_64();
-    let line = |f: &dumpscope_analyzers::StackFrame| {
-        format!("{} {}", fmt::addr(f.frame.sp, wide), frame_text(target, f))
-    };
-    (Some(number), frames.iter().map(line).collect())
+    // As `kv` prints it, in a copy: the selection stays as it is.
+    let mut copy = session.clone();
+    copy.sel.select_thread(ThreadIdx(number));
+    let mut bytes = Vec::new();
+    let done = run_captured(&mut copy, "kv", &mut TextSink::new(&mut bytes, false));
+    let text = if done.is_ok() { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() };
+    (Some(number), text.lines().map(|l| l.trim_end().to_owned()).collect())
 }
