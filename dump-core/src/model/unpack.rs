@@ -19,12 +19,13 @@ type Progress<'a> = dyn FnMut(u64, u64, u64) -> bool + 'a;
 /// Maps a dump file, unpacked when its first bytes say that it is packed.
 pub(super) fn open(path: &Path, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
+    // Opening a pipe that nobody writes to waits for ever, and so does reading its first bytes.
+    let kind = std::fs::metadata(path).map_err(io)?;
+    if !kind.is_file() {
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")));
+    }
     let mut file = File::open(path).map_err(io)?;
     let meta = file.metadata().map_err(io)?;
-    if !meta.is_file() {
-        // Reading the magic of a pipe could wait for ever.
-        return Source::map(&file, path);
-    }
     let mut magic = [0u8; 4];
     let got = read_full(&mut file, &mut magic).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -187,6 +188,14 @@ mod tests {
         for short in [&b""[..], b"M", b"MDM"] {
             assert_eq!(open_bytes(short, &mut |_, _, _| true).unwrap(), short);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(folder.path(), &mut |_, _, _| true).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 
     #[test]
