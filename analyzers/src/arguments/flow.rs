@@ -46,8 +46,8 @@ pub(super) struct Point {
     pub(super) reads: u64,
     /// Offsets of stack words at entry that are read, from the stack pointer at entry. Sorted.
     pub(super) stack_reads: Vec<i32>,
-    /// It takes the address of its arguments on the stack.
-    pub(super) takes_address: bool,
+    /// The highest word above its return address whose address it takes, by the offset from the stack pointer at entry.
+    pub(super) takes_address: Option<i32>,
     /// Bytes of arguments that the function's return removes.
     pub(super) pops: Option<u16>,
 }
@@ -221,7 +221,7 @@ struct Solver<'a> {
     sources: BTreeMap<u64, Source>,
     reads: u64,
     stack_reads: BTreeSet<i32>,
-    takes_address: bool,
+    takes_address: Option<i32>,
     steps: usize,
 }
 
@@ -233,7 +233,7 @@ impl<'a> Solver<'a> {
             sources: BTreeMap::new(),
             reads: 0,
             stack_reads: BTreeSet::new(),
-            takes_address: false,
+            takes_address: None,
             steps: 0,
         }
     }
@@ -422,8 +422,8 @@ impl<'a> Solver<'a> {
                 .base
                 .and_then(|b| state.reg(b).sp_offset(abi))
                 .map(|o| i64::from(o).wrapping_add(mem.disp));
-            // Above the return address.
-            self.takes_address |= offset.is_some_and(|o| o >= i64::from(abi.word));
+            let offset = offset.and_then(|o| i32::try_from(o).ok()).filter(|o| *o >= i32::from(abi.word));
+            self.takes_address = self.takes_address.max(offset);
         }
         let loads = insn.effects.iter().filter_map(|e| match e {
             Effect::Set { val: Val::Load(m), .. }
@@ -457,6 +457,13 @@ impl<'a> Solver<'a> {
             for &reg in abi.volatile.iter().filter(|r| !kept.contains(r)) {
                 state.set(reg, Sym::UNKNOWN, insn.at);
             }
+            return;
+        }
+        if let (Machine::X86, Callee::Direct(to)) = (self.cx.machine, callee)
+            && insn.at.wrapping_sub(self.f.entry) < 0x20
+            && let Some(cookie) = super::seh::helper_at(self.cx.target.dump.memory().as_ref(), Va(to))
+            && super::seh::apply(state, insn.at, cookie, abi).is_some()
+        {
             return;
         }
         let mut popped = 0;

@@ -34,6 +34,8 @@ struct Frame<'s> {
     entry_sp: Option<Va>,
     /// Registers where the frame stands; on x86 more than the unwinder knows.
     regs: [Option<u64>; super::state::REGS],
+    /// How sure the way to this frame is.
+    own_cap: Confidence,
     /// How sure the way to this frame and from it to its caller is.
     cap: Confidence,
     /// The code has the return address where the stack walk found it.
@@ -240,6 +242,7 @@ fn inspect<'s>(
         point: None,
         entry_sp: walked_entry_sp(cx, frame, caller),
         regs,
+        own_cap: own,
         cap: own.min(onward),
         confirmed: false,
         solved: BTreeMap::new(),
@@ -619,7 +622,14 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
         let mut overwritten = false;
         let value = match param.place {
             ArgPlace::Register(Reg(reg)) => {
-                combine(frame.entry.get(&reg).cloned(), frame.given.get(&reg).cloned())
+                let own = frame.entry.get(&reg).cloned();
+                let mut given = frame.given.get(&reg).cloned();
+                // A register that the function never looks at may be no argument of it, whatever the types say.
+                if signature.from_types && frame.point.as_ref().is_some_and(|p| p.reads >> reg & 1 == 0) {
+                    let limit = if cx.abi.word == 8 { Confidence::Strong } else { Confidence::Guess };
+                    given = given.map(|v| Value { confidence: v.confidence.min(limit), ..v });
+                }
+                combine(own, given)
             }
             ArgPlace::Stack(offset) => {
                 let own = match &frame.point {
@@ -644,7 +654,8 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
         });
         if let Some(told) = param.told {
             // A parameter's own place, as the compiler recorded it for this very instruction.
-            value = Some(told);
+            let confidence = told.confidence.min(frame.own_cap);
+            value = Some(Value { confidence, ..told });
         }
         if let (Some(v), Some(bytes)) = (&mut value, param.bytes) {
             v.bytes = v.bytes.min(bytes);

@@ -15,6 +15,7 @@ mod hints;
 mod ir;
 mod lift_arm64;
 mod lift_x86;
+mod seh;
 mod signature;
 mod state;
 mod syscall;

@@ -39,6 +39,8 @@ pub(super) struct Signature {
     pub(super) params: Vec<Param>,
     /// How sure it is that they lie where `place` says.
     pub(super) cap: Confidence,
+    /// A PDB's types tell them.
+    pub(super) from_types: bool,
 }
 
 impl Signature {
@@ -68,7 +70,7 @@ pub(super) fn of(
             ..Param::at(place(cx, n))
         };
         let params = known.iter().enumerate().map(param).collect();
-        return Signature { params, cap: Confidence::Proven };
+        return Signature { params, cap: Confidence::Proven, from_types: false };
     }
     match cx.machine {
         Machine::X86 => inferred_x86(cx, frame, point, caller),
@@ -96,7 +98,7 @@ fn inferred(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) ->
     let Some(point) = point else {
         // Nothing is known of the function: whatever its caller loaded may be arguments.
         let params = (0..4).map(|n| Param::at(place(cx, n))).collect();
-        return Signature { params, cap: Confidence::Strong };
+        return Signature { params, cap: Confidence::Strong, from_types: false };
     };
     let used = cx.abi.args.iter().rposition(|r| point.reads >> r & 1 == 1).map_or(0, |n| n + 1);
     let word = i32::from(cx.abi.word);
@@ -106,7 +108,7 @@ fn inferred(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) ->
     let on_stack = usize::try_from(on_stack).unwrap_or(0).max(variadic);
     let count = if on_stack > 0 { cx.abi.args.len().saturating_add(on_stack) } else { used };
     let params = (0..count.min(MAX_INFERRED)).map(|n| Param::at(place(cx, n))).collect();
-    Signature { params, cap: Confidence::Proven }
+    Signature { params, cap: Confidence::Proven, from_types: false }
 }
 
 /// x86: what the return instruction or the caller removes from the stack, the `@n` of the name, the PDB; ecx and edx
@@ -145,13 +147,15 @@ fn inferred_x86(
     let regs = cx.abi.args.iter().take(in_regs).map(|r| Param::at(ArgPlace::Register(Reg(*r))));
     let words = usize::try_from(bytes / 4).unwrap_or(0).min(MAX_PARAMS);
     let on_stack = (0..words).map(|n| Param::at(ArgPlace::Stack(stack_offset(cx, n))));
-    Signature { params: regs.chain(on_stack).collect(), cap }
+    Signature { params: regs.chain(on_stack).collect(), cap, from_types: false }
 }
 
 /// Words of arguments on the stack that the caller wrote for a function which takes the address of its arguments: one
 /// with a variable number of them.
 fn variadic_words(cx: &Analysis<'_>, point: Option<&Point>, caller: Option<&Point>) -> usize {
-    let takes_address = point.is_some_and(|p| p.takes_address);
+    // The address of a word that it does not read by itself: others may take that of a parameter.
+    let takes_address = point
+        .is_some_and(|p| p.takes_address.is_some_and(|o| p.stack_reads.last().is_none_or(|last| o > *last)));
     let Some(caller) = caller.filter(|c| takes_address && c.call.is_some()) else { return 0 };
     let Some(sp) = caller.before.sp(cx.abi) else { return 0 };
     let from = sp.saturating_add(cx.abi.home);
@@ -218,7 +222,7 @@ fn from_types(cx: &Analysis<'_>, frame: &StackFrame) -> Option<Signature> {
         param.told = told(cx, frame, (provider.as_ref(), types, base, rva), variable);
     }
     params.truncate(MAX_PARAMS);
-    Some(Signature { params, cap })
+    Some(Signature { params, cap, from_types: true })
 }
 
 /// Where parameters of these types lie.
