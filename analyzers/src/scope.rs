@@ -3,7 +3,7 @@
 
 use crate::triage::Confidence;
 use crate::{Stack, Target};
-use dumpscope_core::{Machine, RegSet, Rva, Va};
+use dumpscope_core::{Machine, RegSet, Va};
 use dumpscope_symbols::provider::variable::{FrameRegs, Location, Place, Variable};
 use dumpscope_symbols::types::{
     Data, Type, TypeId, TypeProvider, ValueCx, bare, cpp_name, inline_value, size_of,
@@ -253,12 +253,6 @@ impl Scope {
             Trust::FramePointer => Confidence::Strong,
             Trust::FramePointerUnverified | Trust::Scan | Trust::Inline => Confidence::Guess,
         }
-    }
-
-    /// The function's address that the scope's symbols count from.
-    #[must_use]
-    pub fn address(&self, rva: Rva) -> Va {
-        rva.va(self.base)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `dt` on the lab dump with its PDBs, and with the built-in layouts.
 
+use crate::article_pdb_replay::{folder, open_with};
 use crate::core_common::shared_or_skip;
 use crate::lang_session::run;
 use crate::pdb_commands::json;
@@ -146,6 +147,34 @@ fn lists_are_followed_to_their_end() {
     assert!(text.contains("InLoadOrderLinks.Flink at 0x"), "{text}");
     for name in ["ruby.exe", "ntdll.dll", "combase.dll"] {
         assert!(text.contains(&format!(": _UNICODE_STRING \"{name}\"\n")), "{name}: {text}");
+    }
+}
+
+/// WinDbg reads a static member without storage at its module's base; JSON says that it has none.
+#[test]
+fn static_members_without_storage_are_told() {
+    let mut s = open_with(dumpscope_fixtures::article::ruby_x86(), &folder());
+    let report = json(&mut s, "dt CMessageCall 0x00505170");
+    let row =
+        |name: &str| report["rows"].as_array().unwrap().iter().find(|r| r["name"] == name).unwrap().clone();
+    let kind = row("Kind");
+    assert_eq!((&kind["storage"], &kind["offset"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(kind["address"], "0x76ef0000");
+    assert_eq!(row("s_uCurrentCallTraceId")["storage"], true);
+    assert_eq!(report["ambiguous"], serde_json::json!([4, 256]));
+    // The expression evaluator gives it no value.
+    let (text, _) = run(&mut s, "?? ((CMessageCall *)0x00505170)->Kind");
+    assert_eq!(text, "The static member has no storage.\n");
+    assert_eq!(run(&mut s, "?? ((CMessageCall *)0x00505170)->_dwServerPid").0, "unsigned long 0x30c\n");
+}
+
+#[test]
+fn long_patterns_are_refused() {
+    let Some(mut s) = open(false) else { return };
+    for line in [format!("x {}", "*a".repeat(5000)), format!("dt {}", "*a".repeat(5000))] {
+        let (text, status) = run(&mut s, &line);
+        assert_eq!(status, LineStatus::Failed);
+        assert!(text.starts_with("The pattern is too long"), "{text}");
     }
 }
 

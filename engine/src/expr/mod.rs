@@ -17,7 +17,7 @@ pub use env::{Env, RegisterMiss, SymbolMiss};
 pub use error::{ErrorKind, ExprError};
 pub use eval::eval;
 pub use parse::{Parsed, parse, parse_all};
-pub use pattern::wildcard_match;
+pub use pattern::{MAX_PATTERN, wildcard_match};
 pub use typeset::TypeSet;
 
 /// Parses and evaluates the expression at the start of `text`; gives the value and the offset of what follows.

@@ -1,5 +1,8 @@
 //! WinDbg's string wildcards.
 
+/// Longest pattern that commands take, bytes: it is tried on every name of a symbol file. No name is as long.
+pub const MAX_PATTERN: usize = 1024;
+
 /// True when the whole of `text` matches `pattern`, in any letter case. `*` any text, `?` one character, `[a-c]`
 /// one of a set, `#` zero or more of what is before it, `+` one or more, `\` takes the next one literally.
 #[must_use]

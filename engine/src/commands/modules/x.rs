@@ -4,7 +4,7 @@ use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::commands::stack::source_name;
 use crate::commands::types::{SymbolType, symbol_type};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
-use crate::expr::wildcard_match;
+use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -158,6 +158,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let pattern = args.take_rest().to_string();
     if pattern.is_empty() {
         return Err(CommandError::caret(at, "Syntax error"));
+    }
+    if pattern.len() > MAX_PATTERN {
+        let text =
+            format!("The pattern is too long: names are looked for with at most {MAX_PATTERN} characters.");
+        return Err(CommandError::message(text));
     }
     let (module, name) = match pattern.split_once('!') {
         Some((module, name)) => (module.trim(), name.trim()),

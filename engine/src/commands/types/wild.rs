@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
-use crate::expr::wildcard_match;
+use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::Va;
@@ -94,6 +94,11 @@ pub(super) fn list(
     wanted: Wanted,
     sink: &mut dyn Sink,
 ) -> Result<Option<String>, CommandError> {
+    if pattern.len() > MAX_PATTERN {
+        let text =
+            format!("The pattern is too long: names are looked for with at most {MAX_PATTERN} characters.");
+        return Err(CommandError::message(text));
+    }
     let symbols = &session.target.symbols;
     let machine = session.sel.machine;
     let (module, name) = pattern.split_once('!').unwrap_or(("*", pattern));
