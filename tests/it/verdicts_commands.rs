@@ -134,3 +134,13 @@ fn signatures_name_the_cause_and_nothing_that_changes() {
     texts.dedup();
     assert_eq!(texts.len(), 1, "{texts:?}");
 }
+
+#[test]
+fn an_rpc_call_has_its_interface_and_procedure() {
+    let text = on("remote procedure call (10, x64)", "!waits");
+    has(&text, &["interface {71717171-7171-7171-7171-717171717171}, procedure 17"]);
+    // One thread alone.
+    let one = on("remote procedure call (10, x64)", "!waits ~1");
+    assert!(one.contains("1114") && !one.contains("1110"), "{one}");
+    has(&on("remote procedure call (10, x64)", "!waits ~~[1110]"), &["1110"]);
+}

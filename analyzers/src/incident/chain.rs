@@ -57,7 +57,7 @@ pub(super) fn incident(
     let starts = || members.iter().filter(|d| has_wait(d) || by_name(d));
     let start = starts().find(|d| !waited_for.contains(d)).or_else(|| starts().next());
     if let Some(start) = start.copied() {
-        walk.from_symptom(start);
+        walk.begin(start);
     }
     for (d, wait) in dangling.iter().filter(|(d, _)| members.contains(d)) {
         let pid = digests.get(*d).and_then(|d| d.cross.get(*wait)).map(|w| w.pid);
@@ -89,7 +89,7 @@ impl Walk<'_> {
     }
 
     /// Begins at the thread of a dump that waits for another process: one whose server has a dump, then the main one.
-    fn from_symptom(&mut self, start: usize) {
+    fn begin(&mut self, start: usize) {
         let joined = |wait: usize| self.joins.iter().any(|j| j.from == start && j.wait == wait);
         let Some(d) = self.digest(start) else { return };
         let best = d
@@ -217,7 +217,7 @@ impl Walk<'_> {
         }
         let finding =
             BLOCKERS.iter().find_map(|k| d.findings.iter().find(|f| f.kind == *k && f.tid.is_some()));
-        let tid = finding.and_then(|f| first_victim(f));
+        let tid = finding.and_then(first_victim);
         if tid.is_none() {
             let text = "nothing in this process is blocked".to_owned();
             self.links.push(link(d, None, text));

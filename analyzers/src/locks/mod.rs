@@ -131,7 +131,9 @@ pub fn thread_state(target: &Target, tid: Tid) -> Owner {
     }
     // Only a thread list that was read to its end can say that a thread is gone.
     let complete = matches!(target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
-    if !complete || runs_by_handle(target, tid) == Some(true) {
+    // A writer that filtered threads out may have left the thread's times in.
+    let filtered = target.dump.thread_info().value().is_some_and(|all| all.iter().any(|t| t.tid == tid));
+    if !complete || filtered || runs_by_handle(target, tid) == Some(true) {
         return Owner::Unknown;
     }
     Owner::Missing

@@ -6,6 +6,7 @@
 mod call;
 mod com;
 mod object;
+mod rpc;
 mod section;
 mod slim;
 
@@ -264,6 +265,7 @@ fn wait_of(
         | WaitKind::Address
         | WaitKind::RunOnce
         | WaitKind::KeyedEvent => slim::fill(target, machine, tid, stack, call.as_ref(), named, &mut wait),
+        WaitKind::RpcCall => rpc::fill(target, machine, stack, &mut wait),
         WaitKind::FileIo | WaitKind::Socket => object::fill_file(target, &mut wait),
         WaitKind::SentMessage => {
             if let Some([window, message, ..]) = call.as_ref().map(|c| c.args.as_slice()) {

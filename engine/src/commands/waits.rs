@@ -5,7 +5,8 @@ use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use crate::triage::rows;
 use dumpscope_analyzers::triage::Facts;
-use dumpscope_core::ThreadIdx;
+use dumpscope_core::base::text::escape;
+use dumpscope_core::{ThreadIdx, Tid};
 use dumpscope_symbols::Limits;
 use serde::Serialize;
 
@@ -15,11 +16,11 @@ pub(crate) const WAITS: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "locks",
-    syntax: "!waits",
+    syntax: "!waits [~thread]",
     summary: "Shows what each thread waits for, and whom",
     help: "One line for each thread: its number and id, what it does, and in brackets how sure that is (`proven`, `strong`, \
-           `guess`). The lines below say what it rests on.",
-    examples: &[("!waits", "All threads")],
+           `guess`); `~1` or `~~[1c4]` shows one thread. The lines below say what it rests on.",
+    examples: &[("!waits", "All threads"), ("!waits ~0", "One thread")],
     needs: &[Needs::Threads],
     run,
 };
@@ -65,12 +66,31 @@ impl Report for WaitsReport {
 }
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    inv.cursor().end()?;
+    let mut args = inv.cursor();
+    let only = match args.word() {
+        None => None,
+        Some(word) => {
+            let id = word.strip_prefix("~~[").and_then(|w| w.strip_suffix(']'));
+            let tid = id.and_then(|t| u32::from_str_radix(t, 16).ok()).map(Tid);
+            let index = word.strip_prefix('~').and_then(|n| n.parse().ok()).map(ThreadIdx);
+            let by_tid = tid.and_then(|t| session.dump().thread_by_tid(t)).map(|t| t.index);
+            let found = by_tid.or(index).filter(|i| session.dump().threads().iter().any(|t| t.index == *i));
+            match found {
+                Some(i) => Some(i),
+                None if id.is_some() || index.is_some() => {
+                    return Err(CommandError::message(format!("There is no thread {}", escape(word))));
+                }
+                None => return Err(args.syntax_error()),
+            }
+        }
+    };
+    args.end()?;
     let facts = Facts::gather(&session.target, &Limits::default(), &session.cancel);
-    let safe = |s: &String| dumpscope_core::base::text::escape(s).into_owned();
+    let safe = |s: &String| escape(s).into_owned();
     let threads = facts
         .threads
         .iter()
+        .filter(|t| only.is_none_or(|i| i == t.index))
         .map(|t| WaitLine {
             index: t.index.0,
             tid: t.tid.0,

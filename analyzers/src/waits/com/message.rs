@@ -110,7 +110,12 @@ fn read(target: &Target, machine: Machine, at: Va, l: &Layout) -> Option<Message
 }
 
 /// Pointers in the registers and on the stack of the innermost frames.
-fn pointers(target: &Target, machine: Machine, stack: &Stack, count: usize) -> BTreeSet<Va> {
+pub(in crate::waits) fn pointers(
+    target: &Target,
+    machine: Machine,
+    stack: &Stack,
+    count: usize,
+) -> BTreeSet<Va> {
     let frames: Vec<&StackFrame> = stack.physical().take(count).collect();
     let mut out = crate::waits::section::pointers(target, machine, &frames, 0);
     let p = machine.ptr_size() as u64;

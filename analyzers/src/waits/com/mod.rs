@@ -6,6 +6,7 @@ mod layout;
 mod message;
 
 pub use message::Message;
+pub(super) use message::pointers;
 
 use super::{Kind, Wait, thread_words};
 use crate::Target;
