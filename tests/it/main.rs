@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; clippy.toml's exception reaches only functions marked #[test]"
 )]
 
+mod args_arm64;
 mod args_hostile;
 mod args_lab;
 mod args_truth;

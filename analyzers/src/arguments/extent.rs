@@ -27,7 +27,7 @@ pub(super) fn part_at(target: &Target, va: Va) -> Option<FunctionPart> {
 impl<'a> Extent<'a> {
     pub(super) fn new(target: &'a Target, machine: Machine, entry: Va) -> Extent<'a> {
         target.map_image(entry);
-        let part = (machine == Machine::Amd64).then(|| part_at(target, entry)).flatten();
+        let part = (machine != Machine::X86).then(|| part_at(target, entry)).flatten();
         Extent { target, entry, known: part.is_some_and(|p| p.begin == entry), last: Cell::new(None) }
     }
 }

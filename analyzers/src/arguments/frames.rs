@@ -8,7 +8,6 @@ use super::{ArgPlace, ArgSource, Argument, Evidence, Value, extent, syscall};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
 use crate::{Cancel, Target};
-use dumpscope_core::base::x86;
 use dumpscope_core::{Machine, ReadMemory, Reg, Va};
 use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
@@ -138,7 +137,7 @@ fn one_round<'s>(
 /// Where calls enter the function of a frame: the best candidate first.
 fn entries(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -> Vec<Va> {
     let lookup = frame.frame.lookup_ip();
-    if cx.machine == Machine::Amd64
+    if cx.machine != Machine::X86
         && let Some(part) = extent::part_at(cx.target, lookup)
     {
         return vec![part.entry];
@@ -195,7 +194,8 @@ fn walked_entry_sp(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackF
     let caller = caller.filter(|c| !c.frame.exact_ip)?;
     match cx.machine {
         Machine::X86 => Some(frame.frame.frame_base.offset(4)),
-        Machine::Arm64 => Some(caller.frame.sp),
+        // A chain of frame pointers does not tell where the caller's stack pointer was.
+        Machine::Arm64 => (caller.frame.trust == Trust::Cfi).then_some(caller.frame.sp),
         _ => Some(caller.frame.sp.back(8)),
     }
 }
@@ -212,13 +212,11 @@ fn inspect<'s>(
     for (n, slot) in (0u8..).zip(regs.iter_mut()).take(cx.abi.count.into()) {
         *slot = f.regs.get(Reg(n));
     }
-    if cx.machine == Machine::X86
-        && !f.exact_ip
-        && let Some(below) = below
-    {
-        // The unwinder follows frame pointers and forgets the rest; the code below tells where it was saved.
-        for reg in [x86::EBX.0, x86::ESI.0, x86::EDI.0] {
-            let saved = below.entry.get(&reg).filter(|v| v.bytes >= 4 && v.confidence > Confidence::Guess);
+    if let Some(below) = below.filter(|_| !f.exact_ip) {
+        // The unwinder may know no more than a chain of frame pointers; the code below tells where it saved the rest.
+        for &reg in cx.abi.kept {
+            let saved =
+                below.entry.get(&reg).filter(|v| v.bytes >= cx.abi.word && v.confidence > Confidence::Guess);
             if let (Some(slot @ None), Some(v)) = (regs.get_mut(usize::from(reg)), saved) {
                 *slot = Some(v.bits);
             }
@@ -280,7 +278,9 @@ fn inspect<'s>(
 /// contradict each other: then this is not how the frame came to be.
 fn agrees(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point) -> Option<Va> {
     let sp = frame.frame.frame.sp;
-    let by_sp = point.before.sp(cx.abi).map(|o| at_offset(cx.abi, sp, -i64::from(o)));
+    let f = &frame.frame.frame;
+    let told = cx.machine != Machine::Arm64 || matches!(f.trust, Trust::Cfi | Trust::Context);
+    let by_sp = point.before.sp(cx.abi).filter(|_| told).map(|o| at_offset(cx.abi, sp, -i64::from(o)));
     let fp = frame.regs.get(usize::from(cx.abi.fp)).copied().flatten();
     let by_fp = point
         .before

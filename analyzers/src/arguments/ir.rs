@@ -131,6 +131,8 @@ pub(super) struct Abi {
     pub(super) args: &'static [RegNo],
     /// Registers that a call may change.
     pub(super) volatile: &'static [RegNo],
+    /// Registers that a function gives back as they were, without the frame pointer.
+    pub(super) kept: &'static [RegNo],
     /// Number of registers that are followed.
     pub(super) count: u8,
     /// From the stack pointer at entry to the first argument on the stack.
@@ -148,6 +150,7 @@ const X86: Abi = Abi {
     fp: 5,
     args: &[1, 2],
     volatile: &[0, 1, 2],
+    kept: &[3, 6, 7],
     count: 8,
     first_stack_arg: 4,
     home: 0,
@@ -161,6 +164,7 @@ const AMD64: Abi = Abi {
     fp: 5,
     args: &[1, 2, 8, 9],
     volatile: &[0, 1, 2, 8, 9, 10, 11],
+    kept: &[3, 6, 7, 12, 13, 14, 15],
     count: 16,
     first_stack_arg: 0x28,
     home: 0x20,
@@ -174,6 +178,7 @@ const ARM64: Abi = Abi {
     fp: 29,
     args: &[0, 1, 2, 3, 4, 5, 6, 7],
     volatile: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 30],
+    kept: &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28],
     count: 32,
     first_stack_arg: 0,
     home: 0,

@@ -1,7 +1,7 @@
 //! Where functions start and end, as unwind data says.
 
 use super::UnwindCache;
-use super::x64;
+use super::{arm64, x64};
 use dumpscope_core::{Machine, ReadMemory, Va};
 
 /// A piece of a function that lies in one place. Optimizers move rarely used code away from the rest.
@@ -15,8 +15,8 @@ pub struct FunctionPart {
     pub entry: Va,
 }
 
-/// The piece that holds `va`, from the unwind data of the image of `size` bytes at `base`. x64 only; `None` when
-/// there is none for `va` or it cannot be read.
+/// The piece that holds `va`, from the unwind data of the image of `size` bytes at `base`. x64 and ARM64; `None` when
+/// there is none for `va`, it cannot be read, or it does not tell which function the piece belongs to.
 #[must_use]
 pub fn function_part(
     mem: &dyn ReadMemory,
@@ -25,9 +25,11 @@ pub fn function_part(
     va: Va,
 ) -> Option<FunctionPart> {
     let image = cache.image(mem, base, size)?;
-    if image.machine != Machine::Amd64 {
-        return None;
-    }
-    let (begin, end, entry) = x64::part(mem, &image, va.rva(base)?)?;
+    let rva = va.rva(base)?;
+    let (begin, end, entry) = match image.machine {
+        Machine::Amd64 => x64::part(mem, &image, rva)?,
+        Machine::Arm64 => arm64::part(mem, &image, rva)?,
+        _ => return None,
+    };
     Some(FunctionPart { begin: begin.va(base), end: end.va(base), entry: entry.va(base) })
 }

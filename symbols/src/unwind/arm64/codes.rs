@@ -70,6 +70,14 @@ fn length(mem: &dyn ReadMemory, base: Va, entry: Entry) -> Option<u32> {
     }
 }
 
+/// First byte of a function and the first after it; `None` for a fragment, which is entered from elsewhere (packed
+/// data with flag 2).
+pub(super) fn extent(mem: &dyn ReadMemory, base: Va, entry: Entry) -> Option<(u32, u32)> {
+    let whole = entry.data & 3 != 2;
+    let end = entry.begin.checked_add(length(mem, base, entry)?)?;
+    whole.then_some((entry.begin, end))
+}
+
 /// An operation, named by what undoing it does. Each stands for one instruction of four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {

@@ -3,12 +3,13 @@
 
 mod codes;
 
+use super::image::Image;
 use super::scan::{frame_pointer, scan};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, FrameData, Trust, UnwindIssue, cfi};
 use codes::{Done, Failure};
 use dumpscope_core::base::arm64;
-use dumpscope_core::{Machine, Reg, Va};
+use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
 
 /// Finds the caller of `frame`.
 pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
@@ -60,6 +61,12 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
         None => Outcome::End(EndReason::NoCaller, None),
     };
     Step { outcome, issue: Some(issue) }
+}
+
+/// Begin and end of the function that holds `rva`, and its begin again; `None` for a fragment without a prologue.
+pub(super) fn part(mem: &dyn ReadMemory, image: &Image, rva: Rva) -> Option<(Rva, Rva, Rva)> {
+    let (begin, end) = codes::extent(mem, image.base, codes::lookup(mem, image, rva)?)?;
+    Some((Rva(begin), Rva(end), Rva(begin)))
 }
 
 /// Frame 0 with its return address in the link register, where that can be one.
