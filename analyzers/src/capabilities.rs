@@ -152,6 +152,7 @@ const QUESTIONS: &[Question] = &[
 #[must_use]
 pub fn capabilities(target: &Target) -> Vec<Capability> {
     let facts = Facts { target, handles: crate::handles_summary::summarize(&target.dump) };
+    let cut = target.dump.missing_bytes();
     // Handles, critical sections and the like are Windows' own.
     let windows = target.dump.system().value().is_none_or(|s| s.is_windows());
     let ask = |q: &Question| {
@@ -159,8 +160,12 @@ pub fn capabilities(target: &Target) -> Vec<Capability> {
             return None;
         }
         let (answerable, why) = (q.check)(&facts)?;
-        // The remedies name tools and flags of Windows.
-        let next_time = (!answerable && windows).then_some(q.next_time);
+        // The remedies name tools and flags of Windows. What the end of the file held needs no other dump.
+        let remedy = match cut {
+            0 => q.next_time,
+            _ => Remedy { tools: "copy the file again: this one is cut off", ..q.next_time },
+        };
+        let next_time = (!answerable && windows).then_some(remedy);
         Some(Capability { question: q.question, answerable, why, next_time })
     };
     QUESTIONS.iter().filter_map(ask).collect()
@@ -243,8 +248,17 @@ fn object_info(f: &Facts<'_>) -> Answer {
     }
 }
 
+/// True when the dump holds the memory in which locks and calls are found: where nothing was found, there is nothing.
+#[must_use]
+pub fn has_heap(target: &Target) -> bool {
+    target.dump.kind() == DumpKind::Full && target.dump.missing_bytes() == 0
+}
+
 fn heap_memory(f: &Facts<'_>) -> Answer {
     match f.target.dump.kind() {
+        DumpKind::Full if f.target.dump.missing_bytes() > 0 => {
+            no(format!("the file is cut off: {} are missing", count_bytes(f.target.dump.missing_bytes())))
+        }
         DumpKind::Full => yes("full memory"),
         DumpKind::Partial => no("only parts of the memory: an answer depends on luck"),
         DumpKind::Mini => no("stacks only"),
@@ -270,6 +284,15 @@ fn unloaded(f: &Facts<'_>) -> Answer {
     match f.target.dump.unloaded().value() {
         Some(list) => yes(count(list.len(), "unloaded module")),
         None => no("no list of unloaded modules"),
+    }
+}
+
+/// `23 MB`, `512 bytes`.
+pub(crate) fn count_bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} bytes"),
+        1024..0x10_0000 => format!("{} kB", n >> 10),
+        _ => format!("{} MB", n >> 20),
     }
 }
 

@@ -30,7 +30,9 @@ Examples:
   dumpscope exec app.dmp -f commands.txt
   echo '!teb' | dumpscope exec app.dmp -c -
   dumpscope exec app.dmp -c k --format json
-  dumpscope exec app.dmp -c .help                    all commands";
+  dumpscope exec app.dmp -c .help                    all commands
+
+A command that fails says so in its output; the exit code is 0 all the same, as in WinDbg.";
 
 const TRIAGE_EXAMPLES: &str = "\
 Examples:

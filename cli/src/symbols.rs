@@ -8,6 +8,7 @@ use crate::{batch, store};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
+use dumpscope_symbols::locate::SymbolPath;
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +29,12 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
             break;
         }
         match Dump::open(path) {
-            Ok(dump) => one(path, dump, &config, fetch, &cancel, console)?,
+            Ok(dump) => {
+                // Who fetches wants to know that a server could not be asked.
+                if one(path, dump, &config, fetch, &cancel, console)? && fetch {
+                    exit = Exit::BadDump;
+                }
+            }
             Err(error) => {
                 console.error(&batch::open_error(path, &error));
                 exit = Exit::BadDump;
@@ -38,6 +44,7 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
 
+/// Tells one dump's modules; gives whether a server could not be asked for one of them.
 fn one(
     path: &Path,
     dump: Dump,
@@ -45,13 +52,13 @@ fn one(
     fetch: bool,
     cancel: &Cancel,
     console: &Console,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let target = Target::new(dump, config.clone());
     let symbols = &target.symbols;
     let all: Vec<usize> = (0..symbols.modules().len()).collect();
     symbols.load_now(&all, &|| cancel.is_cancelled());
     if cancel.is_cancelled() {
-        return Ok(());
+        return Ok(false);
     }
     let mut out = console.out();
     writeln!(out, "{}", escape(&path.to_string_lossy()))?;
@@ -67,6 +74,14 @@ fn one(
         out,
         "{good} modules with symbol files, {poor} with exports or image tables only, {none} without names"
     )?;
+    let failed = (0..symbols.modules().len()).filter(|&i| symbols.failed(i)).count();
+    if failed > 0 {
+        writeln!(out, "For {failed} of them a server refused or did not answer: try again later.")?;
+    }
+    let path = SymbolPath::parse(&config.symbol_path);
+    if fetch && !config.symbol_path.is_empty() && path.urls().next().is_none() {
+        writeln!(out, "The symbol path names no server: there was nothing to fetch from.")?;
+    }
     if config.symbol_path.is_empty() {
         writeln!(
             out,
@@ -74,7 +89,7 @@ fn one(
         )?;
     }
     out.flush()?;
-    Ok(())
+    Ok(failed > 0)
 }
 
 /// One module: a line of the table, and for `check` (or where nothing was found) every place that was tried.

@@ -135,6 +135,9 @@ pub enum DiffError {
     /// Fewer than two.
     #[error("two dumps at least are needed")]
     TooFew,
+    /// They are of one moment: nothing can have moved between them.
+    #[error("the dumps are of one moment: dumps some seconds apart tell a hang from slow progress")]
+    OneMoment,
     /// They are of different processes.
     #[error("the dumps are of different processes: {0}")]
     OtherProcess(String),
@@ -157,6 +160,10 @@ pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
         (Some(a), Some(b)) => b.time.saturating_sub(a.time),
         _ => 0,
     };
+    let copies = sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b);
+    if seconds == 0 || copies {
+        return Err(DiffError::OneMoment);
+    }
     let tids: BTreeSet<Tid> = sorted.iter().flat_map(|d| d.threads.iter().map(|t| t.tid)).collect();
     let numbers: BTreeMap<Tid, usize> =
         sorted.iter().flat_map(|d| d.threads.iter().enumerate().map(|(i, t)| (t.tid, i))).collect();

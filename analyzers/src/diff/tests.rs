@@ -117,6 +117,8 @@ fn without_times_the_stack_is_a_guess() {
 fn other_processes_are_refused() {
     let a = dump(10, vec![]);
     assert_eq!(compare(std::slice::from_ref(&a)), Err(DiffError::TooFew));
+    assert_eq!(compare(&[a.clone(), a.clone()]), Err(DiffError::OneMoment));
+    assert_eq!(compare(&[a.clone(), dump(20, vec![]), dump(20, vec![])]), Err(DiffError::OneMoment));
     let mut b = dump(20, vec![]);
     b.started = Some(900);
     assert!(compare(&[a.clone(), b.clone()]).is_err());

@@ -52,9 +52,47 @@ pub fn verdict(findings: &[Finding]) -> Finding {
             Confidence::Guess,
             "no exception is recorded, and no rule explains what the threads wait for",
         );
-        unknown.advice = Some("look at what the threads below are doing".into());
+        unknown.advice = Some("look at what the threads are doing".into());
         unknown
     })
+}
+
+/// As [`verdict`]; when it is `unknown` it tells what the dump or the work lacked.
+#[must_use]
+pub fn verdict_of(facts: &Facts<'_>, findings: &[Finding]) -> Finding {
+    let mut found = verdict(findings);
+    if found.kind != FindingKind::Unknown {
+        return found;
+    }
+    let dump = &facts.target.dump;
+    let (missing, threads) = (dump.missing_bytes(), dump.threads().len());
+    let (summary, advice) = if facts.stopped {
+        let done = facts.threads.len();
+        (
+            format!("the work was stopped after {done} of {threads} threads; nothing was found so far"),
+            "give it more time",
+        )
+    } else if missing > 0 {
+        let size = crate::capabilities::count_bytes(missing);
+        (
+            format!(
+                "the dump file is cut off: {size} at its end are missing, and what is left explains nothing"
+            ),
+            "copy the file again",
+        )
+    } else if threads == 0 && dump.system().is_absent() {
+        (
+            "the file is damaged: it holds neither threads nor the system's description".into(),
+            "write the dump again",
+        )
+    } else if threads == 0 {
+        ("the dump holds no threads".into(), "write the dump again; every kind of dump has the threads")
+    } else {
+        return found;
+    };
+    found.summary = summary;
+    found.advice = Some(advice.into());
+    found
 }
 
 #[cfg(test)]

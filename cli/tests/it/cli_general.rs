@@ -48,12 +48,19 @@ fn dumps_that_cannot_be_compared_are_told_in_one_line() {
     let other = args(&["diff", &ruby, &wmi]);
     assert_eq!((other.code, other.err.lines().count()), (2, 1), "{}", other.err);
     assert!(other.err.contains("different processes"), "{}", other.err);
-    // The same dump twice: nothing moved.
+    // The same dump twice: nothing can have moved.
     let same = args(&["diff", &ruby, &ruby]);
-    assert_eq!(same.code, 0, "{}", same.err);
-    assert!(same.out.starts_with("HANG"), "{}", same.out);
+    assert_eq!((same.code, same.out.as_str()), (2, ""), "{}", same.err);
+    // Five seconds later.
+    let mut bytes = std::fs::read(&ruby).unwrap();
+    bytes[20] = bytes[20].wrapping_add(5);
+    let later = folder.path().join("later.dmp");
+    std::fs::write(&later, bytes).unwrap();
+    let later = later.display().to_string();
+    let text = args(&["diff", &ruby, &later]);
+    assert!(text.code == 0 && text.out.starts_with("HANG"), "{}{}", text.out, text.err);
     let json: serde_json::Value =
-        serde_json::from_str(&args(&["diff", "--format", "json", &ruby, &ruby]).out).unwrap();
+        serde_json::from_str(&args(&["diff", "--format", "json", &ruby, &later]).out).unwrap();
     assert_eq!((json["schema"].as_str(), json["tid"].as_u64()), (Some("dumpscope.diff/1"), Some(0x734)));
 }
 

@@ -209,6 +209,17 @@ fn every_fault_gives_a_clear_line_and_no_symbols() {
             });
         }
     });
+    // Who fetches and could not is told by the exit code; a file that is not there is no failure.
+    let broken = Server::new(|s, _| say(s, "500 Oops", b""));
+    let r = Rig::new().run("fetch", &broken.url());
+    assert!(r.code == 1 && r.out.contains("a server refused or did not answer"), "{}", r.out);
+    let missing = Server::new(|s, _| say(s, "404 Not Found", b""));
+    assert_eq!(Rig::new().run("fetch", &missing.url()).code, 0);
+    let rig = Rig::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dumpscope"));
+    command.args(["symbols", "fetch", "-y", "/nowhere"]).arg(rig.dir.path().join("app.dmp"));
+    let r = run(&mut assert_cmd::Command::from_std(command));
+    assert!(r.code == 0 && r.out.contains("names no server"), "{}", r.out);
     // Nobody there, and TLS to a server that speaks none.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let rig = Rig::new();

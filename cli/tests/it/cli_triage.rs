@@ -181,15 +181,55 @@ fn forms_go_to_files_and_agree_on_the_verdict() {
 #[test]
 fn diff_compares_dumps_of_one_process() {
     let dumps = Dumps::new();
+    // The same process, ten seconds later: the header's time is at offset 20, MiscInfo knows none.
     let again = dumps.path().join("again.dmp");
-    std::fs::copy(dumps.hang(), &again).unwrap();
+    let mut bytes = std::fs::read(dumps.hang()).unwrap();
+    let time = u32::from_le_bytes(bytes[20..24].try_into().unwrap()) + 10;
+    bytes[20..24].copy_from_slice(&time.to_le_bytes());
+    std::fs::write(&again, bytes).unwrap();
     let r = run(dumpscope().args(["diff", "--format", "json"]).arg(dumps.hang()).arg(&again));
     let document: Value = serde_json::from_str(&r.out).unwrap();
     assert_eq!((r.code, document["pid"].as_u64()), (0, Some(0x1a2c)), "{}", r.err);
     assert_eq!(document["paths"].as_array().unwrap().len(), 2);
     let text = run(dumpscope().arg("diff").arg(dumps.hang()).arg(&again));
     assert!(text.code == 0 && text.out.contains("pid 1a2c, 2 dumps"), "{}", text.out);
+    let same = run(dumpscope().arg("diff").arg(dumps.hang()).arg(dumps.hang()));
+    assert!(same.code == 2 && same.err.contains("of one moment"), "{}", same.err);
     let bad = run(dumpscope().arg("diff").arg(dumps.hang()).arg(dumps.bad()));
     assert_eq!((bad.code, bad.err.lines().count()), (1, 1), "{}", bad.err);
     assert_eq!(run(dumpscope().arg("diff").arg(dumps.hang())).code, 2);
+}
+
+#[test]
+fn a_file_that_was_cut_off_says_so_first() {
+    let dumps = Dumps::new();
+    let whole = std::fs::read(dumps.hang()).unwrap();
+    let cut = dumps.path().join("cut.dmp");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let row = &json(&run(dumpscope().args(["triage", "--format", "json"]).arg(&cut)))["dumps"][0];
+    assert!(row["warnings"][0].as_str().unwrap().starts_with("the dump file has been truncated"), "{row}");
+    let heap = row["capabilities"].as_array().unwrap().iter();
+    let heap = heap.filter(|c| c["question"] == "Who owns a critical section?").next().unwrap();
+    assert_eq!(heap["answerable"], false, "{heap}");
+    assert!(heap["next_time"].as_str().unwrap().contains("copy the file again"), "{heap}");
+    let note = run(dumpscope().arg("exec").arg(&cut).args(["-c", "!locks"])).out;
+    assert!(note.contains("has been truncated"), "{note}");
+}
+
+#[test]
+fn an_unknown_verdict_says_what_was_missing() {
+    let dumps = Dumps::new();
+    let r = run(dumpscope().args(["triage", "--budget", "0", "--format", "json"]).arg(dumps.hang()));
+    let verdict = &json(&r)["dumps"][0]["verdict"];
+    assert!(verdict["summary"].as_str().unwrap().contains("stopped after 0 of 2 threads"), "{verdict}");
+    // A header and nothing else.
+    let mut bytes = b"MDMP".to_vec();
+    for word in [0xa793u32, 0, 32, 0, 0, 0, 0] {
+        bytes.extend(word.to_le_bytes());
+    }
+    let empty = dumps.path().join("empty.dmp");
+    std::fs::write(&empty, bytes).unwrap();
+    let row = &json(&run(dumpscope().args(["triage", "--format", "json"]).arg(&empty)))["dumps"][0];
+    assert!(row["verdict"]["summary"].as_str().unwrap().contains("damaged"), "{row}");
+    assert!(row["locks"].is_null() && row["com_calls"].is_null(), "{row}");
 }

@@ -217,6 +217,16 @@ struct LocksReport {
     only_orphaned: bool,
 }
 
+/// Part of the memory is missing: what is not found may have been there.
+fn cut_note(session: &Session) -> Option<String> {
+    let missing = session.dump().missing_bytes();
+    (missing > 0).then(|| {
+        format!(
+            "The dump file has been truncated, {missing:#x} bytes are missing: sections in them are not seen."
+        )
+    })
+}
+
 impl Report for LocksReport {
     fn kind(&self) -> &'static str {
         "locks"
@@ -280,7 +290,7 @@ fn run_locks(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
         rows: locks.locks.iter().filter(shown).map(|l| Row::new(session, l)).collect(),
         scanned: locks.locks.len(),
         orphaned: locks.orphaned,
-        notes: locks.notes,
+        notes: cut_note(session).into_iter().chain(locks.notes).collect(),
         detail: verbose,
         only_orphaned: orphaned,
     };

@@ -6,8 +6,8 @@ use crate::json::{
     DumpRow, FindingKindName, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
 };
 use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_id, kind_title, link_name, missing_words,
-    process_words, seconds, system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_id, kind_title, link_name,
+    process_words, seconds, system_words, unanswered,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -97,6 +97,19 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
+/// Escaped text; what stands between backticks is code.
+fn with_code(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return escaped(text);
+    }
+    let part = |(n, part): (usize, &&str)| match n % 2 {
+        1 => format!("<code>{}</code>", escaped(part)),
+        _ => escaped(part),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
 /// `<strong class="kind crash">Crash</strong> proven`.
 fn badge(f: &FindingRow) -> String {
     let sure = match f.kind {
@@ -145,8 +158,8 @@ fn incidents(tail: &Tail, out: &mut String) {
             let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link_name(link)), escaped(&link.waits_for));
         }
         out.push_str("</ol>\n");
-        if let Some(next) = missing_words(incident) {
-            let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {next}</p>");
+        if let Some(next) = incident_advice(incident) {
+            let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", escaped(&next));
         }
     }
 }
@@ -329,13 +342,13 @@ fn args(f: &FrameRow, out: &mut String) {
 }
 
 fn limits(row: &DumpRow, out: &mut String) {
-    let missing: Vec<_> = row.capabilities.iter().flatten().filter(|c| !c.answerable).collect();
+    let missing = unanswered(row);
     if !missing.is_empty() {
         out.push_str("<details><summary>This dump cannot answer</summary>\n<ul>\n");
         for c in missing {
             let _ = write!(out, "<li>{} ({})", escaped(&c.question), escaped(&c.why));
             if let Some(next) = &c.next_time {
-                let _ = write!(out, "<br><span class=\"next\">Next time: {}</span>", escaped(next));
+                let _ = write!(out, "<br><span class=\"next\">Next time: {}</span>", with_code(next));
             }
             out.push_str("</li>\n");
         }

@@ -3,8 +3,8 @@
 use super::{FormatOptions, RowWriter, Tail};
 use crate::json::{DumpRow, FindingKindName, FindingRow, ThreadRow, TrustName};
 use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_title, link_name, missing_words, process_words,
-    seconds, system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_title, link_name, process_words,
+    seconds, system_words, unanswered,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -68,8 +68,8 @@ impl<W: Write> RowWriter for Markdown<W> {
                 let who = md(&link_name(link));
                 let _ = writeln!(text, "{}. {who}: {}", nth.saturating_add(1), md(&link.waits_for));
             }
-            if let Some(next) = missing_words(incident) {
-                let _ = writeln!(text, "\n**Next:** {next}");
+            if let Some(next) = incident_advice(incident) {
+                let _ = writeln!(text, "\n**Next:** {}", md_code(&next));
             }
         }
         self.out.write_all(text.as_bytes())?;
@@ -132,13 +132,13 @@ fn body(row: &DumpRow, verbose: bool, out: &mut String) {
         finding(f, out);
     }
     threads(row, verbose, out);
-    let missing: Vec<_> = row.capabilities.iter().flatten().filter(|c| !c.answerable).collect();
+    let missing = unanswered(row);
     if !missing.is_empty() {
         out.push_str("\n### This dump cannot answer\n\n");
         for c in missing {
             let _ = writeln!(out, "- {} ({})", md(&c.question), md(&c.why));
             if let Some(next) = &c.next_time {
-                let _ = writeln!(out, "  - next time: {}", md(next));
+                let _ = writeln!(out, "  - next time: {}", md_code(next));
             }
         }
     }
@@ -300,6 +300,19 @@ pub(super) fn md(text: &str) -> String {
     out
 }
 
+/// As [`md`]; what stands between backticks is code.
+fn md_code(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return md(text);
+    }
+    let part = |(n, part): (usize, &&str)| match n % 2 {
+        1 if !part.is_empty() => format!("`{}`", escape(part)),
+        _ => md(part),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +326,8 @@ mod tests {
         assert_eq!(md("a\nb"), "a\\\\x0ab");
         assert_eq!(html_text("\"C:\\x\" https://y"), "\"C:&#92;x\" https&#58;//y");
         assert_eq!(html_text("<b>*x*</b>"), "&lt;b&gt;&#42;x&#42;&lt;/b&gt;");
+        assert_eq!(md_code("`procdump -ma` or *x*"), "`procdump -ma` or \\*x\\*");
+        assert_eq!(md_code("a ` b"), "a \\` b");
         assert_eq!(fence(&["a``` b".into()], 3), "````");
     }
 }

@@ -65,11 +65,11 @@ dto! {
         pub exception: Option<ExceptionRow>,
         /// Threads, in the dump's order.
         pub threads: Option<Vec<ThreadRow>>,
-        /// Locks that threads hold or wait for. Null: not looked for.
+        /// Locks that threads hold or wait for. Null: none was seen, and the dump lacks the memory to say that there is none.
         pub locks: Option<Vec<LockRow>>,
         /// Open handles. Null: the dump has no handle data.
         pub handles: Option<HandlesRow>,
-        /// Outgoing COM calls. Null: not looked for.
+        /// Outgoing COM calls. Null: none was seen, and the dump lacks the memory to say that there is none.
         pub com_calls: Option<Vec<ComCallRow>>,
         /// Findings, worst first.
         pub findings: Option<Vec<FindingRow>>,

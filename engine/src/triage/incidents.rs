@@ -3,19 +3,29 @@
 use super::rows;
 use crate::json::{DumpRow, IncidentRow, LinkRow};
 use dumpscope_analyzers::incident::{Digest, Incident, incidents};
+use dumpscope_core::Pid;
 use dumpscope_core::base::text::escape;
+use std::collections::BTreeMap;
 
 /// Collects what is needed of each dump.
 #[derive(Clone, Debug, Default)]
 pub struct Incidents {
     paths: Vec<String>,
     digests: Vec<Digest>,
+    /// Positions of the digests by process and time.
+    seen: BTreeMap<(Option<Pid>, Option<u32>), Vec<usize>>,
 }
 
 impl Incidents {
     /// Takes a row's digest; rows of dumps that could not be analyzed have none.
     pub fn add(&mut self, row: &DumpRow) {
         if let Some(digest) = &row.digest.0 {
+            // The same dump given twice, or a copy of it, is one dump.
+            let same = self.seen.entry((digest.pid, digest.time)).or_default();
+            if same.iter().any(|i| self.digests.get(*i).is_some_and(|d| *d == **digest)) {
+                return;
+            }
+            same.push(self.digests.len());
             self.paths.push(row.path.clone());
             self.digests.push((**digest).clone());
         }

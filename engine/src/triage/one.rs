@@ -3,7 +3,7 @@
 use super::{Observer, Progress, TriageOptions, rows};
 use crate::json::{DumpRow, ErrorRow, Kept};
 use dumpscope_analyzers::incident::Digest;
-use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict};
+use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict_of};
 use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};
 use dumpscope_core::OpenError;
 use dumpscope_core::model::Dump;
@@ -81,9 +81,17 @@ fn open_and_triage(
 pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
     let facts = Facts::gather(target, &Limits::default(), cancel);
     let found = run_rules(&facts);
-    let verdict = verdict(&found.findings);
+    let verdict = verdict_of(&facts, &found.findings);
     let signature = signature(&facts, &verdict);
-    let mut warnings: Vec<String> = target.dump.warnings().iter().map(rows::warning).collect();
+    // Where memory is missing an empty list would say "looked, found none".
+    let complete = capabilities::has_heap(target);
+    let mut warnings: Vec<String> = Vec::new();
+    if target.dump.missing_bytes() > 0 {
+        let missing = target.dump.missing_bytes();
+        warnings
+            .push(format!("the dump file has been truncated, {missing:#x} bytes are missing: copy it again"));
+    }
+    warnings.extend(target.dump.warnings().iter().map(rows::warning));
     warnings.extend(found.warnings);
     if facts.stopped {
         let (done, all) = (facts.threads.len(), target.dump.threads().len());
@@ -97,15 +105,16 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
         exception: facts.exception.as_ref().map(rows::exception),
         threads: Some(facts.threads.iter().map(|t| rows::thread(target, t, cancel)).collect()),
-        locks: Some(
+        locks: known(
             facts
                 .locks
                 .held()
                 .map(|l| rows::lock(target, l))
                 .chain(facts.locks.slim.iter().map(|l| rows::slim_lock(target, l)))
                 .collect(),
+            complete,
         ),
-        com_calls: Some(facts.threads.iter().filter_map(rows::com_call).collect()),
+        com_calls: known(facts.threads.iter().filter_map(rows::com_call).collect(), complete),
         handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
         signature: signature.as_ref().map(|s| s.text.clone()),
         signature_version: signature.as_ref().map(|s| s.version),
@@ -115,6 +124,11 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         digest: Kept(Some(Box::new(Digest::of(&facts, &found.findings)))),
         ..DumpRow::empty(path)
     }
+}
+
+/// A list, or null when it is empty because the dump could not tell.
+fn known<T>(list: Vec<T>, complete: bool) -> Option<Vec<T>> {
+    (complete || !list.is_empty()).then_some(list)
 }
 
 fn error_row(error: &OpenError) -> ErrorRow {

@@ -2,15 +2,14 @@
 //! groups, then what this dump cannot answer.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, kind_name, link_name, missing_words, process_words,
-    seconds, system_words,
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_name, link_name, process_words,
+    seconds, system_words, unanswered,
 };
 use crate::doc::{Line, Link, Role, Span};
 use crate::json::{
     BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ThreadRow,
     TrustName,
 };
-use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 use dumpscope_core::ThreadIdx;
 
 /// How much to show.
@@ -52,7 +51,7 @@ pub fn dump_lines(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
     other_findings(row, options, emit);
     threads(row, options, emit);
     handles(row, options, emit);
-    limits(row.capabilities.as_deref().unwrap_or_default(), options, emit);
+    limits(&unanswered(row), options, emit);
     warnings(row.warnings.as_deref().unwrap_or_default(), options, emit);
     if let (Some(signature), true) = (&row.signature, options.verbose) {
         emit(Line::new());
@@ -105,7 +104,6 @@ pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
 
 /// The lines about a wait chain over several dumps.
 pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    emit(Line::new());
     let head = format!("INCIDENT ({}): ", confidence_name(incident.confidence));
     let mut lines = wrap(&incident.root_cause, options.width, head.len(), 2).into_iter();
     let first = lines.next().unwrap_or_default();
@@ -114,7 +112,7 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     for link in &incident.chain {
         item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
     }
-    if let Some(text) = missing_words(incident) {
+    if let Some(text) = incident_advice(incident) {
         item("  Next: ", &text, Role::Note, options, emit);
     }
 }
@@ -308,10 +306,7 @@ fn handles(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
 }
 
 /// What the dump cannot answer, and how to write one that can. Remedies of the same tools are told together.
-fn limits(all: &[CapabilityRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    // A dump without an exception is mostly of a hang: the verdict says so already.
-    let missing: Vec<&CapabilityRow> =
-        all.iter().filter(|c| !c.answerable && c.question != WHICH_EXCEPTION).collect();
+fn limits(missing: &[&CapabilityRow], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     if missing.is_empty() {
         return;
     }

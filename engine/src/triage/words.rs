@@ -1,8 +1,10 @@
 //! Words that the text form and the other formats share.
 
 use crate::json::{
-    Arch, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FrameRow, IncidentRow, LinkRow, ThreadRow,
+    Arch, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow, FrameRow,
+    IncidentRow, LinkRow, ThreadRow,
 };
+use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 
 /// The name of a kind, for people.
 pub(crate) fn kind_name(kind: FindingKindName) -> &'static str {
@@ -120,7 +122,11 @@ pub(crate) fn dump_words(row: &DumpRow) -> Option<String> {
         DumpKindName::Partial => "partial dump",
         DumpKindName::Mini => "mini dump",
     };
-    let text = format!("{kind} of {}", crate::fmt::size_unit(d.size).trim());
+    let size = match d.size {
+        0..1024 => format!("{} bytes", d.size),
+        size => crate::fmt::size_unit(size).trim().to_owned(),
+    };
+    let text = format!("{kind} of {size}");
     Some(match &d.time {
         Some(time) => format!("{text}, {time}"),
         None => text,
@@ -135,10 +141,21 @@ pub(crate) fn link_name(link: &LinkRow) -> String {
     format!("{process}{pid}{tid}")
 }
 
-/// Which dumps would extend a chain.
-pub(crate) fn missing_words(incident: &IncidentRow) -> Option<String> {
+/// What to do about a chain: which dumps would extend it, else what the finding on its last thread advises.
+pub(crate) fn incident_advice(incident: &IncidentRow) -> Option<String> {
     let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
-    (!pids.is_empty()).then(|| format!("write a dump of process {} while it hangs", pids.join(", ")))
+    if !pids.is_empty() {
+        return Some(format!("write a dump of process {} while it hangs", pids.join(", ")));
+    }
+    let last = incident.chain.last()?.tid?;
+    let about_last = |f: &&FindingRow| f.tid == Some(last) || f.tids.contains(&last);
+    incident.findings.iter().find(about_last).and_then(|f| f.advice.clone())
+}
+
+/// What the dump cannot answer. A dump without an exception is mostly of a hang: the verdict says so already.
+pub(crate) fn unanswered(row: &DumpRow) -> Vec<&CapabilityRow> {
+    let all = row.capabilities.iter().flatten();
+    all.filter(|c| !c.answerable && c.question != WHICH_EXCEPTION).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,13 @@ pub fn keys(module: &ModuleInfo) -> (Vec<FileKey>, Vec<UnsafeName>) {
         }
     };
     match &module.codeview {
+        // A linker that makes no PDB writes an identity without a name (`--build-id` of MinGW's).
+        Some(CodeView::Pdb70 { guid, age, path }) if path.is_empty() => {
+            add(SafeName::leaf(&module.path), &|name: SafeName| {
+                let pdb = SafeName::new(&swap_ending(name.as_str(), "pdb"));
+                pdb.map_or_else(|_| Vec::new(), debug(guid_age(guid, *age), true))
+            });
+        }
         Some(CodeView::Pdb70 { guid, age, path }) => {
             add(SafeName::leaf(path), &debug(guid_age(guid, *age), true));
         }

@@ -82,6 +82,7 @@ impl Search<'_> {
                     attempt.outcome,
                     Outcome::Wrong(_) | Outcome::Denied(_) | Outcome::Failure(_) | Outcome::Skipped(_)
                 );
+                self.failed |= matches!(attempt.outcome, Outcome::Failure(_) | Outcome::Denied(_));
                 if problem {
                     self.problems.push(format!("{}: {}", attempt.place, attempt.outcome));
                 }

@@ -19,6 +19,8 @@ pub(super) struct Loaded {
     pub(super) missing: Option<String>,
     /// Every place tried, and what it answered.
     pub(super) log: Vec<String>,
+    /// A server or the cache failed, so that it is not known whether the file exists.
+    pub(super) failed: bool,
 }
 
 /// Loads a module. `image` looks for its image file; it is called only when nothing better was found.
@@ -33,7 +35,10 @@ pub(super) fn load<'a>(
     let path = SymbolPath::parse(&config.symbol_path);
     let places = locate::candidates(module, &path, config.cache.as_deref());
     providers.extend(search.pdb(&places));
+    // A file that may be there as well is worth a line only when it is.
+    search.only_found = !providers.is_empty();
     providers.extend(search.breakpad(&places));
+    search.only_found = false;
     if providers.is_empty() {
         providers.extend(search.fetched_symbols(&path, config));
     }
@@ -74,5 +79,11 @@ pub(super) fn load<'a>(
         Some(best) => SymbolState::Loaded(best.source(), best.file().map(str::to_owned)),
         None => SymbolState::NotFound(format!("{}; {no_exports}", missing.as_deref().unwrap_or_default())),
     };
-    Loaded { providers: providers.into(), state, missing, log: search.log }
+    Loaded {
+        providers: providers.into(),
+        state,
+        failed: search.failed && missing.is_some(),
+        missing,
+        log: search.log,
+    }
 }

@@ -155,6 +155,12 @@ impl SymbolManager {
         self.with_loaded(module, |l| l.missing.clone()).flatten()
     }
 
+    /// Loads a module's symbols, and tells whether there is none because a server refused or did not answer: another
+    /// try may find it.
+    pub fn failed(&self, module: usize) -> bool {
+        self.with_loaded(module, |l| l.failed).unwrap_or(false)
+    }
+
     /// Loads a module's symbols, and lists every place that was tried with what it answered.
     pub fn search_log(&self, module: usize) -> Vec<String> {
         self.with_loaded(module, |l| l.log.clone()).unwrap_or_default()

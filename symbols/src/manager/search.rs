@@ -21,12 +21,13 @@ pub(super) struct FoundImage {
     pub(super) file: Option<Arc<ImageFile>>,
     log: Vec<String>,
     problems: Vec<String>,
+    failed: bool,
 }
 
 impl FoundImage {
     /// A file that is known already.
     pub(super) fn known(file: Arc<ImageFile>) -> FoundImage {
-        FoundImage { file: Some(file), log: Vec::new(), problems: Vec::new() }
+        FoundImage { file: Some(file), ..FoundImage::default() }
     }
 }
 
@@ -44,16 +45,16 @@ pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig, fetch: bool) -> 
                 Ok(file) => {
                     search.note(&c.path.display().to_string(), &"image file, taken");
                     let file = Some(Arc::new(file));
-                    return FoundImage { file, log: search.log, problems: Vec::new() };
+                    return FoundImage { file, log: search.log, ..FoundImage::default() };
                 }
                 Err(e) => search.refuse(c, &e),
             }
         }
     }
     if fetch && let Some(file) = search.fetched_image(config) {
-        return FoundImage { file: Some(file), log: search.log, problems: Vec::new() };
+        return FoundImage { file: Some(file), log: search.log, ..FoundImage::default() };
     }
-    FoundImage { file: None, log: search.log, problems: search.problems }
+    FoundImage { file: None, log: search.log, problems: search.problems, failed: search.failed }
 }
 
 /// True for debug records that name a PDB.
@@ -67,11 +68,15 @@ pub(super) struct Search<'a> {
     pub(super) log: Vec<String>,
     /// Files that were there but could not be used.
     pub(super) problems: Vec<String>,
+    /// What is not there is not noted.
+    pub(super) only_found: bool,
+    /// A server did not answer, or the cache could not be written.
+    pub(super) failed: bool,
 }
 
 impl Search<'_> {
     pub(super) fn new(module: &ModuleInfo) -> Search<'_> {
-        Search { module, log: Vec::new(), problems: Vec::new() }
+        Search { module, log: Vec::new(), problems: Vec::new(), only_found: false, failed: false }
     }
 
     /// Takes over what the search for the image found out.
@@ -79,6 +84,7 @@ impl Search<'_> {
         let room = MAX_LOG.saturating_sub(self.log.len());
         self.log.extend(image.log.iter().take(room).cloned());
         self.problems.extend(image.problems.iter().cloned());
+        self.failed |= image.failed;
     }
 
     /// The exports read from `place`; the text says why there are none.
@@ -150,7 +156,7 @@ impl Search<'_> {
 
     fn exists(&mut self, c: &Candidate) -> bool {
         let there = c.path.is_file();
-        if !there {
+        if !there && !self.only_found {
             self.note(&c.path.display().to_string(), &"not there");
         }
         there
@@ -182,6 +188,9 @@ impl Search<'_> {
         }
         let wanted = escape(&files.join(" or ")).into_owned();
         let wanted = match self.module.codeview {
+            Some(CodeView::Pdb70 { ref path, .. }) if path.is_empty() => {
+                format!("a symbol file (the dump names no PDB for it; {wanted} would do)")
+            }
             Some(_) => wanted,
             None => format!("a symbol file (the dump names none; {wanted} would do)"),
         };

@@ -21,8 +21,10 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
         finding.server_pid = Some(pid);
         finding.owner_tid = if wait.kind == Kind::ComCall { None } else { wait.owner_tid };
         finding.evidence.clone_from(&wait.evidence);
-        finding.advice =
-            Some(format!("write a dump of process {:x} while it hangs, and look at it too", pid.0));
+        finding.advice = Some(format!(
+            "look at process {:x}: a dump of it, written while it hangs, tells the rest",
+            pid.0
+        ));
         out.push(finding);
     }
     out
