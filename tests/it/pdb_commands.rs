@@ -149,7 +149,7 @@ fn dv_in_the_selected_frame() {
     );
     // The address of a local variable, as for every symbol; its value takes a read.
     assert_eq!(
-        run(&mut s, "? klass; ? poi($!klass)").0,
+        run(&mut s, "? klass; ? poi(@$!klass)").0,
         "Evaluate expression: 2227404 = 0021fccc\nEvaluate expression: 2227832 = 0021fe78\n"
     );
     assert_eq!(run(&mut s, "da poi(meth)").0, "0042e08c  \"ExecQuery\"\n");
@@ -195,7 +195,7 @@ fn cpp_expressions_over_real_types() {
         ("?? pCall->_dwServerPid", "unsigned long 0x110\n"),
         ("?? @$teb->LastErrorValue", "unsigned long 0\n"),
         ("?? @eip", "unsigned int 0x7bc0c51c\n"),
-        ("?? ((combase!CMessageCall*)0x00adb410)->_iMethodWire + 1", "unsigned int 4\n"),
+        ("?? ((combase!CMessageCall*)0x00adb410)->_iMethodWire + 1", "unsigned long 4\n"),
         ("?? pCall->_pNextMessage", "class CMessageCall * 0x00000000\n"),
         ("?? &sig", "unsigned long * 0x0021fc0c\n"),
         ("?? sizeof(CMessageCall)", "unsigned int 0xdc\n"),

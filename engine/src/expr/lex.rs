@@ -111,6 +111,9 @@ fn at_sign(rest: &str, at: usize) -> Result<(usize, Token, usize), ExprError> {
         let token = Token::Cpp(inner.get(..len).unwrap_or("").to_owned());
         return Ok((at, token, at + 2 + open + 1 + len + 1));
     }
+    if let Some(name) = rest.strip_prefix("@$!").map(ident).filter(|n| !n.is_empty()) {
+        return Ok((at, Token::Local(name.to_owned()), at + 3 + name.len()));
+    }
     let (prefix, pseudo) = if rest.starts_with("@$") { (2, true) } else { (1, false) };
     let name = ident(rest.get(prefix..).unwrap_or(""));
     if name.is_empty() {

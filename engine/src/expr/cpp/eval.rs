@@ -8,6 +8,9 @@ use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::types::{MAX_DEPTH, RowKind, Type, TypeId, bare, rows};
 
+/// CodeView's numbers of `long` and `unsigned long`, which have 32 bits here.
+const LONG: u32 = 0x12;
+const ULONG: u32 = 0x22;
 /// CodeView's number of `bool`.
 const BOOL: u32 = 0x30;
 
@@ -235,13 +238,16 @@ fn deref(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError>
 /// Type and value after C++'s promotions: `int`, `unsigned int` or their 64-bit forms.
 fn promoted(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError> {
     match scalar(value, env, at)? {
-        Scalar::Int { value, signed, bytes } => Ok(number(env, value, promotion(signed, bytes))),
+        Scalar::Int { value: n, signed, bytes } => Ok(number(env, n, promotion(value, signed, bytes))),
         Scalar::Pointer(_) => Ok(value.clone()),
         Scalar::Float(_) => unsupported("Arithmetic with fractions is not supported.", at),
     }
 }
 
-fn promotion(signed: bool, bytes: u8) -> u32 {
+fn promotion(value: &Value, signed: bool, bytes: u8) -> u32 {
+    if let Some((TypeId(id @ (LONG | ULONG)), _)) = value.ty.bare() {
+        return id;
+    }
     match (bytes, signed) {
         (0..=3, _) | (4, true) => INT,
         (4, false) => UINT,
@@ -252,13 +258,14 @@ fn promotion(signed: bool, bytes: u8) -> u32 {
 
 /// The type that two promoted operands are brought to.
 fn common(a: u32, b: u32) -> u32 {
-    let rank = |t: u32| match t {
-        INT => 0,
-        UINT => 1,
-        INT64 => 2,
-        _ => 3,
-    };
-    if rank(a) >= rank(b) { a } else { b }
+    const RANKS: [u32; 6] = [INT, UINT, LONG, ULONG, INT64, UINT64];
+    let rank = |t: u32| RANKS.iter().position(|r| *r == t).unwrap_or(RANKS.len());
+    match (a, b) {
+        // `long` cannot hold all of `unsigned int`.
+        (UINT, LONG) | (LONG, UINT) => ULONG,
+        _ if rank(a) >= rank(b) => a,
+        _ => b,
+    }
 }
 
 fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result<Value, ExprError> {
@@ -295,7 +302,7 @@ fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result
         (Scalar::Float(_), _) | (_, Scalar::Float(_)) => {
             return unsupported("Arithmetic with fractions is not supported.", at);
         }
-        (x, y) => (typed(x, env), typed(y, env)),
+        (x, y) => (typed(x, &left, env), typed(y, &right, env)),
     };
     // Shifts keep the left side's type.
     let ty = if matches!(op, Binary::Shl | Binary::Shr) { first.1 } else { common(first.1, second.1) };
@@ -322,9 +329,9 @@ fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result
 }
 
 /// A number with its type after promotion.
-fn typed(scalar: Scalar, env: &dyn CppEnv) -> (i128, u32) {
+fn typed(scalar: Scalar, of: &Value, env: &dyn CppEnv) -> (i128, u32) {
     match scalar {
-        Scalar::Int { value, signed, bytes } => (value, promotion(signed, bytes)),
+        Scalar::Int { value, signed, bytes } => (value, promotion(of, signed, bytes)),
         Scalar::Pointer(va) => (va.into(), size_type(env)),
         Scalar::Float(_) => (0, INT),
     }
@@ -333,8 +340,8 @@ fn typed(scalar: Scalar, env: &dyn CppEnv) -> (i128, u32) {
 /// A number cut to a type's width.
 fn fit(value: i128, ty: u32) -> i128 {
     match ty {
-        INT => (value as i32).into(),
-        UINT => (value as u32).into(),
+        INT | LONG => (value as i32).into(),
+        UINT | ULONG => (value as u32).into(),
         INT64 => (value as i64).into(),
         _ => (value as u64).into(),
     }
