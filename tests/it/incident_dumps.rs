@@ -91,3 +91,30 @@ fn equal_pids_on_two_machines_are_no_incident() {
     assert_eq!(document.dumps[1].process.as_ref().unwrap().pid, Some(780));
     assert_eq!(document.incidents, Some(Vec::new()));
 }
+
+/// Two dumps of one process, ten seconds apart: what stood still hangs, what used the time spins.
+#[test]
+fn two_dumps_of_one_process_tell_a_hang_from_a_loop() {
+    let later = |name: &str, busy: Option<u32>| {
+        let first = dumpscope_fixtures::scenarios::all().into_iter().find(|s| s.name == name).unwrap().dump;
+        let mut second = first.clone();
+        second.time += 10;
+        for t in second.threads.iter_mut().filter(|t| Some(t.tid) == busy) {
+            t.info.as_mut().unwrap().user += 98_000_000;
+        }
+        (first, second)
+    };
+    for (name, busy, progress, tid) in [
+        ("deadlock of two locks (10, x64)", None, "hang", Some(0x1110)),
+        ("spinning thread (10, x64)", Some(0x1110), "spinning", Some(0x1110)),
+        ("event never set (10, x64)", None, "hang", Some(0x1110)),
+        ("all idle (10, x64)", None, "idle", None),
+    ] {
+        let (first, second) = later(name, busy);
+        // The later one first: the times in the dumps decide.
+        let (_folder, paths) = folder(&[("b.dmp", &second), ("a.dmp", &first)]);
+        let d = dumpscope_engine::diff::diff(&paths, &TriageOptions::default()).unwrap();
+        assert_eq!((d.progress.as_str(), d.tid, d.seconds), (progress, tid, 10), "{name}: {}", d.summary);
+        assert!(d.paths[0].ends_with("a.dmp"), "{name}");
+    }
+}

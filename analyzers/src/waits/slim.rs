@@ -10,7 +10,7 @@ use crate::stacks::{Stack, StackFrame, stack_bounds};
 use crate::triage::ThreadFacts;
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most links of a chain of wait blocks that are followed.
 const MAX_CHAIN: usize = 512;
@@ -20,6 +20,12 @@ const DEPTH: usize = 6;
 
 /// Most bytes of a stack in which a lock's address is looked for.
 const MAX_SCAN: u64 = 1 << 18;
+
+/// Most bytes of all stacks together.
+const MAX_SCAN_ALL: u64 = 256 << 20;
+
+/// Most threads that a sentence lists.
+const MAX_LISTED: usize = 16;
 
 /// Bits of a lock's word that are no address: blocks are aligned to 16 bytes.
 const FLAGS: u64 = 0xf;
@@ -162,19 +168,24 @@ fn is_slim(kind: Kind) -> bool {
 /// does not wait for it may hold it: when there is exactly one, it is a suspect.
 pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadFacts], cancel: &Cancel) {
     let locks = groups(target, machine, threads);
-    for lock in locks {
-        let mut found = Vec::new();
-        for t in threads.iter().filter(|t| !lock.waiters.contains(&t.tid) && t.role.is_none()) {
-            if cancel.is_cancelled() {
-                return;
-            }
-            if t.stack.as_ref().is_some_and(|s| mentions(target, machine, t.tid, s, lock.address)) {
-                found.push(t.tid);
+    let wanted: BTreeMap<u64, usize> = locks.iter().enumerate().map(|(i, l)| (l.address.0, i)).collect();
+    let mut found: Vec<Vec<Tid>> = vec![Vec::new(); locks.len()];
+    let mut left = MAX_SCAN_ALL;
+    for t in threads.iter().filter(|t| t.role.is_none() && !wanted.is_empty()) {
+        let Some(stack) = t.stack.as_ref() else { continue };
+        if cancel.is_cancelled() || left == 0 {
+            return; // a part of the stacks could name a wrong "only" one
+        }
+        for hit in mentions(target, machine, t.tid, stack, &wanted, &mut left) {
+            let waits = locks.get(hit).is_some_and(|l| l.waiters.contains(&t.tid));
+            if let Some(tids) = found.get_mut(hit).filter(|_| !waits) {
+                tids.push(t.tid);
             }
         }
+    }
+    for (lock, found) in locks.iter().zip(&found) {
         for t in threads.iter_mut().filter(|t| lock.waiters.contains(&t.tid)) {
             let Some(w) = t.wait.as_mut() else { continue };
-            let list: Vec<String> = found.iter().map(|t| format!("{:x}", t.0)).collect();
             match found.as_slice() {
                 [] => {}
                 [one] => {
@@ -184,26 +195,41 @@ pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
                         "such a lock does not name its owner; {who} is the only other one with its address on its stack"
                     ));
                 }
-                _ => w.evidence.push(format!(
-                    "such a lock does not name its owner; the threads {} have its address on their stacks",
-                    list.join(", ")
-                )),
+                many => {
+                    let list: Vec<String> =
+                        many.iter().take(MAX_LISTED).map(|t| format!("{:x}", t.0)).collect();
+                    w.evidence.push(format!(
+                        "such a lock does not name its owner; {} threads have its address on their stacks: {}",
+                        many.len(),
+                        list.join(", ")
+                    ));
+                }
             }
         }
     }
 }
 
-/// True when the used part of a stack holds the address.
-fn mentions(target: &Target, machine: Machine, tid: Tid, stack: &Stack, address: Va) -> bool {
-    let Some((low, high)) = own_stack(target, machine, tid, stack) else { return false };
-    let size = high.distance_from(low).unwrap_or(0).min(MAX_SCAN);
-    let Ok(len) = usize::try_from(size) else { return false };
+/// Which of the addresses the used part of a stack holds; `left`: bytes that may still be read.
+fn mentions(
+    target: &Target,
+    machine: Machine,
+    tid: Tid,
+    stack: &Stack,
+    wanted: &BTreeMap<u64, usize>,
+    left: &mut u64,
+) -> BTreeSet<usize> {
+    let mut out = BTreeSet::new();
+    let Some((low, high)) = own_stack(target, machine, tid, stack) else { return out };
+    let size = high.distance_from(low).unwrap_or(0).min(MAX_SCAN).min(*left);
+    *left = left.saturating_sub(size);
+    let Ok(len) = usize::try_from(size) else { return out };
     let mut bytes = vec![0u8; len];
     let got = target.dump.memory().read_at(low, &mut bytes).got;
-    let p = machine.ptr_size();
-    let wanted = address.0.to_le_bytes();
-    let Some(wanted) = wanted.get(..p) else { return false };
-    bytes.get(..got).is_some_and(|b| b.chunks_exact(p).any(|w| w == wanted))
+    for word in bytes.get(..got).unwrap_or_default().chunks_exact(machine.ptr_size()) {
+        let value = word.iter().rev().fold(0_u64, |v, b| v << 8 | u64::from(*b));
+        out.extend(wanted.get(&value));
+    }
+    out
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
             t.index,
         )
     };
-    candidates.sort_by_key(rank);
+    candidates.sort_by_cached_key(rank);
     let Some(first) = candidates.first() else { return held_up(facts) };
     // Threads that wait for something are in every process: one that nothing depends on says nothing when others
     // are known to be blocked.
