@@ -279,7 +279,8 @@ fn a_killed_download_leaves_the_store_usable() {
     assert!(r.out.contains(&format!("{} modules with symbol files", rig.symbols.len())), "{}", r.out);
     let mut whole: Vec<Vec<u8>> = stored(&rig.cache()).into_iter().map(|(_, bytes)| bytes).collect();
     let mut want: Vec<Vec<u8>> = rig.files().into_iter().map(|(_, bytes)| bytes).collect();
-    (whole.sort(), want.sort());
+    whole.sort();
+    want.sort();
     assert_eq!(whole, want);
 }
 
@@ -303,7 +304,8 @@ fn two_processes_at_once_have_the_effects_of_one() {
     }
     let mut whole: Vec<Vec<u8>> = stored(&rig.cache()).into_iter().map(|(_, bytes)| bytes).collect();
     let mut want: Vec<Vec<u8>> = rig.files().into_iter().map(|(_, bytes)| bytes).collect();
-    (whole.sort(), want.sort());
+    whole.sort();
+    want.sort();
     assert_eq!(whole, want);
     let left = std::fs::read_dir(rig.cache().join(".dumpscope/tmp")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "temporary files are left");

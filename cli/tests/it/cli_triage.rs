@@ -208,8 +208,8 @@ fn a_file_that_was_cut_off_says_so_first() {
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let row = &json(&run(dumpscope().args(["triage", "--format", "json"]).arg(&cut)))["dumps"][0];
     assert!(row["warnings"][0].as_str().unwrap().starts_with("the dump file has been truncated"), "{row}");
-    let heap = row["capabilities"].as_array().unwrap().iter();
-    let heap = heap.filter(|c| c["question"] == "Who owns a critical section?").next().unwrap();
+    let mut heap = row["capabilities"].as_array().unwrap().iter();
+    let heap = heap.find(|c| c["question"] == "Who owns a critical section?").unwrap();
     assert_eq!(heap["answerable"], false, "{heap}");
     assert!(heap["next_time"].as_str().unwrap().contains("copy the file again"), "{heap}");
     let note = run(dumpscope().arg("exec").arg(&cut).args(["-c", "!locks"])).out;

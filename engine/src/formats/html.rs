@@ -100,7 +100,7 @@ pub(super) fn escaped(text: &str) -> String {
 /// Escaped text; what stands between backticks is code.
 fn with_code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escaped(text);
     }
     let part = |(n, part): (usize, &&str)| match n % 2 {

@@ -303,7 +303,7 @@ pub(super) fn md(text: &str) -> String {
 /// As [`md`]; what stands between backticks is code.
 fn md_code(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return md(text);
     }
     let part = |(n, part): (usize, &&str)| match n % 2 {
