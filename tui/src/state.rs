@@ -11,7 +11,7 @@ use dumpscope_core::{Machine, ThreadIdx};
 use dumpscope_engine::json::DumpRow;
 use dumpscope_engine::{Link, Role, Selection, Session};
 use ratatui::layout::Rect;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Most lines of the command window.
@@ -109,6 +109,8 @@ pub struct DumpState {
     pub row: Option<Arc<DumpRow>>,
     /// What threads do, by their number: from the verdict.
     pub activity: BTreeMap<u32, String>,
+    /// Ids of threads that own a lock and are not there any more: from the verdict.
+    pub gone: BTreeSet<u32>,
     /// The command that runs, with the line.
     pub command: Option<Running>,
     /// Lines that wait for it.
@@ -366,6 +368,7 @@ impl DumpState {
             panes: panes.collect(),
             row: None,
             activity: BTreeMap::new(),
+            gone: BTreeSet::new(),
             command: None,
             queue: VecDeque::new(),
             chosen: false,

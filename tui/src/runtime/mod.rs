@@ -148,6 +148,10 @@ impl Program {
             let began = Instant::now();
             while let Some(msg) = next {
                 workers.note(&msg);
+                if matches!(msg, Msg::Resize(..)) {
+                    // Terminals cut or wrap what they hold when their size changes, even there and back again.
+                    guard.clear()?;
+                }
                 let effects = update(&mut self.state, msg);
                 if self.carry_out(effects, guard, workers)? {
                     return Ok(());

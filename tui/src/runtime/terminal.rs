@@ -53,6 +53,11 @@ impl Guard {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
+    /// Forgets what is on screen: the next drawing is a whole one.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
     /// Sends bytes that are no cells (the clipboard's).
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let out = self.terminal.backend_mut();

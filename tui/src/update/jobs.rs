@@ -7,6 +7,7 @@ use crate::state::{DumpState, MAX_PANE, MAX_TRANSCRIPT, Pane, Phase, Running, St
 use crate::text::Row;
 use crate::work::{bytes_per_line, pane_lines};
 use dumpscope_analyzers::Cancel;
+use dumpscope_engine::json::OwnerState;
 use dumpscope_engine::{Line, LineStatus, Link, Role, Selection, Session, Span};
 
 /// Brings everything up to date after a message: asks for panes that are on screen and stale, starts the next
@@ -282,6 +283,8 @@ fn show(dump: &mut DumpState, summary: Summary, early: bool) {
             Some((t.index, dumpscope_core::base::text::escape(text).into_owned()))
         })
         .collect();
+    let locks = summary.row.locks.iter().flatten().filter(|l| l.owner == OwnerState::Missing);
+    dump.gone = locks.filter_map(|l| l.owner_tid).collect();
     for (kind, rows) in [(PaneKind::Summary, summary.text), (PaneKind::Graph, summary.graph)] {
         if let Some(pane) = dump.panes.get_mut(&kind) {
             pane.doc.replace(rows);

@@ -187,8 +187,14 @@ fn is_selected(kind: PaneKind, session: Option<&Session>, row: &Row) -> bool {
     })
 }
 
-/// What a thread does: it takes the place of what `~` says about suspension and blocks.
+/// What is known of a line from the verdict. What a thread does: it takes the place of what `~` says about suspension and blocks.
 fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<(usize, String)> {
+    if kind == PaneKind::Locks {
+        let owner =
+            row.folded.strip_prefix("owningthread").or_else(|| row.folded.strip_prefix("owning thread"))?;
+        let gone = u32::from_str_radix(owner.trim(), 16).is_ok_and(|tid| dump.gone.contains(&tid));
+        return gone.then(|| (row.width() + 1, " is gone: no thread of the dump has this id".to_owned()));
+    }
     if kind != PaneKind::Threads || form != 0 {
         return None;
     }
@@ -338,10 +344,11 @@ fn status(state: &State, area: Rect, buf: &mut Buffer) {
             keys.extend([
                 (Action::Help, "help"),
                 (Action::Palette, "palette"),
-                (Action::Complete, tab),
-                (Action::ToOutput, "links"),
-                (Action::Zoom, "zoom"),
                 (Action::Quit, "leave"),
+                (Action::Complete, tab),
+                (Action::Zoom, "zoom"),
+                (Action::ToOutput, "links"),
+                (Action::NextPane, "next pane"),
             ]);
         }
         _ => {
