@@ -9,6 +9,7 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Once;
@@ -55,7 +56,10 @@ impl Guard {
 
     /// Forgets what is on screen: the next drawing is a whole one.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is and wait for the answer, which the thread
+        // that reads keys takes away.
+        let (width, height) = size()?;
+        self.terminal.resize(Rect::new(0, 0, width, height))
     }
 
     /// Sends bytes that are no cells (the clipboard's).
