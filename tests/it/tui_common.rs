@@ -22,7 +22,7 @@ pub(crate) enum From {
     /// These bytes.
     Bytes(Vec<u8>),
     /// A dump that is open already; it can be taken once.
-    Open(Mutex<Option<Dump>>),
+    Open(Mutex<Option<Box<Dump>>>),
     /// It cannot be opened.
     Broken(String),
 }
@@ -96,7 +96,7 @@ impl Tui {
                     let missing = From::Broken("no such file".into());
                     let result = match self.dumps.get(dump).unwrap_or(&missing) {
                         From::Broken(why) => Err(why.clone()),
-                        From::Open(dump) => dump.lock().unwrap().take().ok_or("taken".to_owned()),
+                        From::Open(dump) => dump.lock().unwrap().take().map(|d| *d).ok_or("taken".to_owned()),
                         From::Bytes(bytes) => Dump::from_bytes(bytes.clone()).map_err(|e| e.to_string()),
                     };
                     let name = path.unwrap_or_default();

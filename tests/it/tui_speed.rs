@@ -87,7 +87,7 @@ fn the_first_screen_of_a_lab_dump() {
         let dump = Dump::open(&shared.join("lab").join(name)).unwrap();
         let began = Instant::now();
         let mut tui = Tui::new(150, 44, "");
-        tui.open(name, From::Open(Mutex::new(Some(dump))));
+        tui.open(name, From::Open(Mutex::new(Some(Box::new(dump)))));
         let screen = tui.screen();
         let took = began.elapsed();
         eprintln!("{name}: first screen after {:?}", took);
