@@ -37,6 +37,7 @@ pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineS
     let mut tee = Tee { sink, host, partial: String::new(), cx: session.render_cx() };
     tee.log(&format!("{prompt}{line}"));
     session.language.depth = 0;
+    session.language.scripts = 0;
     let mut place = Place { column: prompt.chars().count(), failed: false };
     let result = run_text(session, line, &mut tee, &mut place);
     session.language.depth = 0;

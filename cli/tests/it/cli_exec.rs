@@ -39,6 +39,17 @@ fn a_script_comes_from_stdin() {
 }
 
 #[test]
+fn a_script_that_runs_itself_twice_ends() {
+    let dumps = Dumps::new();
+    let script = dumps.path().join("again.txt");
+    let again = format!("$$><{0}\n$$<{0}\n", script.display());
+    std::fs::write(&script, again).unwrap();
+    let run = run(dumpscope().arg("exec").arg(dumps.hang()).arg("-f").arg(&script));
+    assert!(run.out.contains("nested too deeply"), "{}", run.out);
+    assert!(run.out.contains("Too many scripts are run by one line."), "{}", run.out);
+}
+
+#[test]
 fn json_is_one_array() {
     let dumps = Dumps::new();
     let r = run(dumpscope().arg("exec").arg(dumps.hang()).args(["-c", "k; ~", "--format", "json"]));

@@ -48,4 +48,6 @@ pub struct Language {
     pub told: BTreeSet<usize>,
     /// Nesting of blocks and scripts.
     pub depth: u32,
+    /// Scripts that the line has read.
+    pub scripts: u32,
 }

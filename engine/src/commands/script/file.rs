@@ -77,8 +77,16 @@ pub(crate) const JOINED_ARGS: Command = Command {
     ..LINES_REST
 };
 
+/// Most scripts that one line may run, those within scripts counted. Nesting is limited too, but two scripts that
+/// include each other twice would still run 2^depth times.
+const MAX_SCRIPTS: u32 = 4_096;
+
 /// Reads a file through the host.
-pub(super) fn read(session: &Session, path: &str) -> Result<String, CommandError> {
+pub(super) fn read(session: &mut Session, path: &str) -> Result<String, CommandError> {
+    if session.language.scripts >= MAX_SCRIPTS {
+        return Err(CommandError::message("Too many scripts are run by one line."));
+    }
+    session.language.scripts += 1;
     let Some(host) = &session.host else {
         return Err(CommandError::message("Command files are not available here."));
     };
