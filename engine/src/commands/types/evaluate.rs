@@ -34,7 +34,7 @@ pub(crate) const TYPED: Command = Command {
         ("?? @$teb->LastErrorValue", "A member of a structure"),
         ("?? sizeof(_PEB_LDR_DATA)", "The size of a type"),
         ("?? (unsigned short)@$ip", "A cast"),
-        ("? @@c++(@$peb->ProcessHeap) + 10", "A C++ value in a MASM expression"),
+        ("?? @$peb->ProcessHeap; ? @@c++(@$peb->ProcessHeap) + 10", "The same value in a MASM expression"),
     ],
     needs: &[],
     run,
