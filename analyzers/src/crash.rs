@@ -105,7 +105,9 @@ const REQUESTED: [u32; 2] = [0xffff_ffff, 0x4350_7378];
 
 /// The crash of another system: a signal or a Mach exception.
 fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFacts {
-    let reason = escape(&crash.reason).into_owned();
+    // No signal and no Mach exception has the number 0: the writer recorded none.
+    let none = record.code == 0;
+    let reason = if none { "no signal or exception".into() } else { escape(&crash.reason).into_owned() };
     let is_memory = ["SIGSEGV", "SIGBUS", "EXC_BAD_ACCESS"].iter().any(|m| reason.starts_with(m));
     let wanted = is_memory.then_some(crash.address);
     let mut description = reason.clone();
@@ -120,13 +122,13 @@ fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFac
     }
     ExceptionFacts {
         code: record.code,
-        name: reason.split([' ', '/']).next().map(str::to_owned),
+        name: reason.split([' ', '/']).next().filter(|_| !none).map(str::to_owned),
         tid: crash.tid,
         address: record.address,
         access: None,
         target: wanted,
         description,
-        interest: if REQUESTED.contains(&record.code) { Interest::Harmless } else { Interest::Crash },
+        interest: if none || REQUESTED.contains(&record.code) { Interest::Harmless } else { Interest::Crash },
     }
 }
 
@@ -268,6 +270,16 @@ mod tests {
         assert_eq!(at(ACCESS_VIOLATION, &[2, 0x45]), (None, Some(Va(0x45))));
         assert_eq!(at(ACCESS_VIOLATION, &[]), (None, None));
         assert_eq!(at(FAST_FAIL, &[0, 1]), (None, None));
+    }
+
+    #[test]
+    fn number_zero_of_another_system_is_no_crash() {
+        let crash = |reason: &str| ForeignCrash { tid: Tid(1), reason: reason.into(), address: Va(0x10) };
+        let none = foreign_facts(&crash("unknown 0x00000000 / 0x00000000"), &record(0, &[]));
+        assert_eq!((none.interest, none.name), (Interest::Harmless, None));
+        assert_eq!(none.description, "no signal or exception");
+        let some = foreign_facts(&crash("SIGSEGV / SEGV_MAPERR"), &record(11, &[]));
+        assert_eq!((some.interest, some.name.as_deref()), (Interest::Crash, Some("SIGSEGV")));
     }
 
     #[test]
