@@ -13,6 +13,7 @@ use dumpscope_analyzers::locks::{
 };
 use dumpscope_analyzers::triage::Facts;
 use dumpscope_core::base::text::escape;
+use dumpscope_core::model::DumpKind;
 use dumpscope_core::{ThreadIdx, Va};
 use dumpscope_symbols::Limits;
 
@@ -227,6 +228,16 @@ fn cut_note(session: &Session) -> Option<String> {
     })
 }
 
+/// A dump without the memory of the program: that nothing was found says nothing.
+fn partial_note(session: &Session, locks: &Locks) -> Option<String> {
+    let partial = locks.locks.is_empty() && session.dump().kind() != DumpKind::Full;
+    partial.then(|| {
+        "The dump holds only part of the memory: critical sections in the rest are not seen. `procdump -ma` or `.dump /ma` \
+         includes all of it (MiniDumpWithFullMemory)."
+            .to_owned()
+    })
+}
+
 impl Report for LocksReport {
     fn kind(&self) -> &'static str {
         "locks"
@@ -285,12 +296,13 @@ fn run_locks(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
     }
     args.end()?;
     let locks = all_locks(session);
+    let partial = partial_note(session, &locks);
     let shown = |l: &&Lock| !orphaned && (verbose || l.section.is_locked());
     let report = LocksReport {
         rows: locks.locks.iter().filter(shown).map(|l| Row::new(session, l)).collect(),
         scanned: locks.locks.len(),
         orphaned: locks.orphaned,
-        notes: cut_note(session).into_iter().chain(locks.notes).collect(),
+        notes: cut_note(session).into_iter().chain(partial).chain(locks.notes).collect(),
         detail: verbose,
         only_orphaned: orphaned,
     };

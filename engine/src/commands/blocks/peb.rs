@@ -261,7 +261,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     };
     if blocks.is_empty() {
         let wide = session.render_cx().wide;
-        let address = given.or_else(|| dump.peb(dump.machine())).unwrap_or_default();
+        let Some(address) = given.or_else(|| dump.peb(dump.machine())) else {
+            return Err(missing::process_data(
+                "error 3 InitTypeRead( nt!_PEB ): its address stands in the TEBs, which are not in the dump",
+            ));
+        };
         let at = fmt::addr_plain(address, wide);
         return Err(missing::process_data(format!("error 3 InitTypeRead( nt!_PEB at {at})")));
     }

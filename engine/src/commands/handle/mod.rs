@@ -87,7 +87,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             return Err(CommandError::noted(text, "The process has no such handle."));
         };
         let handles = vec![handle_row(session, handle)];
-        let report = HandlesReport { handles, by_type: None, total: None, filter: None, flags, wide };
+        let report =
+            HandlesReport { handles, by_type: None, total: None, filter: None, note: None, flags, wide };
         return session.emit(sink, &report);
     }
     let chosen = |h: &&Handle| filter.is_empty() || h.type_name.as_deref() == Some(filter);
@@ -108,10 +109,21 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         by_type: Some(by_type),
         total: Some(of_type.len() as u64),
         filter: (!filter.is_empty()).then(|| escape(filter).into_owned()),
+        note: if of_type.is_empty() { none_note(&data.handles, filter) } else { None },
         flags,
         wide,
     };
     session.emit(sink, &report)
+}
+
+/// Why no handle is shown: none is recorded, or the type has another spelling.
+fn none_note(handles: &[Handle], filter: &str) -> Option<String> {
+    if handles.is_empty() {
+        return Some("The dump has a list of handles, but it is empty: its writer recorded none.".into());
+    }
+    let types = handles.iter().filter_map(|h| h.type_name.as_deref());
+    let like = types.into_iter().find(|t| t.eq_ignore_ascii_case(filter))?;
+    Some(format!("The letter case matters: there are handles of type {}.", escape(like)))
 }
 
 fn handle_row(session: &Session, h: &Handle) -> HandleRow {

@@ -141,6 +141,9 @@ pub(crate) struct HandlesReport {
     pub(crate) total: Option<u64>,
     /// The type that was asked for.
     pub(crate) filter: Option<String>,
+    /// Why there is nothing, when there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
     /// What to show of each.
     #[serde(skip)]
     pub(crate) flags: u64,
@@ -173,6 +176,9 @@ impl Report for HandlesReport {
                         .role(Role::Value, count.to_string()),
                 );
             }
+        }
+        if let Some(note) = &self.note {
+            emit(Line::new().role(Role::Note, "note: ").span(Span::untrusted(Role::Note, note)));
         }
     }
 
@@ -311,7 +317,7 @@ mod tests {
     }
 
     fn report(handles: Vec<HandleRow>, flags: u64, wide: bool) -> HandlesReport {
-        HandlesReport { handles, by_type: None, total: None, filter: None, flags, wide }
+        HandlesReport { handles, by_type: None, total: None, filter: None, note: None, flags, wide }
     }
 
     fn text(report: &HandlesReport, layout: Layout) -> String {
@@ -378,5 +384,7 @@ mod tests {
         assert_eq!(all.json()["by_type"]["Event"], 1);
         all.filter = Some("Semaphore".into());
         assert_eq!(text(&all, Layout::Classic), "2 handles of type Semaphore\n");
+        (all.total, all.note) = (Some(0), Some("why".into()));
+        assert_eq!(text(&all, Layout::Classic), "0 handles of type Semaphore\nnote: why\n");
     }
 }
