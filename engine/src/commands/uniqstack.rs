@@ -40,7 +40,7 @@ pub(crate) const FINDSTACK: Command = Command {
     syntax: "!findstack symbol [0 | 1 | 2]",
     summary: "Finds the threads that have a symbol or a module on their stack",
     help: "The symbol is a module (`ntdll`), a function, or both (`ntdll!NtWait*`), wildcards allowed; the letter case does not \
-           matter. Level 0 shows only the threads, 1 also the frames (the default), 2 the whole stacks.",
+           matter. A method needs no class: `Walk` also finds `Tree::Walk`. Level 0 shows only the threads, 1 also the frames (the default), 2 the whole stacks.",
     examples: &[
         ("!findstack ntdll", "Threads with ntdll on their stack"),
         ("!findstack *!*Wait* 0", "Threads that wait"),
@@ -209,6 +209,10 @@ impl Report for FoundReport {
     }
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        if self.threads.is_empty() {
+            let text = format!("note: no stack has a module or function that is like {}", self.symbol);
+            return emit(Line::new().role(Role::Note, text));
+        }
         for found in &self.threads {
             let number = Span::new(Role::Thread, format!("{:03}", found.thread));
             emit(
@@ -263,10 +267,27 @@ impl FoundReport {
 fn is_match(row: &Row, symbol: &str) -> bool {
     let module = row.site.module.as_deref().unwrap_or("");
     let function = row.site.function.as_deref().unwrap_or("");
+    let is_function = |f: &str| wildcard_match(f, function) || wildcard_match(f, method(function));
     match symbol.split_once('!') {
-        Some((m, f)) => wildcard_match(m, module) && (f.is_empty() || wildcard_match(f, function)),
-        None => wildcard_match(symbol, module) || wildcard_match(symbol, function),
+        Some((m, f)) => wildcard_match(m, module) && (f.is_empty() || is_function(f)),
+        None => wildcard_match(symbol, module) || is_function(symbol),
     }
+}
+
+/// A function's name without its class, template arguments and parameters: `Walk` of `Tree<a::b>::Walk`.
+fn method(function: &str) -> &str {
+    let (mut depth, mut start) = (0usize, 0usize);
+    for (i, c) in function.char_indices() {
+        match c {
+            '(' if depth == 0 && i > start => return function.get(start..i).unwrap_or(function),
+            // `(anonymous namespace)::` is a scope, too.
+            '<' | '(' => depth = depth.saturating_add(1),
+            '>' | ')' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => start = i + 1,
+            _ => {}
+        }
+    }
+    function.get(start..).unwrap_or(function)
 }
 
 fn run_findstack(
@@ -293,4 +314,22 @@ fn run_findstack(
     let wide = session.render_cx().wide;
     let symbol = dumpscope_core::base::text::escape(&symbol).into_owned();
     session.emit(sink, &FoundReport { symbol, threads, level, wide })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::method;
+
+    #[test]
+    fn methods_without_their_class() {
+        for (function, expected) in [
+            ("WalkTree", "WalkTree"),
+            ("Tree<a::b>::WalkTree", "WalkTree"),
+            ("Tree::WalkTree(int, a::b)", "WalkTree"),
+            ("(anonymous namespace)::Walk", "Walk"),
+            ("", ""),
+        ] {
+            assert_eq!(method(function), expected);
+        }
+    }
 }
