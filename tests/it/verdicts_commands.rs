@@ -143,4 +143,5 @@ fn an_rpc_call_has_its_interface_and_procedure() {
     let one = on("remote procedure call (10, x64)", "!waits ~1");
     assert!(one.contains("1114") && !one.contains("1110"), "{one}");
     has(&on("remote procedure call (10, x64)", "!waits ~~[1110]"), &["1110"]);
+    has(&on("remote procedure call (10, x64)", "!waits 1110"), &["1110"]);
 }

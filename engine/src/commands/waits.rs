@@ -16,10 +16,10 @@ pub(crate) const WAITS: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "locks",
-    syntax: "!waits [~thread]",
+    syntax: "!waits [~thread | tid]",
     summary: "Shows what each thread waits for, and whom",
     help: "One line for each thread: its number and id, what it does, and in brackets how sure that is (`proven`, `strong`, \
-           `guess`); `~1` or `~~[1c4]` shows one thread. The lines below say what it rests on.",
+           `guess`); `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread. The lines below say what it rests on.",
     examples: &[("!waits", "All threads"), ("!waits ~0", "One thread")],
     needs: &[Needs::Threads],
     run,
@@ -71,6 +71,9 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         None => None,
         Some(word) => {
             let id = word.strip_prefix("~~[").and_then(|w| w.strip_suffix(']'));
+            // A bare word is an id, in hex as everywhere.
+            let bare = word.chars().all(|c| c.is_ascii_hexdigit()) || word.starts_with("0x");
+            let id = id.or_else(|| bare.then(|| word.strip_prefix("0x").unwrap_or(word)));
             let tid = id.and_then(|t| u32::from_str_radix(t, 16).ok()).map(Tid);
             let index = word.strip_prefix('~').and_then(|n| n.parse().ok()).map(ThreadIdx);
             let by_tid = tid.and_then(|t| session.dump().thread_by_tid(t)).map(|t| t.index);
@@ -78,7 +81,16 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             match found {
                 Some(i) => Some(i),
                 None if id.is_some() || index.is_some() => {
-                    return Err(CommandError::message(format!("There is no thread {}", escape(word))));
+                    let text = format!("There is no thread {}", escape(word));
+                    let note = format!(
+                        "A bare number is a thread's id, in hex; the thread with number {word} is ~{word}."
+                    );
+                    let number = bare && word.chars().all(|c| c.is_ascii_digit());
+                    return Err(if number {
+                        CommandError::noted(text, note)
+                    } else {
+                        CommandError::message(text)
+                    });
                 }
                 None => return Err(args.syntax_error()),
             }
