@@ -101,10 +101,12 @@ fn run_text(
     sink: &mut dyn Sink,
     place: &mut Place,
 ) -> Result<(), CommandError> {
-    let expanded;
+    let typed = text;
+    let mut expanded;
     let mut text = text;
-    if !session.language.aliases.is_empty() {
-        expanded = expand(text, &session.language.aliases);
+    let mut aliases = session.language.aliases.clone();
+    if !aliases.is_empty() {
+        expanded = expand(text, &aliases);
         text = &expanded;
     }
     let nested = session.language.depth > 0;
@@ -117,6 +119,18 @@ fn run_text(
         if let Some(breaks) = rest.get(..skipped).and_then(|s| s.rfind(['\n', '\r'])) {
             line_start = pos + breaks + 1;
             place.column = 0;
+            // A line sees the aliases that the lines before it made.
+            if !nested
+                && session.language.aliases != aliases
+                && let Some(later) = same_line(typed, text, line_start)
+            {
+                aliases = session.language.aliases.clone();
+                let done = text.get(..line_start).unwrap_or("");
+                expanded = format!("{done}{}", expand(later, &aliases));
+                text = &expanded;
+                pos = line_start;
+                continue;
+            }
         }
         pos += skipped;
         let rest = text.get(pos..).unwrap_or("");
@@ -140,6 +154,17 @@ fn run_text(
             Err(e) => return Err(e),
         }
     }
+}
+
+/// The lines of `typed` that stand at byte `pos`, the start of a line, of the text that its aliases gave. `None` when
+/// an alias brought line breaks.
+fn same_line<'a>(typed: &'a str, expanded: &str, pos: usize) -> Option<&'a str> {
+    let left = expanded.get(pos..)?.matches(['\n', '\r']).count();
+    if expanded.matches(['\n', '\r']).count() != typed.matches(['\n', '\r']).count() {
+        return None;
+    }
+    let (at, _) = typed.rmatch_indices(['\n', '\r']).nth(left)?;
+    typed.get(at + 1..)
 }
 
 /// What happens after a command.
@@ -343,7 +368,7 @@ fn run_command(
             )
         }
     };
-    report_error(session, sink, &error, text, place)
+    report_error_of(session, sink, &error, text, place, Some(found.command.syntax))
 }
 
 /// Shows an error. Gives back those that end more than the command.
@@ -354,16 +379,42 @@ fn report_error(
     text: &str,
     place: &mut Place,
 ) -> Result<Flow, CommandError> {
+    report_error_of(session, sink, error, text, place, None)
+}
+
+/// True for an error whose words alone do not say what to type: an unknown switch, or nothing where something must be.
+fn wants_usage(error: &CommandError, text: &str) -> bool {
+    match error {
+        CommandError::Caret { text, .. } => text == "Syntax error",
+        CommandError::Expr(e) => {
+            matches!(e.kind, ErrorKind::Syntax | ErrorKind::Missing) && e.at >= text.trim_end().len()
+        }
+        _ => false,
+    }
+}
+
+/// As [`report_error`], for an error of a command with this syntax line.
+fn report_error_of(
+    session: &Session,
+    sink: &mut dyn Sink,
+    error: &CommandError,
+    text: &str,
+    place: &mut Place,
+    syntax: Option<&str>,
+) -> Result<Flow, CommandError> {
     match error {
         CommandError::Stopped | CommandError::Quit => return Err(error.clone()),
         // Blocks pass a jump on to the loop around them.
         CommandError::Jump(_) if session.language.depth > 0 => return Err(error.clone()),
         _ => place.failed = true,
     }
-    if let Some(report) = ErrorReport::new(error, text, place.column)
-        && sink.report(&report, &session.render_cx()).is_break()
-    {
-        return Err(CommandError::Stopped);
+    if let Some(mut report) = ErrorReport::new(error, text, place.column) {
+        if let Some(syntax) = syntax.filter(|s| !s.is_empty() && wants_usage(error, text)) {
+            report.note.get_or_insert_with(|| format!("usage: {syntax}"));
+        }
+        if sink.report(&report, &session.render_cx()).is_break() {
+            return Err(CommandError::Stopped);
+        }
     }
     Ok(if matches!(error, CommandError::Message { .. }) { Flow::Next } else { Flow::DropLine })
 }
@@ -395,6 +446,10 @@ fn unknown(text: &str) -> CommandError {
                 format!("{name} belongs to SOS (.NET), which is not built in.{near}"),
             ),
             OtherKind::Missing => CommandError::message(format!("{name} is not built in.{near}")),
+            OtherKind::Open => CommandError::noted(
+                format!("{name} is not built in: a session has one dump."),
+                "Open the other dump with `dumpscope FILE` or `dumpscope exec FILE`.",
+            ),
         };
     }
     let near = command::nearest(name).map(have).unwrap_or_default();

@@ -43,6 +43,27 @@ fn commands_of_a_line_run_in_order() {
 }
 
 #[test]
+fn a_line_sees_the_aliases_of_the_lines_before_it() {
+    let mut s = session(true);
+    check(&mut s, "as foo 5\n.echo ${foo}", "5\n");
+    check(&mut s, "as foo 6\n\nas bar foo\n.echo ${foo} ${bar}; .echo x", "6 foo\nx\n");
+    // On one line it stays as it was typed, as in WinDbg.
+    check(&mut s, "ad *\naS foo 7; .echo ${foo}\n.echo ${foo}", "${foo}\n7\n");
+}
+
+#[test]
+fn errors_say_what_to_type() {
+    let mut s = session(true);
+    check(&mut s, "!locks -z", "Syntax error at ''\nnote: usage: !locks [-v] [-o]\n");
+    check(&mut s, "!critsec", "Numeric expression missing from ''\nnote: usage: !critsec address\n");
+    assert!(run(&mut s, "dt -h").0.contains("usage: dt "));
+    assert!(run(&mut s, "kz").0.contains("The nearest command here is k."));
+    assert!(run(&mut s, ".opendump x").0.contains("dumpscope FILE"));
+    assert!(run(&mut s, "!waits 0").0.contains("the thread with number 0 is ~0"));
+    assert!(run(&mut s, "!findstack NoSuchName").0.contains("no stack has"));
+}
+
+#[test]
 fn errors_stand_below_what_is_wrong() {
     let mut s = session(true);
     let prompt = s.prompt();

@@ -1,6 +1,6 @@
 //! The nearest command to a name that is none.
 
-use super::COMMANDS;
+use super::{COMMANDS, Glued};
 
 /// The command whose name is most like `name`, when one is like it at all.
 #[must_use]
@@ -19,6 +19,17 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         .filter(|(d, n)| *d <= limit && *d < n.chars().count())
         .min_by_key(|(d, n)| (*d, n.len(), *n))
         .map(|(_, n)| n)
+        .or_else(|| with_flags(&name))
+}
+
+/// The command with glued flags that `name` is with a wrong flag: `k` for `kz`.
+fn with_flags(name: &str) -> Option<&'static str> {
+    COMMANDS
+        .iter()
+        .filter(|c| matches!(c.glued, Glued::Flags(_)))
+        .map(|c| c.name)
+        .filter(|n| name.strip_prefix(n).is_some_and(|flags| matches!(flags.chars().count(), 1 | 2)))
+        .max_by_key(|n| n.len())
 }
 
 /// Fewest insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. A missing or wrong
@@ -46,7 +57,13 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::distance;
+    use super::{distance, nearest};
+
+    #[test]
+    fn a_wrong_flag_leaves_the_command() {
+        assert_eq!(nearest("kz"), Some("k"));
+        assert_eq!(nearest("zzzzzz"), None);
+    }
 
     #[test]
     fn edits_are_counted() {

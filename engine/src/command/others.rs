@@ -13,6 +13,8 @@ pub enum OtherKind {
     Managed,
     /// It belongs to another extension, or is not built in.
     Missing,
+    /// It opens a dump.
+    Open,
 }
 
 /// A command of WinDbg's that dumpscope does not have.
@@ -30,7 +32,7 @@ const fn o(name: &'static str, kind: OtherKind, instead: &'static str) -> Other 
     Other { name, kind, instead }
 }
 
-use OtherKind::{Kernel, Live, Managed, Missing, Write};
+use OtherKind::{Kernel, Live, Managed, Missing, Open, Write};
 
 /// In the order of the first name that fits; longer names before their prefixes.
 const OTHERS: &[Other] = &[
@@ -140,7 +142,7 @@ const OTHERS: &[Other] = &[
     o(".unload", Missing, ".help"),
     o(".scriptload", Missing, ""),
     o("dx", Missing, "dt"),
-    o(".opendump", Missing, ""),
+    o(".opendump", Open, ""),
     o(".server", Missing, ""),
     o(".remote", Missing, ""),
     o(".tlist", Missing, "|"),
