@@ -110,6 +110,9 @@ pub(crate) struct CommonArgs {
     /// TOML file with patterns of waits and idle threads, tried before the built-in ones
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) patterns: Option<PathBuf>,
+    /// TOML file with what arguments of functions mean and names of GUIDs, laid over the built-in table
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) hints: Option<PathBuf>,
     /// Layout of command output: WinDbg's of old, or of 2023
     #[arg(long, global = true, value_enum, default_value_t = LayoutArg::Classic, hide_possible_values = false)]
     pub(crate) layout: LayoutArg,

@@ -8,6 +8,7 @@ use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
+use dumpscope_analyzers::arguments::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;
@@ -136,8 +137,8 @@ impl Batch<'_> {
         let mut writer = writer(self.format, out, &format);
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
-        let patterns = patterns(self.common)?;
-        let options = TriageOptions { symbols, jobs, budget, cancel, patterns };
+        let (patterns, hints) = (patterns(self.common)?, hints(self.common)?);
+        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {
@@ -184,12 +185,20 @@ pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<Arc<Pattern
     Ok(Some(Arc::new(Patterns::built_in().with_overlay(own))))
 }
 
+/// The user's hints laid over the built-in ones.
+pub(crate) fn hints(common: &CommonArgs) -> anyhow::Result<Option<Arc<HintTable>>> {
+    let Some(path) = &common.hints else { return Ok(None) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let own = HintTable::parse(&text).with_context(|| format!("in {}", path.display()))?;
+    Ok(Some(Arc::new(HintTable::built_in().with_overlay(own))))
+}
+
 /// `dumpscope diff`.
 pub(crate) fn diff(args: &DiffArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     let cancel = on_interrupt();
     let symbols = store::config(common, &cancel, console);
-    let patterns = patterns(common)?;
-    let options = TriageOptions { symbols, cancel, patterns, ..TriageOptions::default() };
+    let (patterns, hints) = (patterns(common)?, hints(common)?);
+    let options = TriageOptions { symbols, cancel, patterns, hints, ..TriageOptions::default() };
     let document = match dumpscope_engine::diff::diff(&args.dumps, &options) {
         Ok(document) => document,
         Err(error) => {

@@ -9,8 +9,9 @@ use crate::interrupt::on_interrupt;
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
-use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_analyzers::Cancel;
 use dumpscope_core::model::Dump;
+use dumpscope_engine::triage::TriageOptions;
 use dumpscope_engine::{JsonSink, Layout, Line, LineStatus, Role, Session, Sink, TextSink, run_line};
 use std::io::{self, Write};
 use std::path::Path;
@@ -44,16 +45,17 @@ fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) ->
     bar.clear();
     match opened {
         Ok(dump) => {
-            let mut target = Target::new(dump, store::config(common, cancel, console));
-            match batch::patterns(common) {
-                Ok(Some(patterns)) => target.set_patterns(patterns),
-                Ok(None) => {}
+            let tables = batch::patterns(common).and_then(|p| Ok((p, batch::hints(common)?)));
+            let (patterns, hints) = match tables {
+                Ok(tables) => tables,
                 Err(error) => {
                     console.error(&format!("{error:#}"));
                     return None;
                 }
-            }
-            let target = Arc::new(target);
+            };
+            let symbols = store::config(common, cancel, console);
+            let options = TriageOptions { symbols, patterns, hints, ..TriageOptions::default() };
+            let target = Arc::new(options.target(dump));
             let mut session = Session::new(path.display().to_string(), target);
             session.cancel = cancel.clone();
             session.sel.layout = match common.layout {

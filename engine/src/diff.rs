@@ -104,10 +104,7 @@ pub fn diff(paths: &[PathBuf], options: &TriageOptions) -> Result<DiffDocument, 
             path: path.to_string_lossy().into_owned(),
             reason: e.to_string(),
         })?;
-        let mut target = Target::new(dump, options.symbols.clone());
-        if let Some(patterns) = &options.patterns {
-            target.set_patterns(patterns.clone());
-        }
+        let target = options.target(dump);
         snapshots.push(snapshot(&target, &options.cancel));
     }
     let names: Vec<String> = paths.iter().map(|p| p.to_string_lossy().into_owned()).collect();

@@ -83,6 +83,23 @@ fn a_file_of_patterns_changes_sentences() {
 }
 
 #[test]
+fn a_file_of_hints_tells_what_arguments_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("a.dmp").display().to_string();
+    std::fs::write(&dump, dumpscope_fixtures::article::ruby_x86().0.bytes()).unwrap();
+    let own = folder.path().join("own.toml").display().to_string();
+    let table =
+        "[[group]]\nmodules = ['ntdll']\n[group.functions]\nNtWaitForMultipleObjects = ['HowMany: number']\n";
+    std::fs::write(&own, table).unwrap();
+    let line = ["exec", "--hints", &own, &dump, "-c", "~0s; .args 0"];
+    let run = args(&line);
+    assert!(run.out.contains("HowMany"), "{}{}", run.out, run.err);
+    std::fs::write(&own, "[[group]]\nnonsense = 1\n").unwrap();
+    let bad = args(&line);
+    assert!(bad.code != 0 && bad.err.contains("own.toml"), "{} {}", bad.code, bad.err);
+}
+
+#[test]
 fn schema_completions_and_manual() {
     let schema: serde_json::Value = serde_json::from_str(&args(&["schema"]).out).unwrap();
     assert!(jsonschema::meta::is_valid(&schema));

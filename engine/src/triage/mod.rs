@@ -33,7 +33,10 @@ pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_li
 
 use crate::json::{Document, DumpRow};
 use dumpscope_analyzers::Cancel;
+use dumpscope_analyzers::Target;
+use dumpscope_analyzers::arguments::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
+use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -47,12 +50,29 @@ pub struct TriageOptions {
     pub symbols: SymbolConfig,
     /// Patterns of waits; `None`: the built-in ones.
     pub patterns: Option<Arc<Patterns>>,
+    /// What arguments of well-known functions mean; `None`: the built-in table.
+    pub hints: Option<Arc<HintTable>>,
     /// Dumps analyzed at the same time; 0 takes one for each processor.
     pub jobs: usize,
     /// Time for one dump. When it is used up the row holds what was found so far, with a warning.
     pub budget: Option<Duration>,
     /// Stops everything: the dumps that were not begun get error rows of kind `stopped`.
     pub cancel: Cancel,
+}
+
+impl TriageOptions {
+    /// An open dump with these symbols and tables.
+    #[must_use]
+    pub fn target(&self, dump: Dump) -> Target {
+        let mut target = Target::new(dump, self.symbols.clone());
+        if let Some(patterns) = &self.patterns {
+            target.set_patterns(patterns.clone());
+        }
+        if let Some(hints) = &self.hints {
+            target.hints = hints.clone();
+        }
+        target
+    }
 }
 
 /// How far the work is.

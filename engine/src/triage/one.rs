@@ -60,10 +60,7 @@ fn open_and_triage(
     };
     match Dump::open_with(path, &mut unpacking) {
         Ok(dump) => {
-            let mut target = Target::new(dump, options.symbols.clone());
-            if let Some(patterns) = &options.patterns {
-                target.set_patterns(patterns.clone());
-            }
+            let target = options.target(dump);
             let mut row = triage_target(name, &target, &cancel);
             if cancel.is_late() {
                 let text = "the time budget was used up: this is the answer so far";
