@@ -203,6 +203,11 @@ fn memory_and_code_go_on_page_by_page() {
     // Another thread: the expression is evaluated there.
     tui.line("~1s");
     assert_ne!(pane(&tui, PaneKind::Memory), first);
+    // A typed address replaces the one that was shown.
+    tui.keys(&["alt+5", "a"]);
+    tui.text("@$ip");
+    tui.keys(&["enter"]);
+    assert_eq!(tui.state.dumps[0].panes[&PaneKind::Memory].expr, "@$ip");
 }
 
 #[test]

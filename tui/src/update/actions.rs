@@ -126,9 +126,8 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
             if info.expr.is_empty() {
                 state.notice = Some((Role::Dim, "only memory and code have an address".into()));
             } else {
-                let text = state.dump().and_then(|d| d.panes.get(&focus)).map(|p| p.expr.clone());
-                let input = crate::input::Input::new(&text.unwrap_or_default());
-                state.popups.push(Popup::Ask(Ask::Address, input));
+                // Empty: what is typed replaces the address, which the pane's edge shows.
+                state.popups.push(Popup::Ask(Ask::Address, crate::input::Input::new("")));
             }
         }
         Action::PrevTab | Action::NextTab => step_tab(state, action == Action::NextTab),
