@@ -81,7 +81,8 @@ impl<W: Write> RowWriter for Html<W> {
     }
 }
 
-/// Text for HTML, elements and attributes alike.
+/// Text for HTML and XML, elements and attributes alike. Characters that XML may not hold at all are escaped as
+/// unsafe ones.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in escape(text).chars() {

@@ -1,10 +1,10 @@
 //! JUnit XML: a test for each dump.
 
+use super::html::escaped;
 use super::{FailOn, FormatOptions, RowWriter, Tail};
 use crate::json::{DumpRow, FindingKindName, FindingRow};
 use crate::triage::words::{confidence_name, kind_id, kind_title};
 use crate::triage::{TextOptions, dump_lines};
-use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -33,28 +33,11 @@ impl<W: Write> Junit<W> {
     }
 }
 
-/// Text for XML 1.0: what it may not hold at all was escaped before.
-pub(super) fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in escape(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// The answer as text, line by line.
 fn body(row: &DumpRow) -> String {
     let mut out = String::new();
     dump_lines(row, &TextOptions::default(), &mut |line| {
-        out.push_str(&xml(line.to_text().trim_end()));
+        out.push_str(&escaped(line.to_text().trim_end()));
         out.push('\n');
     });
     out
@@ -63,17 +46,17 @@ fn body(row: &DumpRow) -> String {
 impl<W: Write> RowWriter for Junit<W> {
     fn row(&mut self, row: &DumpRow) -> io::Result<()> {
         self.tests = self.tests.saturating_add(1);
-        let name = xml(&row.path);
+        let name = escaped(&row.path);
         let process = row.process.as_ref().and_then(|p| p.name.clone());
-        let class = xml(&process.unwrap_or_else(|| "dumpscope".into()));
+        let class = escaped(&process.unwrap_or_else(|| "dumpscope".into()));
         let _ = write!(self.cases, "    <testcase name=\"{name}\" classname=\"{class}\"");
         if let Some(e) = &row.error {
             self.errors = self.errors.saturating_add(1);
             let _ = write!(
                 self.cases,
                 ">\n      <error type=\"{}\" message=\"{}\"/>\n    </testcase>\n",
-                xml(&e.kind),
-                xml(&e.message)
+                escaped(&e.kind),
+                escaped(&e.message)
             );
             return Ok(());
         }
@@ -81,7 +64,7 @@ impl<W: Write> RowWriter for Junit<W> {
             Some(f) => {
                 let message =
                     format!("{} ({}): {}", kind_title(f.kind), confidence_name(f.confidence), f.summary);
-                let (kind, message, body) = (kind_id(f.kind), xml(&message), body(row));
+                let (kind, message, body) = (kind_id(f.kind), escaped(&message), body(row));
                 self.failures = self.failures.saturating_add(1);
                 let _ = write!(
                     self.cases,
