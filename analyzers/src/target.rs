@@ -1,5 +1,6 @@
 //! What every analysis receives.
 
+use crate::arguments::HintTable;
 use crate::foreign::{ForeignDump, read_foreign};
 use crate::patterns::Patterns;
 use dumpscope_core::memory::ImageSection;
@@ -21,15 +22,15 @@ pub struct Target {
     pub unwind: UnwindCache,
     /// Functions that argument recovery has decoded.
     pub arguments: crate::arguments::Cache,
-    /// What arguments of well-known functions mean, and names of GUIDs.
-    pub hints: Arc<crate::arguments::HintTable>,
     /// In which generation of the symbol configuration a module's image file was looked for, to fill holes in
     /// the dump's memory; 0: never.
     mapped: Vec<AtomicU64>,
     /// What is known of a dump of another system; empty until somebody asks.
     foreign: OnceLock<Option<ForeignDump>>,
-    /// Patterns of waits.
-    patterns: Arc<Patterns>,
+    /// Patterns of waits; the built-in ones are parsed when they are first asked for: many commands need none.
+    patterns: OnceLock<Arc<Patterns>>,
+    /// What arguments of well-known functions mean; parsed when first asked for, too.
+    hints: OnceLock<Arc<HintTable>>,
 }
 
 impl Target {
@@ -50,22 +51,33 @@ impl Target {
             symbols,
             unwind: UnwindCache::default(),
             arguments: crate::arguments::Cache::default(),
-            hints: crate::arguments::HintTable::built_in(),
             mapped,
             foreign: OnceLock::new(),
-            patterns: Patterns::built_in(),
+            patterns: OnceLock::new(),
+            hints: OnceLock::new(),
         }
     }
 
     /// Uses other patterns of waits than the built-in ones.
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
-        self.patterns = patterns;
+        self.patterns = OnceLock::from(patterns);
     }
 
     /// Patterns of waits.
     #[must_use]
     pub fn patterns(&self) -> &Patterns {
-        &self.patterns
+        self.patterns.get_or_init(Patterns::built_in)
+    }
+
+    /// Uses another table of what arguments mean than the built-in one.
+    pub fn set_hints(&mut self, hints: Arc<HintTable>) {
+        self.hints = OnceLock::from(hints);
+    }
+
+    /// What arguments of well-known functions mean, and names of GUIDs.
+    #[must_use]
+    pub fn hints(&self) -> &HintTable {
+        self.hints.get_or_init(HintTable::built_in)
     }
 
     /// Makes the code and constants of the module at `va` readable when the dump does not hold them and its

@@ -69,7 +69,7 @@ impl TriageOptions {
             target.set_patterns(patterns.clone());
         }
         if let Some(hints) = &self.hints {
-            target.hints = hints.clone();
+            target.set_hints(hints.clone());
         }
         target
     }

@@ -86,7 +86,7 @@ fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argu
 /// The parameters of a frame's function, when the table has it.
 pub(super) fn parameters<'a>(target: &'a Target, frame: &StackFrame) -> Option<&'a [Parameter]> {
     let module = target.symbols.modules().get(frame.module?)?;
-    target.hints.parameters(&module.file_name, frame.function.as_deref()?)
+    target.hints().parameters(&module.file_name, frame.function.as_deref()?)
 }
 
 #[cfg(test)]

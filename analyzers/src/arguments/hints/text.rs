@@ -19,7 +19,7 @@ pub(super) fn hint(target: &Target, machine: Machine, va: Va) -> Option<Hint> {
         return None;
     }
     let memory = target.dump.memory();
-    if let Some(name) = memory.guid(va).and_then(|g| target.hints.guid_name(&g)) {
+    if let Some(name) = memory.guid(va).and_then(|g| target.hints().guid_name(&g)) {
         return Some(Hint { text: name.to_owned(), source: HintSource::Guid, at: Some(va) });
     }
     if let Some(text) = text_at(target, va, SHORTEST) {

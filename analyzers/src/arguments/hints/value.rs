@@ -44,7 +44,7 @@ impl Cx<'_> {
             Kind::Time => (self.time(at)?, None),
             Kind::Guid => {
                 let guid = memory.guid(at)?;
-                let name = self.target.hints.guid_name(&guid).map(|n| format!("{n} ")).unwrap_or_default();
+                let name = self.target.hints().guid_name(&guid).map(|n| format!("{n} ")).unwrap_or_default();
                 (format!("{name}{{{guid}}}"), Some(at))
             }
             Kind::Message => (message(bits)?.to_owned(), None),
