@@ -17,6 +17,7 @@ pub mod patterns;
 pub mod runaway;
 pub mod scope;
 pub mod stacks;
+mod syscalls;
 mod target;
 pub mod triage;
 pub mod waits;

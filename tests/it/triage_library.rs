@@ -174,14 +174,14 @@ fn crashes_of_the_corpus() {
         let v = row.verdict.unwrap();
         (v.kind, v.tid, e.as_ref().map(|e| e.code.0), e.and_then(|e| e.target).map(|t| t.0))
     };
-    use FindingKindName::{Crash, Unknown};
+    use FindingKindName::{Crash, Idle};
     let av = Some(0xc000_0005);
     for (path, kind, tid, code, target) in [
         ("breakpad/ascii_read_av.dmp", Crash, Some(0x106c), av, Some(0x4141_4141)),
         ("breakpad/exec_av_on_stack.dmp", Crash, Some(0x1b08), av, Some(0x3d_f944)),
         ("breakpad/stack_exhaustion.dmp", Crash, Some(0x1670), Some(0xc000_00fd), None),
         ("breakpad/thread_name_list.dmp", Crash, Some(0x2ae0), av, Some(0xf_1004)),
-        ("breakpad/tiny-exe-with-cet-xsave.dmp", Unknown, None, None, None),
+        ("breakpad/tiny-exe-with-cet-xsave.dmp", Idle, None, None, None),
         ("lldb/sigsegv.dmp", Crash, Some(0x2a6c), av, Some(0)),
         ("lldb/fizzbuzz_wow64.dmp", Crash, Some(0x3490), None, None),
         ("rust-minidump/linux-mini.dmp", Crash, Some(0x518), Some(11), Some(0x45)),

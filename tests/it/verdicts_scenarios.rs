@@ -125,3 +125,47 @@ fn every_scenario_gets_the_right_verdict() {
     assert_eq!(right, rows, "\n{table}");
     assert_eq!(missing_edges, 0, "\n{table}");
 }
+
+/// A small dump knows less; it must not claim something else.
+#[test]
+fn small_dumps_of_every_scenario_claim_nothing_wrong() {
+    let mut table = String::new();
+    let (mut rows, mut same, mut named, mut waits, mut bad_rows) = (0, 0, 0, 0, 0);
+    for s in &scenarios::all() {
+        let target = Target::new(
+            Dump::from_bytes(s.dump.small().bytes()).unwrap(),
+            SymbolConfig { offline: true, ..SymbolConfig::default() },
+        );
+        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let v = verdict(&run_rules(&facts).findings);
+        rows += 1;
+        same += usize::from(v.kind.name() == s.truth.kind);
+        let (_, mut bad) = proven_edges(s, &target, &facts);
+        // Seen without the lock, an owner that spins is a thread that spins.
+        let culprit = s.truth.tid.is_some() && v.tid.map(|t| t.0) == s.truth.tid;
+        if !culprit && ![s.truth.kind, "waiting", "unknown"].contains(&v.kind.name()) {
+            bad.push(format!("kind {}, not {}", v.kind.name(), s.truth.kind));
+        }
+        if v.confidence == Confidence::Proven && v.kind.name() == s.truth.kind {
+            bad.extend(wrong(s, &facts, &v).into_iter().filter(|w| w.starts_with("culprit")));
+        }
+        for (tid, kind) in &s.truth.waits {
+            waits += 1;
+            let wait = facts.thread(dumpscope_core::Tid(*tid)).and_then(|t| t.wait.as_ref());
+            named += usize::from(wait.is_some_and(|w| w.kind.name() == *kind));
+        }
+        bad_rows += usize::from(!bad.is_empty());
+        let _ = writeln!(
+            table,
+            "{:44} {:19} {:19} {}",
+            s.name,
+            s.truth.kind,
+            v.kind.name(),
+            if bad.is_empty() { "ok".to_owned() } else { format!("WRONG: {}", bad.join("; ")) }
+        );
+    }
+    println!(
+        "{table}{same} of {rows} the same verdict, {named} of {waits} waits the same kind, {bad_rows} wrong"
+    );
+    assert_eq!(bad_rows, 0, "\n{table}");
+}

@@ -5,6 +5,7 @@
 use super::{ArgPlace, ArgSource, Argument, Evidence, Value};
 use crate::Target;
 use crate::stacks::{Stack, StackFrame};
+use crate::syscalls::system_call_name;
 use crate::triage::Confidence;
 use dumpscope_core::base::{amd64, x86};
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -31,7 +32,7 @@ pub struct SystemCallArgs {
 pub fn system_call_args(target: &Target, stack: &Stack) -> Option<SystemCallArgs> {
     let mut physical = stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline);
     let (row, top) = physical.next()?;
-    let name = top.function.as_deref()?;
+    let name = system_call_name(target, stack.machine, top)?;
     if stack.machine == Machine::X86 {
         let (skip, row) = if name.starts_with("KiFastSystemCall") {
             // XP to 7: the stub is the caller.

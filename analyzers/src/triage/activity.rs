@@ -7,8 +7,8 @@ use crate::Target;
 use crate::crash::{ExceptionFacts, Interest};
 use crate::patterns::{NamedFrame, ThreadRole, WaitKind};
 use crate::stacks::{Stack, StackFrame};
+use crate::syscalls::{by_number, is_far, system_call_name};
 use dumpscope_core::{Machine, ReadMemory};
-use dumpscope_symbols::SymbolSource;
 
 /// What a thread is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +40,11 @@ pub(super) fn activity_of(
     if is_writer {
         return plain("wrote the dump".into());
     }
-    if frames.first().and_then(|f| f.function.as_deref()).is_some_and(is_system_call) {
+    if let Some((stack, _)) =
+        stack.and_then(|s| Some((s, system_call_name(target, s.machine, s.frames.first()?)?)))
+    {
         let patterns = target.patterns();
-        if let Some(p) = patterns.wait_of(&named(target, frames)) {
+        if let Some(p) = patterns.wait_of(&named(target, stack)) {
             return Some(Activity {
                 text: p.text.clone(),
                 wait: Some(p.kind),
@@ -54,8 +56,8 @@ pub(super) fn activity_of(
     first.and_then(|f| plain(format!("is in {f}")))
 }
 
-/// Frames as patterns see them.
-pub(crate) fn named<'a>(target: &'a Target, frames: &'a [StackFrame]) -> Vec<NamedFrame<'a>> {
+/// Frames as patterns see them. A system call without a name has the one that its number tells.
+pub(crate) fn named<'a>(target: &'a Target, stack: &'a Stack) -> Vec<NamedFrame<'a>> {
     let module = |f: &StackFrame| {
         let m = target.symbols.modules().get(f.module?)?;
         // Patterns know names of files without their extension.
@@ -63,25 +65,27 @@ pub(crate) fn named<'a>(target: &'a Target, frames: &'a [StackFrame]) -> Vec<Nam
     };
     let function = |f: &'a StackFrame| {
         // The nearest export before an address may be another function's.
-        let far = f.source == Some(SymbolSource::Exports) && f.displacement > MAX_EXPORT;
-        f.function.as_deref().filter(|_| !far)
+        f.function.as_deref().filter(|_| !is_far(f))
     };
-    frames.iter().map(|f| NamedFrame { module: module(f), function: function(f) }).collect()
+    let mut out: Vec<NamedFrame<'_>> =
+        stack.frames.iter().map(|f| NamedFrame { module: module(f), function: function(f) }).collect();
+    if let (Some(first), Some(top)) = (out.first_mut(), stack.frames.first()) {
+        first.function = first.function.or_else(|| by_number(target, stack.machine, top));
+    }
+    out
 }
-
-/// Bytes behind an export that still count as its function.
-const MAX_EXPORT: u64 = 0x800;
 
 /// What a thread is there for, when that is to look after others.
 pub(super) fn role_of(target: &Target, stack: Option<&Stack>, name: Option<&str>) -> Option<ThreadRole> {
-    let frames = stack.map_or(&[][..], |s| &s.frames);
-    target.patterns().role_of(&named(target, frames), name)
+    let frames = stack.map(|s| named(target, s)).unwrap_or_default();
+    target.patterns().role_of(&frames, name)
 }
 
 /// Whether a thread runs: `Some(false)` when it is in a system call, `None` when that cannot be said.
 pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool> {
-    let top = stack?.physical().next()?;
-    if top.function.as_deref().is_some_and(is_system_call) {
+    let stack = stack?;
+    let top = stack.physical().next()?;
+    if let Some(call) = system_call_name(target, stack.machine, top) {
         // These come back at once: a loop that calls them runs.
         const SHORT: [&str; 5] = [
             "NtYieldExecution",
@@ -90,7 +94,7 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
             "ZwQueryPerformanceCounter",
             "NtQuerySystemTime",
         ];
-        return Some(top.function.as_deref().is_some_and(|f| SHORT.contains(&f)));
+        return Some(SHORT.contains(&call));
     }
     let memory = target.dump.memory();
     target.map_image(top.frame.ip);
@@ -100,7 +104,7 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
     let in_system = module.is_some_and(|m| {
         ["ntdll.dll", "win32u.dll", "wow64cpu.dll"].iter().any(|n| m.file_name.eq_ignore_ascii_case(n))
     });
-    let gate = match (stack?.machine, before) {
+    let gate = match (stack.machine, before) {
         // syscall, sysenter, int 2e; the gate of 32-bit processes: call edx
         (Machine::Amd64 | Machine::X86, Some([0x0f, 0x05 | 0x34] | [0xcd, 0x2e])) => Some(true),
         (Machine::X86, Some([0xff, 0xd2])) if in_system => Some(true),
@@ -113,27 +117,5 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
         (true, None) => None,
         (true, Some(false)) if top.function.is_none() => None,
         _ => module.map(|_| true),
-    }
-}
-
-/// True for the names of system-call stubs.
-pub(crate) fn is_system_call(name: &str) -> bool {
-    let is_stub = |prefix: &str| {
-        name.strip_prefix(prefix).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_uppercase()))
-    };
-    is_stub("Nt") || is_stub("Zw") || name == "KiFastSystemCallRet" || name == "KiFastSystemCall"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn system_calls() {
-        assert!(is_system_call("NtWaitForSingleObject"));
-        assert!(is_system_call("ZwDelayExecution"));
-        assert!(is_system_call("KiFastSystemCallRet"));
-        assert!(!is_system_call("Nthing"));
-        assert!(!is_system_call("RtlEnterCriticalSection"));
     }
 }

@@ -5,6 +5,7 @@
 use super::Timeout;
 use crate::arguments::{recover, system_call_args};
 use crate::stacks::Stack;
+use crate::syscalls::system_call_name;
 use crate::triage::Confidence;
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -35,7 +36,7 @@ pub struct SystemCall {
 #[must_use]
 pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
     let top = stack.physical().next()?;
-    let function = top.function.as_deref()?;
+    let function = system_call_name(target, stack.machine, top)?;
     let called = if function.starts_with("KiFastSystemCall") {
         // XP to 7 on x86: the stub is the caller.
         stack.physical().nth(1)?.function.as_deref()?

@@ -16,7 +16,7 @@ pub use com::{
 };
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
-use crate::stacks::Stack;
+use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, Pid, Tid, Va};
@@ -221,7 +221,9 @@ fn wait_of(
         evidence: stack
             .frames
             .first()
-            .map(|f| format!("it is in {}", crate::triage::frame_text(target, f)))
+            .map(|f| {
+                format!("it is in {}{}", crate::triage::frame_text(target, f), by_number(target, machine, f))
+            })
             .into_iter()
             .collect(),
         sentence: activity.text.clone(),
@@ -267,6 +269,11 @@ fn wait_of(
         | WaitKind::KeyedEvent => slim::fill(target, machine, tid, stack, call.as_ref(), named, &mut wait),
         WaitKind::RpcCall => rpc::fill(target, machine, stack, &mut wait),
         WaitKind::FileIo | WaitKind::Socket => object::fill_file(target, &mut wait),
+        WaitKind::Sleep => match wait.timeout {
+            Some(Timeout::Ms(ms)) => wait.sentence = format!("{} for {ms} ms", wait.sentence),
+            Some(Timeout::Infinite) => wait.sentence = format!("{} without end", wait.sentence),
+            None => {}
+        },
         WaitKind::SentMessage => {
             if let Some([window, message, ..]) = call.as_ref().map(|c| c.args.as_slice()) {
                 wait.object = Some(format!("window {window:x}"));
@@ -277,6 +284,12 @@ fn wait_of(
         _ => {}
     }
     Some(wait)
+}
+
+/// What the number of a system call without a name says, as the end of a sentence.
+fn by_number(target: &Target, machine: Machine, top: &StackFrame) -> String {
+    let name = crate::syscalls::by_number(target, machine, top);
+    name.map(|n| format!(", whose system call is {n} by its number")).unwrap_or_default()
 }
 
 /// A thread's id as in `thread 118`, with what is known of it.

@@ -109,8 +109,15 @@ pub(crate) fn system_words(row: &DumpRow) -> Option<String> {
         (Arch::Arm64, _) => "ARM64",
         (Arch::Other, _) => "unknown processor",
     };
-    let os = [s.os.clone(), s.version.clone(), s.build.map(|b| format!("build {b}"))];
-    let os = os.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let windows = s.os.as_deref().is_some_and(|o| o.starts_with("Windows"));
+    // Elsewhere the field is the third number of the version.
+    let version = match (&s.version, s.build) {
+        (Some(v), Some(b)) if windows => Some(format!("{v} build {b}")),
+        (Some(v), Some(b)) => Some(format!("{v}.{b}")),
+        (None, Some(b)) => Some(format!("build {b}")),
+        (v, None) => v.clone(),
+    };
+    let os = [s.os.clone(), version].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Some(if os.is_empty() { arch.into() } else { format!("{arch}, {os}") })
 }
 

@@ -28,12 +28,18 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
             Confidence::Strong,
             format!("all {all} threads wait for work: nothing in the process is blocked"),
         ),
-        n => (
-            Confidence::Guess,
-            format!(
-                "{idle} of {all} threads wait for work and {n} wake up by themselves: nothing is blocked"
-            ),
-        ),
+        n => {
+            let wakes = if n == 1 { "one sleeps or waits" } else { "others sleep or wait" };
+            let work = match idle {
+                0 => String::new(),
+                1 => "one of its threads waits for work, ".into(),
+                n => format!("{n} of its {all} threads wait for work, "),
+            };
+            (
+                Confidence::Guess,
+                format!("nothing in the process is blocked: {work}{wakes} for a limited time"),
+            )
+        }
     };
     let mut out = Finding::new(FindingKind::Idle, sure, summary);
     for t in &facts.threads {

@@ -4,6 +4,7 @@
 use super::graph::crashed;
 use crate::crash::describe;
 use crate::stacks::{Stack, StackFrame};
+use crate::syscalls::is_far;
 use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -16,9 +17,6 @@ const REPORTS: [&str; 4] = [
     "WerpReportFault",
     "RtlUnhandledExceptionFilter",
 ];
-
-/// Bytes behind an export that still count as its function.
-const MAX_EXPORT: u64 = 0x800;
 
 /// Most stack bytes that are searched for the exception's pointers.
 const MAX_SPAN: u64 = 0x2000;
@@ -37,9 +35,8 @@ fn of_thread(facts: &Facts<'_>, t: &ThreadFacts) -> Option<Finding> {
     let stack = t.stack.as_ref().or(t.native_stack.as_ref())?;
     let frames: Vec<&StackFrame> = stack.physical().collect();
     let at = frames.iter().position(|f| {
-        let far = f.source == Some(dumpscope_symbols::SymbolSource::Exports) && f.displacement > MAX_EXPORT;
         // What a scan finds may be left over from an exception that was handled.
-        f.function.as_deref().is_some_and(|n| REPORTS.contains(&n)) && !far && f.trust != Trust::Scan
+        f.function.as_deref().is_some_and(|n| REPORTS.contains(&n)) && !is_far(f) && f.trust != Trust::Scan
     })?;
     // A name alone is not enough: the exception itself must be there.
     let (record, from) = find_record(facts, stack, &frames, at)?;
