@@ -35,6 +35,17 @@ fn wrong(s: &Scenario, facts: &Facts<'_>, v: &Finding) -> Vec<String> {
             out.push(format!("circle {members:x?}, not {:x?}", truth.cycle));
         }
     }
+    let serving: Vec<(u32, u32, Option<u32>)> = facts
+        .threads
+        .iter()
+        .filter_map(|t| {
+            let i = t.com.as_ref()?.incoming.as_ref()?;
+            Some((t.tid.0, i.pid.0, i.tid.map(|t| t.0)))
+        })
+        .collect();
+    if serving != truth.serving {
+        out.push(format!("serving {serving:x?}, not {:x?}", truth.serving));
+    }
     for t in &truth.locks {
         let got = if t.kind == "critical_section" {
             facts.locks.at(dumpscope_core::Va(t.address)).map(|l| {

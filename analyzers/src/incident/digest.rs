@@ -3,7 +3,7 @@
 use crate::locks::{Owner, thread_state};
 use crate::patterns::ThreadRole;
 use crate::triage::{Confidence, Facts, Finding};
-use crate::waits::{Kind, incoming_call};
+use crate::waits::Kind;
 use dumpscope_core::model::ProcessParameters;
 use dumpscope_core::{Pid, Tid};
 use std::collections::BTreeMap;
@@ -185,7 +185,7 @@ impl Digest {
                 confidence: wait.map(|w| w.confidence),
             },
         );
-        let client = incoming_call(target, t.tid, target.process_machine()).map(|i| i.pid);
+        let client = t.com.as_ref().and_then(|c| c.incoming.as_ref()).map(|i| i.pid);
         let client = client.filter(|c| own != Some(*c));
         let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
         let serves = frames.iter().filter_map(|f| f.function.as_deref()).any(|f| SERVES.contains(&f));

@@ -5,7 +5,7 @@ use crate::crash::{ExceptionFacts, exception_facts};
 use crate::locks::Locks;
 use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
-use crate::waits::{Wait, add_waits};
+use crate::waits::{ComThread, Wait, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{SAME_TEB_INITIAL_THREAD, Thread};
@@ -59,6 +59,8 @@ pub struct ThreadFacts {
     pub stack: Option<Stack>,
     /// WOW64: the 64-bit stack.
     pub native_stack: Option<Stack>,
+    /// COM's data of it, when it has some.
+    pub com: Option<Box<ComThread>>,
     /// What it waits for, when it waits.
     pub wait: Option<Wait>,
     /// What it is doing, when its frames say so.
@@ -119,6 +121,7 @@ fn thread_facts(
         running,
         stack,
         native_stack,
+        com: None,
         wait: None,
         activity,
     }

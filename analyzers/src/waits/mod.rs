@@ -11,9 +11,7 @@ mod section;
 mod slim;
 
 pub use call::{SystemCall, system_call};
-pub use com::{
-    Apartment, ComCall, Incoming, Message, Outgoing, activation, apartment, incoming_call, outgoing_call,
-};
+pub use com::{Apartment, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::{Stack, StackFrame};
@@ -161,15 +159,17 @@ pub struct Wait {
 pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &Cancel) -> Locks {
     let machine = target.process_machine();
     let mut locks = find_locks(target, machine, cancel);
+    com::read_threads(target, machine, threads);
     for t in threads.iter_mut() {
         let Some(stack) = t.stack.as_ref() else { continue };
         let Some(activity) = t.activity.as_ref() else { continue };
-        t.wait = wait_of(target, machine, t.tid, stack, activity, &locks);
+        t.wait = wait_of(target, machine, t, stack, activity, &locks);
         if let Some(wait) = &t.wait {
             enter(target, machine, &mut locks, wait, t.tid);
         }
     }
     section::agree(threads, &locks);
+    com::agree(target, threads);
     locks.slim = slim::groups(target, machine, threads);
     slim::suspects(target, machine, threads, cancel);
     for t in threads.iter_mut() {
@@ -200,11 +200,13 @@ fn enter(target: &Target, machine: Machine, locks: &mut Locks, wait: &Wait, tid:
 fn wait_of(
     target: &Target,
     machine: Machine,
-    tid: Tid,
+    thread: &ThreadFacts,
     stack: &Stack,
     activity: &Activity,
     locks: &Locks,
 ) -> Option<Wait> {
+    let tid = thread.tid;
+    let data = thread.com.as_deref();
     let call = system_call(target, stack);
     let named = activity.wait?;
     let mut wait = Wait {
@@ -231,7 +233,7 @@ fn wait_of(
     if let Some(call) = &call {
         wait.handles = call.handles.clone();
     }
-    let com = com::call(target, machine, tid, stack, named, wait.handles.as_deref());
+    let com = com::call(target, machine, data, stack, named, wait.handles.as_deref());
     match named {
         WaitKind::CriticalSection | WaitKind::LoaderLock => {
             section::fill(target, machine, tid, stack, call.as_ref(), locks, &mut wait);
@@ -245,7 +247,7 @@ fn wait_of(
             if com.is_some() =>
         {
             if let Some(call) = com {
-                com::fill(target, call, &mut wait);
+                com::fill(target, data, call, &mut wait);
             }
         }
         WaitKind::Object | WaitKind::Multiple => {

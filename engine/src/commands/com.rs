@@ -2,11 +2,12 @@
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
-use crate::json::ComCallRow;
+use crate::json::{ComCallRow, IncomingCallRow};
 use crate::session::Session;
 use crate::triage::rows;
-use dumpscope_analyzers::triage::Facts;
-use dumpscope_analyzers::waits::{activation, apartment, incoming_call, outgoing_call};
+use dumpscope_analyzers::arguments::HintTable;
+use dumpscope_analyzers::triage::{Facts, ThreadFacts};
+use dumpscope_analyzers::waits::Apartment;
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Limits;
@@ -20,9 +21,13 @@ pub(crate) const COM: Command = Command {
     group: "locks",
     syntax: "!com",
     summary: "Shows the COM calls of each thread: apartment, server, interface, method, client",
-    help: "For every thread with COM data or inside a COM call: its apartment, the call it makes (server process and thread, \
-           interface pointer id, interface, method), the client it serves, the class it activates, and what each of these \
-           rests on. A thread without COM data is left out.",
+    help: "First the apartments with their threads, then every thread with COM data or inside a COM call: its apartment, \
+           the call it makes (server process and thread, interface, method, id of the interface pointer), the call it serves \
+           (client process and thread, interface), the class it activates, and what each of these rests on. A thread \
+           without COM data is left out.\n\n\
+           Processes and threads are in hex. The causality id is the same in the caller's and in the server's dump. \
+           `proven` means two independent sources, or an object whose event the thread waits for; `strong` one source; \
+           `guess` an object that may be old.",
     examples: &[("!com", "All threads")],
     needs: &[Needs::Threads],
     run,
@@ -33,12 +38,17 @@ struct Row {
     index: u32,
     tid: u32,
     apartment: Option<&'static str>,
+    apartment_id: Option<u32>,
     /// The call that it waits for.
     call: Option<ComCallRow>,
     /// Its COM data name an outgoing call: process and thread.
     outgoing: Option<(u32, Option<u32>)>,
     client_pid: Option<u32>,
+    /// The call that it serves.
+    incoming: Option<IncomingCallRow>,
     activates: Option<String>,
+    /// Name of the class that it activates.
+    class: Option<String>,
     sentence: Option<String>,
 }
 
@@ -47,72 +57,137 @@ struct ComReport {
     threads: Vec<Row>,
 }
 
+/// `process 30c, thread 1a4`.
+fn party(pid: Option<u32>, tid: Option<u32>) -> String {
+    match (pid, tid) {
+        (Some(p), Some(t)) => format!("process {p:x}, thread {t:x}"),
+        (Some(p), None) => format!("process {p:x}"),
+        (None, _) => "not known".into(),
+    }
+}
+
+/// The lines of one thread below its first one.
+struct Details<'a>(&'a mut dyn FnMut(Line));
+
+impl Details<'_> {
+    fn field(&mut self, name: &str, value: String) {
+        (self.0)(Line::new().role(Role::Label, format!("             {name:<11} ")).role(Role::Value, value));
+    }
+
+    fn interface(&mut self, iid: Option<&String>, name: Option<&String>, method: Option<u32>) {
+        let parts: Vec<String> = [name.cloned(), iid.cloned(), method.map(|m| format!("method {m}"))]
+            .into_iter()
+            .flatten()
+            .collect();
+        if !parts.is_empty() {
+            self.field("interface", parts.join(" "));
+        }
+    }
+
+    fn sure(&mut self, confidence: impl Serialize, evidence: &[String]) {
+        let word = serde_json::to_value(confidence).ok();
+        self.field("confidence", word.and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default());
+        for e in evidence {
+            (self.0)(Line::new().role(Role::Dim, format!("             - {e}")));
+        }
+    }
+
+    fn ids(&mut self, ipid: Option<&String>, causality: Option<&String>) {
+        if let Some(i) = ipid {
+            self.field("ipid", i.clone());
+        }
+        if let Some(c) = causality {
+            self.field("causality", c.clone());
+        }
+    }
+}
+
+impl Row {
+    fn of(t: &ThreadFacts) -> Option<Row> {
+        let data = t.com.as_ref();
+        let call = rows::com_call(t);
+        if data.is_none() && call.is_none() {
+            return None;
+        }
+        let activation = data.and_then(|d| d.activation);
+        let incoming = rows::incoming_call(t);
+        Some(Row {
+            index: t.index.0,
+            tid: t.tid.0,
+            apartment: data.map(|d| d.apartment.name()),
+            apartment_id: data.map(|d| d.apartment_id),
+            outgoing: data.and_then(|d| d.outgoing).map(|o| (o.pid.0, o.tid.map(|t| t.0))),
+            client_pid: incoming.as_ref().map(|i| i.client_pid),
+            incoming,
+            activates: activation.map(|g| format!("{{{g}}}")),
+            class: activation.and_then(|g| HintTable::built_in().guid_name(&g).map(str::to_owned)),
+            sentence: t.activity.as_ref().map(|a| escape(&a.text).into_owned()),
+            call,
+        })
+    }
+
+    fn lines(&self, emit: &mut dyn FnMut(Line)) {
+        let id = Span::new(Role::Thread, format!("{:>4}:{:<6x}", self.index, self.tid));
+        let apartment = self.apartment.unwrap_or("-");
+        let does = self.sentence.as_deref().unwrap_or("no call");
+        emit(
+            Line::new()
+                .span(id.link(Link::Thread(ThreadIdx(self.index))))
+                .text(format!("{apartment:5}{does}")),
+        );
+        let mut to = Details(emit);
+        if let Some(c) = &self.call {
+            to.field("server", party(c.server_pid, c.server_tid));
+            to.interface(c.iid.as_ref(), c.interface.as_ref(), c.method);
+            to.ids(c.ipid.as_ref(), c.causality.as_ref());
+            to.sure(c.confidence, &c.evidence);
+        } else if let Some((pid, tid)) = self.outgoing {
+            let server = party(Some(pid), tid);
+            to.field("server", format!("{server} (by its COM data; it waits for something else)"));
+        }
+        if let Some(i) = &self.incoming {
+            to.field("client", party(Some(i.client_pid), i.client_tid));
+            to.interface(i.iid.as_ref(), i.interface.as_ref(), None);
+            to.ids(i.ipid.as_ref(), i.causality.as_ref());
+            to.sure(i.confidence, &i.evidence);
+        }
+        if let Some(class) = &self.activates {
+            to.field("activates", format!("{} {class}", self.class.as_deref().unwrap_or("")).trim().into());
+        }
+    }
+}
+
+impl ComReport {
+    /// One line for the apartments: `Apartments: STA 734 (thread 0); MTA (threads 1, 4)`.
+    fn apartments(&self) -> Option<String> {
+        let of = |a: Apartment| self.threads.iter().filter(move |t| t.apartment == Some(a.name()));
+        let single = [Apartment::Single, Apartment::App].into_iter().flat_map(|a| {
+            of(a).map(move |t| {
+                format!("{} {:x} (thread {})", a.name(), t.apartment_id.unwrap_or_default(), t.index)
+            })
+        });
+        let mut parts: Vec<String> = single.collect();
+        let multi: Vec<String> = of(Apartment::Multi).map(|t| t.index.to_string()).collect();
+        match multi.len() {
+            0 => {}
+            1 => parts.push(format!("MTA (thread {})", multi.concat())),
+            _ => parts.push(format!("MTA (threads {})", multi.join(", "))),
+        }
+        (!parts.is_empty()).then(|| format!("Apartments: {}", parts.join("; ")))
+    }
+}
+
 impl Report for ComReport {
     fn kind(&self) -> &'static str {
         "com"
     }
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        if let Some(text) = self.apartments() {
+            emit(Line::plain(text));
+        }
         for t in &self.threads {
-            let id = Span::new(Role::Thread, format!("{:>4}:{:<6x}", t.index, t.tid));
-            let apartment = t.apartment.unwrap_or("-");
-            let does = t.sentence.as_deref().unwrap_or("no call");
-            emit(
-                Line::new()
-                    .span(id.link(Link::Thread(ThreadIdx(t.index))))
-                    .text(format!("{apartment:5}{does}")),
-            );
-            let mut field = |name: &str, value: String| {
-                emit(
-                    Line::new()
-                        .role(Role::Label, format!("             {name:<11}"))
-                        .role(Role::Value, value),
-                );
-            };
-            if let Some(c) = &t.call {
-                let server = match (c.server_pid, c.server_tid) {
-                    (Some(p), Some(t)) => format!("process {p:x}, thread {t:x}"),
-                    (Some(p), None) => format!("process {p:x}"),
-                    _ => "not known".into(),
-                };
-                field("server", server);
-                if let Some(i) = &c.ipid {
-                    field("ipid", i.clone());
-                }
-                if let Some(i) = &c.iid {
-                    field(
-                        "interface",
-                        format!("{i} {}", c.interface.as_deref().unwrap_or("")).trim_end().into(),
-                    );
-                }
-                if let Some(m) = c.method {
-                    field("method", m.to_string());
-                }
-                let sure = serde_json::to_value(c.confidence).ok();
-                field("confidence", sure.and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default());
-                for e in &c.evidence {
-                    emit(Line::new().role(Role::Dim, format!("             - {e}")));
-                }
-            } else if let Some((pid, tid)) = t.outgoing {
-                let thread = tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
-                field(
-                    "server",
-                    format!("process {pid:x}{thread} (by its COM data; it waits for something else)"),
-                );
-            }
-            let mut field = |name: &str, value: String| {
-                emit(
-                    Line::new()
-                        .role(Role::Label, format!("             {name:<11}"))
-                        .role(Role::Value, value),
-                );
-            };
-            if let Some(pid) = t.client_pid {
-                field("client", format!("process {pid:x}"));
-            }
-            if let Some(class) = &t.activates {
-                field("activates", class.clone());
-            }
+            t.lines(emit);
         }
     }
 
@@ -125,25 +200,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     inv.cursor().end()?;
     let target = session.target.clone();
     let facts = Facts::gather(&target, &Limits::default(), &session.cancel);
-    let machine = target.process_machine();
-    let mut threads = Vec::new();
-    for t in &facts.threads {
-        let apartment = apartment(&target, t.tid, machine);
-        let call = rows::com_call(t);
-        if apartment.is_none() && call.is_none() {
-            continue;
-        }
-        threads.push(Row {
-            index: t.index.0,
-            tid: t.tid.0,
-            apartment: apartment.map(|a| a.name()),
-            outgoing: outgoing_call(&target, t.tid, machine).map(|o| (o.pid.0, o.tid.map(|t| t.0))),
-            client_pid: incoming_call(&target, t.tid, machine).map(|i| i.pid.0),
-            activates: activation(&target, t.tid, machine).map(|g| format!("{{{g}}}")),
-            sentence: t.activity.as_ref().map(|a| escape(&a.text).into_owned()),
-            call,
-        });
-    }
+    let threads: Vec<Row> = facts.threads.iter().filter_map(Row::of).collect();
     if threads.is_empty() {
         let text = Line::plain("No thread has COM data, and none is in a COM call.");
         return session.emit(sink, &Message(vec![text]));

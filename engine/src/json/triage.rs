@@ -71,6 +71,8 @@ dto! {
         pub handles: Option<HandlesRow>,
         /// Outgoing COM calls. Null: none was seen, and the dump lacks the memory to say that there is none.
         pub com_calls: Option<Vec<ComCallRow>>,
+        /// COM calls that threads serve. Null: none was seen, and the dump lacks the memory to say that there is none.
+        pub incoming_calls: Option<Vec<IncomingCallRow>>,
         /// Findings, worst first.
         pub findings: Option<Vec<FindingRow>>,
         /// The first finding, or one of kind `idle` or `unknown`.
@@ -305,6 +307,32 @@ dto! {
         pub interface: Option<String>,
         /// Method number.
         pub method: Option<u32>,
+        /// The chain of calls that it belongs to: the same in the server's dump.
+        pub causality: Option<String>,
+        /// The class that is activated.
+        pub class: Option<String>,
+        /// How sure.
+        pub confidence: ConfidenceName,
+        /// What it rests on.
+        pub evidence: Vec<String>,
+    }
+
+    /// A COM call that a thread serves.
+    pub struct IncomingCallRow {
+        /// The serving thread.
+        pub tid: u32,
+        /// The calling process.
+        pub client_pid: u32,
+        /// The calling thread.
+        pub client_tid: Option<u32>,
+        /// Interface pointer id, of this process.
+        pub ipid: Option<String>,
+        /// Interface id.
+        pub iid: Option<String>,
+        /// Name of the interface.
+        pub interface: Option<String>,
+        /// The chain of calls that it belongs to: the same in the caller's dump.
+        pub causality: Option<String>,
         /// How sure.
         pub confidence: ConfidenceName,
         /// What it rests on.
@@ -566,6 +594,7 @@ impl DumpRow {
             locks: None,
             handles: None,
             com_calls: None,
+            incoming_calls: None,
             findings: None,
             verdict: None,
             signature: None,

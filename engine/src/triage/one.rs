@@ -112,6 +112,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
             complete,
         ),
         com_calls: known(facts.threads.iter().filter_map(rows::com_call).collect(), complete),
+        incoming_calls: known(facts.threads.iter().filter_map(rows::incoming_call).collect(), complete),
         handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
         signature: signature.as_ref().map(|s| s.text.clone()),
         signature_version: signature.as_ref().map(|s| s.version),

@@ -3,8 +3,8 @@
 use crate::fmt::{Hex, rfc3339};
 use crate::json::{
     AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName,
-    ExceptionRow, FindingKindName, FindingRow, FrameRow, HandlesRow, Infinite, LockRow, OwnerState,
-    ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
+    ExceptionRow, FindingKindName, FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow,
+    OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
 };
 use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
@@ -335,6 +335,7 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
     let w = t.wait.as_ref().filter(|w| w.kind == Kind::ComCall)?;
     let call = w.com.as_ref()?;
     let message = call.message.as_ref();
+    let causality = message.and_then(|m| m.causality).or_else(|| t.com.as_ref()?.causality);
     Some(ComCallRow {
         tid: t.tid.0,
         server_pid: call.pid.map(|p| p.0),
@@ -343,8 +344,27 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
         iid: message.and_then(|m| m.iid).map(|g| format!("{{{g}}}")),
         interface: call.interface.as_deref().map(text),
         method: message.and_then(|m| m.method),
+        causality: causality.map(|g| format!("{{{g}}}")),
+        class: call.activation.map(|g| format!("{{{g}}}")),
         confidence: confidence(w.confidence),
         evidence: w.evidence.iter().map(|e| text(e)).collect(),
+    })
+}
+
+/// The COM call that a thread serves.
+pub(crate) fn incoming_call(t: &ThreadFacts) -> Option<IncomingCallRow> {
+    let i = t.com.as_ref()?.incoming.as_ref()?;
+    let guid = |g: Option<dumpscope_core::base::Guid>| g.map(|g| format!("{{{g}}}"));
+    Some(IncomingCallRow {
+        tid: t.tid.0,
+        client_pid: i.pid.0,
+        client_tid: i.tid.map(|t| t.0),
+        ipid: guid(i.ipid),
+        iid: guid(i.iid),
+        interface: i.interface.as_deref().map(text),
+        causality: guid(i.causality),
+        confidence: confidence(i.confidence),
+        evidence: i.evidence.iter().map(|e| text(e)).collect(),
     })
 }
 

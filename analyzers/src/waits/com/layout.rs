@@ -2,9 +2,9 @@
 //!
 //! Source of the table: PDB types of the builds named, and a published analysis (shared reference, section 5.2).
 
+use super::library::of_type;
 use crate::Target;
 use dumpscope_core::Machine;
-use dumpscope_symbols::types::{RowKind, TypeProvider, rows};
 
 /// Offsets in a `CMessageCall`, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,41 +147,19 @@ pub(super) fn layouts(target: &Target, machine: Machine) -> Vec<Layout> {
 
 /// `CSyncClientCall` or `CMessageCall` as the symbols of the COM library define it.
 fn of_symbols(target: &Target, machine: Machine) -> Option<Layout> {
-    for module in ["combase", "ole32"] {
-        for index in target.symbols.modules_named_in(module, machine) {
-            let providers = target.symbols.providers(index);
-            for types in providers.iter().filter_map(|p| p.types()) {
-                let found = ["CSyncClientCall", "CMessageCall"].iter().find_map(|name| of_type(types, name));
-                if found.is_some() {
-                    return found;
-                }
-            }
-        }
-    }
-    None
-}
-
-fn of_type(types: &dyn TypeProvider, name: &str) -> Option<Layout> {
-    let id = *types.find_type(name, false).first()?;
-    let rows = rows(types, id);
-    let at = |field: &str| {
-        rows.iter().find(|r| r.name == field).and_then(|r| match r.kind {
-            RowKind::Field(offset) => Some((offset, dumpscope_symbols::types::size_of(types, r.ty))),
-            _ => None,
+    of_type(target, machine, &["CSyncClientCall", "CMessageCall"], |f| {
+        Some(Layout {
+            category: f.offset("_callcat")?,
+            event: f.offset("_hEvent"),
+            ipid: f.offset("_ipid")?,
+            iid: f.offset("_iidWire"),
+            causality: f.offset("_guidCausality"),
+            pid: f.offset("_dwServerPid"),
+            tid: f.offset("_dwServerTid"),
+            method: f.place("_iMethodWire").map(|(o, size)| (o, if size == Some(2) { 2 } else { 4 })),
+            oxid: None,
+            from_symbols: true,
         })
-    };
-    let offset = |field: &str| at(field).map(|(o, _)| o);
-    Some(Layout {
-        category: offset("_callcat")?,
-        event: offset("_hEvent"),
-        ipid: offset("_ipid")?,
-        iid: offset("_iidWire"),
-        causality: offset("_guidCausality"),
-        pid: offset("_dwServerPid"),
-        tid: offset("_dwServerTid"),
-        method: at("_iMethodWire").map(|(o, size)| (o, if size == Some(2) { 2 } else { 4 })),
-        oxid: None,
-        from_symbols: true,
     })
 }
 

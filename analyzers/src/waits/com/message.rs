@@ -1,6 +1,7 @@
 //! The message object of an outgoing call (`CMessageCall`), found from the caller's stack.
 
 use super::layout::{Layout, layouts};
+use super::library::in_library;
 use crate::Target;
 use crate::stacks::{Stack, StackFrame};
 use dumpscope_core::base::Guid;
@@ -8,7 +9,7 @@ use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 use std::collections::BTreeSet;
 
 /// Most stack bytes that are searched for pointers.
-const MAX_SPAN: u64 = 0x4000;
+pub(super) const MAX_SPAN: u64 = 0x4000;
 
 /// Largest `_callcat` (`tagCALLCATEGORY`).
 const MAX_CATEGORY: u32 = 6;
@@ -69,9 +70,7 @@ fn read(target: &Target, machine: Machine, at: Va, l: &Layout) -> Option<Message
     let guid = |o: u64| memory.bytes::<16>(at.offset(o)).map(|b| Guid::from_bytes(&b));
     // The object begins with its table of functions, in the COM library.
     let table = memory.ptr(at, machine)?;
-    let module = target.dump.module_at(table)?;
-    let is_com = ["combase.dll", "ole32.dll"].iter().any(|n| module.file_name.eq_ignore_ascii_case(n));
-    if !is_com || !(1..=MAX_CATEGORY).contains(&word(l.category)?) {
+    if !in_library(target, table) || !(1..=MAX_CATEGORY).contains(&word(l.category)?) {
         return None;
     }
     let ipid = guid(l.ipid)?;

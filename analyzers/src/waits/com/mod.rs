@@ -1,141 +1,41 @@
-//! Whom an outgoing COM call waits for, from the thread's COM data (`TEB.ReservedForOle`).
+//! COM calls: whom an outgoing one waits for, who made an incoming one.
 //!
-//! Source: shared reference, section 5.1 (`SOleTlsData`, Windows 7 to 11).
+//! Two roads that check each other: the thread's COM data (`tls`) and the message object of the call on its stack
+//! (`message`).
 
+mod agree;
+mod call_state;
+mod incoming;
 mod layout;
+mod library;
 mod message;
+mod objects;
+mod tls;
 
+pub(super) use agree::agree;
+pub use incoming::Incoming;
 pub use message::Message;
 pub(super) use message::pointers;
+pub use tls::{Apartment, ComThread, LayoutSource, Outgoing};
 
 use super::{Kind, Wait, thread_words};
 use crate::Target;
 use crate::arguments::HintTable;
 use crate::stacks::{Stack, StackFrame};
-use crate::triage::{Confidence, WaitKind};
+use crate::triage::{Confidence, ThreadFacts, WaitKind};
 use dumpscope_core::base::Guid;
-use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
+use dumpscope_core::{Machine, Pid, Tid};
 use message::messages;
 
 /// Innermost frames in which COM is looked for.
 const DEPTH: usize = 16;
 
-/// Where an outgoing call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// `SOleTlsData` of the thread.
-    pub data: Va,
-    /// Serving process.
-    pub pid: Pid,
-    /// Serving thread; `None` when any thread of the process may serve it.
-    pub tid: Option<Tid>,
-}
-
-/// Who called a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// `SOleTlsData` of the thread.
-    pub data: Va,
-    /// The calling process.
-    pub pid: Pid,
-}
-
-/// The COM data of a thread (`TEB.ReservedForOle`) and the offset of `outgoingCallData` in them. The block is
-/// believed only when it names the TEB's own slot.
-fn com_data(target: &Target, thread: Tid, machine: Machine) -> Option<(Va, u64)> {
-    let build = target.dump.system().value()?.build;
-    // Windows 10 1809 dropped a field before these.
-    let late = build >= 17763;
-    let (slot_at, offset, in_teb) = match (machine, late) {
-        (Machine::Amd64, false) => (0x20, 0x1ac, 0x1758),
-        (Machine::Amd64, true) => (0x20, 0x1a4, 0x1758),
-        (Machine::X86, false) => (0x14, 0x100, 0xf80),
-        (Machine::X86, true) => (0x14, 0xfc, 0xf80),
-        _ => return None,
-    };
-    let index = target.dump.thread_by_tid(thread)?.index;
-    let teb = target.dump.read_teb(index, machine)?;
-    let data = teb.reserved_for_ole.filter(|d| !d.is_null())?;
-    let named = target.dump.memory().ptr(data.offset(slot_at), machine)?;
-    (named == teb.address.offset(in_teb)).then_some((data, offset))
-}
-
-/// True for what can be a process or thread id. All bits set: no call.
-fn is_id(id: u32) -> bool {
-    id != 0 && id < 1 << 28 && id.is_multiple_of(4)
-}
-
-/// The outgoing call of a thread, when its COM data hold one.
-#[must_use]
-pub fn outgoing_call(target: &Target, thread: Tid, machine: Machine) -> Option<Outgoing> {
-    let (data, offset) = com_data(target, thread, machine)?;
-    let memory = target.dump.memory();
-    let pid = memory.u32(data.offset(offset))?;
-    let tid = memory.u32(data.offset(offset).offset(4))?;
-    // 0 or the own id with a thread: a call into another apartment of this process.
-    let tid = Some(tid).filter(|&t| is_id(t)).map(Tid);
-    let pid = match pid {
-        0 => target.dump.pid().filter(|_| tid.is_some())?,
-        id if is_id(id) => Pid(id),
-        _ => return None,
-    };
-    Some(Outgoing { data, pid, tid })
-}
-
-/// The process whose call a thread serves, when its COM data say so.
-#[must_use]
-pub fn incoming_call(target: &Target, thread: Tid, machine: Machine) -> Option<Incoming> {
-    let (data, offset) = com_data(target, thread, machine)?;
-    let pid = target.dump.memory().u32(data.offset(offset).offset(8))?;
-    is_id(pid).then_some(Incoming { data, pid: Pid(pid) })
-}
-
-/// The activation that a thread waits for (`CoCreateInstance` and its kin): the class.
-#[must_use]
-pub fn activation(target: &Target, thread: Tid, machine: Machine) -> Option<Guid> {
-    let (data, offset) = com_data(target, thread, machine)?;
-    let bytes: [u8; 16] = target.dump.memory().bytes(data.offset(offset).offset(0xc))?;
-    // Nothing is in progress: all bits clear or set.
-    let some = bytes.iter().any(|b| *b != 0) && bytes.iter().any(|b| *b != 0xff);
-    some.then(|| Guid::from_bytes(&bytes))
-}
-
-/// What kind of apartment a thread is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Apartment {
-    /// Single-threaded.
-    Single,
-    /// Multithreaded.
-    Multi,
-    /// It has COM data but entered none.
-    None,
-}
-
-impl Apartment {
-    /// `STA`, `MTA` or `none`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Apartment::Single => "STA",
-            Apartment::Multi => "MTA",
-            Apartment::None => "none",
-        }
+/// Reads the COM data of all threads.
+pub(super) fn read_threads(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
+    let layouts = tls::layouts(target, machine);
+    for t in threads {
+        t.com = tls::read(target, machine, t.tid, t.stack.as_ref(), &layouts).map(Box::new);
     }
-}
-
-/// The apartment of a thread; `None` without COM data.
-#[must_use]
-pub fn apartment(target: &Target, thread: Tid, machine: Machine) -> Option<Apartment> {
-    // OLETLS_APARTMENTTHREADED, OLETLS_MULTITHREADED
-    const STA: u32 = 0x80;
-    const MTA: u32 = 0x100;
-    let (data, _) = com_data(target, thread, machine)?;
-    let flags = target.dump.memory().u32(data.offset(if machine.is_64() { 0x14 } else { 0xc }))?;
-    Some(match flags {
-        f if f & STA != 0 => Apartment::Single,
-        f if f & MTA != 0 => Apartment::Multi,
-        _ => Apartment::None,
-    })
 }
 
 /// An outgoing COM call: what its sources say together.
@@ -169,23 +69,21 @@ fn plumbing(target: &Target, stack: &Stack) -> usize {
 pub(super) fn call(
     target: &Target,
     machine: Machine,
-    tid: Tid,
+    data: Option<&ComThread>,
     stack: &Stack,
     named: WaitKind,
     handles: Option<&[u64]>,
 ) -> Option<ComCall> {
     let inner = plumbing(target, stack);
     let com = |module: usize| {
-        let module = target.symbols.modules().get(module);
-        module
-            .is_some_and(|m| ["combase.dll", "ole32.dll"].iter().any(|n| m.file_name.eq_ignore_ascii_case(n)))
+        target.symbols.modules().get(module).is_some_and(|m| library::is_library(&m.file_name))
     };
     let in_com = named == WaitKind::ComCall || stack.physical().take(inner).filter_map(|f| f.module).any(com);
     if !in_com {
         return None;
     }
-    let outgoing = outgoing_call(target, tid, machine);
-    let activation = activation(target, tid, machine).filter(|_| outgoing.is_none());
+    let outgoing = data.and_then(|d| d.outgoing);
+    let activation = data.and_then(|d| d.activation).filter(|_| outgoing.is_none());
     // One frame more: the program's code passes the object in its own registers.
     let found = messages(target, machine, stack, inner.saturating_add(1), handles);
     let waited = |m: &Message| m.event.is_some_and(|e| handles.is_some_and(|h| h.contains(&e)));
@@ -216,15 +114,17 @@ pub(super) fn call(
 }
 
 /// Completes the wait with the call's destination.
-pub(super) fn fill(target: &Target, call: ComCall, wait: &mut Wait) {
+pub(super) fn fill(target: &Target, data: Option<&ComThread>, call: ComCall, wait: &mut Wait) {
     wait.kind = Kind::ComCall;
     let handles = wait.handles.clone();
     let waited = call.message.and_then(|m| m.event).filter(|e| handles.is_some_and(|h| h.contains(e)));
-    if let Some(out) = call.outgoing {
+    if let (Some(data), Some(out)) = (data, call.outgoing) {
         let thread = out.tid.map(|t| format!(", thread {:x},", t.0)).unwrap_or_default();
         wait.evidence.push(format!(
-            "the thread's COM data at {:x} name process {:x}{thread} as the server of its outgoing call",
-            out.data.0, out.pid.0
+            "the thread's COM data at {:x} ({}) name process {:x}{thread} as the server of its outgoing call",
+            data.data.0,
+            data.layout.words(),
+            out.pid.0
         ));
     }
     if let Some(m) = &call.message {
