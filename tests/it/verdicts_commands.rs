@@ -145,3 +145,60 @@ fn an_rpc_call_has_its_interface_and_procedure() {
     has(&on("remote procedure call (10, x64)", "!waits ~~[1110]"), &["1110"]);
     has(&on("remote procedure call (10, x64)", "!waits 1110"), &["1110"]);
 }
+
+#[test]
+fn locks_in_the_heap_are_shown_with_their_source() {
+    let name = "lock that only the heap names (8.1, x64)";
+    has(
+        &on(name, "!locks -v"),
+        &["Found in           the heap", "Waiting threads    1114", "LockCount          1"],
+    );
+    has(
+        &on(name, "!waits"),
+        &["which thread 1110 (number 2) holds [strong]", "the only lock that counts waiting threads"],
+    );
+    has(
+        &on("one-time initialization (7, x64)", "!waits"),
+        &["waits for the one-time initialization at", "which thread 1110"],
+    );
+}
+
+#[test]
+fn cs_has_windbgs_flags_and_says_what_a_dump_lacks() {
+    let name = "contended lock (7, x64)";
+    let text = on(name, "!cs -l -o -s");
+    has(
+        &text,
+        &[
+            "LOCKED",
+            "Stack trace for DebugInfo = 0x",
+            "No stack trace saved: the stack trace database was off for this process. `gflags /i server.exe +ust`",
+            "OwningThread DbgId = ~2s",
+            "OwningThread Stack =",
+            "server!Catalog::fetch",
+        ],
+    );
+    assert!(!text.contains("NOT LOCKED"), "{text}");
+    let s = scenario(name);
+    let mut session = session_with_symbols((s.dump, s.symbols)).session;
+    let answer = |session: &mut Session, line: &str| {
+        let mut out = Vec::new();
+        run_line(session, line, &mut TextSink::new(&mut out, false));
+        String::from_utf8(out).unwrap()
+    };
+    has(
+        &answer(&mut session, "!cs -t"),
+        &["Application Verifier", "It was off for this process", "`!deadlock`"],
+    );
+    for (unknown, near) in [
+        ("!locktree", "!locks"),
+        ("!critlist", "!locks"),
+        ("!lock", "!locks"),
+        ("!mutex", "!waits"),
+        ("!waitchain", "!waits"),
+        ("!wct", "!waits"),
+        ("!deadlocks", "!deadlock"),
+    ] {
+        has(&answer(&mut session, unknown), &[&format!("The nearest command here is {near}.")]);
+    }
+}

@@ -27,8 +27,25 @@ enum Node {
     Unreadable,
 }
 
-/// Walks the list from `start`, an address of a `ProcessLocksList`.
-pub(super) fn walk(target: &Target, machine: Machine, start: Va) -> Walk {
+/// The list's head by name, where the symbols of ntdll have it. A WOW64 process has two of them: the links must lead
+/// back in the way of this machine.
+pub(super) fn head(target: &Target, machine: Machine) -> Option<Va> {
+    let memory = target.dump.memory();
+    let p = machine.ptr_size() as u64;
+    let leads_back = |at: &Va| {
+        let next = memory.ptr(*at, machine).filter(|n| !n.is_null());
+        next.and_then(|n| memory.ptr(n.offset(p), machine)) == Some(*at)
+    };
+    let ntdll = target.symbols.modules_named("ntdll").into_iter();
+    let named = ntdll.flat_map(|m| target.symbols.by_name(Some(m), HEAD));
+    named.filter_map(|(m, s)| Some(s.rva.va(target.symbols.modules().get(m)?.base))).find(leads_back)
+}
+
+/// Name of the head in ntdll's symbols.
+const HEAD: &str = "RtlCriticalSectionList";
+
+/// Walks the list from `start`, an address of a `ProcessLocksList` or the `head`.
+pub(super) fn walk(target: &Target, machine: Machine, start: Va, head: Option<Va>) -> Walk {
     let mut out = Walk::default();
     let mut seen = BTreeSet::new();
     let mut head_at = None;
@@ -40,7 +57,7 @@ pub(super) fn walk(target: &Target, machine: Machine, start: Va) -> Walk {
         if seen.len() >= MAX_LINKS || !seen.insert(at) {
             break Some("its links go in a circle".to_owned());
         }
-        match node(target, machine, at) {
+        match if head == Some(at) { Node::Head } else { node(target, machine, at) } {
             Node::Section(s) => out.sections.push(s),
             Node::Head => head_at = Some(out.sections.len()),
             Node::Orphan(d) => out.orphaned.push(d),

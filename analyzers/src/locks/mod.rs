@@ -1,9 +1,10 @@
 //! Critical sections: where they are, who holds them, whether that thread still exists.
 //!
-//! Roads to them: ntdll's list (incomplete since Windows 8, absent under Wine), the locks that the PEB names, the
-//! writable data of modules, and (see [`crate::waits`]) what the threads that wait point at.
+//! Roads to them: ntdll's list (incomplete since Windows 8, absent under Wine), the locks that the PEB and its heaps
+//! name, the writable data of modules, heap memory, and (see [`crate::waits`]) what the threads that wait point at.
 
 mod list;
+mod regions;
 mod section;
 mod sweep;
 
@@ -35,6 +36,8 @@ pub enum LockSource {
     Peb,
     /// In the writable data of a module.
     ModuleData,
+    /// In private memory of the process.
+    Heap,
     /// A thread that waits points at it.
     Waiter,
 }
@@ -47,6 +50,7 @@ impl LockSource {
             LockSource::List => "ntdll's list of critical sections",
             LockSource::Peb => "the process environment block",
             LockSource::ModuleData => "the writable data of a module",
+            LockSource::Heap => "the heap",
             LockSource::Waiter => "the stack or registers of a waiting thread",
         }
     }
@@ -168,12 +172,16 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
         return out;
     }
     let memory = target.dump.memory().as_ref();
-    let is_thread =
-        |owner: u64| u32::try_from(owner).is_ok_and(|t| target.dump.thread_by_tid(Tid(t)).is_some());
-    let upwards = counts_upwards(target);
-    let (data, all) = sweep::module_data(target, machine, upwards, &is_thread, cancel);
-    if !all {
-        out.notes.push("not all writable data of the modules was looked at".into());
+    let sweep = sweep::Sweep::new(target, machine, cancel);
+    let data = sweep.module_data();
+    let heap = sweep.heaps();
+    for (swept, what) in [(&data, "writable data of the modules"), (&heap, "heap memory")] {
+        if swept.partly {
+            let limit = crate::capabilities::count_bytes(sweep::MAX_BYTES);
+            out.notes.push(format!(
+                "not all {what} was searched for critical sections: the search ends after {limit}, or when it is stopped"
+            ));
+        }
     }
     let peb = target.dump.read_peb(machine);
     let named: Vec<CriticalSection> = peb
@@ -183,7 +191,12 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
         .filter_map(|at| CriticalSection::read(memory, at, machine))
         .filter(|s| s.is_plausible(machine, true))
         .collect();
-    let start = list_start(target, machine, &named, &data);
+    // A heap's own lock lies in its header, which may be captured where the rest of the heap is not.
+    let heaps = peb.iter().flat_map(|p| p.process_heap.iter().chain(&p.heaps)).copied();
+    let of_heaps = sweep.heap_headers(heaps);
+    let members = [&named, &of_heaps.found, &data.found, &heap.found];
+    let head = list::head(target, machine);
+    let start = head.or_else(|| list_start(target, machine, &members));
     let mut seen = BTreeSet::new();
     let mut add = |out: &mut Locks, section: CriticalSection, source: LockSource| {
         if seen.insert(section.address) {
@@ -191,7 +204,7 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
         }
     };
     if let Some(start) = start {
-        let walk = list::walk(target, machine, start);
+        let walk = list::walk(target, machine, start, head);
         for s in walk.sections {
             add(&mut out, s, LockSource::List);
         }
@@ -205,8 +218,11 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
     for s in named {
         add(&mut out, s, LockSource::Peb);
     }
-    for s in data {
+    for s in data.found {
         add(&mut out, s, LockSource::ModuleData);
+    }
+    for s in of_heaps.found.into_iter().chain(heap.found) {
+        add(&mut out, s, LockSource::Heap);
     }
     if let Some(rest) = out.locks.get_mut(listed..) {
         rest.sort_by_key(|l| l.section.address);
@@ -218,26 +234,24 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
 /// whose owner is a thread of the process. Looks at 256 MB at most.
 #[must_use]
 pub fn locks_between(target: &Target, machine: Machine, start: Va, end: Va) -> Vec<Lock> {
-    let is_thread =
-        |owner: u64| u32::try_from(owner).is_ok_and(|t| target.dump.thread_by_tid(Tid(t)).is_some());
-    let found = sweep::range(target, machine, (start, end), counts_upwards(target), &is_thread);
-    found.into_iter().map(|s| lock_of(target, s, LockSource::ModuleData)).collect()
+    let cancel = Cancel::default();
+    let found = sweep::Sweep::new(target, machine, &cancel).spans(&[(start, end)]).found;
+    let source = |s: &CriticalSection| match target.dump.module_at(s.address) {
+        Some(_) => LockSource::ModuleData,
+        None => LockSource::Heap,
+    };
+    found.into_iter().map(|s| lock_of(target, s, source(&s))).collect()
 }
 
-/// A member of ntdll's list, or its head: by name, else the link of any section that is linked.
-fn list_start(
-    target: &Target,
-    machine: Machine,
-    named: &[CriticalSection],
-    data: &[CriticalSection],
-) -> Option<Va> {
+/// A member of ntdll's list: the link of any section that is linked.
+fn list_start(target: &Target, machine: Machine, members: &[&Vec<CriticalSection>]) -> Option<Va> {
     let modules = target.symbols.modules();
     let in_ntdll =
         |va: Va| modules.iter().any(|m| m.contains(va) && m.file_name.eq_ignore_ascii_case("ntdll.dll"));
     let linked = |s: &&CriticalSection| {
         s.points_back() && s.debug.is_some_and(|d| list::is_linked(&d, machine) && in_ntdll(d.address))
     };
-    let member = named.iter().chain(data).find(linked)?;
+    let member = members.iter().copied().flatten().find(linked)?;
     Some(member.debug?.address.offset(DebugBlock::link_offset(machine)))
 }
 

@@ -46,6 +46,8 @@ pub struct DebugBlock {
     pub address: Va,
     /// `Type`: 0 critical section, 1 resource.
     pub kind: u16,
+    /// `CreatorBackTraceIndex` with its high half: entry of ntdll's stack trace database, 0 without one.
+    pub creator_trace: u32,
     /// `CriticalSection`.
     pub section: Va,
     /// `ProcessLocksList.Flink`.
@@ -70,9 +72,13 @@ impl DebugBlock {
     pub fn read<M: ReadMemory>(memory: &M, address: Va, machine: Machine) -> Option<DebugBlock> {
         let p = machine.ptr_size() as u64;
         let ptr = |n: u64| memory.ptr(address.offset(p.wrapping_mul(n)), machine);
+        let low = memory.u16(address.offset(2))?;
+        // The high half is there since Windows Vista.
+        let high = memory.u16(address.offset(p.wrapping_mul(4).wrapping_add(12))).unwrap_or(0);
         Some(DebugBlock {
             address,
             kind: memory.u16(address)?,
+            creator_trace: u32::from(high) << 16 | u32::from(low),
             section: ptr(1)?,
             next: ptr(2)?,
             previous: ptr(3)?,

@@ -35,3 +35,106 @@ fn a_thread_list_that_is_cut_off_cannot_say_that_an_owner_is_gone() {
     let locks = find_locks(&target, Machine::X86, &Cancel::default());
     assert_eq!(locks.held().next().map(|l| l.owner), Some(Owner::Unknown));
 }
+
+/// Fields of a 64-bit section: DebugInfo, LockCount, RecursionCount, OwningThread, LockSemaphore, SpinCount.
+type Fields = (u64, i32, i32, u64, u64, u64);
+
+fn put(
+    dump: &mut dumpscope_fixtures::dump::Dump,
+    at: u64,
+    (debug, count, recursion, owner, semaphore, spin): Fields,
+) {
+    dump.space.put64(at, debug);
+    dump.space.write(at + 8, &count.to_le_bytes());
+    dump.space.write(at + 0xc, &recursion.to_le_bytes());
+    dump.space.put64(at + 0x10, owner);
+    dump.space.put64(at + 0x18, semaphore);
+    dump.space.put64(at + 0x20, spin);
+}
+
+fn scenario(name: &str) -> dumpscope_fixtures::dump::Dump {
+    let all = dumpscope_fixtures::scenarios::all();
+    all.into_iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no scenario {name}")).dump
+}
+
+fn found_in_heap(dump: &dumpscope_fixtures::dump::Dump, machine: Machine) -> Vec<(Va, Owner)> {
+    let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
+    let locks = find_locks(&target, machine, &Cancel::default());
+    let of_heap = locks.locks.iter().filter(|l| l.source == LockSource::Heap);
+    of_heap.map(|l| (l.section.address, l.owner)).collect()
+}
+
+/// A part of the fixtures' heaps that nothing else uses.
+const HEAP: u64 = 0x1d0_6e4a_5000;
+
+const NONE: u64 = u64::MAX;
+
+#[test]
+fn what_only_looks_like_a_lock_in_the_heap_is_left_out() {
+    let debris: [Fields; 13] = [
+        // Free, and nothing points back.
+        (NONE, -1, 0, 0, 0, 0x0200_07d0),
+        // Nobody is left who holds it, and nobody waits.
+        (NONE, -2, 1, 0x2f84, 0, 0x0200_07d0),
+        // Somebody waits, but not as this Windows does.
+        (NONE, -6, 1, 0x2f84, 0, 0x0200_07d0),
+        (NONE, -6, 1, 0x2f84, 0x54, 0x0200_07d0),
+        (NONE, -6, 1, 0x2f84, NONE, 0),
+        // No thread id.
+        (NONE, -6, 1, 0x2f85, NONE, 0x0200_07d0),
+        (NONE, -6, 1, 0x1100_0000_2f84, NONE, 0x0200_07d0),
+        // A thread that exists, with words that do not fit.
+        (NONE, -2, 0, 0x1100, 0, 0x0200_07d0),
+        (NONE, -2, 1, 0x1100, HEAP, 0x0200_07d0),
+        (NONE, -2, 1, 0x1100, 0, 0x9200_07d0),
+        (NONE, -2, 1, 0x1100, 0, HEAP),
+        (NONE, 3, 1, 0x1100, 0, 0x0200_07d0),
+        // Not -1, and no debug block.
+        (HEAP, -2, 1, 0x1100, 0, 0x0200_07d0),
+    ];
+    let mut dump = scenario("all idle (10, x64)");
+    for (i, fields) in debris.into_iter().enumerate() {
+        put(&mut dump, HEAP + 0x40 * i as u64, fields);
+    }
+    assert!(found_in_heap(&dump, Machine::Amd64).iter().all(|(at, _)| at.0 < HEAP));
+    let (held, gone) = (HEAP + 0x808, HEAP + 0xa10);
+    put(&mut dump, held, (NONE, -2, 1, 0x1100, 0, 0x0200_07d0));
+    put(&mut dump, gone, (NONE, -10, 2, 0x2f84, NONE, 0x0200_07cf));
+    // The same words on a stack say nothing.
+    let (low, size) = dump.threads[1].stack;
+    put(&mut dump, low + size - 0x200, (NONE, -2, 1, 0x1100, 0, 0x0200_07d0));
+    let expected = [(Va(held), Owner::Alive), (Va(gone), Owner::Missing)];
+    let beyond = |dump: &_| {
+        let mut found = found_in_heap(dump, Machine::Amd64);
+        found.retain(|(at, _)| at.0 >= HEAP || at.0 < 0x1d0_6e4a_0000);
+        found
+    };
+    assert_eq!(beyond(&dump), expected);
+    dump.memory_info = false;
+    assert_eq!(beyond(&dump), expected, "without the list of regions");
+}
+
+#[test]
+fn a_hole_hides_only_what_is_in_it() {
+    let mut dump = scenario("all idle (10, x64)");
+    for at in [HEAP, HEAP + 0x200, HEAP + 0x400] {
+        put(&mut dump, at, (NONE, -2, 1, 0x1100, 0, 0x0200_07d0));
+    }
+    dump.space.drop_bytes(HEAP + 0x180, 0x100);
+    let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
+    let found = locks_between(&target, Machine::Amd64, Va(HEAP - 3), Va(HEAP + 0x800));
+    let at: Vec<u64> = found.iter().map(|l| l.section.address.0).collect();
+    assert_eq!(at, [HEAP, HEAP + 0x400]);
+    assert!(found.iter().all(|l| l.source == LockSource::Heap));
+}
+
+#[test]
+fn a_64_bit_lock_of_a_32_bit_process_is_not_taken_for_a_32_bit_one() {
+    let wow64 = scenario("lock that only the heap names (10, wow64)");
+    let heap = 0x59_5000;
+    let before = found_in_heap(&wow64, Machine::X86);
+    assert_eq!(before.iter().filter(|(_, owner)| *owner == Owner::Alive).count(), 2);
+    let mut dump = wow64.clone();
+    put(&mut dump, heap, (NONE, -2, 1, 0x1110, 0, 0x0200_07d0));
+    assert_eq!(found_in_heap(&dump, Machine::X86), before);
+}

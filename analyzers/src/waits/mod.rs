@@ -3,9 +3,11 @@
 //! Two roads that check each other: the names of the innermost frames say what kind of wait it is, the arguments of
 //! the system call say which object. Locks are believed only when their own words agree.
 
+mod blocks;
 mod call;
 mod com;
 mod object;
+mod once;
 mod rpc;
 mod section;
 mod slim;
@@ -17,7 +19,7 @@ use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
 use crate::{Cancel, Target};
-use dumpscope_core::{Machine, Pid, Tid, Va};
+use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 
 /// What kind of thing is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +171,8 @@ pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &C
         }
     }
     section::agree(threads, &locks);
+    section::place(target, threads, &mut locks);
+    once::owners(target, machine, threads);
     com::agree(target, threads);
     locks.slim = slim::groups(target, machine, threads);
     slim::suspects(target, machine, threads, cancel);
@@ -292,6 +296,11 @@ fn wait_of(
 fn by_number(target: &Target, machine: Machine, top: &StackFrame) -> String {
     let name = crate::syscalls::by_number(target, machine, top);
     name.map(|n| format!(", whose system call is {n} by its number")).unwrap_or_default()
+}
+
+/// A pointer-sized word of the dumped process.
+fn word(target: &Target, machine: Machine, at: Va) -> Option<u64> {
+    Some(target.dump.memory().ptr(at, machine)?.0)
 }
 
 /// A thread's id as in `thread 118`, with what is known of it.

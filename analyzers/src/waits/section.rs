@@ -2,7 +2,7 @@
 
 use super::{Kind, SystemCall, Wait, thread_words};
 use crate::Target;
-use crate::locks::{CriticalSection, Locks, Owner, counts_upwards, owner_state};
+use crate::locks::{CriticalSection, Lock, Locks, Owner, counts_upwards, owner_state};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Confidence, ThreadFacts};
 use dumpscope_core::model::SAME_TEB_LOAD_OWNER;
@@ -43,8 +43,19 @@ pub(super) fn fill(
         }
         return;
     };
+    wait.kind = if loader_lock == Some(section.address) { Kind::LoaderLock } else { Kind::CriticalSection };
+    describe(target, wait, &section, confidence, how);
+}
+
+/// Writes a lock into a wait.
+fn describe(
+    target: &Target,
+    wait: &mut Wait,
+    section: &CriticalSection,
+    confidence: Confidence,
+    how: String,
+) {
     let at = section.address;
-    wait.kind = if loader_lock == Some(at) { Kind::LoaderLock } else { Kind::CriticalSection };
     wait.address = Some(at);
     let name = target.symbols.format(at);
     wait.object = Some(name.unwrap_or_else(|| format!("{:x}", at.0)));
@@ -57,7 +68,7 @@ pub(super) fn fill(
     ));
     let what = if wait.kind == Kind::LoaderLock { "loader lock" } else { "critical section" };
     let named = target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
-    let held = match (section.owner_tid(), owner_state(target, &section)) {
+    let held = match (section.owner_tid(), owner_state(target, section)) {
         (Some(o), Owner::Alive) => format!(", which {} holds", thread_words(target, o)),
         (Some(o), Owner::Missing) => format!(", which thread {:x} held when it ended", o.0),
         (Some(o), Owner::Unknown) => format!(", which thread {:x} holds", o.0),
@@ -130,8 +141,21 @@ fn find(
             return Some((s, Confidence::Proven, how));
         }
     }
-    let found: Vec<CriticalSection> =
-        pointers(target, machine, &frames, outer).into_iter().filter_map(believe).collect();
+    let near = pointers(target, machine, &frames, outer);
+    // Windows 10 and later: the wait block says what the registers of the system call no longer say.
+    let awaited = super::slim::seat(target, machine, tid, stack, call).and_then(|seat| seat.awaited(target));
+    if let Some(s) = awaited.and_then(|at| believe(at.back(p))) {
+        let block = format!("the wait block on its stack names the count of the lock at {:x}", s.address.0);
+        return Some(match near.contains(&s.address) {
+            true => (
+                s,
+                Confidence::Proven,
+                format!("{block}, and the frames of its wait point at the lock itself"),
+            ),
+            false => (s, Confidence::Strong, block),
+        });
+    }
+    let found: Vec<CriticalSection> = near.into_iter().filter_map(believe).collect();
     let first = *found.first()?;
     let (sure, alone) = match found.len() {
         1 => (Confidence::Strong, "the only held lock"),
@@ -190,4 +214,35 @@ pub(super) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
             }
         }
     }
+}
+
+/// Threads whose lock no road led to. When one held lock alone counts waiters that are not known, and as many as there
+/// are such threads, it is theirs.
+pub(super) fn place(target: &Target, threads: &mut [ThreadFacts], locks: &mut Locks) {
+    let is_lost = |t: &ThreadFacts| {
+        t.wait.as_ref().is_some_and(|w| w.kind == Kind::CriticalSection && w.address.is_none())
+    };
+    let lost: Vec<Tid> = threads.iter().filter(|t| is_lost(t)).map(|t| t.tid).collect();
+    let open = |l: &&mut Lock| {
+        let counted = usize::try_from(l.section.waiters()).unwrap_or(0);
+        l.section.is_locked() && counted > l.waiters.len()
+    };
+    let mut open = locks.locks.iter_mut().filter(open);
+    let (Some(lock), None, false) = (open.next(), open.next(), lost.is_empty()) else { return };
+    let s = lock.section;
+    let missing = usize::try_from(s.waiters()).unwrap_or(0).saturating_sub(lock.waiters.len());
+    if missing != lost.len() || s.owner_tid().is_some_and(|o| lost.contains(&o)) {
+        return;
+    }
+    for t in threads.iter_mut().filter(|t| lost.contains(&t.tid)) {
+        let Some(wait) = t.wait.as_mut() else { continue };
+        let how = format!(
+            "{:x} is the only lock that counts waiting threads which are not known, and it counts as many as there are",
+            s.address.0
+        );
+        describe(target, wait, &s, Confidence::Strong, how);
+        lock.waiters.push(t.tid);
+    }
+    let order = |tid: &Tid| threads.iter().position(|t| t.tid == *tid);
+    lock.waiters.sort_by_cached_key(order);
 }

@@ -2,21 +2,23 @@
 //!
 //! Source: wait blocks and keys measured over public dumps (shared reference, section 4.4).
 
+use super::blocks::Seat;
 use super::section::pointers;
-use super::{Kind, SystemCall, Wait, thread_words};
+use super::{Kind, SystemCall, Wait, thread_words, word};
 use crate::locks::SlimLock;
 use crate::patterns::WaitKind;
 use crate::stacks::{Stack, StackFrame, stack_bounds};
-use crate::triage::ThreadFacts;
+use crate::triage::{Confidence, ThreadFacts};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most links of a chain of wait blocks that are followed.
-const MAX_CHAIN: usize = 512;
-
 /// Innermost frames that are looked at.
 const DEPTH: usize = 6;
+
+/// The frames up to this one, and their caller's, are searched for a lock's address: the system call, at most two
+/// functions inside ntdll, and the one that was called.
+const OUTER: usize = 3;
 
 /// Most bytes of a stack in which a lock's address is looked for.
 const MAX_SCAN: u64 = 1 << 18;
@@ -27,8 +29,8 @@ const MAX_SCAN_ALL: u64 = 256 << 20;
 /// Most threads that a sentence lists.
 const MAX_LISTED: usize = 16;
 
-/// Bits of a lock's word that are no address: blocks are aligned to 16 bytes.
-const FLAGS: u64 = 0xf;
+/// What a thread waits for, how sure that is, and how it was found.
+type Found = (Va, Confidence, &'static str);
 
 /// Completes the wait with the address of the lock.
 pub(super) fn fill(
@@ -40,47 +42,103 @@ pub(super) fn fill(
     named: WaitKind,
     wait: &mut Wait,
 ) {
+    let seat = seat(target, machine, tid, stack, call);
+    // The key of a keyed event is the wait block or the lock; of an alert it is the lock.
     let key = call.and_then(|c| c.address).filter(|a| a.0 > 0xffff);
-    let own = own_stack(target, machine, tid, stack);
+    let key = key.filter(|_| seat.is_none_or(|s| s.block.is_none()));
     let frames: Vec<&StackFrame> = stack.physical().take(DEPTH).collect();
-    let queued = |at: Va| own.is_some_and(|own| is_queued(target, machine, at, own, tid));
-    let found = match named {
-        WaitKind::ConditionVariable => {
+    let all = || pointers(target, machine, &frames, OUTER.min(frames.len().saturating_sub(1)));
+    let found = match (named, seat) {
+        (WaitKind::ConditionVariable, Some(seat)) => {
             // The key is the lock that it takes again; the variable leads to the block on its own stack.
-            let all = pointers(target, machine, &frames, frames.len().saturating_sub(1).min(2));
-            let variable = all.into_iter().find(|p| Some(*p) != key && is_variable(target, machine, *p, own));
-            if let Some(lock) = key {
+            let noted = seat.retaken(target);
+            if let Some(lock) = key.or(noted) {
                 wait.evidence.push(format!("it will take the lock at {:x} again when it is woken", lock.0));
             }
-            variable.map(|v| (v, "the word there leads to the wait block on its stack"))
+            let agree = key.is_some() && key == noted;
+            let variable = all().into_iter().find(|p| Some(*p) != key && seat.is_variable(target, *p));
+            variable.map(|v| match agree {
+                true => (v, Confidence::Proven, "the word there leads to the wait block on its stack, which names the lock that the system call names"),
+                false => (v, Confidence::Strong, "the word there leads to the wait block on its stack"),
+            })
         }
-        WaitKind::SrwLock => match key.filter(|k| queued(*k)) {
-            Some(k) => {
-                Some((k, "it is the key of its wait, and the lock's queue holds the block on its stack"))
-            }
-            None => match key {
-                Some(k) => Some((k, "it is the key of its wait")),
-                None => {
-                    let mut all = pointers(target, machine, &frames, 1).into_iter();
-                    let hit = all.find(|p| is_locked(target, machine, *p) && queued(*p));
-                    hit.map(|p| (p, "the lock's queue holds the wait block on its stack"))
-                }
+        (WaitKind::ConditionVariable, None) => None,
+        (WaitKind::SrwLock, seat) => two_roads(
+            key,
+            &|at| seat.is_some_and(|s| s.is_queued(target, at)),
+            &|| {
+                let seat = seat?;
+                all().into_iter().find(|p| is_locked(target, machine, *p) && seat.is_queued(target, *p))
             },
-        },
-        _ => key.map(|k| (k, "it is the key of its wait")),
+            "it is the key of its wait, and the lock's queue holds the block on its stack",
+            "the lock's queue holds the wait block on its stack",
+        ),
+        (WaitKind::RunOnce, seat) => two_roads(
+            key,
+            &|at| seat.is_some_and(|s| s.is_once(target, at)),
+            &|| {
+                let seat = seat?;
+                all().into_iter().find(|p| seat.is_once(target, *p))
+            },
+            "it is the key of its wait, and its waiters include the block on its stack",
+            "its waiters include the block on its stack",
+        ),
+        (WaitKind::Address, seat) => {
+            let noted = seat.and_then(|s| s.awaited(target));
+            two_roads(
+                key,
+                &|at| noted == Some(at),
+                &|| noted,
+                "it is the key of its wait, and the wait block on its stack names it too",
+                "the wait block on its stack names it",
+            )
+        }
+        _ => key.map(|k| (k, Confidence::Strong, "it is the key of its wait")),
     };
-    let Some((at, how)) = found else { return };
+    let Some((at, sure, how)) = found else { return };
     wait.address = Some(at);
+    wait.confidence = sure;
     let name = target.symbols.format(at);
     wait.evidence.push(format!("the address is {:x}: {how}", at.0));
-    let named = name.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
+    let shown = name.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
     wait.object = Some(name.unwrap_or_else(|| format!("{:x}", at.0)));
     wait.sentence = match wait.kind {
-        Kind::SrwLock => format!("waits for the slim reader-writer lock at {:x}{named}", at.0),
-        Kind::ConditionVariable => format!("waits on the condition variable at {:x}{named}", at.0),
-        Kind::Address => format!("waits for the value at {:x}{named} to change", at.0),
-        _ => format!("{} at {:x}{named}", wait.sentence, at.0),
+        Kind::SrwLock => format!("waits for the slim reader-writer lock at {:x}{shown}", at.0),
+        Kind::ConditionVariable => format!("waits on the condition variable at {:x}{shown}", at.0),
+        Kind::Address => format!("waits for the value at {:x}{shown} to change", at.0),
+        _ if named == WaitKind::RunOnce => {
+            format!("waits until another thread has done the one-time initialization at {:x}{shown}", at.0)
+        }
+        _ => format!("{} at {:x}{shown}", wait.sentence, at.0),
     };
+}
+
+/// The system call's key and the wait block: when both lead to one lock there is no other reading.
+fn two_roads(
+    key: Option<Va>,
+    agrees: &dyn Fn(Va) -> bool,
+    by_block: &dyn Fn() -> Option<Va>,
+    both: &'static str,
+    block: &'static str,
+) -> Option<Found> {
+    match key {
+        Some(k) if agrees(k) => Some((k, Confidence::Proven, both)),
+        Some(k) => Some((k, Confidence::Strong, "it is the key of its wait")),
+        None => by_block().map(|at| (at, Confidence::Strong, block)),
+    }
+}
+
+/// Where the thread's wait block lies.
+pub(super) fn seat(
+    target: &Target,
+    machine: Machine,
+    tid: Tid,
+    stack: &Stack,
+    call: Option<&SystemCall>,
+) -> Option<Seat> {
+    let (low, high) = own_stack(target, machine, tid, stack)?;
+    let keyed = call.filter(|c| c.name == "WaitForKeyedEvent").and_then(|c| c.address);
+    Some(Seat { machine, tid, low, high, block: keyed.filter(|k| *k >= low && *k < high) })
 }
 
 /// The part of the thread's own stack that is in use.
@@ -91,56 +149,9 @@ fn own_stack(target: &Target, machine: Machine, tid: Tid, stack: &Stack) -> Opti
     Some((sp, bounds.high))
 }
 
-fn word(target: &Target, machine: Machine, at: Va) -> Option<u64> {
-    Some(target.dump.memory().ptr(at, machine)?.0)
-}
-
 /// Locked, and with waiters: then the rest of the word leads to the newest wait block.
 fn is_locked(target: &Target, machine: Machine, at: Va) -> bool {
-    word(target, machine, at).is_some_and(|w| w & 2 != 0 && w & !FLAGS > 0xffff)
-}
-
-/// True when the queue of the lock at `at` has a block on the stack `own`. From Windows 10 on the block names the
-/// thread too.
-fn is_queued(target: &Target, machine: Machine, at: Va, own: (Va, Va), tid: Tid) -> bool {
-    let Some(value) = word(target, machine, at).filter(|w| w & 2 != 0) else { return false };
-    let p = machine.ptr_size() as u64;
-    let ten = target.dump.os_version().0 >= 10;
-    let mut block = Va(value & !FLAGS);
-    for _ in 0..MAX_CHAIN {
-        if block.is_null() {
-            return false;
-        }
-        let names_it =
-            || !ten || word(target, machine, block.offset(p.wrapping_mul(3))) == Some(u64::from(tid.0));
-        if block >= own.0 && block < own.1 && names_it() {
-            return true;
-        }
-        match target.dump.memory().ptr(block, machine) {
-            Some(older) => block = older,
-            None => return false,
-        }
-    }
-    false
-}
-
-/// True when the word at `at` leads, by wait blocks, to one on the stack `own`: a condition variable.
-fn is_variable(target: &Target, machine: Machine, at: Va, own: Option<(Va, Va)>) -> bool {
-    let Some(own) = own.filter(|o| at < o.0 || at >= o.1) else { return false };
-    let Some(mut block) = word(target, machine, at).map(|w| Va(w & !FLAGS)) else { return false };
-    for _ in 0..MAX_CHAIN {
-        if block.0 <= 0xffff {
-            return false;
-        }
-        if block >= own.0 && block < own.1 {
-            return true;
-        }
-        match target.dump.memory().ptr(block, machine) {
-            Some(older) => block = older,
-            None => return false,
-        }
-    }
-    false
+    word(target, machine, at).is_some_and(|w| w & 2 != 0 && w & !0xf > 0xffff)
 }
 
 /// Threads that wait for one address, by address.
@@ -185,7 +196,7 @@ pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
     }
     for (lock, found) in locks.iter().zip(&found) {
         for t in threads.iter_mut().filter(|t| lock.waiters.contains(&t.tid)) {
-            let Some(w) = t.wait.as_mut() else { continue };
+            let Some(w) = t.wait.as_mut().filter(|w| w.owner_tid.is_none()) else { continue };
             match found.as_slice() {
                 [] => {}
                 [one] => {

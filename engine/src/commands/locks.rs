@@ -25,8 +25,8 @@ pub(crate) const LOCKS: Command = Command {
     group: "locks",
     syntax: "!locks [-v] [-o]",
     summary: "Shows critical sections that threads hold",
-    help: "Looks at ntdll's list of critical sections, the locks of the PEB, the writable data of all modules and what \
-           waiting threads point at. LockCount is the number of threads that wait. `-v` shows free ones too, and says of \
+    help: "Looks at ntdll's list of critical sections, the locks of the PEB, the writable data of all modules, heap \
+           memory and what waiting threads point at. LockCount is the number of threads that wait. `-v` shows free ones too, and says of \
            each held one whether its owner still exists, who waits for it and how it was found. `-o` shows only entries of \
            the list whose critical section is not there.",
     examples: &[("!locks", "Held critical sections"), ("!locks -v", "All of them, with their owners")],
@@ -54,10 +54,11 @@ pub(crate) const CS: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "locks",
-    syntax: "!cs [-l] [-o] [address | start end | -d debuginfo]",
+    syntax: "!cs [-s] [-l] [-o] [address | start end | -d debuginfo]",
     summary: "Shows critical sections with all their fields",
     help: "Without an address all that were found; with one that one; with two all between them; `-d` that of a debug \
-           block. `-l` shows only held ones, `-o` adds the owner's stack.",
+           block. `-l` shows only held ones, `-o` adds the owner's stack, `-s` says whether the stack of the initialization \
+           was recorded (gflags +ust). The tree of `-t` needs Application Verifier's data, which is not read.",
     examples: &[("!cs -l", "Held critical sections"), ("!cs -l -o", "With the owners' stacks")],
     needs: &[Needs::Memory],
     run: run_cs,
@@ -73,6 +74,8 @@ struct Row {
     json: serde_json::Value,
     /// Number and stack of the owner, for `!cs -o`.
     owner_stack: Option<(Option<u32>, Vec<String>)>,
+    /// What is known of the stack of its initialization, for `!cs -s`.
+    creator: Option<String>,
 }
 
 impl Row {
@@ -92,7 +95,14 @@ impl Row {
         let json = serde_json::to_value(rows::lock(&session.target, lock)).unwrap_or_default();
         let place_cs =
             if name.is_empty() { format!("+0x{offset:X}") } else { format!("{name}+0x{offset:x}") };
-        Row { lock: lock.clone(), place: format!("{name}+{offset:x}"), place_cs, json, owner_stack: None }
+        Row {
+            lock: lock.clone(),
+            place: format!("{name}+{offset:x}"),
+            place_cs,
+            json,
+            owner_stack: None,
+            creator: None,
+        }
     }
 
     /// The block of `!locks` and `!critsec`, behind an empty line.
@@ -183,7 +193,17 @@ impl Row {
         }
         field("LockSemaphore", format!("0x{:X}", s.semaphore & 0xffff_ffff));
         field("SpinCount", full(s.spin_count));
+        if let Some(creator) = &self.creator {
+            emit(
+                Line::new()
+                    .role(Role::Label, format!("Stack trace for DebugInfo = {}:", full(s.debug_info.0))),
+            );
+            emit(Line::new().role(Role::Note, format!("\t{creator}")));
+        }
         let Some((number, stack)) = &self.owner_stack else { return };
+        let mut field = |name: &str, value: String| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        };
         field("OwningThread DbgId", number.map_or_else(|| "not found".into(), |n| format!("~{n}s")));
         if number.is_some() {
             emit(Line::new().role(Role::Label, "OwningThread Stack ="));
@@ -372,12 +392,13 @@ fn run_critsec(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
 
 /// `!cs -?`.
 const USAGE: &[&str] = &[
-    "!cs [-l] [-o]                  - all critical sections that were found",
-    "!cs [-o] <address>             - the critical section at an address",
-    "!cs [-l] [-o] <start> <end>    - critical sections between two addresses",
-    "!cs [-o] -d <address>          - the critical section of a debug block",
+    "!cs [-s] [-l] [-o]                - all critical sections that were found",
+    "!cs [-s] [-o] <address>           - the critical section at an address",
+    "!cs [-s] [-l] [-o] <start> <end>  - critical sections between two addresses",
+    "!cs [-s] [-o] -d <address>        - the critical section of a debug block",
     "   -l  only held ones",
     "   -o  the owner's stack too",
+    "   -s  whether the stack of the initialization was recorded",
 ];
 
 fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -385,22 +406,14 @@ fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
     if matches!(args.peek(), "-?" | "/?") {
         return session.emit(sink, &Message(USAGE.iter().map(|l| Line::plain(*l)).collect()));
     }
-    let (mut locked, mut stacks, mut of_debug) = (false, false, false);
+    let (mut locked, mut stacks, mut of_debug, mut creators) = (false, false, false, false);
     while let Some(switch) = args.switch() {
         match switch {
             "l" => locked = true,
             "o" => stacks = true,
             "d" => of_debug = true,
-            "s" => {
-                return Err(CommandError::message(
-                    "Stacks of initialization (-s) are not read: they need the stack trace database of gflags +ust",
-                ));
-            }
-            "t" => {
-                return Err(CommandError::message(
-                    "The tree of critical sections (-t) exists only under Application Verifier and is not read",
-                ));
-            }
+            "s" => creators = true,
+            "t" => return Err(no_tree(session)),
             _ => return Err(args.syntax_error()),
         }
     }
@@ -428,7 +441,67 @@ fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
             row.owner_stack = Some(owner_stack(session, &row.lock));
         }
     }
+    if creators {
+        for row in &mut rows {
+            let index =
+                row.lock.section.debug.filter(|_| row.lock.section.points_back()).map(|d| d.creator_trace);
+            row.creator = Some(creator(session, index));
+            if let Some(fields) = row.json.as_object_mut() {
+                fields.insert("creator_backtrace_index".into(), index.into());
+            }
+        }
+    }
     session.emit(sink, &SectionsReport { rows, cs: true, one })
+}
+
+/// `NtGlobalFlag`: Application Verifier watches the process.
+const FLG_APPLICATION_VERIFIER: u32 = 0x100;
+
+/// `NtGlobalFlag`: ntdll records the stacks of initializations.
+const FLG_USER_STACK_TRACE_DB: u32 = 0x1000;
+
+/// What the PEB says of a flag that was to be set before the process started.
+fn global_flag(session: &Session, flag: u32) -> Option<bool> {
+    let peb = session.dump().read_peb(session.sel.machine)?;
+    Some(peb.nt_global_flag? & flag != 0)
+}
+
+/// The stack of a section's initialization: as far as a debug block leads.
+fn creator(session: &Session, index: Option<u32>) -> String {
+    let name = rows::process(&session.target).name.unwrap_or_else(|| "program.exe".into());
+    match (index, global_flag(session, FLG_USER_STACK_TRACE_DB)) {
+        (Some(n @ 1..), _) => format!(
+            "entry {n:x} of ntdll's stack trace database (CreatorBackTraceIndex), which dumpscope does not read"
+        ),
+        (_, Some(true)) => {
+            "No stack trace saved: this section has no entry in ntdll's stack trace database.".into()
+        }
+        (_, flag) => {
+            let off = if flag == Some(false) {
+                " was off for this process"
+            } else {
+                " is not known to have been on"
+            };
+            format!(
+                "No stack trace saved: the stack trace database{off}. `gflags /i {name} +ust` turns it on before the start."
+            )
+        }
+    }
+}
+
+/// `!cs -t`.
+fn no_tree(session: &Session) -> CommandError {
+    let verifier = match global_flag(session, FLG_APPLICATION_VERIFIER) {
+        Some(true) => "It was on for this process, but its tables are not read.",
+        Some(false) => "It was off for this process.",
+        None => "The dump does not say whether it was on.",
+    };
+    CommandError::noted(
+        "The tree of critical sections (-t) is kept by Application Verifier (Locks) alone",
+        format!(
+            "{verifier} `!waits` shows who waits for whom, `!deadlock` the circles, `!cs -l -o` held ones with stacks."
+        ),
+    )
 }
 
 /// The owner's number and stack, one line for each frame.

@@ -61,7 +61,7 @@ fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
     out
 }
 
-/// Mutexes, and the loader where it is no critical section.
+/// Mutexes, one-time initializations, and the loader where it is no critical section.
 fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
     let mut by_object: BTreeMap<(Kind, Tid, Vec<u64>), Held<'a>> = BTreeMap::new();
     for t in &facts.threads {
@@ -69,12 +69,13 @@ fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
         let owned = match w.kind {
             Kind::Mutex => w.handles.clone().unwrap_or_default(),
             Kind::LoaderLock if w.address.is_none() => Vec::new(),
+            Kind::Other if w.address.is_some() => w.address.iter().map(|a| a.0).collect(),
             _ => continue,
         };
         let Some(owner) = edge(facts, t).and_then(|e| facts.thread(e.to)) else { continue };
         let held = by_object.entry((w.kind, owner.tid, owned)).or_insert_with(|| Held {
             what: object_name(w),
-            lock: None,
+            lock: w.address,
             owner,
             waiters: Vec::new(),
             evidence: None,
@@ -87,6 +88,7 @@ fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
 fn object_name(w: &Wait) -> String {
     match (w.kind, w.object.as_deref().filter(|o| !o.is_empty())) {
         (Kind::LoaderLock, _) => "loader".into(),
+        (Kind::Other, _) => format!("one-time initialization at {:x}", w.address.map_or(0, |a| a.0)),
         (_, Some(name)) => format!("mutex \"{}\"", dumpscope_core::base::text::escape(name)),
         (_, None) => {
             let handle = w.handles.as_ref().and_then(|h| h.first()).copied().unwrap_or(0);
