@@ -180,3 +180,48 @@ fn small_dumps_of_every_scenario_claim_nothing_wrong() {
     );
     assert_eq!(bad_rows, 0, "\n{table}");
 }
+
+/// A dump's writer may leave threads out of the list: their thread blocks (TEBs) are still in memory.
+#[test]
+fn an_owner_with_a_thread_block_is_not_gone() {
+    for (name, wide) in [("orphaned lock (10, x64)", true), ("orphaned lock (10, x86)", false)] {
+        let s = scenarios::all().into_iter().find(|s| s.name == name).unwrap();
+        let dead = s.truth.owner_tid.unwrap();
+        let verdict_with = |tid: Option<u32>, stack: bool| {
+            let mut dump = s.dump.clone();
+            let (teb, top) = (dump.threads[0].teb + 0x10_0000, 0x1_0000_u64);
+            if let Some(tid) = tid {
+                dump.space.commit(teb, 0x2000);
+                // StackBase, Self, ClientId
+                for (x64, x86, v) in [
+                    (8, 4, top),
+                    (0x30, 0x18, teb),
+                    (0x40, 0x20, u64::from(dump.misc.as_ref().unwrap().pid)),
+                    (0x48, 0x24, u64::from(tid)),
+                ] {
+                    dump.space.put_ptr(wide, teb + if wide { x64 } else { x86 }, v);
+                }
+            }
+            if stack {
+                dump.space.commit(top - 0x1000, 0x1000);
+                dump.space.fill(top - 0x1000, 0x1000, 0);
+            }
+            let target = Target::new(
+                Dump::from_bytes(dump.bytes()).unwrap(),
+                SymbolConfig { offline: true, ..SymbolConfig::default() },
+            );
+            let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+            let lock = facts.locks.at(dumpscope_core::Va(s.truth.lock.unwrap())).unwrap();
+            (lock.owner, verdict(&run_rules(&facts).findings).kind)
+        };
+        use dumpscope_analyzers::{locks::Owner, triage::FindingKind};
+        let gone = (Owner::Missing, FindingKind::OrphanedLock);
+        assert_eq!(verdict_with(None, false), gone, "{name}");
+        // Another thread's block, or one whose stack is gone, says nothing.
+        assert_eq!(verdict_with(Some(dead + 4), true), gone, "{name}");
+        assert_eq!(verdict_with(Some(dead), false), gone, "{name}");
+        let (owner, kind) = verdict_with(Some(dead), true);
+        assert_eq!(owner, Owner::Unknown, "{name}");
+        assert_ne!(kind, FindingKind::OrphanedLock, "{name}");
+    }
+}

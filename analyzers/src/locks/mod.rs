@@ -7,6 +7,7 @@ mod list;
 mod regions;
 mod section;
 mod sweep;
+mod tebs;
 
 pub use section::{Counting, CriticalSection, DebugBlock};
 
@@ -137,7 +138,8 @@ pub fn thread_state(target: &Target, tid: Tid) -> Owner {
     let complete = matches!(target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
     // A writer that filtered threads out may have left the thread's times in.
     let filtered = target.dump.thread_info().value().is_some_and(|all| all.iter().any(|t| t.tid == tid));
-    if !complete || filtered || runs_by_handle(target, tid) == Some(true) {
+    if !complete || filtered || runs_by_handle(target, tid) == Some(true) || tebs::find(target, tid).is_some()
+    {
         return Owner::Unknown;
     }
     Owner::Missing
