@@ -117,8 +117,8 @@ fn on_stack(target: &Target, machine: Machine, stack: &Stack) -> Option<Served> 
     };
     // The server's own code is called by COM: what lies further in are its own calls.
     let own = frames.iter().position(|f| !target.patterns().is_system_file(file(f)))?;
-    let invokes = |f: &&StackFrame| is_library(file(f)) || file(f).eq_ignore_ascii_case("rpcrt4.dll");
-    let first = frames.iter().skip(own).position(|f| invokes(&f))?.saturating_add(own);
+    let invokes = |f: &StackFrame| is_library(file(f)) || file(f).eq_ignore_ascii_case("rpcrt4.dll");
+    let first = frames.iter().skip(own).position(|f| invokes(f))?.saturating_add(own);
     let low = frames.get(first)?.frame.sp;
     let last = frames.iter().skip(first).rfind(|f| invokes(f))?;
     let p = machine.ptr_size() as u64;

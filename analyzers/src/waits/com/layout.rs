@@ -3,6 +3,7 @@
 //! Source of the table: PDB types of the builds named, and a published analysis (shared reference, section 5.2).
 
 use super::library::of_type;
+use super::tls::LayoutSource;
 use crate::Target;
 use dumpscope_core::Machine;
 
@@ -25,10 +26,10 @@ pub(super) struct Layout {
     pub tid: Option<u64>,
     /// `_iMethodWire` and its size.
     pub method: Option<(u64, u8)>,
-    /// `_pServerOXIDEntry`, and the offsets of the process and thread id there.
-    pub oxid: Option<(u64, u64, u64)>,
-    /// True when the symbols of the dump's own library say so.
-    pub from_symbols: bool,
+    /// `_pServerOXIDEntry`.
+    pub oxid: Option<u64>,
+    /// How it is known.
+    pub source: LayoutSource,
 }
 
 const fn row(category: u64, event: Option<u64>, ipid: u64, iid: u64) -> Layout {
@@ -42,7 +43,7 @@ const fn row(category: u64, event: Option<u64>, ipid: u64, iid: u64) -> Layout {
         tid: None,
         method: None,
         oxid: None,
-        from_symbols: false,
+        source: LayoutSource::Build,
     }
 }
 
@@ -80,7 +81,7 @@ const TABLE: &[(u32, u32, Machine, Layout)] = &[
             pid: Some(0x118),
             tid: Some(0x11c),
             method: Some((0x120, 4)),
-            oxid: Some((0x180, 0x10, 0x14)),
+            oxid: Some(0x180),
             ..row(0x20, Some(0x30), 0x40, 0xf8)
         },
     ),
@@ -105,7 +106,7 @@ const TABLE: &[(u32, u32, Machine, Layout)] = &[
             pid: Some(0xb0),
             tid: Some(0xb4),
             method: Some((0xb8, 4)),
-            oxid: Some((0xfc, 8, 0xc)),
+            oxid: Some(0xfc),
             ..row(0x10, Some(0x1c), 0x24, 0x90)
         },
     ),
@@ -118,7 +119,7 @@ const TABLE: &[(u32, u32, Machine, Layout)] = &[
             pid: Some(0xf8),
             tid: Some(0xfc),
             method: Some((0x100, 2)),
-            oxid: Some((0x150, 0x10, 0x14)),
+            oxid: Some(0x150),
             ..row(0x10, None, 0x1c, 0xd8)
         },
     ),
@@ -130,19 +131,37 @@ const TABLE: &[(u32, u32, Machine, Layout)] = &[
             causality: Some(0x1c4),
             tid: Some(0x88),
             method: Some((0x8c, 2)),
-            oxid: Some((0x140, 0x1c, 0x18)),
+            oxid: Some(0x140),
             ..row(0x10, None, 0x1c, 0x78)
         },
     ),
 ];
 
-/// The layouts that may hold: that of the symbols first, then that of the build.
+/// Builds whose layout nobody published, and the builds whose layouts are tried there.
+const BETWEEN: &[(u32, u32, Machine, &[u32])] = &[
+    (10240, 10586, Machine::Amd64, &[14393, 9600]),
+    (10240, 10586, Machine::X86, &[9600]),
+    (15063, 18363, Machine::Amd64, &[14393, 19041]),
+    (22632, u32::MAX, Machine::Amd64, &[19041]),
+];
+
+fn of_build(build: u32, machine: Machine) -> Option<Layout> {
+    TABLE.iter().find(|(from, to, m, _)| *m == machine && (*from..=*to).contains(&build)).map(|k| k.3)
+}
+
+/// The layouts that may hold: that of the symbols, of the build, or of its neighbours.
 pub(super) fn layouts(target: &Target, machine: Machine) -> Vec<Layout> {
-    let mut out: Vec<Layout> = of_symbols(target, machine).into_iter().collect();
+    if let Some(l) = of_symbols(target, machine) {
+        return vec![l];
+    }
     let build = target.dump.system().value().map_or(0, |s| s.build);
-    let known = TABLE.iter().find(|(from, to, m, _)| *m == machine && (*from..=*to).contains(&build));
-    out.extend(known.map(|k| k.3));
-    out
+    if let Some(l) = of_build(build, machine) {
+        return vec![l];
+    }
+    let between = BETWEEN.iter().find(|(from, to, m, _)| *m == machine && (*from..=*to).contains(&build));
+    let builds = between.map_or(&[][..], |b| b.3);
+    let neighbour = |l| Layout { source: LayoutSource::Neighbour, ..l };
+    builds.iter().filter_map(|b| of_build(*b, machine)).map(neighbour).collect()
 }
 
 /// `CSyncClientCall` or `CMessageCall` as the symbols of the COM library define it.
@@ -157,8 +176,8 @@ fn of_symbols(target: &Target, machine: Machine) -> Option<Layout> {
             pid: f.offset("_dwServerPid"),
             tid: f.offset("_dwServerTid"),
             method: f.place("_iMethodWire").map(|(o, size)| (o, if size == Some(2) { 2 } else { 4 })),
-            oxid: None,
-            from_symbols: true,
+            oxid: f.offset("_pServerOXIDEntry"),
+            source: LayoutSource::Symbols,
         })
     })
 }
@@ -169,6 +188,10 @@ mod tests {
 
     #[test]
     fn builds_do_not_overlap() {
+        for (from, to, machine, builds) in BETWEEN {
+            assert!(builds.iter().all(|b| of_build(*b, *machine).is_some()), "{from}");
+            assert!(of_build(*from, *machine).is_none() && of_build(*to, *machine).is_none(), "{from}");
+        }
         for (i, a) in TABLE.iter().enumerate() {
             for b in TABLE.iter().skip(i + 1).filter(|b| b.2 == a.2) {
                 assert!(a.1 < b.0 || b.1 < a.0, "{} and {}", a.0, b.0);

@@ -2,6 +2,8 @@
 
 use super::layout::{Layout, layouts};
 use super::library::in_library;
+use super::objects::oxid;
+use super::tls::{LayoutSource, is_id};
 use crate::Target;
 use crate::stacks::{Stack, StackFrame};
 use dumpscope_core::base::Guid;
@@ -36,8 +38,10 @@ pub struct Message {
     pub tid: Option<Tid>,
     /// Method number in the interface.
     pub method: Option<u32>,
-    /// True when the layout is from the dump's own symbols.
-    pub from_symbols: bool,
+    /// The server's OXID entry, and the process and thread that it names.
+    pub oxid: Option<(Va, Pid, Option<Tid>)>,
+    /// How the layout is known.
+    pub layout: LayoutSource,
 }
 
 /// The message objects that the frames of a COM call point at, most convincing first: one whose event is among
@@ -74,14 +78,11 @@ fn read(target: &Target, machine: Machine, at: Va, l: &Layout) -> Option<Message
         return None;
     }
     let ipid = guid(l.ipid)?;
-    let is_id = |id: &u32| *id != 0 && *id < 1 << 28 && id.is_multiple_of(4);
-    let mut pid = l.pid.and_then(word).filter(is_id);
-    let mut tid = l.tid.and_then(word).filter(is_id);
-    if let (None, Some((entry, pid_at, tid_at))) = (l.pid, l.oxid) {
-        let oxid = memory.ptr(at.offset(entry), machine)?;
-        pid = memory.u32(oxid.offset(pid_at)).filter(is_id);
-        tid = tid.or_else(|| memory.u32(oxid.offset(tid_at)).filter(is_id));
-    }
+    let is_id = |id: &u32| is_id(*id);
+    let entry = l.oxid.and_then(|o| memory.ptr(at.offset(o), machine)).filter(|e| e.0 > 0xffff);
+    let entry = entry.and_then(|e| oxid(target, machine, e).map(|(pid, tid)| (e, pid, tid)));
+    let pid = l.pid.and_then(word).filter(is_id).or(entry.map(|e| e.1.0));
+    let tid = l.tid.and_then(word).filter(is_id).or(entry.and_then(|e| e.2).map(|t| t.0));
     // The IPID's second word is the low half of the server's process id: both are of this object.
     if u32::from(ipid.data2) != pid? & 0xffff {
         return None;
@@ -104,7 +105,8 @@ fn read(target: &Target, machine: Machine, at: Va, l: &Layout) -> Option<Message
         pid: pid.map(Pid),
         tid: tid.map(Tid),
         method,
-        from_symbols: l.from_symbols,
+        oxid: entry,
+        layout: l.source,
     })
 }
 

@@ -10,6 +10,7 @@ mod layout;
 mod library;
 mod message;
 mod objects;
+mod run;
 mod tls;
 
 pub(super) use agree::agree;
@@ -49,10 +50,16 @@ pub struct ComCall {
     pub outgoing: Option<Outgoing>,
     /// The message object.
     pub message: Option<Message>,
+    /// True when the thread waits for the message object's event.
+    pub waited: bool,
+    /// True when the object may be of an earlier call to the same server: its interface is not told then.
+    pub several: bool,
     /// Name of the interface, when it is a known one.
     pub interface: Option<String>,
     /// The class that is being activated.
     pub activation: Option<Guid>,
+    /// Name of that class, when it is a known one.
+    pub class: Option<String>,
     /// True when the sources name different servers.
     pub conflict: bool,
 }
@@ -85,29 +92,43 @@ pub(super) fn call(
     let outgoing = data.and_then(|d| d.outgoing);
     let activation = data.and_then(|d| d.activation).filter(|_| outgoing.is_none());
     // One frame more: the program's code passes the object in its own registers.
-    let found = messages(target, machine, stack, inner.saturating_add(1), handles);
-    let waited = |m: &Message| m.event.is_some_and(|e| handles.is_some_and(|h| h.contains(&e)));
-    let agrees = |m: &&Message| outgoing.is_none_or(|o| m.pid == Some(o.pid));
+    let mut found = messages(target, machine, stack, inner.saturating_add(1), handles);
+    let is_waited = |m: &Message| m.event.is_some_and(|e| handles.is_some_and(|h| h.contains(&e)));
+    let agrees = |m: &Message| {
+        outgoing.is_some_and(|o| m.pid == Some(o.pid) && o.tid.zip(m.tid).is_none_or(|(a, b)| a == b))
+    };
+    // Another build's layout needs more than itself.
+    found.retain(|m| m.layout != LayoutSource::Neighbour || is_waited(m) || agrees(m));
+    let waited = found.iter().find(|m| is_waited(m)).copied();
     // What is neither waited for nor agrees with the other source may be an old object.
-    let message = found
-        .iter()
-        .find(|m| waited(m))
-        .or_else(|| found.iter().find(agrees))
-        .or_else(|| found.first().filter(|_| outgoing.is_none()))
-        .copied();
+    let mut message = waited
+        .or_else(|| found.iter().find(|m| agrees(m)).copied())
+        .or_else(|| found.first().copied().filter(|_| outgoing.is_none() && activation.is_none()));
     if outgoing.is_none() && message.is_none() && activation.is_none() {
         return None;
     }
+    let what = |m: &Message| (m.ipid, m.iid, m.method);
+    let other = |m: &Message| message.as_ref().is_some_and(|c| what(c) != what(m));
+    let several = waited.is_none() && found.iter().filter(|m| outgoing.is_none() || agrees(m)).any(other);
+    if several && let Some(m) = &mut message {
+        (m.iid, m.method, m.causality) = (None, None, None);
+    }
     let from_message = message.and_then(|m| m.pid);
-    let conflict = matches!((outgoing, from_message), (Some(o), Some(p)) if o.pid != p);
-    let interface =
-        message.and_then(|m| m.iid).and_then(|g| HintTable::built_in().guid_name(&g).map(str::to_owned));
+    let differ = |a: Option<Pid>, b: Option<Pid>| a.zip(b).is_some_and(|(a, b)| a != b);
+    let conflict = differ(outgoing.map(|o| o.pid), from_message);
+    let table = HintTable::built_in();
+    let name = |g: Guid| table.guid_name(&g).map(str::to_owned);
+    let callee = data.and_then(|d| d.callee).map(|c| c.0);
+    let by_data = outgoing.and_then(|o| o.tid).filter(|_| !conflict);
     Some(ComCall {
         pid: outgoing.map(|o| o.pid).filter(|_| !conflict).or(from_message),
-        tid: outgoing.and_then(|o| o.tid).filter(|_| !conflict).or_else(|| message.and_then(|m| m.tid)),
+        tid: by_data.or_else(|| message.and_then(|m| m.tid)).or(callee.filter(|_| !conflict)),
         outgoing,
+        interface: message.and_then(|m| m.iid).and_then(name),
         message,
-        interface,
+        waited: waited.is_some(),
+        several,
+        class: activation.and_then(name),
         activation,
         conflict,
     })
@@ -116,8 +137,6 @@ pub(super) fn call(
 /// Completes the wait with the call's destination.
 pub(super) fn fill(target: &Target, data: Option<&ComThread>, call: ComCall, wait: &mut Wait) {
     wait.kind = Kind::ComCall;
-    let handles = wait.handles.clone();
-    let waited = call.message.and_then(|m| m.event).filter(|e| handles.is_some_and(|h| h.contains(e)));
     if let (Some(data), Some(out)) = (data, call.outgoing) {
         let thread = out.tid.map(|t| format!(", thread {:x},", t.0)).unwrap_or_default();
         wait.evidence.push(format!(
@@ -129,28 +148,73 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, call: ComCall, wai
     }
     if let Some(m) = &call.message {
         wait.evidence.push(message_words(m));
-        if let Some(e) = waited {
+        if let Some((at, pid, tid)) = m.oxid {
+            let thread = tid.map(|t| format!(", thread {:x}", t.0)).unwrap_or_default();
+            wait.evidence.push(format!("its OXID entry at {:x} names process {:x}{thread}", at.0, pid.0));
+        }
+        if let Some(e) = m.event.filter(|_| call.waited) {
             wait.evidence.push(format!("the object's event {e:x} is the handle that the thread waits for"));
         }
     }
-    if let Some(class) = call.activation {
-        wait.evidence.push(format!("the thread's COM data hold the activation of class {{{class}}}"));
+    if call.several {
+        wait.evidence.push(
+            "other message objects on its stack differ: which interface is called is not certain".into(),
+        );
     }
-    let both = call.outgoing.is_some() && call.message.is_some_and(|m| m.pid.is_some());
-    wait.confidence = match (call.conflict, waited, both) {
-        (true, Some(_), _) => Confidence::Strong,
-        (true, None, _) => Confidence::Guess,
-        (false, Some(_), _) | (false, None, true) => Confidence::Proven,
-        (false, None, false) => Confidence::Strong,
-    };
+    let callee = data.and_then(|d| d.callee);
+    if let Some((tid, at)) = callee {
+        wait.evidence.push(format!("its apartment's wait at {:x} is for thread {:x}", at.0, tid.0));
+    }
+    if let (Some(data), Some(class)) = (data, call.activation) {
+        wait.evidence.push(format!(
+            "the thread's COM data at {:x} ({}) hold the activation of class {{{class}}}",
+            data.data.0,
+            data.layout.words()
+        ));
+    }
+    wait.confidence = confidence(data, &call);
+    let says = |t: Option<Tid>| t.is_some_and(|t| call.tid.is_some_and(|c| c != t));
+    let (message, oxid) = (call.message.and_then(|m| m.tid), call.message.and_then(|m| m.oxid));
+    if says(callee.map(|c| c.0)) || says(message) || says(oxid.and_then(|o| o.2)) {
+        wait.confidence = wait.confidence.min(Confidence::Strong);
+        wait.evidence.push("the sources name different threads: one of them is old".into());
+    }
+    if oxid.is_some_and(|o| call.pid.is_some_and(|p| p != o.1)) {
+        wait.confidence = wait.confidence.min(Confidence::Strong);
+        wait.evidence.push("the OXID entry names another process: it is old".into());
+    }
     if call.conflict {
         wait.evidence.push("the sources name different servers: one of them is old".into());
     }
     wait.owner_pid = call.pid;
     wait.owner_tid = call.tid;
     wait.sentence = sentence(target, &call);
-    wait.object = call.interface.clone();
+    wait.object = match call.activation {
+        Some(class) if call.pid.is_none() => Some(class_words(&call, class)),
+        _ => call.interface.clone(),
+    };
     wait.com = Some(Box::new(call));
+}
+
+/// Certain is what a live object says (the thread waits for its event) or what two sources say that do not depend
+/// on each other. A message object may be old; the COM data are of now, but one word of memory.
+fn confidence(data: Option<&ComThread>, call: &ComCall) -> Confidence {
+    let known = call.message.is_some_and(|m| m.layout != LayoutSource::Neighbour);
+    let waited = call.waited && known;
+    if call.conflict {
+        return if waited { Confidence::Strong } else { Confidence::Guess };
+    }
+    let data_known = data.is_some_and(|d| d.layout != LayoutSource::Neighbour);
+    let by_data = call.outgoing.is_some() && data_known;
+    let by_message = known && call.message.is_some_and(|m| m.pid.is_some());
+    let callee = data.and_then(|d| d.callee).map(|c| c.0);
+    let by_loop = callee.is_some() && callee == call.outgoing.and_then(|o| o.tid);
+    if waited || (by_data && (by_message || by_loop)) {
+        return Confidence::Proven;
+    }
+    // The COM data can be read and know of no call.
+    let denied = data_known && call.outgoing.is_none() && call.activation.is_none();
+    if denied && !call.waited { Confidence::Guess } else { Confidence::Strong }
 }
 
 fn message_words(m: &Message) -> String {
@@ -159,8 +223,12 @@ fn message_words(m: &Message) -> String {
     let method = m.method.map(|n| format!("method {n}"));
     let parts: Vec<String> =
         [pid, Some(format!("interface pointer {{{}}}", m.ipid)), iid, method].into_iter().flatten().collect();
-    let how = if m.from_symbols { "by the library's symbols" } else { "by the layout of this build" };
-    format!("the message object at {:x} ({how}) says: {}", m.address.0, parts.join(", "))
+    format!("the message object at {:x} ({}) says: {}", m.address.0, m.layout.words(), parts.join(", "))
+}
+
+/// `WbemLocator {4590f811-...}`.
+fn class_words(call: &ComCall, class: Guid) -> String {
+    format!("{} {{{class}}}", call.class.as_deref().unwrap_or("")).trim_start().to_owned()
 }
 
 fn sentence(target: &Target, call: &ComCall) -> String {
@@ -172,7 +240,10 @@ fn sentence(target: &Target, call: &ComCall) -> String {
     let own = target.dump.pid().is_some() && target.dump.pid() == call.pid;
     match (call.pid, call.tid) {
         (None, _) => match call.activation {
-            Some(class) => format!("waits for the activation of the COM class {{{class}}}"),
+            Some(class) => format!(
+                "waits for the activation of the COM class {}, which the services RpcSs and DcomLaunch carry out",
+                class_words(call, class)
+            ),
             None => format!("waits for the answer to {what}"),
         },
         (Some(_), Some(t)) if own => {
