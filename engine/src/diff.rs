@@ -6,7 +6,7 @@ use crate::triage::{TriageOptions, rows};
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
 use dumpscope_analyzers::incident::Digest;
-use dumpscope_analyzers::triage::{Facts, run_rules, verdict};
+use dumpscope_analyzers::triage::{Facts, run_rules, verdict_of};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::Limits;
@@ -89,7 +89,7 @@ pub enum DiffFailure {
 pub fn snapshot(target: &Target, cancel: &dumpscope_analyzers::Cancel) -> Snapshot {
     let facts = Facts::gather(target, &Limits::default(), cancel);
     let found = run_rules(&facts).findings;
-    Snapshot::of(&facts, &Digest::of(&facts, &found), &verdict(&found))
+    Snapshot::of(&facts, &Digest::of(&facts, &found), &verdict_of(&facts, &found))
 }
 
 /// Compares dump files of one process, one after the other: the memory of one dump at a time is in use.

@@ -2,7 +2,7 @@
 
 use dumpscope_engine::json::{ConfidenceName, Document, FindingKindName, IncidentRow};
 use dumpscope_engine::triage::{TriageOptions, triage};
-use dumpscope_fixtures::{article, dump};
+use dumpscope_fixtures::{article, dump, scenarios};
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
 
@@ -117,4 +117,46 @@ fn two_dumps_of_one_process_tell_a_hang_from_a_loop() {
         assert_eq!((d.progress.as_str(), d.tid, d.seconds), (progress, tid, 10), "{name}: {}", d.summary);
         assert!(d.paths[0].ends_with("a.dmp"), "{name}");
     }
+}
+
+/// Every case of several processes: the chain, how sure it is, and what it says; the table is printed.
+#[test]
+fn hangs_over_several_processes() {
+    let mut table = String::new();
+    let mut wrong = 0;
+    for case in scenarios::several() {
+        let named: Vec<(&str, &dump::Dump)> = case.dumps.iter().map(|(n, d)| (*n, d)).collect();
+        let (_folder, mut paths) = folder(&named);
+        let document = batch(&paths, "", 1);
+        // The order of the files does not matter.
+        paths.reverse();
+        let reversed = batch(&paths, "", 2).incidents.unwrap();
+        let incidents = document.incidents.unwrap();
+        let mut bad: Vec<String> = Vec::new();
+        if reversed != incidents {
+            bad.push("the order of the files changes the answer".into());
+        }
+        match incidents.as_slice() {
+            [] if case.steps.is_empty() => {}
+            [i] => {
+                let sure = serde_json::to_value(i.confidence).unwrap();
+                if steps(i) != case.steps || sure != case.confidence || i.missing_dumps != case.missing {
+                    bad.push(format!("{:x?}, {sure}, missing {:x?}", steps(i), i.missing_dumps));
+                }
+                let all: Vec<&str> = std::iter::once(&i.root_cause)
+                    .chain(i.chain.iter().flat_map(|l| l.reached_by.iter()))
+                    .map(String::as_str)
+                    .collect();
+                if !all.iter().any(|t| t.contains(case.says)) {
+                    bad.push(format!("does not say {:?}: {all:#?}", case.says));
+                }
+            }
+            many => bad.push(format!("{} incidents", many.len())),
+        }
+        wrong += usize::from(!bad.is_empty());
+        let says = if bad.is_empty() { "ok".into() } else { format!("WRONG: {}", bad.join("; ")) };
+        table.push_str(&format!("{:55} {:7} {says}\n", case.name, case.confidence));
+    }
+    println!("{table}");
+    assert_eq!(wrong, 0, "\n{table}");
 }

@@ -1,72 +1,71 @@
 //! One chain across processes, from the symptom to the root cause.
 
-use super::{BY_NAME, Digest, Incident, Join, Link};
+use super::entry::entry;
+use super::joins::{Join, Joins};
+use super::{Digest, Incident, Link, same_process};
 use crate::locks::Owner;
-use crate::triage::{Confidence, Finding, FindingKind};
+use crate::triage::{Confidence, Finding};
 use dumpscope_core::{Pid, Tid};
 use std::collections::BTreeSet;
 
 /// Most steps of a chain.
 const MAX_STEPS: usize = 256;
 
-/// What blocks a call that comes in, when nothing says which thread serves it. A lock whose owner is gone stops
-/// every request that needs it; a circle first of all its own members.
-const BLOCKERS: [FindingKind; 7] = [
-    FindingKind::OrphanedLock,
-    FindingKind::Deadlock,
-    FindingKind::LockContention,
-    FindingKind::BlockedOnProcess,
-    FindingKind::BusyLoop,
-    FindingKind::Waiting,
-    FindingKind::Crash,
-];
+/// Most threads from which a chain is tried.
+const MAX_STARTS: usize = 64;
 
 /// A walk in progress.
 struct Walk<'a> {
     digests: &'a [Digest],
-    joins: &'a [Join],
+    joins: &'a Joins,
+    /// Dumps on the way, in its order.
     dumps: Vec<usize>,
     links: Vec<Link>,
-    confidence: Confidence,
+    closes_at: Option<usize>,
+    /// Processes without a dump.
     missing: BTreeSet<Pid>,
     root: String,
-    seen: BTreeSet<(usize, Option<Tid>)>,
+    seen: BTreeSet<(usize, Tid)>,
+    /// How sure the way to the last link is.
+    reached: Confidence,
 }
 
 /// The incident of dumps that belong together.
-pub(super) fn incident(
-    digests: &[Digest],
-    members: &BTreeSet<usize>,
-    joins: &[Join],
-    dangling: &[(usize, usize)],
-) -> Incident {
-    let mut walk = Walk {
-        digests,
-        joins,
-        dumps: Vec::new(),
-        links: Vec::new(),
-        confidence: Confidence::Proven,
-        missing: BTreeSet::new(),
-        root: String::new(),
-        seen: BTreeSet::new(),
-    };
+pub(super) fn incident(digests: &[Digest], members: &BTreeSet<usize>, joins: &Joins) -> Incident {
+    let mut starts: Vec<(usize, Tid)> = Vec::new();
+    let inside = joins.all.iter().filter(|j| members.contains(&j.from));
+    starts.extend(inside.map(|j| (j.from, j.tid)));
+    let dangling = joins.dangling.iter().filter(|(d, _)| members.contains(d));
+    starts.extend(dangling.filter_map(|(d, w)| Some((*d, digests.get(*d)?.cross.get(*w)?.tid))));
     // A dump whose process nobody of the others waits for shows the symptom.
-    let waited_for: BTreeSet<usize> = joins.iter().map(|j| j.to).collect();
-    let has_wait = |d: &usize| digests.get(*d).is_some_and(|d| !d.cross.is_empty());
-    let by_name = |d: &usize| joins.iter().any(|j| j.from == *d);
-    let starts = || members.iter().filter(|d| has_wait(d) || by_name(d));
-    let start = starts().find(|d| !waited_for.contains(d)).or_else(|| starts().next());
-    if let Some(start) = start.copied() {
-        walk.begin(start);
+    let waited_for: BTreeSet<usize> = joins.all.iter().map(|j| j.to).collect();
+    if starts.iter().any(|(d, _)| !waited_for.contains(d)) {
+        starts.retain(|(d, _)| !waited_for.contains(d));
     }
-    for (d, wait) in dangling.iter().filter(|(d, _)| members.contains(d)) {
-        let pid = digests.get(*d).and_then(|d| d.cross.get(*wait)).map(|w| w.pid);
-        walk.missing.extend(pid);
+    starts.sort_unstable();
+    starts.dedup();
+    let walks = starts.iter().take(MAX_STARTS).map(|(dump, tid)| Walk::from(digests, joins, *dump, *tid));
+    // The longest way explains most; then the main thread's, then the dumps that were written closest together.
+    let walk = walks.min_by_key(|w| {
+        (std::cmp::Reverse(w.dumps.len()), !w.from_main(), w.spread(), w.dumps.first().copied())
+    });
+    let Some(mut walk) = walk else { return Incident::empty(members) };
+    if !walk.missing.is_empty() {
+        // Who dumps one process more can as well dump all that the last one waits for.
+        let last = walk.dumps.last();
+        let waits = joins.dangling.iter().filter(|(d, _)| Some(d) == last);
+        let pids = waits.filter_map(|(d, w)| Some(digests.get(*d)?.cross.get(*w)?.pid));
+        walk.missing.extend(pids);
     }
+    let also = also_waiting(digests, &walk, &starts);
     let mut dumps = walk.dumps;
-    dumps.extend(members.iter().copied());
-    let mut once = BTreeSet::new();
-    dumps.retain(|d| once.insert(*d));
+    for m in members {
+        // Of several dumps of one process the chain took the one that fits best.
+        let known = |d: &usize| digests.get(*d).zip(digests.get(*m)).is_some_and(|(a, b)| same_process(a, b));
+        if !dumps.iter().any(|d| d == m || known(d)) {
+            dumps.push(*m);
+        }
+    }
     let mut findings: Vec<(usize, Finding)> = Vec::new();
     for d in &dumps {
         let all = digests.get(*d).map_or(&[][..], |d| &d.findings);
@@ -75,87 +74,129 @@ pub(super) fn incident(
     findings.sort_by(|a, b| (a.1.kind, b.1.confidence).cmp(&(b.1.kind, a.1.confidence)));
     Incident {
         dumps,
+        confidence: walk.links.iter().map(|l| l.confidence).min().unwrap_or(Confidence::Guess),
         chain: walk.links,
+        closes_at: walk.closes_at,
+        also_waiting: also,
         root_cause: walk.root,
         missing_dumps: walk.missing.into_iter().collect(),
-        confidence: walk.confidence,
         findings,
     }
 }
 
-impl Walk<'_> {
-    fn digest(&self, at: usize) -> Option<&Digest> {
+/// Threads of other processes that wait for one of the chain's.
+fn also_waiting(digests: &[Digest], walk: &Walk<'_>, starts: &[(usize, Tid)]) -> Vec<Link> {
+    let mut out: Vec<Link> = Vec::new();
+    for (dump, tid) in starts.iter().filter(|s| !walk.seen.contains(s)) {
+        let Some(d) = digests.get(*dump) else { continue };
+        // The same thread in another dump of its process.
+        let told = walk.links.iter().chain(&out).any(|l| (l.pid, l.tid) == (d.pid, Some(*tid)));
+        if !told {
+            out.push(waiting(*dump, d, *tid));
+        }
+    }
+    out
+}
+
+/// What a thread waits for, and what that rests on.
+fn waiting(dump: usize, d: &Digest, tid: Tid) -> Link {
+    let wait = d.threads.get(&tid);
+    Link {
+        dump,
+        pid: d.pid,
+        tid: Some(tid),
+        process: d.process.clone(),
+        waits_for: wait.map_or_else(|| "is doing something unknown".into(), |w| w.sentence.clone()),
+        confidence: wait.and_then(|w| w.confidence).unwrap_or(Confidence::Strong),
+        reached_by: Vec::new(),
+        evidence: wait.map(|w| w.evidence.clone()).unwrap_or_default(),
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at a thread that waits for another process; threads of its own process that wait for it come before.
+    fn from(digests: &'a [Digest], joins: &'a Joins, dump: usize, tid: Tid) -> Walk<'a> {
+        let mut walk = Walk {
+            digests,
+            joins,
+            dumps: Vec::new(),
+            links: Vec::new(),
+            closes_at: None,
+            missing: BTreeSet::new(),
+            root: String::new(),
+            seen: BTreeSet::new(),
+            reached: Confidence::Proven,
+        };
+        if let Some(d) = digests.get(dump) {
+            walk.follow(dump, symptom_of(d, tid));
+        }
+        walk
+    }
+
+    fn digest(&self, at: usize) -> Option<&'a Digest> {
         self.digests.get(at)
     }
 
-    /// Begins at the thread of a dump that waits for another process: one whose server has a dump, then the main one.
-    fn begin(&mut self, start: usize) {
-        let joined = |wait: usize| self.joins.iter().any(|j| j.from == start && j.wait == wait);
-        let Some(d) = self.digest(start) else { return };
-        let best = d
-            .cross
-            .iter()
-            .enumerate()
-            .min_by_key(|(i, w)| (!joined(*i), !w.is_main, std::cmp::Reverse(w.confidence), *i))
-            .map(|(_, w)| w.tid);
-        let named = d.objects.iter().find_map(|o| o.waited_by);
-        let Some(tid) = best.or(named) else { return };
-        // Threads of the same process that wait for that thread come before it.
-        let first = symptom_of(d, tid);
-        self.thread(start, first);
+    fn from_main(&self) -> bool {
+        let first = self.dumps.first().and_then(|d| self.digests.get(*d));
+        self.links.iter().take(1).any(|l| l.tid.is_some() && l.tid == first.and_then(|d| d.main))
+    }
+
+    /// Seconds between the first and the last of its dumps.
+    fn spread(&self) -> u32 {
+        let times = || self.dumps.iter().filter_map(|d| self.digests.get(*d)?.time);
+        times().max().zip(times().min()).map_or(u32::MAX, |(a, b)| a.abs_diff(b))
     }
 
     /// Follows a thread's waits.
-    fn thread(&mut self, mut dump: usize, mut tid: Tid) {
+    fn follow(&mut self, mut dump: usize, mut tid: Tid) {
+        let mut reached: (Confidence, Vec<String>) = (Confidence::Proven, Vec::new());
         for _ in 0..MAX_STEPS {
-            if !self.seen.insert((dump, Some(tid))) {
-                self.circle(dump, tid);
+            if !self.seen.insert((dump, tid)) {
+                self.circle(dump, tid, &reached);
                 return;
             }
-            if !self.dumps.contains(&dump) {
-                self.dumps.push(dump);
-            }
-            let Some(d) = self.digests.get(dump) else { return };
+            self.visit(dump);
+            let Some(d) = self.digest(dump) else { return };
             let wait = d.threads.get(&tid);
-            let does = wait.map_or_else(|| "is doing something unknown".into(), |w| w.sentence.clone());
-            self.links.push(Link {
-                pid: d.pid,
-                tid: Some(tid),
-                process: d.process.clone(),
-                waits_for: does.clone(),
-            });
-            if let Some(sure) =
-                wait.and_then(|w| w.confidence).filter(|_| wait.is_some_and(|w| w.owner.is_some()))
-            {
-                self.confidence = self.confidence.min(sure);
-            }
-            let cross = d.cross.iter().position(|c| c.tid == tid);
-            match (cross, wait.and_then(|w| w.owner), wait.map(|w| w.state)) {
-                (Some(c), ..) => match self.across(dump, c) {
-                    Some((next, entry)) => (dump, tid) = (next, entry),
+            let mut link = waiting(dump, d, tid);
+            // How it waits matters where that leads on.
+            let join = self.joins.of(dump, tid);
+            let leads = join.is_some() || wait.is_some_and(|w| w.owner.is_some());
+            let missing = d.cross.iter().find(|c| c.tid == tid).filter(|_| join.is_none());
+            link.confidence = if leads || missing.is_some() { link.confidence } else { Confidence::Proven };
+            link.confidence = link.confidence.min(reached.0);
+            link.reached_by = std::mem::take(&mut reached.1);
+            self.reached = reached.0;
+            let does = link.waits_for.clone();
+            self.links.push(link);
+            if let Some(join) = join {
+                match self.enter(d, join) {
+                    Some((entry, how)) => (dump, tid, reached) = (join.to, entry, how),
                     None => return,
-                },
-                (None, Some(owner), Some(Owner::Alive)) => tid = owner,
-                (None, Some(owner), Some(Owner::Missing)) => {
-                    self.root = format!(
-                        "thread {:x} of {} {does}: thread {:x} no longer exists",
-                        tid.0,
-                        d.name(),
-                        owner.0
-                    );
+                }
+                continue;
+            }
+            if let Some(w) = missing {
+                self.missing.insert(w.pid);
+                let name = d.name();
+                self.root = format!(
+                    "thread {:x} of {name} waits for process {:x}, whose dump is missing",
+                    tid.0, w.pid.0
+                );
+                return;
+            }
+            match wait.map(|w| (w.owner, w.state)) {
+                Some((Some(owner), Owner::Alive)) => tid = owner,
+                Some((Some(owner), Owner::Missing)) => {
+                    let gone = format!("thread {:x} no longer exists", owner.0);
+                    // Its sentence says so already for a lock.
+                    let gone =
+                        if does.contains("when it ended") { String::new() } else { format!(": {gone}") };
+                    self.root = format!("thread {:x} of {} {does}{gone}", tid.0, d.name());
                     return;
                 }
                 _ => {
-                    let by_name = self.joins.iter().find(|j| j.from == dump && j.wait == BY_NAME);
-                    let waits = d.objects.iter().any(|o| o.waited_by == Some(tid));
-                    if let Some(j) = by_name.filter(|_| waits) {
-                        self.confidence = Confidence::Guess;
-                        match self.enter(j.to, None, d.pid) {
-                            Some(entry) => (dump, tid) = (j.to, entry),
-                            None => return,
-                        }
-                        continue;
-                    }
                     self.root = format!("thread {:x} of {} {does}", tid.0, d.name());
                     return;
                 }
@@ -163,106 +204,80 @@ impl Walk<'_> {
         }
     }
 
-    /// From a wait for another process to the thread there that should act.
-    fn across(&mut self, dump: usize, wait: usize) -> Option<(usize, Tid)> {
-        let d = self.digests.get(dump)?;
-        let w = d.cross.get(wait)?;
-        self.confidence = self.confidence.min(w.confidence);
-        let Some(join) = self.joins.iter().find(|j| j.from == dump && j.wait == wait) else {
-            self.missing.insert(w.pid);
-            self.root = format!(
-                "thread {:x} of {} waits for process {:x}, whose dump is missing",
-                w.tid.0,
-                d.name(),
-                w.pid.0
-            );
-            return None;
-        };
-        self.confidence = self.confidence.min(join.sure);
-        let entry = self.enter(join.to, w.server, d.pid)?;
-        Some((join.to, entry))
-    }
-
-    /// The thread of a process that should act for `client`; without one the walk ends there.
-    fn enter(&mut self, dump: usize, server: Option<Tid>, client: Option<Pid>) -> Option<Tid> {
-        let d = self.digests.get(dump)?;
+    fn visit(&mut self, dump: usize) {
         if !self.dumps.contains(&dump) {
             self.dumps.push(dump);
         }
-        if let Some(tid) = server {
-            if d.threads.contains_key(&tid) {
-                return Some(tid);
+    }
+
+    /// Over an edge between dumps: the thread there, how sure and why. `None`: the walk ends there.
+    fn enter(&mut self, from: &Digest, join: &Join) -> Option<(Tid, (Confidence, Vec<String>))> {
+        let to = self.digest(join.to)?;
+        self.visit(join.to);
+        let found = entry(from, to, join);
+        let sure = if found.confirmed {
+            // What the caller's own data alone would leave open.
+            if let Some(caller) = self.links.last_mut() {
+                caller.confidence = self.reached.min(join.moment);
             }
-            self.links.push(link(
-                d,
-                None,
-                format!("thread {:x}, which should answer, no longer exists", tid.0),
-            ));
-            self.root = format!("thread {:x} of {}, which should answer, no longer exists", tid.0, d.name());
-            return None;
+            found.sure.min(join.moment)
+        } else {
+            found.sure.min(join.sure)
+        };
+        let mut how = found.evidence;
+        how.extend(join.evidence.iter().cloned());
+        if let Some(tid) = found.tid {
+            return Some((tid, (sure, how)));
         }
-        // Who says that it serves this client is it; who serves somebody probably is.
-        if let Some(s) = d.serving.iter().find(|s| client.is_some() && s.client == client) {
-            return Some(s.tid);
-        }
-        let blocked = |tid: &Tid| d.threads.get(tid).is_some_and(|w| w.confidence.is_some());
-        self.confidence = self.confidence.min(Confidence::Strong);
-        let mut serving =
-            d.serving.iter().filter(|s| s.client.is_none_or(|c| Some(c) == client) && blocked(&s.tid));
-        if let Some(s) = serving.next() {
-            if serving.next().is_some() {
-                self.confidence = Confidence::Guess;
-            }
-            return Some(s.tid);
-        }
-        let finding =
-            BLOCKERS.iter().find_map(|k| d.findings.iter().find(|f| f.kind == *k && f.tid.is_some()));
-        let tid = finding.and_then(first_victim);
-        if tid.is_none() {
-            let text = "nothing in this process is blocked".to_owned();
-            self.links.push(link(d, None, text));
-            self.root = format!(
-                "nothing in {} is blocked at the time of its dump: the call may have come later",
-                d.name()
-            );
-            self.confidence = Confidence::Guess;
-        }
-        tid
+        let (says, root) = match found.gone {
+            Some(t) if to.all_threads => (
+                format!("thread {:x}, which should act, no longer exists", t.0),
+                format!("thread {:x} of {}, which should act, no longer exists", t.0, to.name()),
+            ),
+            Some(t) => (
+                format!("thread {:x}, which should act, is not in this dump", t.0),
+                format!("thread {:x} of {}, which should act, is not in its dump", t.0, to.name()),
+            ),
+            None => (
+                "nothing in this process is blocked".into(),
+                format!(
+                    "nothing in {} is blocked at the time of its dump: what was asked of it may have come later",
+                    to.name()
+                ),
+            ),
+        };
+        self.links.push(Link {
+            dump: join.to,
+            pid: to.pid,
+            tid: None,
+            process: to.process.clone(),
+            waits_for: says,
+            confidence: sure,
+            reached_by: how,
+            evidence: Vec::new(),
+        });
+        self.root = root;
+        None
     }
 
     /// The chain comes back to itself.
-    fn circle(&mut self, dump: usize, tid: Tid) {
+    fn circle(&mut self, dump: usize, tid: Tid, reached: &(Confidence, Vec<String>)) {
         let Some(d) = self.digest(dump) else { return };
         let (pid, name) = (d.pid, d.name());
+        // What closes the circle is as much a part of it as the other steps.
+        if let Some(last) = self.links.last_mut() {
+            last.confidence = last.confidence.min(reached.0);
+            last.evidence.extend(reached.1.iter().cloned());
+        }
         let from = self.links.iter().position(|l| l.pid == pid && l.tid == Some(tid)).unwrap_or(0);
+        self.closes_at = Some(from);
         let part = self.links.get(from..).unwrap_or_default();
-        let names: Vec<String> = part
-            .iter()
-            .map(|l| {
-                let p = l.pid.map_or(0, |p| p.0);
-                format!("{:x}.{:x}", p, l.tid.map_or(0, |t| t.0))
-            })
-            .collect();
+        let step = |l: &Link| format!("{:x}.{:x}", l.pid.map_or(0, |p| p.0), l.tid.map_or(0, |t| t.0));
+        // The first one once more: a reader sees where it closes.
+        let names: Vec<String> = part.iter().chain(part.first()).map(step).collect();
         let across = part.iter().any(|l| l.pid != pid);
-        self.root = match across {
-            true => format!(
-                "threads of several processes wait for each other in a circle: {}",
-                names.join(" -> ")
-            ),
-            false => format!("threads of {name} wait for each other in a circle: {}", names.join(" -> ")),
-        };
-    }
-}
-
-fn link(d: &Digest, tid: Option<Tid>, waits_for: String) -> Link {
-    Link { pid: d.pid, tid, process: d.process.clone(), waits_for }
-}
-
-/// The thread of a finding that a request would be: a waiter, not the owner.
-fn first_victim(f: &Finding) -> Option<Tid> {
-    match f.kind {
-        FindingKind::LockContention => f.tids.first().copied().or(f.tid),
-        _ => f.tid,
+        let whose = if across { "several processes".to_owned() } else { name };
+        self.root = format!("threads of {whose} wait for each other in a circle: {}", names.join(" -> "));
     }
 }
 

@@ -1,11 +1,14 @@
 //! What is kept of one dump to compare it with others.
 
+use super::MachineId;
 use crate::locks::{Owner, thread_state};
 use crate::patterns::ThreadRole;
-use crate::triage::{Confidence, Facts, Finding};
+use crate::triage::{Confidence, Facts, Finding, ThreadFacts};
 use crate::waits::Kind;
+use dumpscope_core::base::Guid;
 use dumpscope_core::model::ProcessParameters;
-use dumpscope_core::{Pid, Tid};
+use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
+use dumpscope_core::{Parsed, Pid, Tid};
 use std::collections::BTreeMap;
 
 /// Most named objects that are kept.
@@ -27,27 +30,23 @@ const SERVES: [&str; 12] = [
     "DispatchToStubInCNoAvrf",
 ];
 
-/// Which machine a dump is of, as far as it says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MachineId {
-    /// `COMPUTERNAME`, upper case. Untrusted.
-    pub computer: Option<String>,
-    /// Build of Windows.
-    pub build: Option<u32>,
+/// What a wait for another process wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The answer to a call.
+    Answer,
+    /// An object that one of its threads owns.
+    Object,
+    /// Its end, or that of one of its threads.
+    End,
 }
 
-impl MachineId {
-    /// Whether two dumps are of one machine: `None` when something contradicts it, a guess when nothing says it.
-    #[must_use]
-    pub fn same(&self, other: &MachineId) -> Option<Confidence> {
-        let differ = |a: Option<u32>, b: Option<u32>| a.zip(b).is_some_and(|(a, b)| a != b);
-        if differ(self.build, other.build) {
-            return None;
-        }
-        match (&self.computer, &other.computer) {
-            (Some(a), Some(b)) if a == b => Some(Confidence::Proven),
-            (Some(_), Some(_)) => None,
-            _ => Some(Confidence::Guess),
+impl Wanted {
+    fn of(kind: Kind) -> Wanted {
+        match kind {
+            Kind::Process | Kind::Thread => Wanted::End,
+            Kind::ComCall | Kind::RpcCall | Kind::MessageQueue => Wanted::Answer,
+            _ => Wanted::Object,
         }
     }
 }
@@ -59,10 +58,12 @@ pub struct CrossWait {
     pub tid: Tid,
     /// The process that it waits for.
     pub pid: Pid,
-    /// The thread that serves it, when known.
+    /// The thread that has to act, when known.
     pub server: Option<Tid>,
-    /// One sentence without a full stop. Untrusted.
-    pub sentence: String,
+    /// What it wants.
+    pub wanted: Wanted,
+    /// The id that a call and everything that is done for it share, over all processes.
+    pub causality: Option<Guid>,
     /// How sure.
     pub confidence: Confidence,
     /// True for the process's first thread.
@@ -80,15 +81,27 @@ pub struct ThreadWait {
     pub state: Owner,
     /// How sure; `None` for a thread that does not wait.
     pub confidence: Option<Confidence>,
+    /// What its wait rests on, one sentence each; empty when it waits for nobody in particular. Untrusted.
+    pub evidence: Vec<String>,
+    /// The names of the objects that it waits for, where one of them has one. Untrusted.
+    pub named: Option<(String, String)>,
 }
 
 /// A thread that serves a call of another process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serving {
     /// The thread.
     pub tid: Tid,
     /// The calling process, when known.
     pub client: Option<Pid>,
+    /// The calling thread, when known.
+    pub client_tid: Option<Tid>,
+    /// How sure process and thread are.
+    pub confidence: Confidence,
+    /// The id of the call, as in [`CrossWait::causality`].
+    pub causality: Option<Guid>,
+    /// The function through which the call came in, when the stack shows it. Untrusted.
+    pub through: Option<String>,
 }
 
 /// An object with a name.
@@ -98,8 +111,8 @@ pub struct NamedObject {
     pub name: String,
     /// Type. Untrusted.
     pub type_name: String,
-    /// A thread that waits for it and for nothing else.
-    pub waited_by: Option<Tid>,
+    /// Who owns it, by the handle data.
+    pub owner: Option<(Pid, Tid)>,
 }
 
 /// What is kept of one dump.
@@ -119,6 +132,10 @@ pub struct Digest {
     pub cross: Vec<CrossWait>,
     /// All threads.
     pub threads: BTreeMap<Tid, ThreadWait>,
+    /// The process's first thread.
+    pub main: Option<Tid>,
+    /// True when the dump's list holds all threads: one that is not in it does not exist.
+    pub all_threads: bool,
     /// Threads that serve calls of other processes.
     pub serving: Vec<Serving>,
     /// Named objects that can be waited for.
@@ -137,17 +154,15 @@ impl Digest {
             dump.parameters(target.process_machine()).or_else(|| dump.parameters(dump.machine()));
         let path = parameters.as_ref().and_then(|p| p.image_path.clone()).filter(|p| !p.is_empty());
         let path = path.or_else(|| dump.modules().first().map(|m| m.path.clone()));
-        let computer = parameters.as_ref().and_then(|p| p.variable("COMPUTERNAME"));
-        let system = dump.system().value();
         let mut out = Digest {
             pid: dump.pid(),
             process: path.and_then(|p| p.rsplit(['\\', '/']).next().map(str::to_owned)),
-            machine: MachineId {
-                computer: computer.filter(|c| !c.is_empty()).map(str::to_uppercase),
-                build: system.map(|s| s.build).filter(|b| *b != 0),
-            },
+            machine: MachineId::of(target, parameters.as_ref()),
             time: Some(dump.time()).filter(|t| *t != 0),
             started: dump.misc().value().and_then(|m| m.create_time).filter(|t| *t != 0),
+            main: facts.threads.iter().find(|t| t.is_main).map(|t| t.tid),
+            all_threads: !facts.stopped
+                && matches!(dump.thread_list(), Parsed::Fine(list) if !list.is_empty()),
             findings: findings.to_vec(),
             ..Digest::default()
         };
@@ -158,7 +173,7 @@ impl Digest {
         out
     }
 
-    fn thread(&mut self, facts: &Facts<'_>, t: &crate::triage::ThreadFacts) {
+    fn thread(&mut self, facts: &Facts<'_>, t: &ThreadFacts) {
         let target = facts.target;
         let own = target.dump.pid();
         let sentence =
@@ -170,12 +185,15 @@ impl Digest {
                 tid: t.tid,
                 pid,
                 server: w.owner_tid,
-                sentence: sentence.clone(),
+                wanted: Wanted::of(w.kind),
+                causality: t.com.as_ref().and_then(|c| c.causality),
                 confidence: w.confidence,
                 is_main: t.is_main,
             });
         }
         let owner = wait.and_then(|w| w.owner_tid).filter(|_| outside.is_none());
+        let named = wait.filter(|_| owner.is_none() && outside.is_none()).and_then(|w| named(facts, w));
+        let matters = owner.is_some() || outside.is_some() || named.is_some();
         self.threads.insert(
             t.tid,
             ThreadWait {
@@ -183,41 +201,47 @@ impl Digest {
                 owner,
                 state: owner.map_or(Owner::Unknown, |o| thread_state(target, o)),
                 confidence: wait.map(|w| w.confidence),
+                evidence: wait.filter(|_| matters).map(|w| w.evidence.clone()).unwrap_or_default(),
+                named,
             },
         );
-        let client = t.com.as_ref().and_then(|c| c.incoming.as_ref()).map(|i| i.pid);
-        let client = client.filter(|c| own != Some(*c));
+        // A call from another thread of this process is no matter between dumps.
+        let incoming = t.com.as_ref().and_then(|c| c.incoming.as_ref()).filter(|i| own != Some(i.pid));
         let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-        let serves = frames.iter().filter_map(|f| f.function.as_deref()).any(|f| SERVES.contains(&f));
-        if (client.is_some() || serves) && t.role != Some(ThreadRole::DumpWriter) {
-            self.serving.push(Serving { tid: t.tid, client });
+        let through = frames.iter().filter_map(|f| f.function.as_deref()).find(|f| SERVES.contains(f));
+        if (incoming.is_some() || through.is_some()) && t.role != Some(ThreadRole::DumpWriter) {
+            self.serving.push(Serving {
+                tid: t.tid,
+                client: incoming.map(|i| i.pid),
+                client_tid: incoming.and_then(|i| i.tid),
+                confidence: incoming.map_or(Confidence::Guess, |i| i.confidence),
+                causality: incoming.and_then(|i| i.causality).or_else(|| t.com.as_ref()?.causality),
+                through: through.map(str::to_owned),
+            });
         }
     }
 
     fn named_objects(&mut self, facts: &Facts<'_>) {
         let Some(data) = facts.target.dump.handles().value() else { return };
-        for h in &data.handles {
-            let (Some(name), Some(type_name)) = (&h.object_name, &h.type_name) else { continue };
-            if name.is_empty() || !matches!(type_name.as_str(), "Event" | "Mutant" | "Semaphore" | "Timer") {
-                continue;
-            }
-            let waits = |t: &&crate::triage::ThreadFacts| {
-                let w = t.wait.as_ref();
-                w.is_some_and(|w| {
-                    w.handles.as_deref() == Some(&[h.value])
-                        && matches!(w.kind, Kind::Event | Kind::Mutex | Kind::Semaphore | Kind::Timer)
-                        && w.owner_tid.is_none()
-                })
-            };
-            self.objects.push(NamedObject {
-                name: name.clone(),
-                type_name: type_name.clone(),
-                waited_by: facts.threads.iter().find(waits).map(|t| t.tid),
+        for h in data.handles.iter() {
+            let Some((type_name, name)) = object_name(h) else { continue };
+            let owner = h.info.iter().find_map(|i| match i {
+                ObjectInfo::MutantOwner { pid, tid } if tid.0 != 0 => Some((*pid, *tid)),
+                _ => None,
             });
+            self.objects.push(NamedObject { name, type_name, owner });
             if self.objects.len() >= MAX_OBJECTS {
                 return;
             }
         }
+    }
+
+    /// The thread that a named object belongs to, when it is one of this process.
+    #[must_use]
+    pub fn owner_of(&self, type_name: &str, name: &str) -> Option<Tid> {
+        let same = self.objects.iter().filter(|o| o.type_name == type_name && o.name == name);
+        let (pid, tid) = same.filter_map(|o| o.owner).next()?;
+        (Some(pid) == self.pid).then_some(tid)
     }
 
     /// From when to when the process is known to have lived, seconds since 1970.
@@ -237,4 +261,21 @@ impl Digest {
             (None, None) => "a process".into(),
         }
     }
+}
+
+/// Type and name of an object that processes share to wait for one another.
+fn object_name(h: &Handle) -> Option<(String, String)> {
+    let (name, type_name) = (h.object_name.as_ref()?, h.type_name.as_ref()?);
+    let shared = matches!(type_name.as_str(), "Event" | "Mutant" | "Semaphore" | "Timer");
+    (shared && !name.is_empty()).then(|| (type_name.clone(), name.clone()))
+}
+
+/// Type and name of the one object that a thread waits for.
+fn named(facts: &Facts<'_>, wait: &crate::waits::Wait) -> Option<(String, String)> {
+    let &[value] = wait.handles.as_deref()? else { return None };
+    if !matches!(wait.kind, Kind::Event | Kind::Mutex | Kind::Semaphore | Kind::Timer) {
+        return None;
+    }
+    let data = facts.target.dump.handles().value()?;
+    object_name(data.handles.iter().find(|h| h.value == value)?)
 }

@@ -6,11 +6,16 @@
 
 mod chain;
 mod digest;
+mod entry;
+mod joins;
+mod machine;
 
-pub use digest::{CrossWait, Digest, MachineId, NamedObject, Serving, ThreadWait};
+pub use digest::{CrossWait, Digest, NamedObject, Serving, ThreadWait, Wanted};
+pub use machine::MachineId;
 
 use crate::triage::{Confidence, Finding};
 use dumpscope_core::{Pid, Tid};
+use joins::Join;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds by which clocks of dumps may differ (times of dumps are whole seconds).
@@ -19,9 +24,14 @@ const SLACK: u32 = 60;
 /// Dumps that were written further apart than this (seconds) are compared as a guess only.
 const APART: u32 = 3600;
 
+/// Seconds by which the creation time of one process may differ between dumps.
+const SAME_START: u32 = 2;
+
 /// One step of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
+    /// Position of the dump in the input.
+    pub dump: usize,
     /// Process.
     pub pid: Option<Pid>,
     /// Thread; `None` when it is not known which one.
@@ -30,6 +40,12 @@ pub struct Link {
     pub process: Option<String>,
     /// What it waits for, one sentence without a full stop. Untrusted.
     pub waits_for: String,
+    /// How sure this step is: that this thread comes next, and that it waits for what comes after it.
+    pub confidence: Confidence,
+    /// Why this thread comes after the one before, when that is of another process. Untrusted.
+    pub reached_by: Vec<String>,
+    /// What its wait rests on. Untrusted.
+    pub evidence: Vec<String>,
 }
 
 /// Dumps that belong together, or one that leads to a process without a dump.
@@ -39,112 +55,116 @@ pub struct Incident {
     pub dumps: Vec<usize>,
     /// From the symptom to the cause.
     pub chain: Vec<Link>,
+    /// The step that the last one waits for, when they wait for each other in a circle.
+    pub closes_at: Option<usize>,
+    /// Other threads that wait for a process of these dumps.
+    pub also_waiting: Vec<Link>,
     /// One sentence without a full stop. Untrusted.
     pub root_cause: String,
     /// Processes whose dump would extend the chain.
     pub missing_dumps: Vec<Pid>,
-    /// How sure.
+    /// How sure: as the least sure step.
     pub confidence: Confidence,
     /// Findings of all its dumps, worst first, each with the position of its dump.
     pub findings: Vec<(usize, Finding)>,
 }
 
-/// Whether two dumps are of one machine and moment; `None` when they are not.
+impl Incident {
+    fn empty(members: &BTreeSet<usize>) -> Incident {
+        Incident {
+            dumps: members.iter().copied().collect(),
+            chain: Vec::new(),
+            closes_at: None,
+            also_waiting: Vec::new(),
+            root_cause: String::new(),
+            missing_dumps: Vec::new(),
+            confidence: Confidence::Guess,
+            findings: Vec::new(),
+        }
+    }
+}
+
+/// Whether two dumps are of one machine and moment, and what says so; `None` when they are not.
 #[must_use]
-pub fn same_moment(a: &Digest, b: &Digest) -> Option<Confidence> {
-    let mut sure = a.machine.same(&b.machine)?;
+pub fn same_moment(a: &Digest, b: &Digest) -> Option<(Confidence, Vec<String>)> {
+    let (mut sure, mut says) = a.machine.same(&b.machine)?;
     match (a.lifetime(), b.lifetime()) {
         (Some((from_a, to_a)), Some((from_b, to_b))) => {
             let overlap = from_a <= to_b.saturating_add(SLACK) && from_b <= to_a.saturating_add(SLACK);
             if !overlap {
                 return None;
             }
-            if to_a.abs_diff(to_b) > APART {
+            let apart = to_a.abs_diff(to_b);
+            says.push(format!("they were written {apart} s apart"));
+            if apart > APART {
                 sure = Confidence::Guess;
             }
         }
-        _ => sure = Confidence::Guess,
+        _ => {
+            says.push("when they were written is not known".into());
+            sure = Confidence::Guess;
+        }
     }
-    Some(sure)
+    Some((sure, says))
 }
 
-/// An edge between dumps.
-#[derive(Clone, Copy, Debug)]
-struct Join {
-    /// Position of the wait in the digest's `cross`.
-    wait: usize,
-    from: usize,
-    to: usize,
-    sure: Confidence,
+/// Whether two dumps are of one process: of its id and start, and not of two machines.
+fn same_process(a: &Digest, b: &Digest) -> bool {
+    let differ = |x: Option<u32>, y: Option<u32>| x.zip(y).is_some_and(|(x, y)| x.abs_diff(y) > SAME_START);
+    a.pid.is_some()
+        && a.pid == b.pid
+        && a.process == b.process
+        && !differ(a.started, b.started)
+        && a.machine.same(&b.machine).is_some()
 }
 
 /// Finds the incidents of a batch, in the order of their first dumps.
 #[must_use]
 pub fn incidents(digests: &[Digest]) -> Vec<Incident> {
-    let mut by_pid: BTreeMap<Pid, Vec<usize>> = BTreeMap::new();
-    for (i, d) in digests.iter().enumerate() {
-        if let Some(pid) = d.pid {
-            by_pid.entry(pid).or_default().push(i);
-        }
+    let joins = joins::joins(digests);
+    let mut out: Vec<Incident> = Vec::new();
+    for members in components(digests.len(), &joins.all) {
+        out.push(chain::incident(digests, &members, &joins));
     }
-    let mut joins: Vec<Join> = Vec::new();
-    let mut dangling: Vec<(usize, usize)> = Vec::new();
-    for (from, d) in digests.iter().enumerate() {
-        for (wait, w) in d.cross.iter().enumerate() {
-            let there = by_pid.get(&w.pid).map_or(&[][..], Vec::as_slice);
-            let fits = there.iter().filter(|to| **to != from).filter_map(|to| {
-                let other = digests.get(*to)?;
-                let apart = d.time.zip(other.time).map_or(u32::MAX, |(a, b)| a.abs_diff(b));
-                Some((same_moment(d, other)?, apart, *to))
-            });
-            // The surest, then the one that was written nearest in time.
-            let best = fits.min_by_key(|(sure, apart, to)| (std::cmp::Reverse(*sure), *apart, *to));
-            match best {
-                Some((sure, _, to)) => joins.push(Join { wait, from, to, sure: sure.min(w.confidence) }),
-                // A dump with this pid that is of another machine or time proves nothing, and one that fits may
-                // not exist: nothing is said.
-                None if there.is_empty() => dangling.push((from, wait)),
-                None => {}
-            }
-        }
-        objects(digests, from, &mut joins);
-    }
-    let mut out = Vec::new();
-    for members in components(digests.len(), &joins) {
-        out.push(chain::incident(digests, &members, &joins, &dangling));
-    }
-    let joined: BTreeSet<usize> = joins.iter().flat_map(|j| [j.from, j.to]).collect();
-    let alone: BTreeSet<usize> = dangling.iter().map(|(d, _)| *d).filter(|d| !joined.contains(d)).collect();
+    let joined: BTreeSet<usize> = joins.all.iter().flat_map(|j| [j.from, j.to]).collect();
+    let alone: BTreeSet<usize> =
+        joins.dangling.iter().map(|(d, _)| *d).filter(|d| !joined.contains(d)).collect();
     for d in alone {
-        out.push(chain::incident(digests, &BTreeSet::from([d]), &joins, &dangling));
+        out.push(chain::incident(digests, &BTreeSet::from([d]), &joins));
     }
+    let mut out = once(digests, out);
     out.sort_by_key(|i| i.dumps.iter().min().copied());
     out
 }
 
-/// Pseudo position of a wait for a named object: no wait of `cross`.
-const BY_NAME: usize = usize::MAX;
-
-/// A thread waits for a named object that another process has open too: a guess, and only when it names one process.
-fn objects(digests: &[Digest], from: usize, joins: &mut Vec<Join>) {
-    let Some(d) = digests.get(from) else { return };
-    if joins.iter().any(|j| j.from == from) {
-        return;
-    }
-    for object in d.objects.iter().filter(|o| o.waited_by.is_some()) {
-        let has_it =
-            |o: &Digest| o.objects.iter().any(|x| x.name == object.name && x.type_name == object.type_name);
-        let mut others = digests.iter().enumerate().filter(|(i, o)| {
-            *i != from
-                && o.pid != d.pid
-                && same_moment(d, o).is_some_and(|s| s >= Confidence::Strong)
-                && has_it(o)
-        });
-        if let (Some((to, _)), None) = (others.next(), others.next()) {
-            joins.push(Join { wait: BY_NAME, from, to, sure: Confidence::Guess });
-            return;
+/// Several dumps of the same processes that show the same chain are one incident: the one whose dumps were written
+/// closest together.
+fn once(digests: &[Digest], all: Vec<Incident>) -> Vec<Incident> {
+    type Steps = Vec<(Option<Pid>, Option<Tid>)>;
+    let mut kept: BTreeMap<Steps, Vec<Incident>> = BTreeMap::new();
+    for i in all {
+        let steps: Steps = i.chain.iter().map(|l| (l.pid, l.tid)).collect();
+        let group = kept.entry(steps).or_default();
+        match group.iter_mut().find(|k| same_processes(digests, k, &i)) {
+            Some(k) if spread(digests, k) <= spread(digests, &i) => {}
+            Some(k) => *k = i,
+            None => group.push(i),
         }
     }
+    kept.into_values().flatten().collect()
+}
+
+fn same_processes(digests: &[Digest], a: &Incident, b: &Incident) -> bool {
+    let same = |(x, y): (&usize, &usize)| {
+        digests.get(*x).zip(digests.get(*y)).is_some_and(|(x, y)| same_process(x, y))
+    };
+    a.dumps.len() == b.dumps.len() && a.dumps.iter().zip(&b.dumps).all(same)
+}
+
+/// Seconds between the first and the last dump.
+fn spread(digests: &[Digest], i: &Incident) -> u32 {
+    let times = || i.dumps.iter().filter_map(|d| digests.get(*d)?.time);
+    times().max().zip(times().min()).map_or(u32::MAX, |(a, b)| a.abs_diff(b))
 }
 
 /// Dumps that joins connect, each group in ascending order.

@@ -11,7 +11,7 @@ use crate::triage::rows;
 use dumpscope_analyzers::capabilities::capabilities;
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::triage::{
-    Facts, Finding, FindingKind, ThreadFacts, frame_text, run_rules, signature, verdict,
+    Facts, Finding, FindingKind, ThreadFacts, frame_text, run_rules, signature, verdict_of,
 };
 use dumpscope_analyzers::waits::Kind;
 use dumpscope_core::base::text::escape;
@@ -195,7 +195,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let crash = found.iter().find(is_crash).filter(|_| !hang);
     let asked: Vec<Finding> =
         if hang { found.iter().filter(|f| !is_crash(f)).cloned().collect() } else { found.clone() };
-    let verdict = verdict(&asked);
+    let verdict = verdict_of(&facts, &asked);
     let mut fields = Vec::new();
     match (crash, &facts.exception) {
         (Some(f), Some(e)) => crash_fields(session, &facts, f, e, verbose, &mut fields),

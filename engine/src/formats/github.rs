@@ -2,11 +2,11 @@
 
 use super::{RowWriter, Tail};
 use crate::json::{DumpRow, FindingKindName};
-use crate::triage::words::{confidence_name, kind_title};
+use crate::triage::words::{confidence_name, incident_advice, kind_title, link_name};
 use dumpscope_core::base::text::escape;
 use std::io::{self, Write};
 
-/// One annotation for each dump.
+/// One annotation for each dump and each incident.
 pub(super) struct Github<W: Write> {
     out: W,
 }
@@ -54,7 +54,20 @@ impl<W: Write> RowWriter for Github<W> {
         writeln!(self.out, "::{level} file={file},title={}::{}", property(&title), data(&message))
     }
 
-    fn end(&mut self, _: &Tail) -> io::Result<()> {
+    fn end(&mut self, tail: &Tail) -> io::Result<()> {
+        for incident in tail.incidents() {
+            let file = incident.paths.first().map(|p| format!("file={},", property(p))).unwrap_or_default();
+            let title = property(&format!("Incident ({})", confidence_name(incident.confidence)));
+            let mut message = escape(&incident.root_cause).into_owned();
+            for link in &incident.chain {
+                let (who, says) = (link_name(link), &link.waits_for);
+                message.push_str(&format!("\n- {}: {}", escape(&who), escape(says)));
+            }
+            if let Some(advice) = incident_advice(incident) {
+                message.push_str(&format!("\nNext: {}", escape(&advice)));
+            }
+            writeln!(self.out, "::error {file}title={title}::{}", data(&message))?;
+        }
         self.out.flush()
     }
 }

@@ -1,6 +1,6 @@
 //! Who waits for whom, as boxes and arrows.
 
-use crate::json::{ConfidenceName, DumpRow, FindingRow, LockRow, OwnerState, ThreadRow};
+use crate::json::{ConfidenceName, DumpRow, FindingRow, IncidentRow, LockRow, OwnerState, ThreadRow};
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
 
@@ -93,6 +93,47 @@ impl WaitGraph {
         first.into_iter().chain(rest).for_each(|t| b.waits(t));
         b.graph.left_out = b.left_out.len();
         b.graph
+    }
+
+    /// The graph of a chain over several dumps: a box for each of its threads, and for the process without a dump
+    /// in which it ends.
+    #[must_use]
+    pub fn of_chain(incident: &IncidentRow) -> WaitGraph {
+        let safe = |text: &str| escape(text).into_owned();
+        let mut graph = WaitGraph::default();
+        let last = incident.chain.len().saturating_sub(1);
+        for (nth, link) in incident.chain.iter().take(MAX_NODES).enumerate() {
+            let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
+            let tid = link.tid.map(|t| format!(".{t:x}")).unwrap_or_default();
+            let process = link.process.as_deref().unwrap_or("process");
+            graph.nodes.push(Node {
+                kind: if link.tid.is_some() { NodeKind::Thread } else { NodeKind::GoneThread },
+                label: safe(&format!("{process}{pid}{tid}")),
+                detail: safe(&link.waits_for),
+                culprit: nth == last,
+            });
+            if let Some(from) = nth.checked_sub(1) {
+                graph.edges.push(Edge { from, to: nth, confidence: link.confidence });
+            }
+        }
+        let end = graph.nodes.len().saturating_sub(1);
+        let sure = incident.chain.last().map_or(ConfidenceName::Guess, |l| l.confidence);
+        let closes = incident.closes_at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < end);
+        if let Some(to) = closes {
+            graph.edges.push(Edge { from: end, to, confidence: sure });
+        }
+        let count = if graph.nodes.is_empty() { 0 } else { 4 };
+        for pid in incident.missing_dumps.iter().take(count) {
+            let to = graph.nodes.len();
+            graph.nodes.push(Node {
+                kind: NodeKind::Process,
+                label: format!("process {pid:x}"),
+                detail: "its dump is missing".into(),
+                culprit: false,
+            });
+            graph.edges.push(Edge { from: end, to, confidence: sure });
+        }
+        graph
     }
 
     /// True when nobody waits for anybody.

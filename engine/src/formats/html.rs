@@ -151,18 +151,50 @@ fn buckets(tail: &Tail, out: &mut String) {
 }
 
 fn incidents(tail: &Tail, out: &mut String) {
-    for incident in tail.incidents() {
+    for (nth, incident) in tail.incidents().enumerate() {
         let sure = confidence_name(incident.confidence);
         let cause = escaped(&incident.root_cause);
-        let _ = writeln!(out, "<h2>Incident <span class=\"sure\">{sure}</span></h2>\n<p>{cause}</p>\n<ol>");
+        let _ = writeln!(out, "<h2>Incident <span class=\"sure\">{sure}</span></h2>\n<p>{cause}</p>");
+        let graph = WaitGraph::of_chain(incident);
+        if !graph.is_empty() {
+            let picture = svg(&graph, &format!("i{nth}"));
+            let _ = writeln!(
+                out,
+                "<figure>\n<figcaption>Who waits for whom over the processes</figcaption>\n{picture}</figure>"
+            );
+        }
+        out.push_str("<ol>\n");
         for link in &incident.chain {
-            let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link_name(link)), escaped(&link.waits_for));
+            let _ = writeln!(out, "<li>{}: {}", escaped(&link_name(link)), escaped(&link.waits_for));
+            let sure = confidence_name(link.confidence);
+            evidence(sure, link.reached_by.iter().chain(&link.evidence), out);
+            out.push_str("</li>\n");
         }
         out.push_str("</ol>\n");
+        if !incident.also_waiting.is_empty() {
+            out.push_str("<p>Also waiting:</p>\n<ul>\n");
+            for link in &incident.also_waiting {
+                let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link_name(link)), escaped(&link.waits_for));
+            }
+            out.push_str("</ul>\n");
+        }
         if let Some(next) = incident_advice(incident) {
-            let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", escaped(&next));
+            let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", with_code(&next));
         }
     }
+}
+
+/// What a step of a chain rests on.
+fn evidence<'a>(sure: &str, all: impl Iterator<Item = &'a String>, out: &mut String) {
+    let mut all = all.peekable();
+    if all.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(out, "\n<details><summary class=\"dim\">{sure}</summary><ul>");
+    for e in all {
+        let _ = writeln!(out, "<li>{}</li>", escaped(e));
+    }
+    out.push_str("</ul></details>");
 }
 
 fn section(row: &DumpRow, id: &str, verbose: bool, out: &mut String) {

@@ -4,7 +4,7 @@ use super::html::escaped;
 use super::{FailOn, FormatOptions, RowWriter, Tail};
 use crate::json::{DumpRow, FindingKindName, FindingRow};
 use crate::triage::words::{confidence_name, kind_id, kind_title};
-use crate::triage::{TextOptions, dump_lines};
+use crate::triage::{TextOptions, dump_lines, incident_lines};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -76,13 +76,24 @@ impl<W: Write> RowWriter for Junit<W> {
         Ok(())
     }
 
-    fn end(&mut self, _: &Tail) -> io::Result<()> {
+    fn end(&mut self, tail: &Tail) -> io::Result<()> {
         let (tests, failures, errors) = (self.tests, self.failures, self.errors);
+        // What is said of several dumps is no test of its own.
+        let mut said = String::new();
+        for incident in tail.incidents() {
+            incident_lines(incident, &TextOptions::default(), &mut |line| {
+                said.push_str(&escaped(line.to_text().trim_end()));
+                said.push('\n');
+            });
+        }
+        if !said.is_empty() {
+            said = format!("    <system-out>{said}</system-out>\n");
+        }
         let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"");
         write!(
             self.out,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"dumpscope\" {counts}>\n  \
-             <testsuite name=\"dumps\" {counts} skipped=\"0\">\n{}  </testsuite>\n</testsuites>\n",
+             <testsuite name=\"dumps\" {counts} skipped=\"0\">\n{}{said}  </testsuite>\n</testsuites>\n",
             self.cases
         )?;
         self.out.flush()

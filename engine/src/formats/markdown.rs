@@ -67,6 +67,17 @@ impl<W: Write> RowWriter for Markdown<W> {
             for (nth, link) in incident.chain.iter().enumerate() {
                 let who = md(&link_name(link));
                 let _ = writeln!(text, "{}. {who}: {}", nth.saturating_add(1), md(&link.waits_for));
+                let sure = confidence_name(link.confidence);
+                for (nth, e) in link.reached_by.iter().chain(&link.evidence).enumerate() {
+                    let sure = if nth == 0 { format!("{sure}: ") } else { String::new() };
+                    let _ = writeln!(text, "   - {sure}{}", md(e));
+                }
+            }
+            if !incident.also_waiting.is_empty() {
+                text.push_str("\nAlso waiting:\n\n");
+            }
+            for link in &incident.also_waiting {
+                let _ = writeln!(text, "- {}: {}", md(&link_name(link)), md(&link.waits_for));
             }
             if let Some(next) = incident_advice(incident) {
                 let _ = writeln!(text, "\n**Next:** {}", md_code(&next));

@@ -1,8 +1,8 @@
 //! SARIF 2.1.0: findings as results, kinds as rules, stacks as stacks.
 
 use super::{RowWriter, Tail};
-use crate::json::{DumpRow, FindingKindName, FindingRow, FrameRow, ThreadRow};
-use crate::triage::words::{confidence_name, frame_name, kind_id, kind_title};
+use crate::json::{DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, LinkRow, ThreadRow};
+use crate::triage::words::{confidence_name, frame_name, incident_advice, kind_id, kind_title, link_name};
 use dumpscope_core::base::text::escape;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -22,6 +22,9 @@ const KINDS: [(FindingKindName, &str); 9] = [
     (FindingKindName::Idle, "Every thread is idle."),
     (FindingKindName::Unknown, "Nothing is known."),
 ];
+
+/// The rule of what several dumps say together; it stands behind those of [`KINDS`].
+const INCIDENT: &str = "incident";
 
 /// One run; results are written as they come.
 pub(super) struct Sarif<W: Write> {
@@ -51,6 +54,12 @@ impl<W: Write> Sarif<W> {
                     "defaultConfiguration": { "level": level(*kind) },
                 })
             })
+            .chain([json!({
+                "id": INCIDENT,
+                "name": "Incident",
+                "shortDescription": { "text": "Threads of several processes wait for each other." },
+                "defaultConfiguration": { "level": "error" },
+            })])
             .collect();
         let driver = json!({
             "name": "dumpscope",
@@ -101,13 +110,58 @@ impl<W: Write> RowWriter for Sarif<W> {
         Ok(())
     }
 
-    fn end(&mut self, _: &Tail) -> io::Result<()> {
+    fn end(&mut self, tail: &Tail) -> io::Result<()> {
         self.begin()?;
+        for i in tail.incidents() {
+            self.result(&incident(i))?;
+        }
         // The tool did its work; dumps that it could not read are told by the notices.
         let invocation = json!({ "executionSuccessful": true, "toolExecutionNotifications": self.notices });
         write!(self.out, "\n],\"invocations\":[{invocation}]}}]}}\n")?;
         self.out.flush()
     }
+}
+
+/// A chain over several dumps: a code flow with a step for each link.
+fn incident(i: &IncidentRow) -> Value {
+    let mut text = escape(&i.root_cause).into_owned();
+    if let Some(advice) = incident_advice(i) {
+        text.push_str(&format!("\nNext: {}", escape(&advice)));
+    }
+    let step = |(nth, link): (usize, &LinkRow)| {
+        let mut says = format!("{}: {}", escape(&link_name(link)), escape(&link.waits_for));
+        for e in link.reached_by.iter().chain(&link.evidence) {
+            says.push_str(&format!("\n- {}", escape(e)));
+        }
+        let mut place = Map::new();
+        place.insert("message".into(), json!({ "text": says }));
+        if let Some(path) = &link.path {
+            place.insert("physicalLocation".into(), json!({ "artifactLocation": { "uri": uri(path) } }));
+        }
+        json!({
+            "location": place,
+            "executionOrder": nth.saturating_add(1),
+            "importance": "essential",
+            "properties": { "confidence": confidence_name(link.confidence), "pid": link.pid, "tid": link.tid },
+        })
+    };
+    let steps: Vec<Value> = i.chain.iter().enumerate().map(step).collect();
+    let mut out = json!({
+        "ruleId": INCIDENT,
+        "ruleIndex": KINDS.len(),
+        "kind": "fail",
+        "level": "error",
+        "message": { "text": text },
+        "locations": i.paths.iter().map(|p| location(p)).collect::<Vec<Value>>(),
+        "properties": {
+            "confidence": confidence_name(i.confidence),
+            "missing_dumps": i.missing_dumps,
+        },
+    });
+    if let (Some(fields), false) = (out.as_object_mut(), steps.is_empty()) {
+        fields.insert("codeFlows".into(), json!([{ "threadFlows": [{ "locations": steps }] }]));
+    }
+    out
 }
 
 fn result(row: &DumpRow, f: &FindingRow) -> Value {

@@ -118,11 +118,17 @@ fn incident(text: &str) -> IncidentRow {
     IncidentRow {
         paths: vec![text.into(), "b.dmp".into()],
         chain: vec![LinkRow {
+            path: Some(text.into()),
             pid: Some(0x20),
             tid: None,
             process: Some(text.into()),
             waits_for: text.into(),
+            confidence: ConfidenceName::Strong,
+            reached_by: vec![text.into()],
+            evidence: vec![text.into()],
         }],
+        closes_at: None,
+        also_waiting: Vec::new(),
         root_cause: text.into(),
         missing_dumps: vec![0x30c],
         confidence: ConfidenceName::Strong,
@@ -246,12 +252,14 @@ fn the_page_is_well_formed_and_needs_nothing_else() {
         }
         assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"));
         // The picture: two threads, two locks, four arrows; stacks in <details>, open for the culprits.
-        assert_eq!(page.matches("<svg class=\"graph\"").count(), 2);
-        assert_eq!(page.matches("<path class=\"edge").count(), 8);
+        // And one of the incident: its thread, and the process whose dump is missing.
+        assert_eq!(page.matches("<svg class=\"graph\"").count(), 3);
+        assert_eq!(page.matches("<path class=\"edge").count(), 9);
+        assert!(page.contains("process 30c") && page.contains("<code>procdump -ma 780</code>"));
         assert!(page.contains("<details class=\"culprit\" open><summary><code>0:100</code>"));
         assert_eq!(page.matches("<section id=").count(), rows.len());
         // Each picture's arrow heads are its own.
-        assert!(page.contains("id=\"arrow-d1\"") && page.contains("id=\"arrow-d2\""));
+        assert!(["d1", "d2", "i0"].iter().all(|id| page.contains(&format!("id=\"arrow-{id}\""))));
     }
     let empty = write(Format::Html, &[], &Tail::default());
     tree(&empty, &["meta", "br"]);
@@ -269,7 +277,14 @@ fn sarif_has_what_its_rules_require() {
     assert_eq!(run["tool"]["driver"]["name"], "dumpscope");
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     let results = run["results"].as_array().unwrap();
-    assert_eq!(results.len(), 5);
+    assert_eq!(results.len(), 6);
+    // The chain over several dumps is a code flow, a step for each link.
+    let flow = &results[5]["codeFlows"][0]["threadFlows"][0]["locations"];
+    assert_eq!((&results[5]["ruleId"], flow.as_array().unwrap().len()), (&"incident".into(), 1));
+    let text = flow[0]["location"]["message"]["text"].as_str().unwrap();
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && flow[0]["executionOrder"] == 1);
+    uri_is_one(&flow[0]["location"]["physicalLocation"]["artifactLocation"]["uri"]);
+    assert!(results[..5].iter().all(|r| r["codeFlows"].is_null()));
     for result in results {
         assert!(!result["message"]["text"].as_str().unwrap().is_empty());
         let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
@@ -317,6 +332,7 @@ fn junit_is_xml_with_right_counts() {
         text.contains("<testsuite name=\"dumps\" tests=\"4\" failures=\"2\" errors=\"1\" skipped=\"0\">")
     );
     assert_eq!(text.matches("<testcase ").count(), 4);
+    assert_eq!(text.matches("<system-out>INCIDENT (strong): ").count(), 1);
     assert_eq!(text.matches("<failure type=\"deadlock\"").count(), 2);
     assert_eq!(text.matches("<error type=\"truncated\"").count(), 1);
     // What counts can be chosen.
@@ -334,7 +350,8 @@ fn github_annotations_are_one_line_each() {
     let rows = rows(EVIL);
     let text = write(Format::Github, &rows, &tail_of(&rows, EVIL));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), rows.len());
+    assert_eq!(lines.len(), rows.len() + 1);
+    assert!(lines[4].contains(",title=Incident (strong)::") && lines[4].contains("procdump -ma 780"));
     assert!(lines[0].starts_with("::error file=a.dmp,title=Deadlock (proven)::<script>"), "{}", lines[0]);
     assert!(lines[2].contains(",title=Dump cannot be analyzed::"));
     assert!(lines[3].starts_with("::notice file=idle.dmp,"));

@@ -379,6 +379,10 @@ dto! {
         pub paths: Vec<String>,
         /// From the symptom to the cause.
         pub chain: Vec<LinkRow>,
+        /// The link, from 0, that the last one waits for, when they wait for each other in a circle.
+        pub closes_at: Option<u32>,
+        /// Other threads that wait for one of these processes.
+        pub also_waiting: Vec<LinkRow>,
         /// One sentence.
         pub root_cause: String,
         /// Processes whose dump would extend the chain.
@@ -391,6 +395,8 @@ dto! {
 
     /// A link of a wait chain.
     pub struct LinkRow {
+        /// The dump that says it.
+        pub path: Option<String>,
         /// Process.
         pub pid: Option<u32>,
         /// Thread.
@@ -399,6 +405,12 @@ dto! {
         pub process: Option<String>,
         /// One sentence.
         pub waits_for: String,
+        /// How sure this link is: that this thread comes next, and that it waits for what comes after it.
+        pub confidence: ConfidenceName,
+        /// Why this thread comes after the one before it. Empty within one process.
+        pub reached_by: Vec<String>,
+        /// What its wait rests on.
+        pub evidence: Vec<String>,
     }
 }
 

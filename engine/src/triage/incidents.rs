@@ -2,7 +2,7 @@
 
 use super::rows;
 use crate::json::{DumpRow, IncidentRow, LinkRow};
-use dumpscope_analyzers::incident::{Digest, Incident, incidents};
+use dumpscope_analyzers::incident::{Digest, Incident, Link, incidents};
 use dumpscope_core::Pid;
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
@@ -46,18 +46,21 @@ impl Incidents {
             }
             row
         };
+        let link = |l: &Link| LinkRow {
+            path: self.paths.get(l.dump).cloned(),
+            pid: l.pid.map(|p| p.0),
+            tid: l.tid.map(|t| t.0),
+            process: l.process.as_deref().map(text),
+            waits_for: text(&l.waits_for),
+            confidence: rows::confidence(l.confidence),
+            reached_by: l.reached_by.iter().map(|e| text(e)).collect(),
+            evidence: l.evidence.iter().map(|e| text(e)).collect(),
+        };
         IncidentRow {
             paths: i.dumps.iter().filter_map(|d| self.paths.get(*d)).cloned().collect(),
-            chain: i
-                .chain
-                .iter()
-                .map(|l| LinkRow {
-                    pid: l.pid.map(|p| p.0),
-                    tid: l.tid.map(|t| t.0),
-                    process: l.process.as_deref().map(text),
-                    waits_for: text(&l.waits_for),
-                })
-                .collect(),
+            chain: i.chain.iter().map(link).collect(),
+            closes_at: i.closes_at.and_then(|n| u32::try_from(n).ok()),
+            also_waiting: i.also_waiting.iter().map(link).collect(),
             root_cause: text(&i.root_cause),
             missing_dumps: i.missing_dumps.iter().map(|p| p.0).collect(),
             confidence: rows::confidence(i.confidence),

@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+mod batch;
 mod buckets;
 mod incidents;
 mod inputs;
@@ -25,20 +26,20 @@ pub(crate) mod rows;
 mod text;
 pub(crate) mod words;
 
+pub use batch::triage_each;
 pub use buckets::Buckets;
 pub use incidents::Incidents;
 pub use inputs::{Input, find_dumps};
 pub use one::triage_target;
 pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
 
-use crate::json::{Document, DumpRow};
+use crate::json::Document;
 use dumpscope_analyzers::Cancel;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::arguments::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
-use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,9 +104,6 @@ pub enum Progress {
 /// Takes notes on how far the work is, from any thread.
 pub type Observer<'a> = &'a (dyn Fn(Progress) + Sync);
 
-/// Dumps in work at once for each job: rows wait in memory only for the slowest of them.
-const CHUNK: usize = 32;
-
 /// Analyzes the dumps that `paths` lead to (see [`find_dumps`]). A dump that cannot be analyzed, and a path that
 /// leads to none, gives an error row; nothing here fails as a whole.
 pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>) -> Document {
@@ -121,34 +119,4 @@ pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>
     document.buckets = buckets.rows();
     document.incidents = Some(incidents.rows());
     document
-}
-
-/// Analyzes dumps and hands out their rows in the order of the inputs.
-pub fn triage_each(
-    inputs: &[Input],
-    options: &TriageOptions,
-    observer: Observer<'_>,
-    each: &mut dyn FnMut(DumpRow),
-) {
-    let work = |(index, input): (usize, &Input)| match input {
-        Input::Dump(path) => one::triage_file(index, path, options, observer),
-        Input::Nothing { named, reason } => one::nothing(named, reason),
-    };
-    // Without threads (a system that denies them) the dumps are done one after the other.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().ok();
-    let chunk = pool.as_ref().map_or(1, |p| p.current_num_threads().saturating_mul(CHUNK));
-    for (nth, part) in inputs.chunks(chunk.max(1)).enumerate() {
-        let first = nth.saturating_mul(chunk);
-        let rows: Vec<DumpRow> = match &pool {
-            Some(pool) => pool.install(|| {
-                part.par_iter()
-                    .enumerate()
-                    .with_max_len(1)
-                    .map(|(i, p)| work((first.saturating_add(i), p)))
-                    .collect()
-            }),
-            None => part.iter().enumerate().map(|(i, p)| work((first.saturating_add(i), p))).collect(),
-        };
-        rows.into_iter().for_each(&mut *each);
-    }
 }

@@ -111,6 +111,19 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
     for link in &incident.chain {
         item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
+        let sure = confidence_name(link.confidence);
+        // The dump's own verdict tells what a wait rests on; here stands what leads from one dump to the other.
+        let details = link.evidence.iter().filter(|_| options.verbose);
+        for (nth, e) in link.reached_by.iter().chain(details).enumerate() {
+            let text = if nth == 0 { format!("{sure}: {e}") } else { e.clone() };
+            item("      - ", &text, Role::Dim, options, emit);
+        }
+    }
+    if !incident.also_waiting.is_empty() {
+        emit(Line::plain("  Also waiting:"));
+    }
+    for link in &incident.also_waiting {
+        item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
     }
     if let Some(text) = incident_advice(incident) {
         item("  Next: ", &text, Role::Note, options, emit);

@@ -150,9 +150,16 @@ pub(crate) fn link_name(link: &LinkRow) -> String {
 
 /// What to do about a chain: which dumps would extend it, else what the finding on its last thread advises.
 pub(crate) fn incident_advice(incident: &IncidentRow) -> Option<String> {
-    let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x}")).collect();
-    if !pids.is_empty() {
-        return Some(format!("write a dump of process {} while it hangs", pids.join(", ")));
+    if !incident.missing_dumps.is_empty() {
+        let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x} (0n{p})")).collect();
+        // ProcDump reads process ids as decimal numbers.
+        let tools: Vec<String> =
+            incident.missing_dumps.iter().map(|p| format!("`procdump -ma {p}`")).collect();
+        return Some(format!(
+            "write a dump of process {} while it hangs: {}",
+            pids.join(", "),
+            tools.join(", ")
+        ));
     }
     let last = incident.chain.last()?.tid?;
     let about_last = |f: &&FindingRow| f.tid == Some(last) || f.tids.contains(&last);
