@@ -47,7 +47,7 @@ pub(super) fn incident(digests: &[Digest], members: &BTreeSet<usize>, joins: &Jo
     let walks = starts.iter().take(MAX_STARTS).map(|(dump, tid)| Walk::from(digests, joins, *dump, *tid));
     // The longest way explains most; then the main thread's, then the dumps that were written closest together.
     let walk = walks.min_by_key(|w| {
-        (std::cmp::Reverse(w.dumps.len()), !w.from_main(), w.spread(), w.dumps.first().copied())
+        (std::cmp::Reverse(w.dumps.len()), !w.begins_at_main(), w.spread(), w.dumps.first().copied())
     });
     let Some(mut walk) = walk else { return Incident::empty(members) };
     if !walk.missing.is_empty() {
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         self.digests.get(at)
     }
 
-    fn from_main(&self) -> bool {
+    fn begins_at_main(&self) -> bool {
         let first = self.dumps.first().and_then(|d| self.digests.get(*d));
         self.links.iter().take(1).any(|l| l.tid.is_some() && l.tid == first.and_then(|d| d.main))
     }

@@ -3,9 +3,9 @@
 //! In the order of what they prove: the caller's own data name the thread; both dumps hold the id of the call; the
 //! thread's data name its caller; its stack shows a call coming in; a finding says what blocks whoever needs it.
 
-use super::{Digest, Serving};
 use super::digest::{CrossWait, Wanted};
 use super::joins::{Join, Role};
+use super::{Digest, Serving};
 use crate::triage::{Confidence, Finding, FindingKind};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
@@ -116,7 +116,10 @@ fn serving(from: &Digest, to: &Digest, wait: &CrossWait) -> Option<Entry> {
     // Who is called back in a chain of calls has two threads with its id.
     let chain: Vec<&Serving> = to.serving.iter().filter(same).collect();
     if let (&[s], Some(id)) = (chain.as_slice(), wait.causality) {
-        let text = format!("both dumps hold the causality id {{{id}}} of this call, this one in thread {:x}", s.tid.0);
+        let text = format!(
+            "both dumps hold the causality id {{{id}}} of this call, this one in thread {:x}",
+            s.tid.0
+        );
         return Some(Entry::thread(s.tid, Confidence::Proven, text).confirmed());
     }
     if let Some(s) = ours().find(|s| s.client_tid == Some(wait.tid)) {

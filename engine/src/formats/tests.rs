@@ -180,7 +180,7 @@ fn tree(text: &str, void: &[&str]) -> Vec<String> {
             continue;
         }
         let name = tag.split([' ', '/', '\n']).next().unwrap();
-        assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{tag:?}");
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{tag:?}");
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag:?}");
         if !tag.ends_with('/') && !void.contains(&name) {
             open.push(name.to_owned());
