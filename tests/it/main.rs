@@ -39,6 +39,7 @@ mod providers_breakpad;
 mod providers_demangle;
 mod providers_images;
 mod providers_lab;
+mod rpc_calls;
 mod scenario_stacks;
 mod store_commands;
 mod store_hostile;

@@ -5,7 +5,7 @@ use crate::crash::{ExceptionFacts, exception_facts};
 use crate::locks::Locks;
 use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
-use crate::waits::{ComThread, Wait, add_waits};
+use crate::waits::{ComThread, RpcCall, Wait, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{SAME_TEB_INITIAL_THREAD, Thread};
@@ -61,6 +61,8 @@ pub struct ThreadFacts {
     pub native_stack: Option<Stack>,
     /// COM's data of it, when it has some.
     pub com: Option<Box<ComThread>>,
+    /// The RPC call that it serves; COM's calls are in `com`.
+    pub serves: Option<Box<RpcCall>>,
     /// What it waits for, when it waits.
     pub wait: Option<Wait>,
     /// What it is doing, when its frames say so.
@@ -122,6 +124,7 @@ fn thread_facts(
         stack,
         native_stack,
         com: None,
+        serves: None,
         wait: None,
         activity,
     }

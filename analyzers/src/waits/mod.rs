@@ -14,6 +14,7 @@ mod slim;
 
 pub use call::{SystemCall, system_call};
 pub use com::{Apartment, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
+pub use rpc::RpcCall;
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::{Stack, StackFrame};
@@ -148,6 +149,8 @@ pub struct Wait {
     pub suspect: Option<Tid>,
     /// The outgoing COM call that it is in.
     pub com: Option<Box<ComCall>>,
+    /// The RPC call that it makes.
+    pub rpc: Option<Box<RpcCall>>,
     /// How sure the object and owner are.
     pub confidence: Confidence,
     /// What it rests on, one sentence each.
@@ -174,14 +177,40 @@ pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &C
     section::place(target, threads, &mut locks);
     once::owners(target, machine, threads);
     com::agree(target, threads);
+    rpc::add_serving(target, machine, threads);
     locks.slim = slim::groups(target, machine, threads);
     slim::suspects(target, machine, threads, cancel);
     for t in threads.iter_mut() {
         if let (Some(wait), Some(activity)) = (&t.wait, &mut t.activity) {
             activity.text = dumpscope_core::base::text::escape(&wait.sentence).into_owned();
         }
+        let serves = serving_words(target, t);
+        if let (Some(serves), Some(activity)) = (serves, t.activity.as_mut().filter(|a| !a.idle)) {
+            let text = format!("{}, and serves {serves}", activity.text);
+            activity.text = dumpscope_core::base::text::escape(&text).into_owned();
+        }
     }
     locks
+}
+
+/// The call that a thread serves, as in `serves ...`.
+fn serving_words(target: &Target, t: &ThreadFacts) -> Option<String> {
+    if let Some(call) = &t.serves {
+        return Some(format!(
+            "an RPC call (interface {}, procedure {})",
+            call.interface_words(),
+            call.procedure
+        ));
+    }
+    let call = t.com.as_ref()?.incoming.as_ref()?;
+    let name = call.interface.as_deref().map(|n| format!(" ({n})")).unwrap_or_default();
+    let own = target.dump.pid() == Some(call.pid);
+    Some(match call.tid {
+        Some(tid) if own => format!("a COM call{name} of {}", thread_words(target, tid)),
+        Some(tid) => format!("a COM call{name} of thread {:x} of process {:x}", tid.0, call.pid.0),
+        None if own => format!("a COM call{name} of its own process"),
+        None => format!("a COM call{name} of process {:x}", call.pid.0),
+    })
 }
 
 /// Notes a waiter, and a lock that no other road led to.
@@ -223,6 +252,7 @@ fn wait_of(
         owner_pid: None,
         suspect: None,
         com: None,
+        rpc: None,
         confidence: Confidence::Strong,
         evidence: stack
             .frames
@@ -251,7 +281,7 @@ fn wait_of(
             if com.is_some() =>
         {
             if let Some(call) = com {
-                com::fill(target, data, call, &mut wait);
+                com::fill(target, data, stack, call, &mut wait);
             }
         }
         WaitKind::Object | WaitKind::Multiple => {

@@ -103,7 +103,7 @@ impl Details<'_> {
 }
 
 impl Row {
-    fn of(t: &ThreadFacts) -> Option<Row> {
+    fn of(hints: &HintTable, t: &ThreadFacts) -> Option<Row> {
         let data = t.com.as_ref();
         let call = rows::com_call(t);
         if data.is_none() && call.is_none() {
@@ -120,7 +120,7 @@ impl Row {
             client_pid: incoming.as_ref().map(|i| i.client_pid),
             incoming,
             activates: activation.map(|g| format!("{{{g}}}")),
-            class: activation.and_then(|g| HintTable::built_in().guid_name(&g).map(str::to_owned)),
+            class: activation.and_then(|g| hints.guid_name(&g).map(str::to_owned)),
             sentence: t.activity.as_ref().map(|a| escape(&a.text).into_owned()),
             call,
         })
@@ -200,7 +200,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     inv.cursor().end()?;
     let target = session.target.clone();
     let facts = Facts::gather(&target, &Limits::default(), &session.cancel);
-    let threads: Vec<Row> = facts.threads.iter().filter_map(Row::of).collect();
+    let threads: Vec<Row> = facts.threads.iter().filter_map(|t| Row::of(target.hints(), t)).collect();
     if threads.is_empty() {
         let text = Line::plain("No thread has COM data, and none is in a COM call.");
         return session.emit(sink, &Message(vec![text]));

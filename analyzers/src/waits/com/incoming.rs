@@ -5,7 +5,6 @@ use super::message::MAX_SPAN;
 use super::objects::{Served, served, server_calls};
 use super::tls::{ComThread, Layout, LayoutSource, is_id};
 use crate::Target;
-use crate::arguments::HintTable;
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
 use dumpscope_core::base::Guid;
@@ -95,7 +94,7 @@ pub(super) fn read(
     }
     if let Some(served) = entry.or_else(|| on_stack(target, machine, stack?)) {
         (out.ipid, out.iid) = (Some(served.ipid), Some(served.iid));
-        let name = HintTable::built_in().guid_name(&served.iid).map(str::to_owned);
+        let name = target.hints().guid_name(&served.iid).map(str::to_owned);
         let words = name.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
         let whose = if entry.is_some() { "the call's" } else { "the only" };
         let where_ = if entry.is_some() { "" } else { " of this process on its stack" };

@@ -11,7 +11,7 @@ use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 use std::collections::BTreeSet;
 
 /// Most stack bytes that are searched for pointers.
-pub(super) const MAX_SPAN: u64 = 0x4000;
+pub(in crate::waits) const MAX_SPAN: u64 = 0x4000;
 
 /// Largest `_callcat` (`tagCALLCATEGORY`).
 const MAX_CATEGORY: u32 = 6;

@@ -16,12 +16,11 @@ mod tls;
 pub(super) use agree::agree;
 pub use incoming::Incoming;
 pub use message::Message;
-pub(super) use message::pointers;
+pub(super) use message::{MAX_SPAN, pointers};
 pub use tls::{Apartment, ComThread, LayoutSource, Outgoing};
 
 use super::{Kind, Wait, thread_words};
 use crate::Target;
-use crate::arguments::HintTable;
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Confidence, ThreadFacts, WaitKind};
 use dumpscope_core::base::Guid;
@@ -116,7 +115,7 @@ pub(super) fn call(
     let from_message = message.and_then(|m| m.pid);
     let differ = |a: Option<Pid>, b: Option<Pid>| a.zip(b).is_some_and(|(a, b)| a != b);
     let conflict = differ(outgoing.map(|o| o.pid), from_message);
-    let table = HintTable::built_in();
+    let table = target.hints();
     let name = |g: Guid| table.guid_name(&g).map(str::to_owned);
     let callee = data.and_then(|d| d.callee).map(|c| c.0);
     let by_data = outgoing.and_then(|o| o.tid).filter(|_| !conflict);
@@ -135,7 +134,7 @@ pub(super) fn call(
 }
 
 /// Completes the wait with the call's destination.
-pub(super) fn fill(target: &Target, data: Option<&ComThread>, call: ComCall, wait: &mut Wait) {
+pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, call: ComCall, wait: &mut Wait) {
     wait.kind = Kind::ComCall;
     if let (Some(data), Some(out)) = (data, call.outgoing) {
         let thread = out.tid.map(|t| format!(", thread {:x},", t.0)).unwrap_or_default();
@@ -185,6 +184,13 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, call: ComCall, wai
     }
     if call.conflict {
         wait.evidence.push("the sources name different servers: one of them is old".into());
+    }
+    // An activation is an RPC call to the activator: it says more of it.
+    if call.activation.is_some()
+        && let Some(rpc) = super::rpc::outgoing(target, stack.machine, stack)
+    {
+        wait.evidence.extend(rpc.evidence.iter().cloned());
+        wait.rpc = Some(Box::new(rpc));
     }
     wait.owner_pid = call.pid;
     wait.owner_tid = call.tid;
