@@ -101,6 +101,10 @@ fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
     let others: Vec<&ThreadFacts> =
         facts.threads.iter().filter(|o| o.tid != t.tid && !is_bystander(o)).collect();
     let running = others.iter().filter(|o| o.wait.is_none()).count();
+    if facts.threads.iter().all(|o| o.tid == t.tid) {
+        return "it is the only thread in the dump: what ends this wait is not another thread seen here"
+            .into();
+    }
     if others.is_empty() {
         return "all other threads wait for work: none of them is on its way to end this wait".into();
     }
