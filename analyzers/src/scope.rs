@@ -192,7 +192,7 @@ impl Scope {
     fn read(&self, target: &Target, variable: &Variable) -> Result<(String, Option<u64>), &'static str> {
         let types = self.types().ok_or("the symbol file has no types")?;
         let stored = self.stored(variable)?;
-        let symbol = |va: Va| target.symbols.format(va);
+        let symbol = |va: Va| target.name_of(va);
         let memory = target.dump.memory();
         let cx = ValueCx { types, mem: memory.as_ref(), machine: self.machine, symbol: &symbol };
         let text = inline_value(&cx, variable.ty, stored.data()).ok_or(match stored {

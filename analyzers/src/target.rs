@@ -108,6 +108,12 @@ impl Target {
         if self.dump.is_wow64() { Machine::X86 } else { self.dump.machine() }
     }
 
+    /// `module!name+0x12` of an address, as the process itself sees it; `None` when no module holds it. Not escaped.
+    #[must_use]
+    pub fn name_of(&self, va: Va) -> Option<String> {
+        self.symbols.format(va, self.process_machine())
+    }
+
     /// What another reader says of a dump of Linux, macOS or another system; `None` for Windows dumps, and when
     /// that reader cannot read it.
     #[must_use]

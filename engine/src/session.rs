@@ -125,6 +125,18 @@ impl Session {
         format!("0:{index:03}{machine}> ")
     }
 
+    /// `module!name+0x12` of an address in the effective machine; `None` when no module holds it. Not escaped.
+    #[must_use]
+    pub fn name_of(&self, va: Va) -> Option<String> {
+        self.target.symbols.format(va, self.sel.machine)
+    }
+
+    /// A module's name in the effective machine. Escaped.
+    #[must_use]
+    pub fn module_name(&self, module: usize) -> String {
+        dumpscope_core::base::text::escape(self.target.symbols.name_in(module, self.sel.machine)).into_owned()
+    }
+
     /// What renderings need to know.
     #[must_use]
     pub fn render_cx(&self) -> RenderCx {

@@ -88,7 +88,7 @@ pub fn unwind(data: &[u8]) {
     };
     let symbols = SymbolManager::new(vec![module], std::sync::Arc::new(memory), Default::default());
     for frame in &walk.frames {
-        let _ = symbols.format(frame.ip);
+        let _ = symbols.format(frame.ip, frame.regs.machine());
     }
 }
 

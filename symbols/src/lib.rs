@@ -14,6 +14,6 @@ pub mod store;
 pub mod types;
 pub mod unwind;
 
-pub use manager::{Resolved, SymbolConfig, SymbolManager, SymbolState};
+pub use manager::{Resolved, SymbolConfig, SymbolManager, SymbolState, wrapped};
 pub use provider::{InlineSite, SourceLine, Symbol, SymbolKind, SymbolProvider, SymbolSource};
 pub use unwind::{EndReason, Frame, Limits, Trust, UnwindIssue, Walk};

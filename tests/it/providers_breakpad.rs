@@ -2,7 +2,7 @@
 
 use crate::core_common::shared_or_skip;
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Rva, Va};
+use dumpscope_core::{Machine, Rva, Va};
 use dumpscope_symbols::provider::Breakpad;
 use dumpscope_symbols::unwind::FrameData;
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolProvider, SymbolSource, SymbolState};
@@ -30,7 +30,10 @@ fn symbols_of_minidump2_are_found_in_breakpads_layout() {
     let crash = Va(0x0040_429e);
     let app = s.module_at(crash).unwrap();
     assert_eq!(s.modules()[app].name, "test_app");
-    assert_eq!(s.format(crash).as_deref(), Some("test_app!`anonymous namespace'::CrashFunction+0xe"));
+    assert_eq!(
+        s.format(crash, Machine::X86).as_deref(),
+        Some("test_app!`anonymous namespace'::CrashFunction+0xe")
+    );
     let line = s.line(crash).unwrap();
     assert_eq!((line.file.as_str(), line.line, line.displacement), ("c:\\test_app.cc", 58, 3));
     assert!(
@@ -39,7 +42,7 @@ fn symbols_of_minidump2_are_found_in_breakpads_layout() {
     let kernel32 = s.modules_named("kernel32")[0];
     let start = &s.by_name(Some(kernel32), "BaseProcessStart")[0].1;
     let va = start.rva.va(s.modules()[kernel32].base);
-    assert_eq!(s.format(va.offset(0x23)).as_deref(), Some("kernel32!BaseProcessStart+0x23"));
+    assert_eq!(s.format(va.offset(0x23), Machine::X86).as_deref(), Some("kernel32!BaseProcessStart+0x23"));
     assert!(matches!(s.frame_data(va.offset(0x23)), Some(FrameData::Program { .. })));
     // A module whose file is not there says what it needs.
     let ntdll = s.modules_named("ntdll")[0];

@@ -1,8 +1,8 @@
 //! Names from the images in the lab dumps.
 
 use crate::core_common::shared_or_skip;
-use dumpscope_core::Va;
 use dumpscope_core::model::Dump;
+use dumpscope_core::{Machine, Va};
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ fn exports_of_the_x64_dump() {
         let symbol = &found[0].1;
         assert_eq!(symbol.source, SymbolSource::Exports);
         let va = symbol.rva.va(base);
-        assert_eq!(s.format(va), Some(format!("{module}!{name}")));
-        assert_eq!(s.format(va.offset(2)), Some(format!("{module}!{name}+0x2")));
+        assert_eq!(s.format(va, Machine::Amd64), Some(format!("{module}!{name}")));
+        assert_eq!(s.format(va.offset(2), Machine::Amd64), Some(format!("{module}!{name}+0x2")));
         assert_eq!(s.state(index), SymbolState::Loaded(SymbolSource::Exports, None));
     }
     // Only the modules that were asked for are loaded.
@@ -70,7 +70,7 @@ fn pdbs_of_the_lab_are_found_and_verified() {
         let found = s.by_name(Some(index), function);
         assert!(!found.is_empty(), "{:?} {:?}", s.state(index), s.search_log(index));
         let va = found[0].1.rva.va(s.modules()[index].base);
-        assert_eq!(s.format(va), Some(format!("{module}!{function}")));
+        assert_eq!(s.format(va, Machine::Amd64), Some(format!("{module}!{function}")));
         assert!(matches!(s.state(index), SymbolState::Loaded(SymbolSource::PrivatePdb, Some(_))));
         assert!(s.line(va).is_some());
         // The names of the other modules come from their exports.

@@ -170,8 +170,9 @@ fn stacks_of(
 /// `module!function+0x12`, `module+0x12` or the bare address, without unsafe characters.
 #[must_use]
 pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
-    let module = frame.module.and_then(|i| target.symbols.modules().get(i)).map(|m| m.name.as_str());
-    let offset = match frame.displacement {
+    let machine = frame.frame.regs.machine();
+    let module = frame.module.map(|i| target.symbols.name_in(i, machine));
+    let offset = match dumpscope_symbols::wrapped(frame.displacement, machine) {
         0 => String::new(),
         d => format!("+0x{d:x}"),
     };

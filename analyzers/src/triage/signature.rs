@@ -66,10 +66,11 @@ pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<Signature> {
 
 /// `module!function`, or `module+0xoffset` where there is no name: that stays equal between processes.
 fn frame_name(facts: &Facts<'_>, frame: &StackFrame) -> String {
-    let module = frame.module.and_then(|i| facts.target.symbols.modules().get(i));
+    let machine = frame.frame.regs.machine();
+    let module = frame.module.map(|i| facts.target.symbols.name_in(i, machine));
     match (module, &frame.function) {
-        (Some(m), Some(f)) => format!("{}!{f}", m.name),
-        (Some(m), None) => format!("{}+0x{:x}", m.name, frame.displacement),
+        (Some(m), Some(f)) => format!("{m}!{f}"),
+        (Some(m), None) => format!("{m}+0x{:x}", frame.displacement),
         (None, Some(f)) => f.clone(),
         (None, None) => "?".into(),
     }

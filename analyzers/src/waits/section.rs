@@ -57,7 +57,7 @@ fn describe(
 ) {
     let at = section.address;
     wait.address = Some(at);
-    let name = target.symbols.format(at);
+    let name = target.name_of(at);
     wait.object = Some(name.unwrap_or_else(|| format!("{:x}", at.0)));
     wait.owner_tid = section.owner_tid();
     wait.confidence = confidence;
@@ -67,7 +67,7 @@ fn describe(
         section.lock_count, section.recursion, section.owner
     ));
     let what = if wait.kind == Kind::LoaderLock { "loader lock" } else { "critical section" };
-    let named = target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
+    let named = target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();
     let held = match (section.owner_tid(), owner_state(target, section)) {
         (Some(o), Owner::Alive) => format!(", which {} holds", thread_words(target, o)),
         (Some(o), Owner::Missing) => format!(", which thread {:x} held when it ended", o.0),

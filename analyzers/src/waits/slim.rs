@@ -98,7 +98,7 @@ pub(super) fn fill(
     let Some((at, sure, how)) = found else { return };
     wait.address = Some(at);
     wait.confidence = sure;
-    let name = target.symbols.format(at);
+    let name = target.name_of(at);
     wait.evidence.push(format!("the address is {:x}: {how}", at.0));
     let shown = name.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
     wait.object = Some(name.unwrap_or_else(|| format!("{:x}", at.0)));

@@ -356,10 +356,13 @@ fn thread_fields(
         out.push(one("FAULTING_SOURCE_LINE_NUMBER", line.line.to_string()));
     }
     let module = frame.module.and_then(|m| facts.target.symbols.modules().get(m));
-    let name = module.map_or_else(|| "unknown".into(), |m| escape(&m.name).into_owned());
+    let machine = frame.frame.regs.machine();
+    let name = frame.module.map_or("unknown", |m| facts.target.symbols.name_in(m, machine));
+    let name = escape(name).into_owned();
+    let offset = dumpscope_symbols::wrapped(frame.displacement, machine);
     let symbol = match &frame.function {
-        Some(f) => format!("{name}!{}+{:x}", escape(f), frame.displacement),
-        None => format!("{name}+{:x}", frame.displacement),
+        Some(f) => format!("{name}!{}+{offset:x}", escape(f)),
+        None => format!("{name}+{offset:x}"),
     };
     out.push(one("SYMBOL_NAME", symbol));
     out.push(one("MODULE_NAME", name));

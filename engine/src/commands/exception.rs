@@ -137,8 +137,9 @@ impl ExceptionReport {
 fn padded_symbol(session: &Session, va: Va, wide: bool) -> Option<String> {
     let symbols = &session.target.symbols;
     let r = symbols.resolve(va)?;
-    let module = &symbols.modules().get(r.module)?.name;
-    let offset = if wide { format!("{:016x}", r.displacement) } else { format!("{:08x}", r.displacement) };
+    let module = symbols.name_in(r.module, session.sel.machine);
+    let offset = r.displacement_in(session.sel.machine);
+    let offset = if wide { format!("{offset:016x}") } else { format!("{offset:08x}") };
     let name = match &r.symbol {
         Some(s) => format!("{module}!{}+0x{offset}", s.name),
         None => format!("{module}+0x{offset}"),

@@ -83,12 +83,13 @@ impl Row {
         let at = lock.section.address;
         let symbols = &session.target.symbols;
         let resolved = symbols.resolve(at);
-        let module = resolved.as_ref().and_then(|r| Some(symbols.modules().get(r.module)?.name.clone()));
+        let machine = session.sel.machine;
+        let module = resolved.as_ref().map(|r| symbols.name_in(r.module, machine));
         let symbol = resolved.as_ref().and_then(|r| r.symbol.as_ref()).map(|s| s.name.clone());
-        let offset = resolved.as_ref().map_or(at.0 & 0xffff_ffff, |r| r.displacement);
+        let offset = resolved.as_ref().map_or(at.0 & 0xffff_ffff, |r| r.displacement_in(machine));
         let name = match (module, symbol) {
             (Some(m), Some(s)) => format!("{m}!{s}"),
-            (Some(m), None) => m,
+            (Some(m), None) => m.to_owned(),
             _ => String::new(),
         };
         let name = escape(&name).into_owned();

@@ -271,7 +271,7 @@ fn of_target(session: &Session, name: &str, value: u64, spec: &Spec) -> String {
             .unwrap_or_else(missing),
         "msu" => memory.unicode_string(va, machine).unwrap_or_else(missing),
         "y" | "ly" => {
-            let mut text = session.target.symbols.format(va).map_or_else(String::new, |n| format!("{n} "));
+            let mut text = session.name_of(va).map_or_else(String::new, |n| format!("{n} "));
             text.push_str(&format!("({})", crate::fmt::addr(va, machine.is_64())));
             if let Some(line) = session.target.symbols.line(va).filter(|_| name == "ly") {
                 text.push_str(&format!(" [{} @ {}]", line.file, line.line));

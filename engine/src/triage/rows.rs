@@ -234,11 +234,7 @@ fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -
         module: module.map(text),
         function: f.function.as_deref().map(text),
         // Inlined calls may start behind the instruction: the difference wraps in the process's width.
-        displacement: known.then_some(Hex(if machine.is_64() {
-            f.displacement
-        } else {
-            f.displacement & 0xffff_ffff
-        })),
+        displacement: known.then_some(Hex(dumpscope_symbols::wrapped(f.displacement, machine))),
         source: f.line.as_ref().map(|l| SourceRow { file: text(&l.file), line: l.line }),
         inline: f.trust == Trust::Inline,
         trust: trust(f.trust),
@@ -300,7 +296,7 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
     let s = &l.section;
     LockRow {
         address: s.address.into(),
-        symbol: target.symbols.format(s.address).as_deref().map(text),
+        symbol: target.name_of(s.address).as_deref().map(text),
         kind: WaitKindName::CriticalSection,
         owner_tid: s.owner_tid().map(|t| t.0),
         owner: match l.owner {
@@ -319,7 +315,7 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
 pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
     LockRow {
         address: l.address.into(),
-        symbol: target.symbols.format(l.address).as_deref().map(text),
+        symbol: target.name_of(l.address).as_deref().map(text),
         kind: wait_kind(l.kind),
         owner_tid: None,
         owner: OwnerState::Unknown,

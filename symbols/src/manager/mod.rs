@@ -12,6 +12,7 @@ use dumpscope_core::{Machine, ModuleInfo, ReadMemory, Rva, Va};
 use index::ModuleIndex;
 use load::Loaded;
 use search::FoundImage;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -56,8 +57,40 @@ pub struct Resolved {
     pub module: usize,
     /// The symbol; `None` when the module has no name for the address.
     pub symbol: Option<Symbol>,
-    /// Bytes from the symbol's start, or from the module's base without a symbol.
+    /// Bytes from the symbol's start, or from the module's base without a symbol. Wraps where a part of a function
+    /// lies before its start (moved cold code): `va.back(displacement)` is the start in any case.
     pub displacement: u64,
+}
+
+impl Resolved {
+    /// The displacement as a debugger shows it: one that wraps does so in the width of `machine`'s pointers.
+    pub fn displacement_in(&self, machine: Machine) -> u64 {
+        wrapped(self.displacement, machine)
+    }
+}
+
+/// A difference of two addresses in the width of `machine`'s pointers.
+#[must_use]
+pub fn wrapped(difference: u64, machine: Machine) -> u64 {
+    if machine.is_64() { difference } else { difference & 0xffff_ffff }
+}
+
+/// The names of modules that are told apart by architecture alone, in the view in which they differ.
+fn view_names(modules: &[ModuleInfo]) -> BTreeMap<usize, (Machine, String)> {
+    let mut out = BTreeMap::new();
+    for (i, m) in modules.iter().enumerate() {
+        let suffix = format!("_{:x}", m.base.0);
+        let (Some(plain), Some(view)) = (m.name.strip_suffix(&suffix), m.machine) else { continue };
+        let twins = || modules.iter().enumerate().filter(|(_, o)| o.name.eq_ignore_ascii_case(plain));
+        if twins().next().is_none() || !twins().all(|(_, o)| o.machine.is_some_and(|o| o != view)) {
+            continue;
+        }
+        for (n, o) in twins() {
+            out.insert(n, (view, format!("{}_{:x}", o.name, o.base.0)));
+        }
+        out.insert(i, (view, plain.to_owned()));
+    }
+    out
 }
 
 /// All modules of a process with their symbol files.
@@ -67,6 +100,8 @@ pub struct Resolved {
 pub struct SymbolManager {
     modules: Vec<ModuleInfo>,
     index: ModuleIndex,
+    /// Names that differ in the view of one machine; see [`SymbolManager::name_in`].
+    view_names: BTreeMap<usize, (Machine, String)>,
     memory: Arc<dyn ReadMemory>,
     config: RwLock<SymbolConfig>,
     /// One per module; exchanged to forget what was loaded.
@@ -87,6 +122,7 @@ impl SymbolManager {
         let slots = modules.iter().map(|_| Arc::default()).collect();
         SymbolManager {
             index: ModuleIndex::new(&modules),
+            view_names: view_names(&modules),
             modules,
             memory,
             config: RwLock::new(config),
@@ -117,23 +153,19 @@ impl SymbolManager {
         self.modules.iter().enumerate().filter(|(_, m)| named(m)).map(|(i, _)| i).collect()
     }
 
-    /// The module's name in the view of `machine`. A 32-bit `ntdll` that is `ntdll_77600000` beside the 64-bit one
-    /// is plain `ntdll` in the 32-bit view: stacks and signatures of a WOW64 process then read as those of a
-    /// 32-bit dump.
+    /// The module's name in the view of `machine`: what every command and document shows. A 32-bit `ntdll` that is
+    /// `ntdll_77600000` beside the 64-bit one is plain `ntdll` in the 32-bit view, and the 64-bit one has its base
+    /// behind its name there: stacks and signatures of a WOW64 process then read as those of a 32-bit dump.
     pub fn name_in(&self, module: usize, machine: Machine) -> &str {
-        let Some(m) = self.modules.get(module) else { return "" };
-        let Some(plain) = m.name.strip_suffix(&format!("_{:x}", m.base.0)) else { return &m.name };
-        let mut twins = self.modules.iter().filter(|o| o.name.eq_ignore_ascii_case(plain));
-        let other_view = twins.all(|o| o.machine.is_some() && o.machine != Some(machine));
-        if m.machine == Some(machine) && other_view { plain } else { &m.name }
+        match self.view_names.get(&module) {
+            Some((view, name)) if *view == machine => name,
+            _ => self.modules.get(module).map_or("", |m| &m.name),
+        }
     }
 
     /// As [`SymbolManager::modules_named`]; a module that has the name in the view of `machine` hides the others.
     pub fn modules_named_in(&self, name: &str, machine: Machine) -> Vec<usize> {
-        let in_view = |&i: &usize| {
-            self.modules.get(i).is_some_and(|m| m.machine == Some(machine))
-                && self.name_in(i, machine).eq_ignore_ascii_case(name)
-        };
+        let in_view = |i: &usize| self.name_in(*i, machine).eq_ignore_ascii_case(name);
         let found: Vec<usize> = (0..self.modules.len()).filter(in_view).collect();
         if found.is_empty() { self.modules_named(name) } else { found }
     }
@@ -271,7 +303,7 @@ impl SymbolManager {
         let (module, rva) = self.locate(va)?;
         let symbol = merged::lookup(&self.providers(module), rva);
         let start = symbol.as_ref().map_or(0, |s| s.rva.0);
-        Some(Resolved { module, symbol, displacement: u64::from(rva.0.saturating_sub(start)) })
+        Some(Resolved { module, symbol, displacement: u64::from(rva.0.wrapping_sub(start)) })
     }
 
     /// The next symbol above `va` in its module.
@@ -322,14 +354,14 @@ impl SymbolManager {
         found
     }
 
-    /// `module!name+0x12`, `module+0x12` or nothing.
-    pub fn format(&self, va: Va) -> Option<String> {
+    /// `module!name+0x12`, `module+0x12` or nothing, in the view of `machine`.
+    pub fn format(&self, va: Va, machine: Machine) -> Option<String> {
         let r = self.resolve(va)?;
-        let module = &self.modules.get(r.module)?.name;
-        Some(match (&r.symbol, r.displacement) {
+        let module = self.name_in(r.module, machine);
+        Some(match (&r.symbol, r.displacement_in(machine)) {
             (Some(s), 0) => format!("{module}!{}", s.name),
             (Some(s), d) => format!("{module}!{}+0x{d:x}", s.name),
-            (None, 0) => module.clone(),
+            (None, 0) => module.to_owned(),
             (None, d) => format!("{module}+0x{d:x}"),
         })
     }

@@ -37,7 +37,7 @@ fn manager() -> SymbolManager {
 fn names_come_from_exports() {
     let m = manager();
     assert_eq!(m.state(0), SymbolState::Deferred);
-    let at = |rva: u64| m.format(Va(0x7ff0_0000_0000 + rva));
+    let at = |rva: u64| m.format(Va(0x7ff0_0000_0000 + rva), Machine::Amd64);
     assert_eq!(at(0x1010).as_deref(), Some("ntdll!NtWaitForSingleObject"));
     assert_eq!(at(0x1014).as_deref(), Some("ntdll!NtWaitForSingleObject+0x4"));
     assert_eq!(at(0x1100).as_deref(), Some("ntdll!RtlFreeHeap"));
@@ -57,8 +57,8 @@ fn names_come_from_exports() {
 #[test]
 fn stdcall_exports_lose_their_decoration() {
     let m = manager();
-    assert_eq!(m.format(Va(0x40_1024)).as_deref(), Some("beep!Beep+0x4"));
-    assert_eq!(m.format(Va(0x40_1040)).as_deref(), Some("beep!_stricmp"));
+    assert_eq!(m.format(Va(0x40_1024), Machine::Amd64).as_deref(), Some("beep!Beep+0x4"));
+    assert_eq!(m.format(Va(0x40_1040), Machine::Amd64).as_deref(), Some("beep!_stricmp"));
     let found = m.by_name(None, "beep");
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].1.decorated.as_deref(), Some("_Beep@8"));
@@ -74,7 +74,7 @@ fn a_module_without_image_says_why() {
         Arc::new(Memory::new(Vec::new())),
         SymbolConfig::default(),
     );
-    assert_eq!(m.format(Va(0x1010)).as_deref(), Some("gone+0x10"));
+    assert_eq!(m.format(Va(0x1010), Machine::Amd64).as_deref(), Some("gone+0x10"));
     assert!(
         matches!(m.state(0), SymbolState::NotFound(why) if why.contains("not readable") && why.contains(".sympath"))
     );
@@ -105,10 +105,10 @@ fn a_breakpad_file_on_the_path_wins_over_exports() {
     let path = dir.path().display().to_string();
 
     let m = manager(7, format!("/nowhere;srv*{path}*https://example.invalid/"));
-    assert_eq!(m.format(Va(0x40_1024)).as_deref(), Some("app!ns::f+0x4"));
+    assert_eq!(m.format(Va(0x40_1024), Machine::Amd64).as_deref(), Some("app!ns::f+0x4"));
     assert_eq!(m.line(Va(0x40_1024)).map(|l| l.line), Some(5));
     // Behind the function the export table still has a name.
-    assert_eq!(m.format(Va(0x40_1044)).as_deref(), Some("app!g+0x4"));
+    assert_eq!(m.format(Va(0x40_1044), Machine::Amd64).as_deref(), Some("app!g+0x4"));
     assert!(
         matches!(m.state(0), SymbolState::Loaded(SymbolSource::Breakpad, Some(f)) if f.ends_with("app.sym"))
     );
@@ -121,7 +121,7 @@ fn a_breakpad_file_on_the_path_wins_over_exports() {
     let flat = tempfile::tempdir().unwrap();
     std::fs::copy(store.join("app.sym"), flat.path().join("app.sym")).unwrap();
     let m = manager(8, flat.path().display().to_string());
-    assert_eq!(m.format(Va(0x40_1024)).as_deref(), Some("app!f+0x4"));
+    assert_eq!(m.format(Va(0x40_1024), Machine::Amd64).as_deref(), Some("app!f+0x4"));
     let why = m.missing(0).unwrap();
     assert!(why.contains("another build") && why.contains("app.pdb"), "{why}");
 
@@ -146,10 +146,13 @@ fn the_32_bit_view_has_plain_names() {
     );
     let names = |machine| (0..4).map(|i| m.name_in(i, machine)).collect::<Vec<_>>();
     assert_eq!(names(Machine::Amd64), ["ntdll", "ntdll_77600000", "app", "app_500000"]);
-    assert_eq!(names(Machine::X86), ["ntdll", "ntdll", "app", "app_500000"]);
+    assert_eq!(names(Machine::X86), ["ntdll_7ffc00000000", "ntdll", "app", "app_500000"]);
     assert_eq!(m.modules_named_in("ntdll", Machine::Amd64), [0]);
     assert_eq!(m.modules_named_in("NTDLL", Machine::X86), [1]);
     assert_eq!(m.modules_named_in("ntdll_77600000", Machine::X86), [1]);
+    assert_eq!(m.modules_named_in("ntdll_7ffc00000000", Machine::X86), [0]);
+    assert_eq!(m.format(Va(0x7760_0010), Machine::Amd64).as_deref(), Some("ntdll_77600000+0x10"));
+    assert_eq!(m.format(Va(0x7760_0010), Machine::X86).as_deref(), Some("ntdll+0x10"));
     assert_eq!(m.modules_named_in("app_500000", Machine::Amd64), [3]);
 }
 
@@ -172,7 +175,7 @@ fn an_image_file_gives_names_and_memory() {
         let config = SymbolConfig { image_path: folder.display().to_string(), ..SymbolConfig::default() };
         let none: Arc<dyn ReadMemory> = Arc::new(Memory::new(Vec::new()));
         let m = SymbolManager::new(vec![info.clone()], none.clone(), config.clone());
-        assert_eq!(m.format(Va(0x1000_1013)).as_deref(), Some("shop!shop::Cart::total+0x13"));
+        assert_eq!(m.format(Va(0x1000_1013), Machine::Amd64).as_deref(), Some("shop!shop::Cart::total+0x13"));
         assert!(matches!(m.state(0), SymbolState::Loaded(SymbolSource::Dwarf, Some(f)) if f.ends_with(file)));
         assert_eq!(m.line(Va(0x1000_1013)).map(|l| l.line), Some(21));
         assert_eq!(m.inlines(Va(0x1000_1013)).len(), 2);
@@ -187,7 +190,7 @@ fn an_image_file_gives_names_and_memory() {
         // Another build of the image is refused.
         let other = ModuleInfo { timestamp: h.timestamp ^ 1, ..info };
         let m = SymbolManager::new(vec![other], none, config);
-        assert_eq!(m.format(Va(0x1000_1013)).as_deref(), Some("shop+0x1013"));
+        assert_eq!(m.format(Va(0x1000_1013), Machine::Amd64).as_deref(), Some("shop+0x1013"));
         assert!(m.image(0).is_none());
         assert!(m.missing(0).unwrap().contains("is another build"), "{:?}", m.missing(0));
     }
@@ -197,7 +200,7 @@ fn an_image_file_gives_names_and_memory() {
 fn many_threads_load_a_module_once() {
     let m = manager();
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let ask = || scope.spawn(|| (m.providers(0), m.format(Va(0x7ff0_0000_1100))));
+        let ask = || scope.spawn(|| (m.providers(0), m.format(Va(0x7ff0_0000_1100), Machine::Amd64)));
         let threads: Vec<_> = (0..8).map(|_| ask()).collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });

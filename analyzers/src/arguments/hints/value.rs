@@ -35,7 +35,7 @@ impl Cx<'_> {
             }
             Kind::CriticalSection => (self.critical_section(at)?, Some(at)),
             Kind::SrwLock | Kind::ConditionVariable | Kind::Code => {
-                (self.target.symbols.format(at).filter(|_| bits != 0)?, Some(at))
+                (self.target.name_of(at).filter(|_| bits != 0)?, Some(at))
             }
             Kind::Milliseconds => match bits & 0xffff_ffff {
                 0xffff_ffff => ("for ever".to_owned(), None),
@@ -86,7 +86,7 @@ impl Cx<'_> {
 
     fn critical_section(&self, at: Va) -> Option<String> {
         let section = CriticalSection::read(self.target.dump.memory().as_ref(), at, self.machine)?;
-        let name = self.target.symbols.format(at).map(|n| format!("{n}, ")).unwrap_or_default();
+        let name = self.target.name_of(at).map(|n| format!("{n}, ")).unwrap_or_default();
         let held = match section.owner_tid() {
             Some(tid) if section.is_locked() => format!("held by thread {:x}", tid.0),
             _ => "free".to_owned(),

@@ -44,7 +44,7 @@ fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
     for lock in facts.locks.held().filter(|l| l.owner == Owner::Alive && !l.waiters.is_empty()) {
         let Some(owner) = lock.section.owner_tid().and_then(|t| facts.thread(t)) else { continue };
         let at = lock.section.address;
-        let name = facts.target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
+        let name = facts.target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();
         out.push(Held {
             what: format!("critical section at {:x}{name}", at.0),
             lock: Some(at),

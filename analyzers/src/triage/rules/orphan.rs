@@ -11,7 +11,7 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
         let wait = facts.thread(first).and_then(|t| t.wait.as_ref());
         let sure = wait.map_or(Confidence::Guess, |w| w.confidence);
         let at = lock.section.address;
-        let name = facts.target.symbols.format(at).map(|n| format!(" ({n})")).unwrap_or_default();
+        let name = facts.target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();
         let summary = format!(
             "thread {:x} waits for the critical section at {:x}{name}, whose owner, thread {:x}, ended while holding it",
             first.0, at.0, owner.0

@@ -54,7 +54,7 @@ fn of_thread(facts: &Facts<'_>, t: &ThreadFacts) -> Option<Finding> {
         "the pointers at {:x} lead to the exception's record (code {:08x}) and to a context with the same instruction",
         from.0, record.code
     ));
-    if let Some(m) = facts.target.symbols.format(record.address) {
+    if let Some(m) = facts.target.name_of(record.address) {
         out.evidence.push(format!("the exception was raised in {m}"));
     }
     out.advice = Some(format!(

@@ -242,14 +242,15 @@ fn one(session: &Session, address: Va, sink: &mut dyn Sink) -> Result<(), Comman
         ));
     };
     let module = match &used.usage {
-        Usage::Image(Some(index)) => session.target.symbols.modules().get(*index),
+        Usage::Image(Some(index)) => {
+            session.target.symbols.modules().get(*index).map(|m| (m, session.module_name(*index)))
+        }
         _ => None,
     };
     let r = &used.region;
     let (content, content_length) = content(session, address, r.base.offset(r.size));
     let mut more = Vec::new();
-    if let Some(m) = module {
-        let name = escape(&m.name).into_owned();
+    if let Some((m, name)) = &module {
         more.push(format!("lmv m {name}"));
         more.push(format!("!lmi {name}"));
         more.push(format!("ln {:#x}", address.0));
@@ -268,8 +269,8 @@ fn one(session: &Session, address: Va, sink: &mut dyn Sink) -> Result<(), Comman
     let report = AddressReport {
         address: address.into(),
         region: RegionJson::new(&map, &used, dump.is_wow64()),
-        module: module.map(|m| escape(&m.name).into_owned()),
-        image_path: module.map(|m| escape(&m.path).into_owned()),
+        image_path: module.as_ref().map(|(m, _)| escape(&m.path).into_owned()),
+        module: module.map(|(_, name)| name),
         content,
         content_length,
         more,

@@ -262,7 +262,9 @@ impl<'a> Map<'a> {
         };
         match &used.usage {
             Usage::Image(Some(index)) => match self.session.target.symbols.modules().get(*index) {
-                Some(m) => escape(&format!("[{}; \"{}\"]", m.name, m.path)).into_owned(),
+                Some(m) => {
+                    format!("[{}; \"{}\"]", self.session.module_name(*index), escape(&m.path))
+                }
                 None => String::new(),
             },
             Usage::Stack(idx, _) | Usage::Teb(idx, _) => thread(idx),

@@ -77,7 +77,7 @@ pub(crate) fn decode(session: &Session, va: Va) -> Option<Instruction> {
 /// `module!name+0x12 (00401234)`, or the bare address when no module holds it.
 pub(super) fn named(target: &dumpscope_analyzers::Target, va: Va, wide: bool) -> String {
     let address = crate::fmt::addr(va, wide);
-    match target.symbols.format(va) {
+    match target.name_of(va) {
         Some(name) => format!("{} ({address})", dumpscope_core::base::text::escape(&name)),
         None => address,
     }

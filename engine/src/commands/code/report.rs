@@ -32,7 +32,7 @@ pub(crate) struct Header {
 
 /// The header for an address; `None` when no module holds it.
 pub(crate) fn header_at(session: &Session, va: Va) -> Option<Header> {
-    let name = session.target.symbols.format(va)?;
+    let name = session.name_of(va)?;
     let source = session.target.symbols.line(va).map(|l| (l.file, l.line));
     Some(Header { address: va, name, source })
 }

@@ -178,9 +178,7 @@ fn object_row(session: &Session, info: &[ObjectInfo]) -> Option<ObjectRow> {
                     base_priority: *base_priority,
                     exit_status: ended(*exit_status),
                     start: start.map(Hex::from),
-                    start_symbol: start
-                        .and_then(|va| session.target.symbols.format(va))
-                        .map(|s| escape(&s).into_owned()),
+                    start_symbol: start.and_then(|va| session.name_of(va)).map(|s| escape(&s).into_owned()),
                 });
             }
             ObjectInfo::Process { exit_status, base_priority, pid, parent, .. } => {

@@ -167,7 +167,7 @@ fn row(session: &Session, kind: Kind, address: Va, value: Option<u64>) -> Row {
     let memory = session.dump().memory();
     let pointer = session.address(value);
     match kind.target {
-        Target::Symbol => row.symbol = session.target.symbols.format(pointer),
+        Target::Symbol => row.symbol = session.name_of(pointer),
         Target::Ansi => {
             row.text =
                 memory.c_str(pointer, MAX_TEXT).map(|b| printable(b.iter().map(|b| char::from(*b)), true));
@@ -176,7 +176,7 @@ fn row(session: &Session, kind: Kind, address: Va, value: Option<u64>) -> Row {
         Target::Pointer => {
             row.behind =
                 if kind.size == 8 { memory.u64(pointer) } else { memory.u32(pointer).map(u64::from) };
-            row.symbol = row.behind.and_then(|v| session.target.symbols.format(session.address(v)));
+            row.symbol = row.behind.and_then(|v| session.name_of(session.address(v)));
         }
     }
     row

@@ -170,7 +170,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     };
     let machine = headers.as_ref().map(|h| h.machine).or(m.machine);
     let report = ModuleInfoReport {
-        name: escape(&m.name).into_owned(),
+        name: session.module_name(index),
         base: m.base.into(),
         image: escape(&m.file_name).into_owned(),
         machine: machine.map(|m| Hex(number(m).into())),

@@ -67,7 +67,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     for index in order {
         let Some(m) = symbols.modules().get(index) else { continue };
         // `lm m foo.dll` means the module foo, too.
-        let named = matches(&options.name, &m.name) || matches(&options.name, &m.file_name);
+        let name = symbols.name_in(index, session.sel.machine);
+        let named = matches(&options.name, name) || matches(&options.name, &m.file_name);
         if !named || !matches(&options.path, &m.path) || !options.address.is_none_or(|a| m.contains(a)) {
             continue;
         }
@@ -129,7 +130,7 @@ fn module_row(session: &Session, index: usize, m: &ModuleInfo, details: bool) ->
     });
     let resource = headers.as_ref().and_then(|h| version_resource(memory, m.base, h));
     ModuleRow {
-        name: text(&m.name),
+        name: session.module_name(index),
         start: m.base.into(),
         end: m.end().into(),
         image: text(&m.file_name),

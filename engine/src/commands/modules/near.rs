@@ -7,7 +7,7 @@ use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::{Symbol, SymbolKind};
+use dumpscope_symbols::{Symbol, SymbolKind, wrapped};
 use serde::Serialize;
 
 pub(crate) const LN: Command = Command {
@@ -125,7 +125,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         Near {
             address: start.into(),
             name: escape(&format!("{prefix}!{}", s.name)).into_owned(),
-            displacement: Hex(address.0.saturating_sub(start.0)),
+            displacement: Hex(wrapped(address.0.wrapping_sub(start.0), session.sel.machine)),
         }
     };
     let below = resolved.symbol.as_ref().map(near).or_else(|| {

@@ -82,11 +82,12 @@ fn modules(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
     let wide = session.sel.machine.is_64();
     for n in 0..session.target.symbols.modules().len() {
         let Some(module) = session.target.symbols.modules().get(n).cloned() else { break };
+        let name = session.target.symbols.name_in(n, session.sel.machine).to_owned();
         if commands.is_empty() {
             let line = Line::plain(format!("{n:02}: ")).span(fmt::addr_span(module.base, wide)).text(" ");
-            let name = crate::doc::Span::untrusted(Role::Module, &module.file_name);
-            session.emit(sink, &Message(vec![line.span(name)]))?;
-        } else if !turn(session, &fill(&commands, &module, n), sink)? {
+            let file = crate::doc::Span::untrusted(Role::Module, &module.file_name);
+            session.emit(sink, &Message(vec![line.span(file)]))?;
+        } else if !turn(session, &fill(&commands, &module, &name, n), sink)? {
             break;
         }
     }
@@ -94,7 +95,7 @@ fn modules(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
 }
 
 /// Replaces the words for a module's data. Names come from the dump: what could end a command is taken out.
-fn fill(commands: &str, module: &ModuleInfo, index: usize) -> String {
+fn fill(commands: &str, module: &ModuleInfo, name: &str, index: usize) -> String {
     let safe = |text: &str| -> String {
         text.chars()
             .map(|c| if c.is_control() || matches!(c, ';' | '"' | '{' | '}') { '_' } else { c })
@@ -105,7 +106,7 @@ fn fill(commands: &str, module: &ModuleInfo, index: usize) -> String {
     // Longer words first: `@#ModuleNameSize` is not `@#ModuleName`.
     let words = [
         ("@#ModuleIndex", index.to_string()),
-        ("@#ModuleName", safe(&module.name)),
+        ("@#ModuleName", safe(name)),
         ("@#ImageName", safe(&module.path)),
         ("@#LoadedImageName", safe(&module.file_name)),
         ("@#FileVersion", version(module.version.map(|v| v.file))),

@@ -76,7 +76,7 @@ fn news(session: &mut Session) -> Vec<usize> {
 /// Every place tried for a module, and the outcome, in DbgHelp's words where it has some.
 fn tell(session: &Session, module: usize, lines: &mut Vec<Line>) {
     let symbols = &session.target.symbols;
-    let Some(info) = symbols.modules().get(module) else { return };
+    let name = session.module_name(module);
     let line = |text: &str| Line(vec![Span::untrusted(Role::Dim, text)]);
     for tried in symbols.search_log(module) {
         lines.push(line(&format!("DBGHELP: {tried}")));
@@ -93,7 +93,7 @@ fn tell(session: &Session, module: usize, lines: &mut Vec<Line>) {
         SymbolState::NotFound(_) => "no symbols loaded",
         SymbolState::Deferred => return,
     };
-    lines.push(line(&format!("DBGHELP: {} - {what}", info.name)));
+    lines.push(line(&format!("DBGHELP: {} - {what}", name)));
     if let SymbolState::Loaded(_, Some(file)) = symbols.state(module) {
         lines.push(line(&format!("        {file}")));
     }

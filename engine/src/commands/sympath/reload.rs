@@ -158,12 +158,11 @@ fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
             return Err(CommandError::Stopped);
         }
     }
-    let name = |i: &usize| symbols.modules().get(*i).map(|m| escape(&m.name).into_owned());
     let problems: Vec<Problem> = if now && !forget { problems(session, &chosen) } else { Vec::new() };
     let report = ReloadReport {
         modules: chosen.len(),
         unloaded: if forget && word.is_some() {
-            chosen.iter().filter_map(name).collect()
+            chosen.iter().map(|&i| session.module_name(i)).collect()
         } else {
             Vec::new()
         },
@@ -180,7 +179,7 @@ fn problems(session: &Session, modules: &[usize]) -> Vec<Problem> {
     let problem = |&i: &usize| {
         let missing = symbols.missing(i)?;
         let exports = matches!(symbols.state(i), SymbolState::Loaded(SymbolSource::Exports, _));
-        Some(Problem { module: escape(&symbols.modules().get(i)?.name).into_owned(), missing, exports })
+        Some(Problem { module: session.module_name(i), missing, exports })
     };
     modules.iter().filter_map(problem).collect()
 }
@@ -193,10 +192,10 @@ fn modules(session: &Session, word: &str) -> Result<Vec<usize>, CommandError> {
         return Ok(exact);
     }
     let fits = |i: &usize| {
-        symbols
-            .modules()
-            .get(*i)
-            .is_some_and(|m| wildcard_match(word, &m.name) || wildcard_match(word, &m.file_name))
+        symbols.modules().get(*i).is_some_and(|m| {
+            wildcard_match(word, symbols.name_in(*i, session.sel.machine))
+                || wildcard_match(word, &m.file_name)
+        })
     };
     let found: Vec<usize> = (0..symbols.modules().len()).filter(fits).collect();
     if found.is_empty() {
@@ -278,7 +277,7 @@ fn ld(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resul
             SymbolState::Loaded(..) => "loaded",
         };
         Some(LoadRow {
-            module: escape(&module.name).into_owned(),
+            module: session.module_name(i),
             image: escape(&module.file_name).into_owned(),
             outcome,
             missing: symbols.missing(i),

@@ -74,7 +74,7 @@ pub(crate) fn thread_row(session: &Session, t: &Thread, current: Option<ThreadId
         priority_class: t.raw.priority_class,
         affinity: t.info.as_ref().map(|i| Hex(i.affinity)),
         start: start.map(Hex::from),
-        start_symbol: start.and_then(|a| session.target.symbols.format(a)).map(|n| escape(&n).into_owned()),
+        start_symbol: start.and_then(|a| session.name_of(a)).map(|n| escape(&n).into_owned()),
     }
 }
 

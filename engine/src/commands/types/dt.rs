@@ -427,8 +427,9 @@ fn of_object(
 pub(crate) fn with_cx<T>(session: &Session, set: &TypeSet, f: impl FnOnce(&ValueCx<'_>) -> T) -> T {
     let symbol = |va: Va| {
         let r = session.target.symbols.resolve(va)?;
-        let module = session.target.symbols.modules().get(r.module)?;
-        Some(format!("{}!{}+{:x}", module.name, r.symbol?.name, r.displacement))
+        let module = session.target.symbols.name_in(r.module, session.sel.machine);
+        let offset = r.displacement_in(session.sel.machine);
+        Some(format!("{module}!{}+{offset:x}", r.symbol?.name))
     };
     let mem: &dyn ReadMemory = &**session.target.dump.memory();
     f(&ValueCx { types: set.types(), mem, machine: session.sel.machine, symbol: &symbol })
