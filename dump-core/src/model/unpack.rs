@@ -10,6 +10,9 @@ use std::path::Path;
 /// kilobytes can unpack to any size.
 pub const MAX_UNPACKED: u64 = 64 << 30;
 
+/// How an unpacked dump begins. What begins otherwise is not unpacked to its end.
+const DUMP_MAGIC: &[u8] = b"MDMP";
+
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: u32 = 0xfd2f_b528;
 
@@ -69,15 +72,14 @@ impl PackedFile<'_> {
     }
 
     fn gzip(&self, file: File, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
-        let mut out = self.temporary()?;
+        let mut out = self.unpacked()?;
         let mut decoder = flate2::bufread::MultiGzDecoder::new(BufReader::new(Counting { file, read: 0 }));
-        let mut written = 0;
         loop {
-            let n = self.copy_chunk(&mut decoder, &mut out, &mut written)?;
+            let more = self.copy_chunk(&mut decoder, &mut out)?;
             let read = decoder.get_ref().get_ref().read;
-            self.tell(progress, written, read)?;
-            if n == 0 {
-                return Source::map(&out, self.path);
+            self.tell(progress, out.written, read)?;
+            if !more {
+                return Source::map(&out.file, self.path);
             }
         }
     }
@@ -85,11 +87,10 @@ impl PackedFile<'_> {
     fn zstd(&self, file: File, progress: &mut Progress<'_>) -> Result<Source, OpenError> {
         use ruzstd::decoding::StreamingDecoder;
         use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-        let mut out = self.temporary()?;
+        let mut out = self.unpacked()?;
         let mut input = BufReader::new(Counting { file, read: 0 });
-        let mut written = 0;
         // A file is a row of frames; each one takes at least its magic, so the file's size bounds the loop.
-        while !at_end(&mut input).map_err(|e| self.error(e))? {
+        while !out.is_something_else && !at_end(&mut input).map_err(|e| self.error(e))? {
             let mut decoder = match StreamingDecoder::new(&mut input) {
                 Ok(decoder) => decoder,
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
@@ -103,37 +104,51 @@ impl PackedFile<'_> {
                 Err(e) => return Err(self.error(e)),
             };
             loop {
-                let n = self.copy_chunk(&mut decoder, &mut out, &mut written)?;
+                let more = self.copy_chunk(&mut decoder, &mut out)?;
                 let read = decoder.get_ref().get_ref().read;
-                self.tell(progress, written, read)?;
-                if n == 0 {
+                self.tell(progress, out.written, read)?;
+                if !more {
                     break;
                 }
             }
         }
-        Source::map(&out, self.path)
+        Source::map(&out.file, self.path)
     }
 
-    fn temporary(&self) -> Result<File, OpenError> {
-        tempfile::tempfile().map_err(|e| self.error(format!("no temporary file: {e}")))
+    fn unpacked(&self) -> Result<Unpacked, OpenError> {
+        let file = tempfile::tempfile().map_err(|e| self.error(format!("no temporary file: {e}")))?;
+        Ok(Unpacked { file, written: 0, head: Vec::new(), is_something_else: false })
     }
 
     fn tell(&self, progress: &mut Progress<'_>, written: u64, read: u64) -> Result<(), OpenError> {
         if progress(written, read.min(self.size), self.size) { Ok(()) } else { Err(self.error("stopped")) }
     }
 
-    /// Moves at most one buffer; 0 at the end.
-    fn copy_chunk(&self, from: &mut impl Read, to: &mut File, written: &mut u64) -> Result<usize, OpenError> {
+    /// Moves at most one buffer; false at the end, and when what came first is no dump's beginning: the reader of
+    /// the header then says what is wrong with it.
+    fn copy_chunk(&self, from: &mut impl Read, to: &mut Unpacked) -> Result<bool, OpenError> {
         let mut buf = vec![0u8; 1 << 18];
         let n = read_full(from, &mut buf).map_err(|e| self.error(e))?;
-        *written = written.saturating_add(n as u64);
-        if *written > self.limit {
+        let got = buf.get(..n).unwrap_or_default();
+        to.written = to.written.saturating_add(n as u64);
+        if to.written > self.limit {
             return Err(self.error(format!("larger than {} GiB unpacked", self.limit >> 30)));
         }
-        to.write_all(buf.get(..n).unwrap_or_default())
-            .map_err(|e| self.error(format!("writing the temporary file: {e}")))?;
-        Ok(n)
+        to.file.write_all(got).map_err(|e| self.error(format!("writing the temporary file: {e}")))?;
+        let wanted = DUMP_MAGIC.len().saturating_sub(to.head.len());
+        to.head.extend(got.iter().take(wanted));
+        to.is_something_else = !DUMP_MAGIC.starts_with(&to.head);
+        Ok(n > 0 && !to.is_something_else)
     }
+}
+
+/// What came out of a packed file so far.
+struct Unpacked {
+    file: File,
+    written: u64,
+    /// The first bytes, as many as tell a dump.
+    head: Vec<u8>,
+    is_something_else: bool,
 }
 
 fn at_end(input: &mut impl std::io::BufRead) -> std::io::Result<bool> {
@@ -176,7 +191,7 @@ mod tests {
     }
 
     fn plain(len: usize) -> Vec<u8> {
-        (0..len).map(|i| (i / 7 % 251) as u8).collect()
+        b"MDMP".iter().copied().chain((4..len).map(|i| (i / 7 % 251) as u8)).collect()
     }
 
     #[test]
@@ -201,6 +216,9 @@ mod tests {
     #[test]
     fn several_frames_and_skippable_ones() {
         let (a, b) = (plain(5000), plain(300));
+        // The first bytes may be spread over frames.
+        let spread = [zstd(b"MD"), zstd(b"MP"), zstd(b"more")].concat();
+        assert_eq!(open_bytes(&spread, &mut |_, _, _| true).unwrap(), b"MDMPmore");
         let mut packed = vec![0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
         packed.extend(zstd(&a));
         packed.extend([0x5f, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9]);
@@ -247,8 +265,25 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_begin_as_a_dump_is_not_unpacked_to_its_end() {
+        let zeros = vec![0u8; 3 << 20];
+        for packed in [zstd(&zeros), gzip(&zeros), [zstd(b"MD"), zstd(&zeros)].concat()] {
+            let mut most = 0;
+            let got = open_bytes(&packed, &mut |written, _, _| {
+                most = written;
+                true
+            });
+            assert!(most <= (1 << 18) + 2, "{most}");
+            // Enough for a reader of the header to say what it is not.
+            assert_eq!(got.unwrap().len() as u64, most);
+        }
+    }
+
+    #[test]
     fn the_size_is_limited() {
-        let packed = zstd(&vec![0u8; 3 << 20]);
+        let mut bomb = vec![0u8; 3 << 20];
+        bomb[..4].copy_from_slice(DUMP_MAGIC);
+        let packed = zstd(&bomb);
         assert!(packed.len() < 4096, "zeros pack well: {}", packed.len());
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&packed).unwrap();
