@@ -1,5 +1,5 @@
 //! A circuit breaker per host: a server that fails again and again is left alone for a while, so that fifty
-//! modules do not each wait for the same dead server.
+//! modules do not each wait for the same dead server. One that never answered is left alone at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +14,8 @@ pub(super) struct Breaker {
 struct Host {
     failures: u32,
     open_until: u64,
+    /// It has answered in this run.
+    answered: bool,
 }
 
 impl Breaker {
@@ -25,7 +27,13 @@ impl Breaker {
 
     /// An answer came (any status that is no server failure).
     pub(super) fn success(&self, host: &str) {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.insert(host.to_owned(), Host { answered: true, ..Host::default() });
+    }
+
+    /// True when an answer came since the start or the last [`Breaker::reset`].
+    pub(super) fn has_answered(&self, host: &str) -> bool {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner).get(host).is_some_and(|h| h.answered)
     }
 
     /// Every host may be asked again.

@@ -146,6 +146,11 @@ impl Downloader<'_> {
                     self.fail(&host);
                     return Err(Failed::Server(e.to_string()));
                 }
+                // Nobody there: a wrong name, no route, a closed port. Trying again takes seconds for each module.
+                Err(e) if e.is_unreachable() && head.status == 0 && !self.breaker.has_answered(&host) => {
+                    self.breaker.failure(&host, self.clock.now(), 1, self.policy.breaker_pause);
+                    return Err(Failed::Server(e.to_string()));
+                }
                 Err(e) => {
                     have = got;
                     validator = head.validator.clone();

@@ -109,7 +109,7 @@ impl Limits {
 
 fn classify(e: &reqwest::Error) -> TransportError {
     let text = chain(e);
-    if e.is_timeout() {
+    if e.is_timeout() && !e.is_connect() {
         TransportError::Timeout(text)
     } else if text.contains("certificate") || text.contains("tls") || text.contains("TLS") {
         TransportError::Tls(text)

@@ -16,6 +16,7 @@ mod create;
 mod download;
 #[cfg(feature = "net")]
 mod http;
+mod names;
 mod negative;
 #[cfg(test)]
 mod tests;

@@ -279,24 +279,45 @@ fn a_broken_transfer_goes_on_or_starts_again() {
     assert!(!rig.net.asked()[1].contains("from"));
 }
 
-#[test]
-fn a_dead_host_is_left_alone_after_a_while() {
-    let mut policy = Policy { tries: 1, breaker_failures: 2, ..Policy::default() };
-    policy.breaker_pause = 60;
-    let mut rig = Rig::with(policy, Auth::default());
+/// What a server says to files that are asked for one after the other, and how often it was asked.
+fn said_one_after_the_other(rig: &mut Rig, answers: &[Answer]) -> (Vec<String>, usize) {
     let mut said = Vec::new();
-    for n in 1..=3u32 {
+    for (n, answer) in answers.iter().enumerate() {
         rig.key.id = format!("{n:033X}");
-        rig.net.on(&url(&format!("Foo.pdb/{}/Foo.pdb", rig.key.id)), &[dead()]);
+        rig.net.on(&url(&format!("Foo.pdb/{}/Foo.pdb", rig.key.id)), std::slice::from_ref(answer));
         let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
         said.push(rig.said(&got)[1].clone());
     }
-    assert_eq!(said[1], "https://s.example/sym: failed: cannot connect: refused");
+    (said, rig.net.asked().len())
+}
+
+#[test]
+fn a_host_that_never_answered_is_asked_once() {
+    let mut rig = Rig::new();
+    let (said, asked) = said_one_after_the_other(&mut rig, &[dead(), dead()]);
     assert_eq!(
-        said[2],
-        "https://s.example/sym: not asked: the server failed repeatedly; asked again in 60 s"
+        said,
+        [
+            "https://s.example/sym: failed: cannot connect: refused",
+            "https://s.example/sym: not asked: the server does not answer; asked again in 300 s"
+        ]
     );
-    assert_eq!(rig.net.asked().len(), 2);
+    assert_eq!(asked, 1);
+    assert!(rig.clock.0.lock().unwrap().1.is_empty(), "nobody waits for it");
+    rig.client.forgive();
+    rig.key.id = ID.into();
+    rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")), &[ok(b"good")]);
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+}
+
+#[test]
+fn a_host_that_dies_is_left_alone_after_some_failures() {
+    let policy = Policy { tries: 2, breaker_failures: 2, breaker_pause: 60, ..Policy::default() };
+    let mut rig = Rig::with(policy, Auth::default());
+    let (said, _) = said_one_after_the_other(&mut rig, &[ok(b"good"), dead(), dead(), dead()]);
+    assert_eq!(said[1], "https://s.example/sym: failed: cannot connect: refused (2 tries)");
+    assert_eq!(said[2], said[1]);
+    assert_eq!(said[3], "https://s.example/sym: not asked: the server does not answer; asked again in 60 s");
 }
 
 #[test]

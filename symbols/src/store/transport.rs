@@ -63,6 +63,12 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// True when no connection came about, or nothing came over it.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, TransportError::Connect(_) | TransportError::Timeout(_))
+    }
+
     /// True when another try may help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
