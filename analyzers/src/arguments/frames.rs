@@ -2,8 +2,10 @@
 
 use super::flow::{Analysis, Point};
 use super::ir::{Abi, Callee, RegNo, Val};
+use super::names::Root;
 use super::signature::{self, Signature};
-use super::state::{REACH, Root, Source, Sym};
+use super::starts::{entries, prologues, walked_entry_sp};
+use super::values::{at_offset, by, combine, evaluate, learn, mask, read_slot, safe, stack_word};
 use super::{ArgPlace, ArgSource, Argument, Evidence, Value, extent, syscall};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
@@ -13,10 +15,6 @@ use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How far back a function's start is searched for, bytes.
-const MAX_BACK: u64 = 0x1000;
-/// Most starts that are tried.
-const MAX_PROLOGUES: usize = 4;
 /// Most rounds over a stack.
 const MAX_ROUNDS: usize = 4;
 /// Most memory reads in a row for one value.
@@ -25,28 +23,28 @@ const MAX_DEPTH: usize = 3;
 const MAX_EVIDENCE: usize = 8;
 
 /// One physical frame under work.
-struct Frame<'s> {
-    row: usize,
-    frame: &'s StackFrame,
-    point: Option<Arc<Point>>,
+pub(super) struct Frame<'s> {
+    pub(super) row: usize,
+    pub(super) frame: &'s StackFrame,
+    pub(super) point: Option<Arc<Point>>,
     /// The stack pointer at entry.
-    entry_sp: Option<Va>,
+    pub(super) entry_sp: Option<Va>,
     /// Registers where the frame stands; on x86 more than the unwinder knows.
-    regs: [Option<u64>; super::state::REGS],
+    pub(super) regs: [Option<u64>; super::state::REGS],
     /// How sure the way to this frame is.
-    own_cap: Confidence,
+    pub(super) own_cap: Confidence,
     /// How sure the way to this frame and from it to its caller is.
-    cap: Confidence,
+    pub(super) cap: Confidence,
     /// The code has the return address where the stack walk found it.
-    confirmed: bool,
+    pub(super) confirmed: bool,
     /// Values of names at this point.
-    solved: BTreeMap<Root, Value>,
+    pub(super) solved: BTreeMap<Root, Value>,
     /// Registers at entry, found in this frame or those it called.
-    entry: BTreeMap<RegNo, Value>,
+    pub(super) entry: BTreeMap<RegNo, Value>,
     /// Registers at the call that led here, found in the caller.
-    given: BTreeMap<RegNo, Value>,
+    pub(super) given: BTreeMap<RegNo, Value>,
     /// Stack words at the call that led here, found in the caller.
-    given_stack: BTreeMap<i32, Value>,
+    pub(super) given_stack: BTreeMap<i32, Value>,
 }
 
 pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Vec<Argument>> {
@@ -132,72 +130,6 @@ fn one_round<'s>(
         hand_down(cx, frame, caller, &wanted);
     }
     Some(Round { frames, signatures })
-}
-
-/// Where calls enter the function of a frame: the best candidate first.
-fn entries(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -> Vec<Va> {
-    let lookup = frame.frame.lookup_ip();
-    if cx.machine != Machine::X86
-        && let Some(part) = extent::part_at(cx.target, lookup)
-    {
-        return vec![part.entry];
-    }
-    let called = caller.filter(|c| !c.frame.exact_ip).and_then(|c| call_before(cx, c.frame.ip));
-    let called = called.map(|t| cx.behind_jumps(t));
-    let symbol = cx.target.symbols.resolve(lookup).filter(|r| r.symbol.is_some());
-    let symbol = symbol.map(|r| lookup.back(r.displacement));
-    let mut out: Vec<Va> = called.into_iter().chain(symbol).filter(|e| *e <= frame.frame.ip).collect();
-    out.dedup();
-    out
-}
-
-/// x86 without symbols: where the function that holds `ip` may start, the nearest first. Compilers align functions
-/// and begin them by saving registers; a wrong guess does not lead to `ip` with the right stack pointer.
-fn prologues(cx: &Analysis<'_>, ip: Va) -> Vec<Va> {
-    const ALIGN: u64 = 16;
-    let memory = cx.target.dump.memory();
-    let first = ip.0 & !(ALIGN - 1);
-    let starts = (0..MAX_BACK / ALIGN).map(|n| Va(first.wrapping_sub(n.wrapping_mul(ALIGN))));
-    let begins = |at: &Va| {
-        let Some([a, b]) = memory.u16(*at).map(u16::to_le_bytes) else { return false };
-        // push reg; mov edi, edi; sub esp, n
-        matches!(a, 0x50..=0x57) || matches!((a, b), (0x8b, 0xff) | (0x83 | 0x81, 0xec))
-    };
-    starts.filter(begins).take(MAX_PROLOGUES).collect()
-}
-
-/// The target of the call whose return address is `ip`, when the instruction names it.
-fn call_before(cx: &Analysis<'_>, ip: Va) -> Option<Va> {
-    let memory = cx.target.dump.memory();
-    if cx.machine == Machine::Arm64 {
-        let word = memory.u32(ip.back(4)).filter(|w| w & 0xfc00_0000 == 0x9400_0000)?;
-        let by = (i64::from(word & 0x03ff_ffff) << 38 >> 38).wrapping_mul(4);
-        return Some(Va(ip.back(4).0.wrapping_add_signed(by)));
-    }
-    if memory.u8(ip.back(5)) == Some(0xe8) {
-        let by = i64::from(memory.u32(ip.back(4))?.cast_signed());
-        return Some(Va(cx.abi.wrap(ip.0.wrapping_add_signed(by))));
-    }
-    if memory.u16(ip.back(6)) == Some(0x15ff) {
-        let word = memory.u32(ip.back(4))?;
-        let slot = match cx.machine {
-            Machine::X86 => Va(word.into()),
-            _ => Va(ip.0.wrapping_add_signed(i64::from(word.cast_signed()))),
-        };
-        return memory.ptr(slot, cx.machine).filter(|t| !t.is_null());
-    }
-    None
-}
-
-/// A frame's stack pointer at entry as the stack walk has it.
-fn walked_entry_sp(cx: &Analysis<'_>, frame: &StackFrame, caller: Option<&StackFrame>) -> Option<Va> {
-    let caller = caller.filter(|c| !c.frame.exact_ip)?;
-    match cx.machine {
-        Machine::X86 => Some(frame.frame.frame_base.offset(4)),
-        // A chain of frame pointers does not tell where the caller's stack pointer was.
-        Machine::Arm64 => (caller.frame.trust == Trust::Cfi).then_some(caller.frame.sp),
-        _ => Some(caller.frame.sp.back(8)),
-    }
 }
 
 fn inspect<'s>(
@@ -294,10 +226,6 @@ fn agrees(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point) -> Option<Va> {
     }
     // Nothing of the code's to compare with: a frame of unknown size.
     (by_sp.is_some() || by_fp.is_some()).then_some(first)
-}
-
-fn at_offset(abi: &Abi, base: Va, by: i64) -> Va {
-    Va(abi.wrap(base.0.wrapping_add_signed(by)))
 }
 
 /// Values for all names that a register or slot of the frame still holds.
@@ -428,72 +356,6 @@ fn call_target(cx: &Analysis<'_>, caller: &Frame<'_>) -> Option<Va> {
     }
 }
 
-fn by(at: u64) -> Option<Evidence> {
-    (at != 0).then_some(Evidence::Instruction(Va(at)))
-}
-
-/// How much a slot can be trusted, given the addresses on the stack that others may have kept.
-fn safe(abi: &Abi, point: &Point, offset: i32) -> Confidence {
-    let mut out = Confidence::Proven;
-    for &kept in &point.after.escaped {
-        // The areas below and above the return address are different objects.
-        if kept > offset || (kept < 0) != (offset < 0) || offset - kept >= REACH {
-            continue;
-        }
-        out =
-            out.min(if offset - kept < i32::from(abi.word) { Confidence::Guess } else { Confidence::Strong });
-    }
-    out
-}
-
-/// What lies in a slot of the frame.
-fn read_slot(
-    cx: &Analysis<'_>,
-    frame: &Frame<'_>,
-    offset: i32,
-    written: u64,
-    sure: Confidence,
-) -> Option<Value> {
-    let at = at_offset(cx.abi, frame.entry_sp?, offset.into());
-    let bits = cx.target.dump.memory().ptr(at, cx.machine)?.0;
-    let evidence = [by(written), Some(Evidence::Memory(at))];
-    Some(Value {
-        bits,
-        bytes: cx.abi.word,
-        source: ArgSource::StackSlot,
-        confidence: sure,
-        evidence: evidence.into_iter().flatten().collect(),
-    })
-}
-
-fn mask(bits: u64, bytes: u8) -> u64 {
-    if bytes >= 8 { bits } else { bits & !(u64::MAX << (u32::from(bytes) * 8)) }
-}
-
-/// Enters that a place with the name `sym` holds `value`. Two places that disagree make the name doubtful.
-fn learn(abi: &Abi, frame: &mut Frame<'_>, sym: Sym, value: Value) {
-    if !matches!(sym.root, Root::Entry(_) | Root::Stack(_) | Root::Made(..) | Root::Met(..)) {
-        return;
-    }
-    let bytes = value.bytes.min(sym.bytes).min(abi.word);
-    let bits = mask(abi.wrap(value.bits.wrapping_sub(sym.add.cast_unsigned())), bytes);
-    let confidence = value.confidence.min(frame.cap);
-    let value = Value { bits, bytes, confidence, ..value };
-    match frame.solved.get_mut(&sym.root) {
-        None => {
-            frame.solved.insert(sym.root, value);
-        }
-        Some(known) => {
-            let both = known.bytes.min(bytes);
-            if mask(known.bits, both) != mask(bits, both) {
-                known.confidence = Confidence::Guess;
-            } else if known.confidence > Confidence::Guess && rank(&value) > rank(known) {
-                *known = value;
-            }
-        }
-    }
-}
-
 /// What the caller's code gave to a function: registers, and the stack words at `stack` (offsets from the stack
 /// pointer at entry).
 fn hand_down(cx: &Analysis<'_>, frame: &mut Frame<'_>, caller: &Frame<'_>, stack: &[i32]) {
@@ -532,87 +394,6 @@ fn hand_down(cx: &Analysis<'_>, frame: &mut Frame<'_>, caller: &Frame<'_>, stack
         value.evidence.truncate(MAX_EVIDENCE);
         frame.given_stack.insert(offset, value);
     }
-}
-
-/// The number behind a name in a frame.
-fn evaluate(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, sym: Sym, depth: usize) -> Option<Value> {
-    let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
-    let abi = cx.abi;
-    let made = |bits: u64, bytes: u8, source| Value {
-        bits: mask(abi.wrap(bits), bytes.min(abi.word)),
-        bytes: bytes.min(abi.word),
-        source,
-        confidence: best.min(frame.cap),
-        evidence: Vec::new(),
-    };
-    let plus = |v: &Value, source| {
-        let bytes = v.bytes.min(sym.bytes);
-        let bits = mask(abi.wrap(v.bits.wrapping_add(sym.add.cast_unsigned())), bytes);
-        Value { bits, bytes, source, ..v.clone() }
-    };
-    match sym.root {
-        Root::Unknown => None,
-        Root::Const => Some(made(sym.add.cast_unsigned(), sym.bytes, ArgSource::Constant)),
-        Root::Sp => {
-            let at = at_offset(abi, frame.entry_sp?, sym.add);
-            Some(made(at.0, sym.bytes, ArgSource::CallerSetup))
-        }
-        Root::Entry(reg) => {
-            let known = frame.entry.get(&reg).into_iter().chain(frame.given.get(&reg));
-            known.max_by_key(|v| rank(v)).map(|v| plus(v, ArgSource::CallerSetup))
-        }
-        Root::Stack(offset) => {
-            let known = stack_word(cx, frame, point, offset);
-            known.map(|v| plus(&v, ArgSource::CallerSetup))
-        }
-        Root::Made(at, _) => {
-            if let Some(v) = frame.solved.get(&sym.root) {
-                return Some(plus(v, ArgSource::CallerSetup));
-            }
-            let (va, sure) = match point.sources.get(&at)? {
-                Source::Global(va) => {
-                    let constant = is_constant(cx.target, Va(*va));
-                    (Va(*va), if constant { best } else { Confidence::Guess })
-                }
-                Source::Behind(base) => {
-                    let base = evaluate(cx, frame, point, *base, depth.checked_sub(1)?)?;
-                    (Va(base.bits), Confidence::Guess)
-                }
-            };
-            let bits = cx.target.dump.memory().ptr(va, cx.machine)?.0;
-            let mut value = made(bits, sym.bytes, ArgSource::CallerMemory);
-            value.bits = mask(abi.wrap(value.bits.wrapping_add(sym.add.cast_unsigned())), value.bytes);
-            value.confidence = value.confidence.min(sure);
-            value.evidence = vec![Evidence::Instruction(Va(at)), Evidence::Memory(va)];
-            Some(value)
-        }
-        Root::Met(..) => frame.solved.get(&sym.root).map(|v| plus(v, ArgSource::CallerSetup)),
-    }
-}
-
-/// True when `va` lies in a section of an image that nobody can write to.
-fn is_constant(target: &Target, va: Va) -> bool {
-    let symbols = &target.symbols;
-    let Some(module) = symbols.module_at(va).and_then(|m| symbols.modules().get(m)) else { return false };
-    let memory = target.dump.memory().as_ref();
-    let Ok(headers) = dumpscope_symbols::image::PeHeaders::read(memory, module.base) else { return false };
-    let section = va.rva(module.base).and_then(|rva| headers.section_at(rva));
-    // IMAGE_SCN_MEM_WRITE. The import table of some linkers is in a writable section, but only the loader writes it.
-    section.is_some_and(|s| s.characteristics & 0x8000_0000 == 0)
-}
-
-/// A stack word at the function's entry, by its offset from the stack pointer there.
-fn stack_word(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point, offset: i32) -> Option<Value> {
-    let best = if point.weak { Confidence::Strong } else { Confidence::Proven };
-    let sure = best.min(safe(cx.abi, point, offset)).min(frame.cap);
-    match point.after.slots.get(&offset) {
-        Some(slot) if slot.cell.sym == Sym::of(Root::Stack(offset)) => {}
-        Some(_) => return frame.solved.get(&Root::Stack(offset)).cloned(),
-        // A part of it may be written through a neighbouring slot.
-        None if point.after.load_slot(offset, cx.abi.word).root == Root::Stack(offset) => {}
-        None => return None,
-    }
-    read_slot(cx, frame, offset, 0, sure)
 }
 
 /// The arguments of a frame from both directions.
@@ -672,31 +453,4 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
         });
     }
     out
-}
-
-/// Of two values that agree the one with more known bytes is better, as long as it is more than a guess.
-fn rank(value: &Value) -> (bool, u8, Confidence) {
-    (value.confidence > Confidence::Guess, value.bytes, value.confidence)
-}
-
-/// What callee and caller say together.
-fn combine(own: Option<Value>, given: Option<Value>) -> Option<Value> {
-    match (own, given) {
-        (Some(own), Some(given)) => {
-            let both = own.bytes.min(given.bytes);
-            if mask(own.bits, both) != mask(given.bits, both) {
-                // A value read from memory now says nothing against one that was kept then.
-                if given.confidence == Confidence::Guess && own.confidence > Confidence::Guess {
-                    return Some(own);
-                }
-                if own.confidence == Confidence::Guess && given.confidence > Confidence::Guess {
-                    return Some(given);
-                }
-                return Some(Value { confidence: Confidence::Guess, ..own });
-            }
-            // Two ways to the same number.
-            Some(if rank(&given) > rank(&own) { given } else { own })
-        }
-        (own, given) => own.or(given),
-    }
 }

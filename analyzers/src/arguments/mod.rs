@@ -15,10 +15,14 @@ mod hints;
 mod ir;
 mod lift_arm64;
 mod lift_x86;
+mod meet;
+mod names;
 mod seh;
 mod signature;
+mod starts;
 mod state;
 mod syscall;
+mod values;
 
 pub use flow::Cache;
 pub use hints::{Hint, HintSource, HintTable, HintTableError, add_hints};

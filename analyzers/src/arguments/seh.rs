@@ -5,7 +5,8 @@
 //! (`_SEH_prolog4` and its relatives of the C runtime); it is told by that code.
 
 use super::ir::Abi;
-use super::state::{Root, Slot, State, Sym};
+use super::names::{Root, Sym};
+use super::state::{Slot, State};
 use dumpscope_core::{ReadMemory, Va};
 
 /// Largest frame that is believed, bytes.

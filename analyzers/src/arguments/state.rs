@@ -6,83 +6,17 @@
 //! of a loop, loses it.
 
 use super::ir::{Abi, Effect, Mem, RegNo, Val};
+use super::names::{Root, Sym, reg_place};
 use std::collections::BTreeMap;
 
 /// Registers that are followed, on the machine with the most.
 pub(super) const REGS: usize = 32;
 /// Most stack slots that are followed at once.
 const MAX_SLOTS: usize = 512;
-/// Farthest slot from the stack pointer at entry, bytes.
-const MAX_OFFSET: i64 = 1 << 20;
 /// Largest object on the stack that a pointer to its start is taken to reach, bytes.
 pub(super) const REACH: i32 = 0x100;
 /// Most escaped addresses that are remembered.
-const MAX_ESCAPED: usize = 64;
-
-/// Where a value has its name from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Root {
-    /// Nothing is known.
-    Unknown,
-    /// The number itself.
-    Const,
-    /// The stack pointer at entry.
-    Sp,
-    /// A register at entry.
-    Entry(RegNo),
-    /// A stack word at entry, by its offset from the stack pointer at entry.
-    Stack(i32),
-    /// Made by the instruction at this address, in this place.
-    Made(u64, i32),
-    /// Differs between the paths into the block at this address, in this place.
-    Met(u64, i32),
-}
-
-/// A named value plus a constant; only the low `bytes` bytes are known to agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sym {
-    pub(super) root: Root,
-    pub(super) add: i64,
-    pub(super) bytes: u8,
-}
-
-impl Sym {
-    pub(super) const UNKNOWN: Sym = Sym { root: Root::Unknown, add: 0, bytes: 8 };
-
-    pub(super) fn of(root: Root) -> Sym {
-        Sym { root, add: 0, bytes: 8 }
-    }
-
-    fn plus(self, by: i64, abi: &Abi) -> Sym {
-        if self.root == Root::Unknown {
-            return self;
-        }
-        let add = self.add.wrapping_add(by);
-        // Offsets are compared: on a 32-bit machine they have to be cut alike.
-        let narrow = abi.word == 4 && self.root != Root::Const;
-        Sym { add: if narrow { sign_extend(add) } else { add }, ..self }
-    }
-
-    /// The low `bytes` of it.
-    fn low(self, bytes: u8) -> Sym {
-        Sym { bytes: self.bytes.min(bytes), ..self }
-    }
-
-    /// The offset from the stack pointer at entry, when it is such an address.
-    pub(super) fn sp_offset(self, abi: &Abi) -> Option<i32> {
-        (self.root == Root::Sp && self.bytes >= abi.word && self.add.abs() <= MAX_OFFSET)
-            .then(|| i32::try_from(self.add).ok())?
-    }
-}
-
-fn sign_extend(value: i64) -> i64 {
-    i64::from((value & 0xffff_ffff) as u32 as i32)
-}
-
-/// The number of a register as a place, apart from all slots.
-pub(super) fn reg_place(reg: RegNo) -> i32 {
-    i32::MIN + i32::from(reg)
-}
+pub(super) const MAX_ESCAPED: usize = 64;
 
 /// A symbol and the instruction that put it there (0: nobody did since entry).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -439,96 +373,6 @@ impl State {
             end = end.saturating_add(abi.word.into());
         }
         end
-    }
-
-    /// Takes over what comes along another path into the block at `block`; true when that changed something.
-    pub(super) fn meet(&mut self, other: &State, block: u64) -> bool {
-        let mut changed = false;
-        // Names given here that mean something new along this path: what still has them is an older value.
-        let stale = |sym: Sym, place: i32| match sym.root {
-            Root::Met(b, p) if b == block && p != place => {
-                let now = if p < i32::MIN + REGS as i32 {
-                    let n = p.wrapping_sub(i32::MIN);
-                    usize::try_from(n).ok().and_then(|n| other.regs.get(n)).map(|c| c.sym)
-                } else {
-                    other.slots.get(&p).map(|s| s.cell.sym)
-                };
-                now != Some(Sym::of(Root::Met(b, p)))
-            }
-            _ => false,
-        };
-        let mut join = |mine: &mut Cell, theirs: Cell, place: i32| {
-            let met = Root::Met(block, place);
-            if mine.sym.root == met && mine.sym.add == 0 {
-                return;
-            }
-            let same = mine.sym.root == theirs.sym.root
-                && mine.sym.add == theirs.sym.add
-                && mine.sym.root != Root::Unknown
-                && !stale(theirs.sym, place);
-            if !same {
-                *mine = Cell { sym: Sym::of(met), by: 0 };
-                changed = true;
-            } else if theirs.sym.bytes < mine.sym.bytes {
-                mine.sym.bytes = theirs.sym.bytes;
-                changed = true;
-            }
-        };
-        for (n, (mine, theirs)) in (0u8..).zip(self.regs.iter_mut().zip(&other.regs)) {
-            join(mine, *theirs, reg_place(n));
-        }
-        let mut extra = Vec::new();
-        for (offset, theirs) in &other.slots {
-            if *offset >= 0 && !self.slots.contains_key(offset) {
-                extra.push((*offset, *theirs));
-            }
-        }
-        let mut gone = Vec::new();
-        let mut changed_doubt = false;
-        for (offset, mine) in &mut self.slots {
-            if other.slots.get(offset).is_some_and(|s| s.doubtful) && !mine.doubtful {
-                mine.doubtful = true;
-                changed_doubt = true;
-            }
-            match other.slots.get(offset) {
-                Some(theirs) if theirs.bytes == mine.bytes => join(&mut mine.cell, theirs.cell, *offset),
-                Some(_) => join(&mut mine.cell, Cell { sym: Sym::UNKNOWN, by: 0 }, *offset),
-                None if *offset < 0 => gone.push(*offset),
-                None => {
-                    let untouched = Sym { bytes: mine.cell.sym.bytes, ..Sym::of(Root::Stack(*offset)) };
-                    join(&mut mine.cell, Cell { sym: untouched, by: 0 }, *offset);
-                }
-            }
-        }
-        changed |= changed_doubt || !gone.is_empty();
-        gone.iter().for_each(|o| {
-            self.slots.remove(o);
-        });
-        for (offset, theirs) in extra {
-            // Written on that path only; a value that was there at entry may have been written back.
-            let cell = if theirs.cell.sym.root == Root::Stack(offset) && theirs.cell.sym.add == 0 {
-                theirs.cell
-            } else {
-                Cell { sym: Sym::of(Root::Met(block, offset)), by: 0 }
-            };
-            self.slots.insert(offset, Slot { cell, bytes: theirs.bytes, doubtful: theirs.doubtful });
-            changed = true;
-        }
-        if other.pushed < self.pushed {
-            self.pushed = other.pushed;
-            changed = true;
-        }
-        for (mine, theirs) in [(&mut self.escaped, &other.escaped), (&mut self.fresh, &other.fresh)] {
-            for offset in theirs {
-                if let Err(at) = mine.binary_search(offset)
-                    && mine.len() < MAX_ESCAPED
-                {
-                    mine.insert(at, *offset);
-                    changed = true;
-                }
-            }
-        }
-        changed
     }
 }
 
