@@ -41,6 +41,13 @@ impl Console {
         BufWriter::with_capacity(64 * 1024, io::stdout().lock())
     }
 
+    /// One line on stderr, unless notes are unwanted.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.error(&format!("note: {text}"));
+        }
+    }
+
     /// One line on stderr.
     pub(crate) fn error(&self, text: &str) {
         // Nothing can be told when stderr itself is closed.

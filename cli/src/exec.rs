@@ -10,10 +10,14 @@ use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
 use dumpscope_analyzers::Cancel;
+use dumpscope_core::ThreadIdx;
 use dumpscope_core::model::Dump;
 use dumpscope_engine::triage::TriageOptions;
-use dumpscope_engine::{JsonSink, Layout, Line, LineStatus, Role, Session, Sink, TextSink, run_line};
+use dumpscope_engine::{
+    JsonSink, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
+};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -91,6 +95,30 @@ fn lines(args: &ExecArgs) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Sends notes to stderr, all else on.
+struct Noted<'a> {
+    sink: &'a mut dyn Sink,
+    console: &'a Console,
+}
+
+impl Sink for Noted<'_> {
+    fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
+        self.sink.command(text, thread);
+    }
+
+    fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
+        self.sink.report(report, cx)
+    }
+
+    fn note(&mut self, text: &str) {
+        self.console.note(text);
+    }
+
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        self.sink.progress(what, done, total);
+    }
+}
+
 /// Prints text; true when the user stopped it.
 fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<bool> {
     let mut sink = TextSink::new(console.out(), console.color());
@@ -99,7 +127,7 @@ fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) 
         if echo {
             sink.line(&Line::new().role(Role::Prompt, session.prompt()).text(line.clone()));
         }
-        match run_line(session, line, &mut sink) {
+        match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
             LineStatus::Quit => break,
             LineStatus::Stopped => {
                 stopped = true;
@@ -117,7 +145,7 @@ fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::R
     let mut sink = JsonSink::new(false);
     let mut stopped = false;
     for line in lines {
-        match run_line(session, line, &mut sink as &mut dyn Sink) {
+        match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
             LineStatus::Quit => break,
             LineStatus::Stopped => {
                 stopped = true;

@@ -27,6 +27,9 @@ pub enum LineStatus {
 /// Deepest nesting of blocks and scripts.
 const MAX_DEPTH: u32 = 32;
 
+/// Deepest nesting of `~*e`: each level runs all threads of the one inside it.
+const MAX_THREAD_DEPTH: u32 = 2;
+
 /// Runs a line: `;` sequences, thread prefixes, comments. Errors are reported to the sink; a panic in a command is
 /// a message, not the end of the program. A line break in the text separates lines.
 ///
@@ -38,7 +41,7 @@ pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineS
     tee.log(&format!("{prompt}{line}"));
     session.language.depth = 0;
     session.language.scripts = 0;
-    let mut place = Place { column: prompt.chars().count(), failed: false };
+    let mut place = Place { column: prompt.chars().count(), failed: false, threads: 0 };
     let result = run_text(session, line, &mut tee, &mut place);
     session.language.depth = 0;
     let _ = tee.end_line();
@@ -58,7 +61,7 @@ pub(crate) fn run_block(session: &mut Session, text: &str, sink: &mut dyn Sink) 
         return Err(CommandError::message("Scripts and blocks are nested too deeply."));
     }
     session.language.depth += 1;
-    let mut place = Place { column: 0, failed: false };
+    let mut place = Place { column: 0, failed: false, threads: 0 };
     let result = run_text(session, text, sink, &mut place);
     session.language.depth = session.language.depth.saturating_sub(1);
     result
@@ -92,6 +95,8 @@ struct Place {
     /// Screen column of the text's first character (for carets).
     column: usize,
     failed: bool,
+    /// How many `~e` the text stands in.
+    threads: u32,
 }
 
 /// Runs all commands of a text.
@@ -111,13 +116,15 @@ fn run_text(
     }
     let nested = session.language.depth > 0;
     let mut pos = 0;
-    // Carets count from the start of the command's own line.
-    let mut line_start = 0;
+    // Carets count from the start of the command's own line: the byte up to which its columns are counted, and their
+    // number. A long line is counted once.
+    let (mut counted, mut columns) = (0, 0);
     loop {
         let rest = text.get(pos..).unwrap_or("");
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';').len();
         if let Some(breaks) = rest.get(..skipped).and_then(|s| s.rfind(['\n', '\r'])) {
-            line_start = pos + breaks + 1;
+            let line_start = pos + breaks + 1;
+            (counted, columns) = (line_start, 0);
             place.column = 0;
             // A line sees the aliases that the lines before it made.
             if !nested
@@ -140,8 +147,9 @@ fn run_text(
         if session.cancel.is_cancelled() {
             return Err(CommandError::Stopped);
         }
-        let before = text.get(line_start..pos).unwrap_or("").chars().count();
-        let mut at = Place { column: place.column + before, failed: false };
+        columns += text.get(counted..pos).unwrap_or("").chars().count();
+        counted = pos;
+        let mut at = Place { column: place.column + columns, failed: false, threads: place.threads };
         let (len, result) = run_one(session, rest, sink, &mut at);
         place.failed |= at.failed;
         pos += len.max(1);
@@ -228,11 +236,20 @@ fn run_one(
         // `e` takes all the rest of the line, `;` included.
         Some('e') if letter_alone(1) => {
             let end = line_end(text);
+            if place.threads >= MAX_THREAD_DEPTH {
+                let (_, result) =
+                    fail(session, sink, place, CommandError::message("~e is nested too deeply."));
+                return (end, result.and(Err(CommandError::Reported)));
+            }
+            let threads = place.threads + 1;
             let block = text.get(start + 1..end).unwrap_or("").to_owned();
             (
                 end,
                 each_thread(session, &sel, sink, place, |session, _, sink, place| {
-                    run_text(session, &block, sink, place).map(|()| Flow::Next)
+                    let mut inner = Place { threads, ..*place };
+                    let result = run_text(session, &block, sink, &mut inner);
+                    place.failed |= inner.failed;
+                    result.map(|()| Flow::Next)
                 }),
             )
         }
@@ -543,6 +560,10 @@ impl Sink for Tee<'_> {
             self.pass(&Message(lines), cx)?;
         }
         if self.partial.len() > MAX_PARTIAL { self.end_line() } else { ControlFlow::Continue(()) }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.sink.note(text);
     }
 
     fn progress(&mut self, what: &str, done: u64, total: u64) {

@@ -6,10 +6,11 @@
 use dumpscope_analyzers::Target;
 use dumpscope_core::Machine;
 use dumpscope_core::model::Dump;
-use dumpscope_engine::{LineStatus, Session, TextSink, run_line};
+use dumpscope_engine::{LineStatus, RenderCx, Report, Session, Sink, TextSink, run_line};
 use dumpscope_fixtures::symfile::{SymFile, write_folder};
 use dumpscope_fixtures::{article, dump};
 use dumpscope_symbols::SymbolConfig;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -165,6 +166,54 @@ fn wow64_after_the_switch_the_stack_is_the_32_bit_dumps() {
         let mut wide = open(article::ruby_wow64());
         wide.run(switch);
         same(&wide.run("~0k"), &expected, switch);
+    }
+}
+
+/// Takes the notes beside the output.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Sink for Notes {
+    fn report(&mut self, _: &dyn Report, _: &RenderCx) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn note(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+#[test]
+fn the_64_bit_stack_tells_once_of_the_other() {
+    let notes = |opened: &mut Opened, lines: &[&str]| {
+        let mut notes = Notes::default();
+        for line in lines {
+            run_line(&mut opened.session, line, &mut notes);
+        }
+        notes.0
+    };
+    let told = notes(&mut open(article::ruby_wow64()), &["~*k", "k"]);
+    assert!(matches!(told.as_slice(), [one] if one.contains("!sw")), "{told:?}");
+    assert_eq!(notes(&mut open(article::ruby_wow64()), &["!sw", "k"]), [""; 0]);
+    assert_eq!(notes(&mut open(article::ruby_x86()), &["k"]), [""; 0]);
+}
+
+#[test]
+fn all_commands_call_the_two_ntdlls_alike() {
+    for (view, own, other) in [("x86", "ntdll", "ntdll_7ff"), ("amd64", "ntdll_77", "ntdll")] {
+        let mut o = open(article::ruby_wow64());
+        o.run(".effmach x86");
+        let stack = o.run("~0k");
+        let ip = o.run("r eip").join("").split('=').nth(1).unwrap().trim().to_owned();
+        assert!(stack.iter().any(|l| l.contains(" ntdll!NtWaitForMultipleObjects")), "{stack:?}");
+        o.run(&format!(".effmach {view}"));
+        for command in ["ln", "u", "lm a", "!address", ".printf \"%y\",", "!lmi"] {
+            let text = o.run(&format!("{command} {ip}")).join("\n");
+            let named = text.contains(own) && (own != "ntdll" || !text.contains("ntdll_"));
+            assert!(named, "{view} {command}: {text}");
+        }
+        let list = o.run("lm m ntdll*").join("\n");
+        assert!(list.contains(&format!(" {own}")) && list.contains(&format!(" {other}")), "{list}");
     }
 }
 

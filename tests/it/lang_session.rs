@@ -72,6 +72,17 @@ fn errors_stand_below_what_is_wrong() {
     check(&mut s, ".echo a; g", "a\n                ^ No runnable debuggees error in 'g'\n");
     check(&mut s, "? nothing!here + 1", "Couldn't resolve error at 'nothing!here + 1'\n");
     check(&mut s, "dd 0 L90000000", "Range error at 'L90000000'\n");
+    for wide in [false, true] {
+        let mut s = session(wide);
+        for command in ["d", "da", "db", "dd", "dq", "du", "dps", "u", "uu"] {
+            for count in ["ffffffffffffffff", "100000001"] {
+                let line = format!("{command} 1000 L?{count}");
+                check(&mut s, &line, &format!("Range error at 'L?{count}'\n"));
+            }
+        }
+        // A search ends at the last address.
+        assert_eq!(run(&mut s, "s -d 1000 L?ffffffffffffffff 5a5a1234").1, LineStatus::Done);
+    }
     check(&mut s, "? 1/0", "Operand error at '/0'\n");
     check(&mut s, "? @zzz", "Bad register error at '@zzz'\n");
     check(&mut s, "? poi(0)", "Memory access error at 'poi(0)'\n");
@@ -91,6 +102,17 @@ fn what_there_is_not_is_answered_politely() {
     assert_eq!(run(&mut s, "zzzzzzzzzz").0.lines().count(), 1);
     // Control characters of the command do not reach the terminal.
     assert!(!run(&mut s, "\u{1b}[31mx").0.contains('\u{1b}'));
+}
+
+#[test]
+fn long_lines_and_nested_thread_prefixes_end() {
+    let mut s = session(true);
+    let (text, status) = run(&mut s, &"~*e ".repeat(250_000));
+    assert_eq!((text.as_str(), status), ("~e is nested too deeply.\n", LineStatus::Failed));
+    let count = s.dump().threads().len();
+    assert_eq!(run(&mut s, "~*e ~*e .echo x").0.lines().count(), count * count);
+    let (text, _) = run(&mut s, &format!("~*e {}", ".echo x;".repeat(20_000)));
+    assert_eq!(text.lines().count(), 20_000 * count);
 }
 
 #[test]

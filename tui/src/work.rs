@@ -44,7 +44,7 @@ pub fn run(job: Job, history: &[String], tell: Tell<'_>) {
 fn one(session: &mut Session, work: Work, history: &[String], quiet: bool, tell: Tell<'_>) -> LineStatus {
     match work {
         Work::Line(line) => {
-            let mut sink = Rows::new(tell, Shape::Plain, session);
+            let mut sink = Rows { notes: true, ..Rows::new(tell, Shape::Plain, session) };
             let status = run_line(session, &line, &mut sink);
             sink.end();
             status
@@ -167,13 +167,15 @@ struct Rows<'a> {
     /// The line that indented ones may continue, and how many did.
     open: Option<(Line, usize)>,
     shape: Shape,
+    /// Notes are told, too: in the command window, not in panes.
+    notes: bool,
     cancel: dumpscope_analyzers::Cancel,
 }
 
 impl<'a> Rows<'a> {
     fn new(tell: Tell<'a>, shape: Shape, session: &Session) -> Rows<'a> {
         let cancel = session.cancel.clone();
-        Rows { tell, rows: Vec::new(), told: Instant::now(), open: None, shape, cancel }
+        Rows { tell, rows: Vec::new(), told: Instant::now(), open: None, shape, notes: false, cancel }
     }
 
     fn line(&mut self, line: Line) {
@@ -229,6 +231,12 @@ impl Sink for Rows<'_> {
             self.flush();
         }
         if self.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn note(&mut self, text: &str) {
+        if self.notes {
+            self.rows.push(Row::note(Role::Note, &format!("note: {text}")));
+        }
     }
 
     fn progress(&mut self, what: &str, done: u64, total: u64) {

@@ -27,7 +27,9 @@ pub fn find(text: &str) -> Option<Found<'_>> {
 /// `!ext.name`: the table may hold the whole name; else the extension is taken off.
 fn without_extension(text: &str) -> Option<Found<'_>> {
     let rest = text.strip_prefix('!')?;
-    let (ext, tail) = rest.split_once('.')?;
+    // The extension is the first word: a long line is not searched for a dot.
+    let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+    let (ext, tail) = (rest.get(..word)?, rest.get(word..)?.strip_prefix('.')?);
     if !EXTENSIONS.iter().any(|e| ext.eq_ignore_ascii_case(e)) {
         return None;
     }

@@ -180,6 +180,12 @@ pub trait Sink {
     /// A report; `Break` asks the command to stop.
     fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()>;
 
+    /// A sentence of our own beside the output: what to do next. No part of the command's answer, so that transcripts
+    /// and scripts do not see it.
+    fn note(&mut self, text: &str) {
+        let _ = text;
+    }
+
     /// A note on how far a long command is (`what`, done, total; total 0 when unknown).
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         let _ = (what, done, total);

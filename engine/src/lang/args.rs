@@ -7,6 +7,8 @@ use dumpscope_core::Va;
 
 /// Longest range without `L?`, bytes.
 const MAX_RANGE: u64 = 256 << 20;
+/// Longest range that is shown at all, bytes: the whole memory of a 32-bit process.
+const MAX_SHOWN: u64 = 1 << 32;
 
 /// A range of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +198,7 @@ impl<'a> Args<'a> {
     /// included). `start` is used when there is no address, `count` when there is no length.
     ///
     /// # Errors
-    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`.
+    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`, over 4 GB, and beyond the last address.
     pub fn range(
         &mut self,
         session: &Session,
@@ -204,6 +206,35 @@ impl<'a> Args<'a> {
         count: u64,
         unit: u64,
     ) -> Result<Range, CommandError> {
+        let (range, at) = self.any_range(session, start, count, unit)?;
+        let bytes = range.count.checked_mul(range.unit);
+        // What has a default length may lie at the end of memory.
+        let room = if range.given { room(session, range.start) } else { u64::MAX };
+        if bytes.is_none_or(|bytes| bytes > MAX_SHOWN.min(room)) {
+            return Err(range_error(at));
+        }
+        Ok(range)
+    }
+
+    /// As [`Args::range`]; a range that goes on behind the last address ends there. For searches, which skip what the
+    /// dump does not hold.
+    ///
+    /// # Errors
+    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`.
+    pub fn search_range(&mut self, session: &Session, unit: u64) -> Result<Range, CommandError> {
+        let (range, _) = self.any_range(session, None, 0, unit)?;
+        let most = room(session, range.start) / range.unit;
+        Ok(Range { count: range.count.min(most), ..range })
+    }
+
+    /// A range and where its length stands.
+    fn any_range(
+        &mut self,
+        session: &Session,
+        start: Option<Va>,
+        count: u64,
+        unit: u64,
+    ) -> Result<(Range, usize), CommandError> {
         let unit = unit.max(1);
         let start = match start {
             Some(start) if self.is_empty() || self.length_at().is_some() => start,
@@ -212,23 +243,24 @@ impl<'a> Args<'a> {
         let at = self.pos();
         let Some((sign, len)) = self.length_at() else {
             if self.is_empty() {
-                return Ok(Range { start, count, unit, given: false });
+                return Ok((Range { start, count, unit, given: false }, at));
             }
             let end = self.address(session)?;
             let bytes = end.distance_from(start).ok_or_else(|| range_error(at))?;
             if bytes > MAX_RANGE {
                 return Err(range_error(at));
             }
-            return Ok(Range { start, count: bytes / unit + 1, unit, given: true });
+            return Ok((Range { start, count: bytes / unit + 1, unit, given: true }, at));
         };
         self.pos += len;
         let count = self.expr(session)?;
-        let bytes = count.checked_mul(unit).ok_or_else(|| range_error(at))?;
-        if sign != Some('?') && bytes > MAX_RANGE {
+        let bytes = count.checked_mul(unit);
+        if sign != Some('?') && bytes.is_none_or(|bytes| bytes > MAX_RANGE) {
             return Err(range_error(at));
         }
-        let start = if sign == Some('-') { session.address(start.back(bytes).0) } else { start };
-        Ok(Range { start, count, unit, given: true })
+        let back = bytes.filter(|_| sign == Some('-')).unwrap_or(0);
+        let start = session.address(start.back(back).0);
+        Ok((Range { start, count, unit, given: true }, at))
     }
 
     /// `L`, `L?` or `L-` at the cursor, before a count: the sign and the bytes to skip.
@@ -263,6 +295,13 @@ impl<'a> Args<'a> {
     pub fn syntax_error(&mut self) -> CommandError {
         ExprError::new(ErrorKind::Syntax, self.pos()).into()
     }
+}
+
+/// Bytes from an address to the last one of the effective machine, both included (one less where all of them are more
+/// than a number holds).
+fn room(session: &Session, start: Va) -> u64 {
+    let last = session.address(u64::MAX);
+    last.distance_from(start).map_or(0, |d| d.saturating_add(1))
 }
 
 fn range_error(at: usize) -> CommandError {

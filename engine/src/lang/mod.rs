@@ -46,6 +46,8 @@ pub struct Language {
     pub last_return: u64,
     /// Modules of which `!sym noisy` told how their symbols were looked for.
     pub told: BTreeSet<usize>,
+    /// Whether `k` told that there is a 32-bit stack, too.
+    pub told_guest: bool,
     /// Nesting of blocks and scripts.
     pub depth: u32,
     /// Scripts that the line has read.

@@ -17,7 +17,8 @@ pub(crate) use units::{MemoryReport, Unit};
 
 const HELP: &str = "Shows memory from an address on, or from where the last `d` command ended.\n\n\
 A range is an address (then a default amount is shown), `address L n` (n objects), `address L-n` (n objects before \
-it), or two addresses (the second is included). Over 256 MB need `L?n`. `/c n` sets the number of columns.\n\n\
+it), or two addresses (the second is included). Over 256 MB need `L?n`; 4 GB is the most. `/c n` sets the number \
+of columns.\n\n\
 Bytes that the dump does not hold are `??`; bytes that come from an image file instead of the dump are noted.";
 
 const REFS_HELP: &str = "Shows pointers with what they lead to. The second letter is the size of the words (`d` 4 \

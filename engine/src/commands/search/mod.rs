@@ -36,7 +36,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let mut args = inv.cursor();
     let options = Options::take(&mut args, session)?;
     let at = args.pos();
-    let range = args.range(session, None, 0, options.kind.unit())?;
+    let range = args.search_range(session, options.kind.unit())?;
     if !range.given {
         return Err(CommandError::caret(at, "Range error"));
     }

@@ -73,7 +73,19 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         // One frame more: it holds the last row's return address and words.
         (walk(session, count.saturating_add(1))?, count)
     };
-    session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))
+    session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))?;
+    tell_guest(session, sink);
+    Ok(())
+}
+
+/// Once a session: where the other stack of a WOW64 thread is.
+fn tell_guest(session: &mut Session, sink: &mut dyn Sink) {
+    let native = session.sel.machine != Machine::X86 && session.dump().is_wow64();
+    if native && !std::mem::replace(&mut session.language.told_guest, true) {
+        sink.note(
+            "this is the 64-bit stack of a 32-bit process; !sw (or .effmach x86) shows the program's own stack",
+        );
+    }
 }
 
 fn frame_count(session: &Session, args: &mut Args<'_>) -> Result<usize, CommandError> {
