@@ -158,7 +158,7 @@ fn locks_in_the_heap_are_shown_with_their_source() {
         &["which thread 1110 (number 2) holds [strong]", "the only lock that counts waiting threads"],
     );
     has(
-        &on("one-time initialization (7, x64)", "!waits"),
+        &on("one-time initialization that waits (7, x64)", "!waits"),
         &["waits for the one-time initialization at", "which thread 1110"],
     );
 }

@@ -16,6 +16,10 @@ fn wrong(s: &Scenario, facts: &Facts<'_>, v: &Finding) -> Vec<String> {
     if v.kind.name() != truth.kind {
         out.push(format!("kind {}, not {}", v.kind.name(), truth.kind));
     }
+    let class = truth.class.unwrap_or(truth.kind);
+    if v.class.name() != class {
+        out.push(format!("class {}, not {class}", v.class.name()));
+    }
     if truth.tid.is_some() && tid != truth.tid && tid.is_none_or(|t| !truth.or_tids.contains(&t)) {
         out.push(format!("culprit {tid:x?}, not {:x?} or {:x?}", truth.tid, truth.or_tids));
     }

@@ -56,6 +56,29 @@ impl FindingKind {
     }
 }
 
+/// What sort of thing a finding is about: finer than its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingClass {
+    /// As its kind says.
+    Kind(FindingKind),
+    /// A thread waits without end for something, and nobody is left who could end it.
+    LostCompletion,
+    /// A thread waits for the end of another one, which goes on.
+    Join,
+}
+
+impl FindingClass {
+    /// The word in documents and signatures.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FindingClass::Kind(kind) => kind.name(),
+            FindingClass::LostCompletion => "lost_completion",
+            FindingClass::Join => "join",
+        }
+    }
+}
+
 /// How sure a finding is; surer ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Confidence {
@@ -84,6 +107,8 @@ impl Confidence {
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
+    /// The same in a finer word; that of the kind where there is none.
+    pub class: FindingClass,
     /// One sentence without a full stop, ids and addresses in hex. Holds no unsafe characters.
     pub summary: String,
     /// The thread that it is about: crash, the faulting thread; busy loop, the spinning one; deadlock, a member;
@@ -112,6 +137,7 @@ impl Finding {
     pub fn new(kind: FindingKind, confidence: Confidence, summary: impl Into<String>) -> Finding {
         Finding {
             kind,
+            class: FindingClass::Kind(kind),
             summary: summary.into(),
             tid: None,
             tids: Vec::new(),

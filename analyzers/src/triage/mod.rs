@@ -9,7 +9,7 @@ mod signature;
 pub use crate::patterns::{ThreadRole, WaitKind};
 pub use activity::Activity;
 pub use facts::{Facts, ThreadFacts, frame_text};
-pub use finding::{Confidence, Finding, FindingKind};
+pub use finding::{Confidence, Finding, FindingClass, FindingKind};
 pub use rules::{RULES, Rule};
 pub use signature::{Signature, signature};
 

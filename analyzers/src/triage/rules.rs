@@ -7,6 +7,7 @@ mod crash;
 mod deadlock;
 mod graph;
 mod idle;
+mod lost;
 mod orphan;
 mod unhandled;
 mod waiting;

@@ -115,7 +115,7 @@ fn crash(facts: &Facts<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
 }
 
 fn hang(facts: &Facts<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {
-    let mut parts = vec![format!("hang:{}", verdict.kind.name())];
+    let mut parts = vec![format!("hang:{}", verdict.class.name())];
     let mut of = |tid: Tid, what: &str| {
         let name = facts.thread(tid).and_then(|t| own_frame(facts, t));
         let text = name.unwrap_or_else(|| "-".into());

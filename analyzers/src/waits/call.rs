@@ -3,7 +3,7 @@
 //! Source: measured over public dumps (shared reference, section 2).
 
 use super::Timeout;
-use crate::arguments::{recover, system_call_args};
+use crate::arguments::{recover, recover_all, system_call_args};
 use crate::stacks::Stack;
 use crate::syscalls::system_call_name;
 use crate::triage::Confidence;
@@ -80,6 +80,45 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         _ => (None, None, None),
     };
     Some(SystemCall { name, args, handles, address, timeout })
+}
+
+/// Functions that wait, and which argument says for how many milliseconds (SDK `synchapi.h`).
+const LIMITS: [(&str, usize); 6] = [
+    ("WaitForSingleObject", 1),
+    ("WaitForSingleObjectEx", 1),
+    ("SleepConditionVariableCS", 2),
+    ("SleepConditionVariableSRW", 2),
+    ("WaitOnAddress", 3),
+    ("WaitForMultipleObjects", 3),
+];
+
+/// Innermost rows in which such a function is looked for.
+const DEPTH: usize = 8;
+
+/// How long a thread waits, from what the functions outside the system call were called with: `None` when that is not
+/// known for certain, or when they disagree.
+#[must_use]
+pub fn waiting_limit(target: &Target, stack: &Stack) -> Option<Timeout> {
+    const INFINITE: u64 = 0xffff_ffff;
+    let recovered = recover_all(target, stack, &Cancel::default());
+    let mut found = None;
+    for (frame, args) in stack.frames.iter().zip(&recovered).take(DEPTH) {
+        let index = |name: &str| LIMITS.iter().find(|(f, _)| *f == name).map(|(_, n)| *n);
+        let Some(index) = frame.function.as_deref().and_then(index) else { continue };
+        let value = args.iter().find(|a| a.index == index).and_then(|a| a.value.as_ref());
+        let Some(value) = value.filter(|v| v.confidence >= Confidence::Strong && v.bytes >= 4) else {
+            continue;
+        };
+        let limit = match value.bits & INFINITE {
+            INFINITE => Timeout::Infinite,
+            ms => Timeout::Ms(ms),
+        };
+        if found.is_some_and(|f| f != limit) {
+            return None;
+        }
+        found = Some(limit);
+    }
+    found
 }
 
 /// What a pointer to a `LARGE_INTEGER` says: null is for ever, a negative value is a span of 100 ns units. A point

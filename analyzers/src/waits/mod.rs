@@ -12,9 +12,11 @@ mod rpc;
 mod section;
 mod slim;
 
-pub use call::{SystemCall, system_call};
+pub use call::{SystemCall, system_call, waiting_limit};
 pub use com::{Apartment, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
 pub use rpc::RpcCall;
+
+pub(crate) use slim::stacks_with;
 
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::{Stack, StackFrame};

@@ -220,6 +220,21 @@ pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
     }
 }
 
+/// Threads whose stacks hold a value, in the order of the thread list. It may be there by chance.
+pub(crate) fn stacks_with<'a>(
+    target: &Target,
+    threads: impl Iterator<Item = &'a ThreadFacts>,
+    value: u64,
+) -> Vec<Tid> {
+    let wanted = BTreeMap::from([(value, 0)]);
+    let mut left = MAX_SCAN_ALL;
+    let holds = |t: &&ThreadFacts| {
+        let stack = t.stack.as_ref();
+        stack.is_some_and(|s| !mentions(target, s.machine, t.tid, s, &wanted, &mut left).is_empty())
+    };
+    threads.filter(holds).map(|t| t.tid).collect()
+}
+
 /// Which of the addresses the used part of a stack holds; `left`: bytes that may still be read.
 fn mentions(
     target: &Target,

@@ -3,9 +3,9 @@
 use super::*;
 use crate::fmt::Hex;
 use crate::json::{
-    Arch, CapabilityRow, ConfidenceName, Document, DumpFileRow, DumpKindName, ErrorRow, FindingKindName,
-    FindingRow, FrameRow, LinkRow, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow,
-    TrustName, WaitKindName,
+    Arch, CapabilityRow, ConfidenceName, Document, DumpFileRow, DumpKindName, ErrorRow, FindingClassName,
+    FindingKindName, FindingRow, FrameRow, LinkRow, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow,
+    ThreadRow, TrustName, WaitKindName,
 };
 use crate::triage::Buckets;
 
@@ -46,6 +46,7 @@ fn thread(index: u32, text: &str) -> ThreadRow {
 fn finding(kind: FindingKindName, text: &str) -> FindingRow {
     FindingRow {
         kind,
+        class: FindingClassName::Waiting,
         summary: text.into(),
         tid: Some(0x100),
         tids: vec![0x100, 0x101],

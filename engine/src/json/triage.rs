@@ -343,6 +343,8 @@ dto! {
     pub struct FindingRow {
         /// What it is.
         pub kind: FindingKindName,
+        /// The same in a finer word: that of the kind, or `lost_completion` or `join`.
+        pub class: FindingClassName,
         /// One sentence.
         pub summary: String,
         /// The thread that it is about.
@@ -482,6 +484,31 @@ names! {
         BusyLoop,
         /// Something waits for an object with no known owner.
         Waiting,
+        /// Every thread is idle.
+        Idle,
+        /// Nothing is known.
+        Unknown,
+    }
+    /// Classes of findings: the kinds, and finer ones.
+    FindingClassName {
+        /// An exception ended the process.
+        Crash,
+        /// Threads wait for each other in a circle.
+        Deadlock,
+        /// A lock's owner no longer exists.
+        OrphanedLock,
+        /// Many threads wait for one owner.
+        LockContention,
+        /// A thread waits for another process.
+        BlockedOnProcess,
+        /// A thread runs without end.
+        BusyLoop,
+        /// Something waits for an object with no known owner.
+        Waiting,
+        /// A thread waits without end, and nobody is left who could end it. Its kind is `waiting`.
+        LostCompletion,
+        /// A thread waits for the end of another one, which goes on. Its kind is `waiting`.
+        Join,
         /// Every thread is idle.
         Idle,
         /// Nothing is known.

@@ -3,8 +3,9 @@
 use crate::fmt::{Hex, rfc3339};
 use crate::json::{
     AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName,
-    ExceptionRow, FindingKindName, FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow,
-    OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
+    ExceptionRow, FindingClassName, FindingKindName, FindingRow, FrameRow, HandlesRow, IncomingCallRow,
+    Infinite, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName,
+    WaitKindName, WaitRow,
 };
 use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
@@ -12,7 +13,7 @@ use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::handles_summary::HandleSummary;
 use dumpscope_analyzers::locks::{Lock, LockSource, Owner, SlimLock};
 use dumpscope_analyzers::stacks::{Stack, StackFrame};
-use dumpscope_analyzers::triage::{Confidence, Finding, FindingKind, ThreadFacts};
+use dumpscope_analyzers::triage::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts};
 use dumpscope_analyzers::waits::{self, Kind, Wait};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
@@ -410,6 +411,7 @@ pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
 pub(crate) fn finding(f: &Finding) -> FindingRow {
     FindingRow {
         kind: finding_kind(f.kind),
+        class: finding_class(f.class),
         summary: text(&f.summary),
         tid: f.tid.map(|t| t.0),
         tids: f.tids.iter().map(|t| t.0).collect(),
@@ -433,6 +435,24 @@ fn finding_kind(kind: FindingKind) -> FindingKindName {
         FindingKind::Waiting => FindingKindName::Waiting,
         FindingKind::Idle => FindingKindName::Idle,
         FindingKind::Unknown => FindingKindName::Unknown,
+    }
+}
+
+fn finding_class(class: FindingClass) -> FindingClassName {
+    match class {
+        FindingClass::LostCompletion => FindingClassName::LostCompletion,
+        FindingClass::Join => FindingClassName::Join,
+        FindingClass::Kind(kind) => match kind {
+            FindingKind::Crash => FindingClassName::Crash,
+            FindingKind::Deadlock => FindingClassName::Deadlock,
+            FindingKind::OrphanedLock => FindingClassName::OrphanedLock,
+            FindingKind::LockContention => FindingClassName::LockContention,
+            FindingKind::BlockedOnProcess => FindingClassName::BlockedOnProcess,
+            FindingKind::BusyLoop => FindingClassName::BusyLoop,
+            FindingKind::Waiting => FindingClassName::Waiting,
+            FindingKind::Idle => FindingClassName::Idle,
+            FindingKind::Unknown => FindingClassName::Unknown,
+        },
     }
 }
 

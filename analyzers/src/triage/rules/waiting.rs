@@ -1,13 +1,17 @@
 //! Something that the main work depends on waits for an object with no known owner.
 
 use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
-use crate::waits::Kind;
+use super::lost::{limit, lost};
+use crate::triage::{Confidence, Facts, Finding, FindingClass, FindingKind, ThreadFacts};
+use crate::waits::{Kind, Timeout, stacks_with};
 use dumpscope_core::Tid;
 use std::cmp::Reverse;
 
 /// Most other threads that the evidence lists.
 const MAX_LISTED: usize = 16;
+
+/// Most threads with a handle's value on their stacks that are named.
+const MAX_HOLDERS: usize = 4;
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
     if graph::crashed(facts) {
@@ -41,7 +45,12 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
         )
     };
     candidates.sort_by_cached_key(rank);
-    let Some(first) = candidates.first() else { return held_up(facts) };
+    // The registers may not have said how long; the functions around the system call may.
+    let comes_back = |t: &&&ThreadFacts| {
+        let limit = t.wait.as_ref().and_then(|w| limit(facts, t, w));
+        matches!(limit, Some(Timeout::Ms(_)))
+    };
+    let Some(first) = candidates.iter().find(|t| !comes_back(t)) else { return held_up(facts) };
     // Threads that wait for something are in every process: one that nothing depends on says nothing when others
     // are known to be blocked.
     let matters = first.is_main || count(first.tid) > 0;
@@ -75,7 +84,10 @@ fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
         n => format!(", and {n} threads wait for it"),
     };
     let main = if t.is_main { "the main thread" } else { "thread" };
-    let mut out = Finding::new(FindingKind::Waiting, sure, format!("{main} {:x} {does}{others}", t.tid.0));
+    let lost = if sure == Confidence::Strong { lost(facts, t) } else { None };
+    let why = lost.as_ref().map(|l| format!(" without end; {}", l.why)).unwrap_or_default();
+    let summary = format!("{main} {:x} {does}{others}{why}", t.tid.0);
+    let mut out = Finding::new(FindingKind::Waiting, sure, summary);
     out.tid = Some(t.tid);
     out.tids = group(facts, t);
     if out.tids.len() < 2 {
@@ -85,7 +97,14 @@ fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
     let Some(wait) = t.wait.as_ref() else { return out };
     out.lock = wait.address;
     out.evidence.extend(wait.evidence.iter().map(|e| format!("thread {:x}: {e}", t.tid.0)));
-    out.evidence.push(nobody(facts, t));
+    match lost {
+        Some(lost) => {
+            out.class = FindingClass::LostCompletion;
+            out.evidence.extend(lost.evidence);
+        }
+        None => out.evidence.push(nobody(facts, t)),
+    }
+    out.evidence.extend(holders(facts, t));
     for other in facts.threads.iter().filter(|o| towards(facts, o) == Some(t.tid)).take(MAX_LISTED) {
         if let Some(w) = &other.wait {
             out.evidence.push(format!("thread {:x} {}", other.tid.0, w.sentence));
@@ -113,6 +132,23 @@ fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
     }
     let (threads, run) = if running == 1 { ("thread", "runs") } else { ("threads", "run") };
     format!("the dump does not say who has to act; {running} other {threads} {run}")
+}
+
+/// Other threads that may know the object: they have the handle's value on their stacks. Never an owner.
+fn holders(facts: &Facts<'_>, t: &ThreadFacts) -> Option<String> {
+    let wait = t.wait.as_ref().filter(|w| matches!(w.kind, Kind::Event | Kind::Semaphore))?;
+    let &[handle] = wait.handles.as_deref()? else { return None };
+    let others = facts.threads.iter().filter(|o| o.tid != t.tid && !is_bystander(o));
+    let found = stacks_with(facts.target, others, handle);
+    if found.is_empty() || found.len() > MAX_HOLDERS {
+        return None; // a value that is everywhere says nothing
+    }
+    let list: Vec<String> = found.iter().map(|t| format!("{:x}", t.0)).collect();
+    let (threads, have) = if found.len() == 1 { ("thread", "has") } else { ("threads", "have") };
+    Some(format!(
+        "{threads} {} {have} the value {handle:x} on the stack too: the same handle, or by chance",
+        list.join(", ")
+    ))
 }
 
 fn advice(kind: Kind, waiters: usize) -> String {
@@ -152,6 +188,7 @@ fn held_up(facts: &Facts<'_>) -> Vec<Finding> {
             Confidence::Guess,
             format!("the main thread {:x} waits for thread {:x}, which {does}", t.tid.0, last.tid.0),
         );
+        f.class = FindingClass::Join;
         f.tid = Some(last.tid);
         f.tids = chain;
         f.evidence.clone_from(&w.evidence);

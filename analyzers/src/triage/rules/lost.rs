@@ -1,0 +1,112 @@
+//! Whether anybody is left who could end a wait.
+
+use super::graph::wakes_up;
+use crate::Target;
+use crate::triage::{Facts, ThreadFacts, ThreadRole};
+use crate::waits::{Kind, Timeout, Wait, waiting_limit};
+use dumpscope_core::error::Parsed;
+use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
+
+/// Fewest handles of a table from which the writer's habit can be told.
+const MIN_TABLE: usize = 8;
+
+/// A wait that nobody is left to end.
+pub(super) struct Lost {
+    /// Why, for the summary: follows a semicolon.
+    pub why: String,
+    /// What that rests on, one sentence each.
+    pub evidence: Vec<String>,
+}
+
+/// Looks for somebody who could end the wait; `None` when there is somebody, or when that is not known.
+///
+/// Never more than `strong`: a thread that waits for work may be given some, and the kernel itself may set an event
+/// when I/O is done.
+pub(super) fn lost(facts: &Facts<'_>, t: &ThreadFacts) -> Option<Lost> {
+    let wait = t.wait.as_ref()?;
+    let ended_by_threads = matches!(wait.kind, Kind::ConditionVariable | Kind::Address);
+    if !ended_by_threads && !matches!(wait.kind, Kind::Event | Kind::Semaphore) {
+        return None;
+    }
+    // A thread that is not in the list could act.
+    let complete = matches!(facts.target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
+    if !complete || facts.stopped || limit(facts, t, wait) != Some(Timeout::Infinite) {
+        return None;
+    }
+    let mut evidence = vec!["it waits without a limit".to_owned()];
+    if !ended_by_threads {
+        evidence.push(alone(facts.target, wait)?);
+    }
+    let mut idle = 0_usize;
+    for other in facts.threads.iter().filter(|o| o.tid != t.tid) {
+        if other.role == Some(ThreadRole::DumpWriter) {
+            evidence.push(format!("thread {:x} wrote the dump and is not counted", other.tid.0));
+        } else if other.activity.as_ref().is_some_and(|a| a.idle) {
+            idle = idle.saturating_add(1);
+        } else if !other.wait.as_ref().is_some_and(|w| is_stuck(facts, other, w)) {
+            return None;
+        }
+    }
+    evidence.insert(
+        0,
+        match idle {
+            0 => "no other thread of the process runs or will wake up by itself".into(),
+            1 => "no other thread of the process runs or will wake up by itself; one waits for work".into(),
+            n => format!("no other thread of the process runs or will wake up by itself; {n} wait for work"),
+        },
+    );
+    let outside = match ended_by_threads {
+        true => "and nobody else can end this wait",
+        false => "and no other process has a handle to it",
+    };
+    Some(Lost { why: format!("no other thread of the process runs, {outside}"), evidence })
+}
+
+/// How long a thread waits.
+pub(super) fn limit(facts: &Facts<'_>, t: &ThreadFacts, wait: &Wait) -> Option<Timeout> {
+    wait.timeout.or_else(|| waiting_limit(facts.target, t.stack.as_ref()?))
+}
+
+/// True when a wait can only be ended by another thread of this process.
+fn is_stuck(facts: &Facts<'_>, t: &ThreadFacts, wait: &Wait) -> bool {
+    let own = facts.target.dump.pid();
+    let inside = wait.owner_tid.is_some() && wait.owner_pid.is_none_or(|p| Some(p) == own);
+    let endless = || limit(facts, t, wait) == Some(Timeout::Infinite);
+    let closed = match wait.kind {
+        // These have no limit.
+        Kind::CriticalSection | Kind::SrwLock | Kind::LoaderLock => true,
+        Kind::ConditionVariable | Kind::Address => endless(),
+        Kind::Event | Kind::Semaphore => alone(facts.target, wait).is_some() && endless(),
+        Kind::Thread | Kind::Mutex => inside && endless(),
+        _ => false,
+    };
+    closed && !wakes_up(wait)
+}
+
+/// Says that nobody else has a handle to what is waited for, when the handle table does.
+fn alone(target: &Target, wait: &Wait) -> Option<String> {
+    let &[value] = wait.handles.as_deref()? else { return None };
+    let table = target.dump.handles().value()?;
+    let handle = table.handles.iter().find(|h| h.value == value)?;
+    let unset = |i: &ObjectInfo| {
+        matches!(i, ObjectInfo::Event { signalled: false, .. } | ObjectInfo::Semaphore { count: 0, .. })
+    };
+    if !handle.info.iter().any(unset) {
+        return None;
+    }
+    match (handle.handle_count, writers_own(&table.handles)) {
+        (1, _) => Some(format!("handle {value:x} is the only one to that object, and it is not set")),
+        (2, true) => Some(format!(
+            "that object has two handles, {value:x} and one of the tool that wrote the dump (no object of the table has \
+             fewer), and it is not set"
+        )),
+        _ => None,
+    }
+}
+
+/// True when the tool that wrote the dump held a handle to every object while it looked: from outside the process it
+/// duplicates each (seen with WinDbg's and procdump's dumps; dumps that a process writes of itself count one).
+fn writers_own(table: &[Handle]) -> bool {
+    let counts = || table.iter().map(|h| h.handle_count).filter(|n| *n > 0);
+    table.len() >= MIN_TABLE && counts().min() == Some(2)
+}
