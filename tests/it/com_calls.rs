@@ -5,7 +5,7 @@ use dumpscope_analyzers::waits::{LayoutSource, Wait};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
-use dumpscope_fixtures::{article, dump, scenarios};
+use dumpscope_fixtures::{article, dump};
 use dumpscope_symbols::{Limits, SymbolConfig};
 
 /// `CMessageCall` and `SOleTlsData` of the article's main thread.
@@ -119,100 +119,6 @@ fn the_labs_call_with_and_without_symbols() {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
     }
-}
-
-/// A scenario's dump, looked at without symbols.
-fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, &Facts<'_>)) {
-    let mut seen = 0;
-    for s in scenarios::all().iter().filter(|s| s.name.starts_with(prefix)) {
-        let target = Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), SymbolConfig::default());
-        see(&s.name, &Facts::gather(&target, &Limits::default(), &Cancel::default()));
-        seen += 1;
-    }
-    assert!(seen > 0, "no scenario {prefix}");
-}
-
-#[test]
-fn who_called_a_server_and_which_interface() {
-    in_scenarios("COM server (", |name, facts| {
-        let i = facts.thread(Tid(0x1114)).unwrap().com.as_ref().unwrap().incoming.clone().unwrap();
-        assert_eq!((i.pid.0, i.tid), (0x30c, Some(Tid(0x1a4))), "{name}");
-        // Nobody published the OXID entry of 32-bit processes since 2004: nothing would confirm the pointer's entry.
-        let known = !(name.ends_with("10, x86)") || name.ends_with("11, wow64)"));
-        let interface = known.then_some("IWbemServices");
-        assert_eq!(i.interface.as_deref(), interface, "{name}: {:#?}", i.evidence);
-        let ipid = known.then(|| "0009042d-1f40-0000-5ed7-a7ed59ca66b0".to_owned());
-        assert_eq!(i.ipid.map(|g| g.to_string()), ipid, "{name}");
-        assert_eq!(i.causality.unwrap().data1, 0x6a63_5c55, "{name}");
-        // The call's own object and the thread's data agree where the object's layout is known.
-        let object = name.contains("10, x64") || name.contains("11, x64");
-        let sure = if object { Confidence::Proven } else { Confidence::Strong };
-        assert_eq!(i.confidence, sure, "{name}: {:#?}", i.evidence);
-    });
-}
-
-#[test]
-fn both_ends_of_a_call_within_the_process() {
-    in_scenarios("COM call that the server tells (", |name, facts| {
-        let w = facts.thread(Tid(0x1110)).unwrap().wait.as_ref().unwrap();
-        assert_eq!(w.owner_tid, Some(Tid(0x1114)), "{name}: {:#?}", w.evidence);
-        assert!(w.evidence.iter().any(|e| e.contains("says that it serves a call of thread 1110")), "{name}");
-        assert!(w.evidence.iter().any(|e| e.contains("same chain of calls")), "{name}");
-        let sure = if name.contains("x64") && (name.contains("10,") || name.contains("11,")) {
-            Confidence::Proven
-        } else {
-            Confidence::Strong
-        };
-        assert_eq!(w.confidence, sure, "{name}: {:#?}", w.evidence);
-    });
-}
-
-#[test]
-fn a_client_of_another_call_is_no_edge() {
-    // The server waits for its client itself: it calls back, and the client's newest call is another one.
-    in_scenarios("COM callback (", |name, facts| {
-        let w = facts.thread(Tid(0x1110)).unwrap().wait.as_ref().unwrap();
-        assert_eq!((w.kind.name(), w.owner_tid), ("com_call", None), "{name}: {:#?}", w.evidence);
-    });
-}
-
-#[test]
-fn message_objects_of_every_known_build() {
-    in_scenarios("COM call to another process (", |name, facts| {
-        let w = facts.thread(Tid(0x1110)).unwrap().wait.as_ref().unwrap();
-        let call = w.com.as_ref().unwrap();
-        assert_eq!(call.pid.map(|p| p.0), Some(0x30c), "{name}");
-        // Nobody published the layouts of these.
-        let known = !matches!(name.rsplit_once(" (").unwrap().1, "7, x86)" | "10, x86)" | "11, wow64)");
-        let sure = if known { Confidence::Proven } else { Confidence::Strong };
-        assert_eq!((call.message.is_some(), w.confidence), (known, sure), "{name}: {:#?}", w.evidence);
-        if known {
-            assert_eq!(call.interface.as_deref(), Some("IWbemServices"), "{name}");
-            assert_eq!(call.message.unwrap().method, Some(20), "{name}");
-            assert_eq!(call.message.unwrap().causality.unwrap().data1, 0x463f_3831, "{name}");
-        }
-    });
-}
-
-#[test]
-fn the_librarys_code_tells_the_offsets_of_unknown_builds() {
-    in_scenarios("COM call of an unknown build (", |name, facts| {
-        let t = facts.thread(Tid(0x1110)).unwrap();
-        assert_eq!(t.com.as_ref().unwrap().layout, LayoutSource::Code, "{name}");
-        let w = t.wait.as_ref().unwrap();
-        assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(0x30c), Confidence::Strong), "{name}");
-        assert!(w.evidence.iter().any(|e| e.contains("by the code of CoGetCallState")), "{:#?}", w.evidence);
-    });
-}
-
-#[test]
-fn an_activation_names_the_class() {
-    in_scenarios("COM activation (", |name, facts| {
-        let w = facts.thread(Tid(0x1110)).unwrap().wait.as_ref().unwrap();
-        assert_eq!(w.kind.name(), "com_call", "{name}");
-        assert!(w.sentence.contains("the COM class WbemLocator {4590f811-"), "{name}: {}", w.sentence);
-        assert_eq!((w.owner_pid, w.owner_tid), (None, None), "{name}");
-    });
 }
 
 fn dumpscope_engine_text(target: &Target, line: &str) -> String {

@@ -20,6 +20,7 @@ mod cmds_lab;
 mod cmds_matrix;
 mod cmds_snapshots;
 mod com_calls;
+mod com_scenarios;
 mod core_big;
 mod core_common;
 mod core_corpus;

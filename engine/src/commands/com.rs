@@ -137,7 +137,9 @@ impl Row {
         );
         let mut to = Details(emit);
         if let Some(c) = &self.call {
-            to.field("server", party(c.server_pid, c.server_tid));
+            if c.server_pid.is_some() || self.activates.is_none() {
+                to.field("server", party(c.server_pid, c.server_tid));
+            }
             to.interface(c.iid.as_ref(), c.interface.as_ref(), c.method);
             to.ids(c.ipid.as_ref(), c.causality.as_ref());
             to.sure(c.confidence, &c.evidence);
@@ -163,7 +165,8 @@ impl ComReport {
         let of = |a: Apartment| self.threads.iter().filter(move |t| t.apartment == Some(a.name()));
         let single = [Apartment::Single, Apartment::App].into_iter().flat_map(|a| {
             of(a).map(move |t| {
-                format!("{} {:x} (thread {})", a.name(), t.apartment_id.unwrap_or_default(), t.index)
+                let id = t.apartment_id.filter(|i| *i != 0).map(|i| format!(" {i:x}")).unwrap_or_default();
+                format!("{}{id} (thread {})", a.name(), t.index)
             })
         });
         let mut parts: Vec<String> = single.collect();

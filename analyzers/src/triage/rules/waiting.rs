@@ -3,7 +3,7 @@
 use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
 use super::lost::{limit, lost};
 use crate::triage::{Confidence, Facts, Finding, FindingClass, FindingKind, ThreadFacts};
-use crate::waits::{Kind, Timeout, stacks_with};
+use crate::waits::{Kind, Timeout, Wait, stacks_with};
 use dumpscope_core::Tid;
 use std::cmp::Reverse;
 
@@ -111,7 +111,7 @@ fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
             out.evidence.extend(w.evidence.iter().map(|e| format!("thread {:x}: {e}", other.tid.0)));
         }
     }
-    out.advice = Some(advice(wait.kind, out.tids.len()));
+    out.advice = Some(of_call(wait).unwrap_or_else(|| advice(wait.kind, out.tids.len())));
     out
 }
 
@@ -149,6 +149,17 @@ fn holders(facts: &Facts<'_>, t: &ThreadFacts) -> Option<String> {
         "{threads} {} {have} the value {handle:x} on the stack too: the same handle, or by chance",
         list.join(", ")
     ))
+}
+
+/// Calls whose server has a name.
+fn of_call(wait: &Wait) -> Option<String> {
+    if let Some(class) = wait.com.as_ref().filter(|c| c.pid.is_none()).and_then(|c| c.activation) {
+        return Some(format!(
+            "see which program or service is registered for the class {{{class}}}, and why it does not start or answer"
+        ));
+    }
+    let service = wait.rpc.as_ref()?.service?;
+    Some(format!("write a dump of the process of {service} too while it hangs"))
 }
 
 fn advice(kind: Kind, waiters: usize) -> String {

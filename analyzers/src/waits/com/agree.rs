@@ -12,6 +12,8 @@ struct Server {
     tid: Tid,
     client: Tid,
     causality: Option<Guid>,
+    /// Name of the interface that is called.
+    interface: Option<String>,
     confidence: Confidence,
     /// The thread that it waits for itself.
     waits_for: Option<Tid>,
@@ -27,6 +29,7 @@ pub(in crate::waits) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
             tid: t.tid,
             client: incoming.tid?,
             causality: incoming.causality,
+            interface: incoming.interface.clone(),
             confidence: incoming.confidence,
             waits_for: t.wait.as_ref().filter(|w| w.kind == Kind::ComCall).and_then(|w| w.owner_tid),
         })
@@ -52,6 +55,9 @@ pub(in crate::waits) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
             wait.confidence = if call.conflict { wait.confidence } else { Confidence::Proven };
         }
         call.tid = Some(server.tid);
+        if call.message.is_none() {
+            call.interface = call.interface.take().or_else(|| server.interface.clone());
+        }
         wait.owner_tid = Some(server.tid);
         wait.sentence = sentence(target, call);
     }

@@ -32,6 +32,13 @@ const DEPTH: usize = 16;
 
 /// Reads the COM data of all threads.
 pub(super) fn read_threads(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
+    let has_data = |t: &ThreadFacts| {
+        let teb = target.dump.read_teb(t.index, machine);
+        teb.and_then(|t| t.reserved_for_ole).is_some_and(|d| !d.is_null())
+    };
+    if !threads.iter().any(has_data) {
+        return; // most processes of servers
+    }
     let layouts = tls::layouts(target, machine);
     for t in threads {
         t.com = tls::read(target, machine, t.tid, t.stack.as_ref(), &layouts).map(Box::new);
