@@ -289,7 +289,9 @@ fn words(target: &Target, data: Va, l: &Layout) -> Option<Words> {
         return None;
     }
     let bytes: [u8; 16] = memory.bytes(data.offset(l.activation))?;
-    let some = bytes.iter().any(|b| *b != 0) && bytes.iter().any(|b| *b != 0xff);
+    // No class begins so: nothing is in progress, or these are the neighbours of such a place.
+    let empty = |v: u8| bytes.iter().take(8).all(|b| *b == v);
+    let some = !empty(0) && !empty(0xff);
     Some(Words {
         outgoing,
         client: is_id(client).then_some(Pid(client)),
