@@ -46,6 +46,24 @@ pub struct DiffDocument {
     pub threads: Vec<DiffThreadRow>,
     /// Open handles in each dump; null without handle data.
     pub handles: Vec<Option<u64>>,
+    /// Types of which not every dump has as many handles.
+    pub handle_types: Vec<DiffHandleRow>,
+    /// Handles of the last dump that the first one has not. Null without handle data.
+    pub handles_opened: Option<u64>,
+    /// Handles of the first dump that the last one has not. Null without handle data.
+    pub handles_closed: Option<u64>,
+    /// What the files lack, each with its path in front.
+    pub warnings: Vec<String>,
+}
+
+/// Handles of one type over all dumps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DiffHandleRow {
+    /// Type; empty when it was not recorded.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// How many in each dump.
+    pub counts: Vec<u64>,
 }
 
 /// One thread over all dumps.
@@ -135,6 +153,19 @@ pub fn document(paths: &[String], c: &Comparison) -> DiffDocument {
         confidence: rows::confidence(c.confidence),
         threads: c.threads.iter().map(thread).collect(),
         handles: c.handles.clone(),
+        handle_types: c
+            .handle_types
+            .iter()
+            .map(|(t, counts)| DiffHandleRow { type_name: text(t), counts: counts.clone() })
+            .collect(),
+        handles_opened: c.opened_closed.map(|h| h.0),
+        handles_closed: c.opened_closed.map(|h| h.1),
+        warnings: c
+            .warnings
+            .iter()
+            .map(|(i, w)| format!("{}: {w}", paths.get(*i).map_or("", String::as_str)))
+            .map(|w| text(&w))
+            .collect(),
     }
 }
 
@@ -155,7 +186,19 @@ pub fn diff_lines(d: &DiffDocument, emit: &mut dyn FnMut(Line)) {
     emit(Line::plain(format!("  {pid}{} dumps in {} s", d.paths.len(), d.seconds)));
     let counts: Vec<String> = d.handles.iter().map(|h| h.map_or("?".into(), |n| n.to_string())).collect();
     if d.handles.iter().any(Option::is_some) {
-        emit(Line::plain(format!("  handles: {}", counts.join(" -> "))));
+        let changed = match (d.handles_opened, d.handles_closed) {
+            (Some(new), Some(gone)) if new > 0 || gone > 0 => format!(" ({new} new, {gone} gone)"),
+            _ => String::new(),
+        };
+        emit(Line::plain(format!("  handles: {}{changed}", counts.join(" -> "))));
+    }
+    for h in &d.handle_types {
+        let name = if h.type_name.is_empty() { "without a type" } else { &h.type_name };
+        let counts: Vec<String> = h.counts.iter().map(u64::to_string).collect();
+        emit(Line::plain(format!("    {name}: {}", counts.join(" -> "))));
+    }
+    for w in &d.warnings {
+        emit(Line::new().role(Role::Warning, format!("  warning: {w}")));
     }
     emit(Line::new());
     let idle = State::Idle.name();

@@ -119,6 +119,38 @@ fn two_dumps_of_one_process_tell_a_hang_from_a_loop() {
     }
 }
 
+/// Three dumps (`procdump -n 3 -s 10`): threads and handles that come and go, and a file that was cut off.
+#[test]
+fn three_dumps_of_one_process() {
+    let all = dumpscope_fixtures::scenarios::all();
+    let first = all.into_iter().find(|s| s.name == "deadlock of two locks (10, x64)").unwrap().dump;
+    let (mut second, mut third) = (first.clone(), first.clone());
+    second.time += 10;
+    third.time += 20;
+    let gone = first.threads.iter().map(|t| t.tid).find(|t| ![0x1110, 0x1114].contains(t)).unwrap();
+    third.threads.retain(|t| t.tid != gone);
+    third.handles.get_or_insert_default().push(dump::Handle::new(0x7ff0, "Key", Vec::new()));
+    let (_folder, paths) = folder(&[("c.dmp", &third), ("a.dmp", &first), ("b.dmp", &second)]);
+    let compare = || dumpscope_engine::diff::diff(&paths, &TriageOptions::default()).unwrap();
+    let d = compare();
+    assert_eq!((d.progress.as_str(), d.seconds, d.paths.len()), ("hang", 20, 3));
+    let state = |tid: u32| d.threads.iter().find(|t| t.tid == tid).unwrap().state.clone();
+    assert_eq!((state(0x1110), state(0x1114), state(gone)), ("stuck".into(), "stuck".into(), "gone".into()));
+    assert_eq!((d.handles_opened, d.handles_closed), (Some(1), Some(0)));
+    assert_eq!((d.handle_types.len(), d.handle_types[0].counts.clone()), (1, vec![0, 0, 1]));
+    assert_eq!(d.warnings, [""; 0]);
+    // The end of the file is memory.
+    let bytes = std::fs::read(&paths[0]).unwrap();
+    std::fs::write(&paths[0], &bytes[..bytes.len() - 0x80]).unwrap();
+    let d = compare();
+    assert_eq!(d.progress, "hang");
+    assert!(d.warnings[0].contains("c.dmp: the file is cut off"), "{:?}", d.warnings);
+    let mut text = String::new();
+    dumpscope_engine::diff::diff_lines(&d, &mut |line| text.push_str(&(line.to_text() + "\n")));
+    println!("{text}");
+    assert!(text.contains("(1 new, 0 gone)") && text.contains("  warning: "), "{text}");
+}
+
 /// Every case of several processes: the chain, how sure it is, and what it says; the table is printed.
 #[test]
 fn hangs_over_several_processes() {

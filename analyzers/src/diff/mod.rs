@@ -126,6 +126,12 @@ pub struct Comparison {
     pub confidence: Confidence,
     /// Open handles in each dump, in time order; `None` where a dump has no handle data.
     pub handles: Vec<Option<u64>>,
+    /// Types of which not every dump has as many handles, with their counts in time order. Untrusted.
+    pub handle_types: Vec<(String, Vec<u64>)>,
+    /// Handles of the last dump that the first one has not, and the other way round; `None` without handle data.
+    pub opened_closed: Option<(u64, u64)>,
+    /// What the files lack: position in the input and one sentence.
+    pub warnings: Vec<(usize, String)>,
 }
 
 /// Dumps that cannot be compared.
@@ -180,7 +186,6 @@ pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
     threads.sort_by_key(|t| (rank(t.state), !t.is_main, number(t)));
     let (progress, tid, summary, confidence) = verdict(&sorted, &threads, seconds);
     Ok(Comparison {
-        order,
         pid: first.pid,
         seconds,
         threads,
@@ -188,8 +193,39 @@ pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
         tid,
         summary,
         confidence,
-        handles: sorted.iter().map(|d| d.handles).collect(),
+        handles: sorted.iter().map(|d| d.handles.as_ref().map(|h| h.len() as u64)).collect(),
+        handle_types: handle_types(&sorted),
+        opened_closed: opened_closed(&sorted),
+        warnings: order
+            .iter()
+            .flat_map(|i| dumps.get(*i).into_iter().flat_map(|d| &d.warnings).map(|w| (*i, w.clone())))
+            .collect(),
+        order,
     })
+}
+
+/// Types whose handles become more or fewer; nothing unless all dumps have handle data.
+fn handle_types(dumps: &[&Snapshot]) -> Vec<(String, Vec<u64>)> {
+    let mut counts: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (n, d) in dumps.iter().enumerate() {
+        let Some(handles) = &d.handles else { return Vec::new() };
+        for (type_name, _) in handles.values() {
+            let all = counts.entry(type_name.as_str()).or_insert_with(|| vec![0; dumps.len()]);
+            if let Some(count) = all.get_mut(n) {
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+    let differ = |all: &Vec<u64>| all.iter().any(|c| Some(c) != all.first());
+    counts.into_iter().filter(|(_, all)| differ(all)).map(|(t, all)| (t.to_owned(), all)).collect()
+}
+
+/// A handle whose number now stands for something else is a new one.
+fn opened_closed(dumps: &[&Snapshot]) -> Option<(u64, u64)> {
+    let (first, last) = (dumps.first()?.handles.as_ref()?, dumps.last()?.handles.as_ref()?);
+    let opened = last.iter().filter(|(value, what)| first.get(value) != Some(what)).count();
+    let closed = first.iter().filter(|(value, what)| last.get(value) != Some(what)).count();
+    Some((opened as u64, closed as u64))
 }
 
 fn same_process(a: &Snapshot, b: &Snapshot) -> Result<(), DiffError> {

@@ -5,6 +5,7 @@ use crate::triage::{Facts, Finding, FindingKind, ThreadFacts, frame_text};
 use crate::waits::Kind;
 use dumpscope_core::{Pid, Tid, Va};
 use dumpscope_symbols::Trust;
+use std::collections::BTreeMap;
 
 /// Frames that are compared.
 const MAX_FRAMES: usize = 256;
@@ -26,8 +27,10 @@ pub struct Snapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Kind and thread of the dump's own verdict.
     pub verdict: Option<(FindingKind, Tid)>,
-    /// Open handles.
-    pub handles: Option<u64>,
+    /// Open handles: number, type and name. Untrusted. `None` without handle data.
+    pub handles: Option<BTreeMap<u64, (String, String)>>,
+    /// What the file lacks, one sentence each. Holds no unsafe characters.
+    pub warnings: Vec<String>,
 }
 
 /// What a thread waits for, as far as it can be compared.
@@ -74,16 +77,30 @@ impl Snapshot {
     /// Takes what is needed of a dump. `verdict`: the dump's own.
     #[must_use]
     pub fn of(facts: &Facts<'_>, digest: &Digest, verdict: &Finding) -> Snapshot {
-        let handles = crate::handles_summary::summarize(&facts.target.dump);
+        let dump = &facts.target.dump;
+        let text = |t: &Option<String>| t.clone().unwrap_or_default();
+        let open = dump.handles().value().map(|data| {
+            data.handles.iter().map(|h| (h.value, (text(&h.type_name), text(&h.object_name)))).collect()
+        });
+        let mut warnings = Vec::new();
+        if dump.missing_bytes() > 0 {
+            let size = crate::capabilities::count_bytes(dump.missing_bytes());
+            warnings.push(format!("the file is cut off, {size} at its end are missing: copy it again"));
+        }
+        // The verdict says what else keeps it from an answer.
+        if verdict.kind == FindingKind::Unknown && (facts.stopped || dump.threads().is_empty()) {
+            warnings.push(verdict.summary.clone());
+        }
         Snapshot {
             pid: digest.pid,
             process: digest.process.clone(),
             machine: digest.machine.clone(),
             started: digest.started,
-            time: facts.target.dump.time(),
+            time: dump.time(),
             threads: facts.threads.iter().map(|t| thread(facts, t)).collect(),
             verdict: verdict.tid.map(|t| (verdict.kind, t)),
-            handles: handles.map(|h| h.total),
+            handles: open,
+            warnings,
         }
     }
 

@@ -103,6 +103,26 @@ fn hang_or_slow() {
 }
 
 #[test]
+fn handles_that_come_and_go_and_files_that_are_cut() {
+    let handles =
+        |all: &[(u64, &str)]| Some(all.iter().map(|(v, t)| (*v, ((*t).to_owned(), String::new()))).collect());
+    let mut dumps = [dump(10, vec![idle(thread(4, 1, &[3]))]), dump(20, vec![idle(thread(4, 1, &[3]))])];
+    dumps[0].handles = handles(&[(4, "Event"), (8, "Event"), (0xc, "File")]);
+    // 8 is another object now.
+    dumps[1].handles = handles(&[(4, "Event"), (8, "File"), (0xc, "File"), (0x10, "Key"), (0x14, "Key")]);
+    dumps[1].warnings = vec!["the file is cut off".into()];
+    let c = compare(&dumps).unwrap();
+    assert_eq!(c.handles, [Some(3), Some(5)]);
+    let types: Vec<(&str, &[u64])> = c.handle_types.iter().map(|(t, n)| (t.as_str(), n.as_slice())).collect();
+    assert_eq!(types, [("Event", &[2, 1][..]), ("File", &[1, 2]), ("Key", &[0, 2])]);
+    assert_eq!(c.opened_closed, Some((3, 1)));
+    assert_eq!(c.warnings, [(1, "the file is cut off".to_owned())]);
+    dumps[0].handles = None;
+    let c = compare(&dumps).unwrap();
+    assert_eq!((c.handles, c.handle_types, c.opened_closed), (vec![None, Some(5)], vec![], None));
+}
+
+#[test]
 fn without_times_the_stack_is_a_guess() {
     let without = |time| {
         let mut d = dump(time, vec![waits(thread(4, 0, &[1, 2]), 0x44)]);

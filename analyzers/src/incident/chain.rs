@@ -22,6 +22,7 @@ struct Walk<'a> {
     dumps: Vec<usize>,
     links: Vec<Link>,
     closes_at: Option<usize>,
+    gone: Option<Tid>,
     /// Processes without a dump.
     missing: BTreeSet<Pid>,
     root: String,
@@ -77,6 +78,7 @@ pub(super) fn incident(digests: &[Digest], members: &BTreeSet<usize>, joins: &Jo
         confidence: walk.links.iter().map(|l| l.confidence).min().unwrap_or(Confidence::Guess),
         chain: walk.links,
         closes_at: walk.closes_at,
+        gone: walk.gone,
         also_waiting: also,
         root_cause: walk.root,
         missing_dumps: walk.missing.into_iter().collect(),
@@ -122,6 +124,7 @@ impl<'a> Walk<'a> {
             dumps: Vec::new(),
             links: Vec::new(),
             closes_at: None,
+            gone: None,
             missing: BTreeSet::new(),
             root: String::new(),
             seen: BTreeSet::new(),
@@ -190,6 +193,7 @@ impl<'a> Walk<'a> {
                 Some((Some(owner), Owner::Alive)) => tid = owner,
                 Some((Some(owner), Owner::Missing)) => {
                     let gone = format!("thread {:x} no longer exists", owner.0);
+                    self.gone = Some(owner);
                     // Its sentence says so already for a lock.
                     let gone =
                         if does.contains("when it ended") { String::new() } else { format!(": {gone}") };
@@ -229,6 +233,7 @@ impl<'a> Walk<'a> {
         if let Some(tid) = found.tid {
             return Some((tid, (sure, how)));
         }
+        self.gone = found.gone.filter(|_| to.all_threads);
         let (says, root) = match found.gone {
             Some(t) if to.all_threads => (
                 format!("thread {:x}, which should act, no longer exists", t.0),

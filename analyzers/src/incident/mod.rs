@@ -57,6 +57,8 @@ pub struct Incident {
     pub chain: Vec<Link>,
     /// The step that the last one waits for, when they wait for each other in a circle.
     pub closes_at: Option<usize>,
+    /// A thread that no longer exists and that the last step waits for.
+    pub gone: Option<Tid>,
     /// Other threads that wait for a process of these dumps.
     pub also_waiting: Vec<Link>,
     /// One sentence without a full stop. Untrusted.
@@ -75,6 +77,7 @@ impl Incident {
             dumps: members.iter().copied().collect(),
             chain: Vec::new(),
             closes_at: None,
+            gone: None,
             also_waiting: Vec::new(),
             root_cause: String::new(),
             missing_dumps: Vec::new(),

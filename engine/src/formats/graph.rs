@@ -122,6 +122,18 @@ impl WaitGraph {
         if let Some(to) = closes {
             graph.edges.push(Edge { from: end, to, confidence: sure });
         }
+        // A link without a thread says itself which one is gone.
+        let waits = incident.chain.last().is_some_and(|l| l.tid.is_some());
+        if let (Some(gone), true) = (incident.gone_tid, waits) {
+            let to = graph.nodes.len();
+            graph.nodes.push(Node {
+                kind: NodeKind::GoneThread,
+                label: format!("thread {gone:x}"),
+                detail: "no longer exists".into(),
+                culprit: true,
+            });
+            graph.edges.push(Edge { from: end, to, confidence: sure });
+        }
         let count = if graph.nodes.is_empty() { 0 } else { 4 };
         for pid in incident.missing_dumps.iter().take(count) {
             let to = graph.nodes.len();

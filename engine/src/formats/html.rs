@@ -190,7 +190,7 @@ fn evidence<'a>(sure: &str, all: impl Iterator<Item = &'a String>, out: &mut Str
     if all.peek().is_none() {
         return;
     }
-    let _ = writeln!(out, "\n<details><summary class=\"dim\">{sure}</summary><ul>");
+    let _ = writeln!(out, "\n<details><summary class=\"dim\">{sure}: why</summary><ul>");
     for e in all {
         let _ = writeln!(out, "<li>{}</li>", escaped(e));
     }

@@ -12,8 +12,8 @@ const GAP_X: usize = 70;
 const GAP_Y: usize = 22;
 const MARGIN: usize = 12;
 /// Characters that fit into a box.
-const LABEL: usize = 30;
-const DETAIL: usize = 34;
+const LABEL: usize = 28;
+const DETAIL: usize = 32;
 
 /// An `<svg>` element; empty text for an empty graph. `id` tells the pictures of one page apart: letters and digits.
 #[must_use]

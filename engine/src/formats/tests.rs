@@ -129,6 +129,7 @@ fn incident(text: &str) -> IncidentRow {
             evidence: vec![text.into()],
         }],
         closes_at: None,
+        gone_tid: None,
         also_waiting: Vec::new(),
         root_cause: text.into(),
         missing_dumps: vec![0x30c],

@@ -383,6 +383,8 @@ dto! {
         pub chain: Vec<LinkRow>,
         /// The link, from 0, that the last one waits for, when they wait for each other in a circle.
         pub closes_at: Option<u32>,
+        /// A thread that no longer exists and that the last link waits for.
+        pub gone_tid: Option<u32>,
         /// Other threads that wait for one of these processes.
         pub also_waiting: Vec<LinkRow>,
         /// One sentence.

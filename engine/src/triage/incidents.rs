@@ -60,6 +60,7 @@ impl Incidents {
             paths: i.dumps.iter().filter_map(|d| self.paths.get(*d)).cloned().collect(),
             chain: i.chain.iter().map(link).collect(),
             closes_at: i.closes_at.and_then(|n| u32::try_from(n).ok()),
+            gone_tid: i.gone.map(|t| t.0),
             also_waiting: i.also_waiting.iter().map(link).collect(),
             root_cause: text(&i.root_cause),
             missing_dumps: i.missing_dumps.iter().map(|p| p.0).collect(),
