@@ -52,6 +52,10 @@ fn main() -> std::io::Result<()> {
             println!("<!-- signature: {} -->", signature.replace("--", "- -"));
         }
     }
+    // Dumps of several processes may show one hang: what is to be done stands at the end of the chain.
+    for incident in document.incidents.iter().flatten().filter(|i| i.paths.len() > 1) {
+        println!("{} are one incident: {}", incident.paths.join(", "), incident.root_cause);
+    }
     for bucket in document.buckets.iter().filter(|b| b.count > 1) {
         println!("{} dumps have the signature {}", bucket.count, bucket.signature);
     }
