@@ -83,8 +83,10 @@ pub struct ThreadWait {
     pub confidence: Option<Confidence>,
     /// What its wait rests on, one sentence each; empty when it waits for nobody in particular. Untrusted.
     pub evidence: Vec<String>,
-    /// The names of the objects that it waits for, where one of them has one. Untrusted.
+    /// Type and name of the object that it waits for or calls, where that has a name. Untrusted.
     pub named: Option<(String, String)>,
+    /// Interface and procedure of the RPC call that it waits for.
+    pub rpc: Option<(Guid, u32)>,
 }
 
 /// A thread that serves a call of another process.
@@ -100,6 +102,8 @@ pub struct Serving {
     pub confidence: Confidence,
     /// The id of the call, as in [`CrossWait::causality`].
     pub causality: Option<Guid>,
+    /// Interface and procedure of the RPC call.
+    pub rpc: Option<(Guid, u32)>,
     /// The function through which the call came in, when the stack shows it. Untrusted.
     pub through: Option<String>,
 }
@@ -203,19 +207,24 @@ impl Digest {
                 confidence: wait.map(|w| w.confidence),
                 evidence: wait.filter(|_| matters).map(|w| w.evidence.clone()).unwrap_or_default(),
                 named,
+                rpc: wait.and_then(|w| w.rpc.as_ref()).map(|r| (r.interface, r.procedure)),
             },
         );
         // A call from another thread of this process is no matter between dumps.
         let incoming = t.com.as_ref().and_then(|c| c.incoming.as_ref()).filter(|i| own != Some(i.pid));
         let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
         let through = frames.iter().filter_map(|f| f.function.as_deref()).find(|f| SERVES.contains(f));
-        if (incoming.is_some() || through.is_some()) && t.role != Some(ThreadRole::DumpWriter) {
+        let rpc = t.serves.as_ref().map(|r| (r.interface, r.procedure));
+        if (incoming.is_some() || rpc.is_some() || through.is_some())
+            && t.role != Some(ThreadRole::DumpWriter)
+        {
             self.serving.push(Serving {
                 tid: t.tid,
                 client: incoming.map(|i| i.pid),
                 client_tid: incoming.and_then(|i| i.tid),
                 confidence: incoming.map_or(Confidence::Guess, |i| i.confidence),
                 causality: incoming.and_then(|i| i.causality).or_else(|| t.com.as_ref()?.causality),
+                rpc,
                 through: through.map(str::to_owned),
             });
         }
@@ -263,15 +272,23 @@ impl Digest {
     }
 }
 
-/// Type and name of an object that processes share to wait for one another.
+/// Type and folder of the ports to which local RPC calls go.
+pub(super) const PORT: (&str, &str) = ("ALPC Port", r"\RPC Control\");
+
+/// Type and name of an object that processes share to wait for one another, or of a port that a server opened.
 fn object_name(h: &Handle) -> Option<(String, String)> {
     let (name, type_name) = (h.object_name.as_ref()?, h.type_name.as_ref()?);
     let shared = matches!(type_name.as_str(), "Event" | "Mutant" | "Semaphore" | "Timer");
+    let shared = shared || type_name == PORT.0 && name.starts_with(PORT.1);
     (shared && !name.is_empty()).then(|| (type_name.clone(), name.clone()))
 }
 
-/// Type and name of the one object that a thread waits for.
+/// Type and name of the one object that a thread waits for, or of the port that its local RPC call goes to.
 fn named(facts: &Facts<'_>, wait: &crate::waits::Wait) -> Option<(String, String)> {
+    if let Some(endpoint) = wait.rpc.as_ref().and_then(|r| r.endpoint.as_deref()) {
+        let local = endpoint.strip_prefix("ncalrpc:[")?.strip_suffix(']')?;
+        return Some((PORT.0.to_owned(), format!("{}{local}", PORT.1)));
+    }
     let &[value] = wait.handles.as_deref()? else { return None };
     if !matches!(wait.kind, Kind::Event | Kind::Mutex | Kind::Semaphore | Kind::Timer) {
         return None;

@@ -3,7 +3,7 @@
 //! In the order of what they prove: the caller's own data name the thread; both dumps hold the id of the call; the
 //! thread's data name its caller; its stack shows a call coming in; a finding says what blocks whoever needs it.
 
-use super::digest::{CrossWait, Wanted};
+use super::digest::Wanted;
 use super::joins::{Join, Role};
 use super::{Digest, Serving};
 use crate::triage::{Confidence, Finding, FindingKind};
@@ -13,13 +13,14 @@ use dumpscope_core::base::text::escape;
 /// What blocks a call that comes in, when nothing says which thread serves it. A lock whose owner is gone stops
 /// every request that needs it; a circle first of all its own members.
 const BLOCKERS: [FindingKind; 7] = [
+    // Nothing in it moves until the crash is reported.
+    FindingKind::Crash,
     FindingKind::OrphanedLock,
     FindingKind::Deadlock,
     FindingKind::LockContention,
     FindingKind::BlockedOnProcess,
     FindingKind::BusyLoop,
     FindingKind::Waiting,
-    FindingKind::Crash,
 ];
 
 /// Most threads that are named as other candidates.
@@ -52,12 +53,11 @@ impl Entry {
 
 /// The thread of `to` that `from`'s thread waits for.
 pub(super) fn entry(from: &Digest, to: &Digest, join: &Join) -> Entry {
-    let wait = from.cross.iter().find(|w| w.tid == join.tid);
     if let Some(tid) = join.server {
         return named(from, to, join, tid);
     }
     let found = match join.role {
-        Role::Wants(Wanted::Answer) => wait.and_then(|w| serving(from, to, w)),
+        Role::Wants(Wanted::Answer) => serving(from, to, join.tid),
         _ => None,
     };
     found.or_else(|| blocked(to, join.role)).unwrap_or_else(|| Entry {
@@ -107,24 +107,25 @@ fn named(from: &Digest, to: &Digest, join: &Join, tid: Tid) -> Entry {
 }
 
 /// A thread that says that it serves this call, or whose stack shows it.
-fn serving(from: &Digest, to: &Digest, wait: &CrossWait) -> Option<Entry> {
+fn serving(from: &Digest, to: &Digest, tid: Tid) -> Option<Entry> {
     let caller = from.name();
+    let causality = from.cross.iter().find(|w| w.tid == tid).and_then(|w| w.causality);
     let ours = || to.serving.iter().filter(|s| s.client.is_some() && s.client == from.pid);
     let same = |s: &&Serving| {
-        s.causality.is_some() && s.causality == wait.causality && s.client.is_none_or(|c| Some(c) == from.pid)
+        s.causality.is_some() && s.causality == causality && s.client.is_none_or(|c| Some(c) == from.pid)
     };
     // Who is called back in a chain of calls has two threads with its id.
     let chain: Vec<&Serving> = to.serving.iter().filter(same).collect();
-    if let (&[s], Some(id)) = (chain.as_slice(), wait.causality) {
+    if let (&[s], Some(id)) = (chain.as_slice(), causality) {
         let text = format!(
             "both dumps hold the causality id {{{id}}} of this call, this one in thread {:x}",
             s.tid.0
         );
         return Some(Entry::thread(s.tid, Confidence::Proven, text).confirmed());
     }
-    if let Some(s) = ours().find(|s| s.client_tid == Some(wait.tid)) {
+    if let Some(s) = ours().find(|s| s.client_tid == Some(tid)) {
         let text =
-            format!("the data of thread {:x} name {caller}, thread {:x}, as its caller", s.tid.0, wait.tid.0);
+            format!("the data of thread {:x} name {caller}, thread {:x}, as its caller", s.tid.0, tid.0);
         return Some(Entry::thread(s.tid, s.confidence, text).confirmed());
     }
     let blocked = |tid: Tid| to.threads.get(&tid).is_some_and(|w| w.confidence.is_some());
@@ -142,7 +143,22 @@ fn serving(from: &Digest, to: &Digest, wait: &CrossWait) -> Option<Entry> {
         );
         return Some(Entry::thread(tid, sure, text));
     }
-    // Nobody says whom it serves: who serves somebody.
+    // Nobody says whom it serves: who serves a call of this procedure, then who serves any.
+    if let Some(rpc) = from.threads.get(&tid).and_then(|w| w.rpc) {
+        let some: Vec<Tid> =
+            to.serving.iter().filter(|s| s.rpc == Some(rpc) && s.client.is_none()).map(|s| s.tid).collect();
+        if let Some((tid, others)) = pick(&some, blocked) {
+            let sure = if others.is_empty() { Confidence::Strong } else { Confidence::Guess };
+            let text = format!(
+                "thread {:x} serves a call of the same interface {{{}}} and procedure {}{}",
+                tid.0,
+                rpc.0,
+                rpc.1,
+                also(&others, "others that do")
+            );
+            return Some(Entry::thread(tid, sure, text));
+        }
+    }
     let some: Vec<Tid> =
         to.serving.iter().filter(|s| s.client.is_none() && s.through.is_some()).map(|s| s.tid).collect();
     let (tid, others) = pick(&some, blocked)?;

@@ -1,6 +1,6 @@
 //! Edges between dumps: a thread of one waits for the process of another.
 
-use super::digest::Wanted;
+use super::digest::{PORT, Wanted};
 use super::{Digest, same_moment};
 use crate::triage::Confidence;
 use dumpscope_core::base::text::escape;
@@ -148,6 +148,8 @@ fn shared(
     };
     let others: Vec<usize> = others.iter().filter(fits).copied().collect();
     let owner = |i: &usize| digests.get(*i).and_then(|o| o.owner_of(type_name, name));
+    // Only who made a port has it by its name.
+    let is_port = type_name == PORT.0;
     let what = format!("{} \"{}\"", escape(&type_name.to_ascii_lowercase()), escape(name));
     let owners: Vec<usize> = others.iter().copied().filter(|i| owner(i).is_some()).collect();
     let (from_owner, candidates) = match owners.is_empty() {
@@ -168,6 +170,9 @@ fn shared(
             "the handle data of {} name its thread {owner:x} as owner of the {what}",
             other.name()
         ));
+    } else if is_port {
+        evidence
+            .push(format!("{} is the only process here that has the {what} open by its name", other.name()));
     } else {
         evidence.push(format!(
             "{} is the only other process here that has the {what} open; nothing says who has to act",
@@ -179,8 +184,16 @@ fn shared(
         tid,
         to,
         server,
-        role: if from_owner { Role::Wants(Wanted::Object) } else { Role::Shares },
-        sure: if from_owner { sure } else { Confidence::Guess },
+        role: match (from_owner, is_port) {
+            (true, _) => Role::Wants(Wanted::Object),
+            (false, true) => Role::Wants(Wanted::Answer),
+            (false, false) => Role::Shares,
+        },
+        sure: match (from_owner, is_port) {
+            (true, _) => sure,
+            (false, true) => sure.min(Confidence::Strong),
+            (false, false) => Confidence::Guess,
+        },
         moment: sure,
         evidence,
     })

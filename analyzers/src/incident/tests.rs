@@ -29,6 +29,7 @@ fn thread(d: &mut Digest, tid: u32, sentence: &str, owner: Option<(u32, Owner)>)
         confidence: Some(Confidence::Proven),
         evidence: vec![format!("what the wait of {tid:x} rests on")],
         named: None,
+        rpc: None,
     };
     d.threads.insert(Tid(tid), w);
 }
@@ -63,6 +64,7 @@ fn serves(d: &mut Digest, tid: u32, client: Option<u32>, client_tid: Option<u32>
         client_tid: client_tid.map(Tid),
         confidence: Confidence::Proven,
         causality: None,
+        rpc: None,
         through: Some("NdrStubCall2".into()),
     });
 }
@@ -325,6 +327,30 @@ fn the_owner_of_a_named_mutex_is_in_the_other_dump() {
     // Of another machine it is another mutex.
     b.machine.computer = Some("PC2".into());
     assert_eq!(incidents(&[a, b]), []);
+}
+
+#[test]
+fn a_local_rpc_call_goes_to_who_has_the_port() {
+    let port = r"\RPC Control\inventory";
+    let call = (dumpscope_core::base::Guid { data1: 7, ..Default::default() }, 4);
+    let mut a = digest(0x20, "a.exe", "PC1", 1000);
+    thread(&mut a, 0x24, "waits for the answer to an RPC call", None);
+    let wait = a.threads.get_mut(&Tid(0x24)).unwrap();
+    (wait.named, wait.rpc) = (Some(("ALPC Port".into(), port.into())), Some(call));
+    let mut b = digest(0x30, "b.exe", "PC1", 1001);
+    b.objects.push(object("ALPC Port", port, None));
+    orphan(&mut b, 0x34, 0x38);
+    thread(&mut b, 0x3c, "waits for the event 58", None);
+    let found = incidents(&[a.clone(), b.clone()]);
+    assert_eq!((steps(&found[0])[1], found[0].confidence), ((0x30, 0x34), Confidence::Strong));
+    serves(&mut b, 0x40, None, None);
+    serves(&mut b, 0x3c, None, None);
+    b.serving[1].rpc = Some(call);
+    let found = incidents(&[a, b]);
+    assert_eq!((steps(&found[0])[1], found[0].confidence), ((0x30, 0x3c), Confidence::Strong));
+    let why = &found[0].chain[1].reached_by;
+    assert!(why[0].contains("serves a call of the same interface {00000007-"), "{why:?}");
+    assert!(why.iter().any(|e| e.contains("the only process here that has the alpc port")), "{why:?}");
 }
 
 #[test]
