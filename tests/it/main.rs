@@ -55,4 +55,5 @@ mod tui_state;
 mod unwind_lab;
 mod unwind_random;
 mod verdicts_commands;
+mod verdicts_loader;
 mod verdicts_scenarios;

@@ -17,7 +17,7 @@ pub(super) struct Extent<'a> {
 }
 
 /// The piece of a function that holds `va`, where unwind data tell it.
-pub(super) fn part_at(target: &Target, va: Va) -> Option<FunctionPart> {
+pub(crate) fn part_at(target: &Target, va: Va) -> Option<FunctionPart> {
     let module = target.symbols.modules().get(target.symbols.module_at(va)?)?;
     target.map_image(va);
     let memory = target.dump.memory().as_ref();

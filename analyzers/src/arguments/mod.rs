@@ -24,6 +24,7 @@ mod state;
 mod syscall;
 mod values;
 
+pub(crate) use extent::part_at;
 pub use flow::Cache;
 pub use hints::{Hint, HintSource, HintTable, HintTableError, add_hints};
 pub use syscall::{SystemCallArgs, system_call_args};

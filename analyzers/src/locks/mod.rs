@@ -92,7 +92,7 @@ pub struct Locks {
     pub slim: Vec<SlimLock>,
     /// Debug blocks in the list whose section is not there.
     pub orphaned: Vec<DebugBlock>,
-    /// What could not be looked at, one sentence each.
+    /// What could not be looked at, and who is in the loader's lock, one sentence each.
     pub notes: Vec<String>,
 }
 

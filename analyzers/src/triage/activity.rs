@@ -40,9 +40,8 @@ pub(super) fn activity_of(
     if is_writer {
         return plain("wrote the dump".into());
     }
-    if let Some((stack, _)) =
-        stack.and_then(|s| Some((s, system_call_name(target, s.machine, s.frames.first()?)?)))
-    {
+    // Windows 7 and 8.1 do not export user32's system calls: their code says what they are.
+    if let Some(stack) = stack.filter(|s| is_running(target, Some(*s)) == Some(false)) {
         let patterns = target.patterns();
         if let Some(p) = patterns.wait_of(&named(target, stack)) {
             return Some(Activity {
@@ -104,6 +103,12 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
     let in_system = module.is_some_and(|m| {
         ["ntdll.dll", "win32u.dll", "wow64cpu.dll"].iter().any(|n| m.file_name.eq_ignore_ascii_case(n))
     });
+    let longer: Option<[u8; 7]> =
+        top.frame.ip.0.checked_sub(7).and_then(|at| memory.bytes(dumpscope_core::Va(at)));
+    // Windows 7 and 8.1, 32-bit processes of a 64-bit system: call fs:[C0h].
+    if stack.machine == Machine::X86 && longer == Some([0x64, 0xff, 0x15, 0xc0, 0, 0, 0]) {
+        return Some(false);
+    }
     let gate = match (stack.machine, before) {
         // syscall, sysenter, int 2e; the gate of 32-bit processes: call edx
         (Machine::Amd64 | Machine::X86, Some([0x0f, 0x05 | 0x34] | [0xcd, 0x2e])) => Some(true),

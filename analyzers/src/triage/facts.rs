@@ -5,7 +5,7 @@ use crate::crash::{ExceptionFacts, exception_facts};
 use crate::locks::Locks;
 use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
-use crate::waits::{ComThread, RpcCall, Wait, add_waits};
+use crate::waits::{ComThread, DllMain, ProcessExit, RpcCall, Wait, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{SAME_TEB_INITIAL_THREAD, Thread};
@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub threads: Vec<ThreadFacts>,
     /// Critical sections of the process, with the threads that wait for them.
     pub locks: Locks,
+    /// Set when the process is ending.
+    pub exit: Option<ProcessExit>,
     /// True when somebody stopped the work before all threads were looked at.
     pub stopped: bool,
 }
@@ -50,7 +52,7 @@ pub struct ThreadFacts {
     pub is_writer: bool,
     /// What it is there for, when that is to look after others.
     pub role: Option<ThreadRole>,
-    /// True for the process's first thread.
+    /// True for the process's first thread; when the process is ending, for the one that ends it.
     pub is_main: bool,
     /// Whether it runs: false in a system call, `None` when that cannot be said.
     pub running: Option<bool>,
@@ -65,6 +67,8 @@ pub struct ThreadFacts {
     pub serves: Option<Box<RpcCall>>,
     /// What it waits for, when it waits.
     pub wait: Option<Wait>,
+    /// The DLL's entry point that the loader called and that it is in.
+    pub dll_main: Option<DllMain>,
     /// What it is doing, when its frames say so.
     pub activity: Option<Activity>,
 }
@@ -83,8 +87,8 @@ impl Facts<'_> {
             }
             threads.push(thread_facts(target, thread, exception.as_ref(), limits, cancel));
         }
-        let locks = add_waits(target, &mut threads, cancel);
-        Facts { target, exception, threads, locks, stopped }
+        let (locks, exit) = add_waits(target, &mut threads, cancel);
+        Facts { target, exception, threads, locks, exit, stopped }
     }
 
     /// The thread with a system id.
@@ -126,6 +130,7 @@ fn thread_facts(
         com: None,
         serves: None,
         wait: None,
+        dll_main: None,
         activity,
     }
 }

@@ -35,7 +35,10 @@ fn run(rules: &[Rule], facts: &Facts<'_>) -> Findings {
     for rule in rules {
         // A rule only reads the facts: nothing is left half-changed behind a panic.
         match catch_unwind(AssertUnwindSafe(|| (rule.run)(facts))) {
-            Ok(found) => out.findings.extend(found),
+            Ok(mut found) => {
+                found.iter_mut().for_each(|f| rules::add_context(facts, f));
+                out.findings.extend(found);
+            }
             Err(_) => out.warnings.push(format!("the rule {} failed and was left out", rule.code)),
         }
     }

@@ -3,6 +3,7 @@
 mod blocked;
 mod busy;
 mod contention;
+mod context;
 mod crash;
 mod deadlock;
 mod graph;
@@ -11,6 +12,8 @@ mod lost;
 mod orphan;
 mod unhandled;
 mod waiting;
+
+pub(super) use context::add as add_context;
 
 use super::{Facts, Finding};
 

@@ -6,6 +6,10 @@
 mod blocks;
 mod call;
 mod com;
+mod dll_main;
+mod exit;
+mod loader;
+mod loading;
 mod object;
 mod once;
 mod rpc;
@@ -18,10 +22,14 @@ pub use rpc::RpcCall;
 
 pub(crate) use slim::stacks_with;
 
+pub use dll_main::{DllMain, Reason};
+pub use exit::ProcessExit;
+
 use crate::locks::{LockSource, Locks, find_locks, lock_of};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
 use crate::{Cancel, Target};
+use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 
 /// What kind of thing is waited for.
@@ -162,16 +170,33 @@ pub struct Wait {
 }
 
 /// Works out the waits of all threads, writes them and better activity sentences into `threads`, and returns the
-/// locks with their waiters.
-pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &Cancel) -> Locks {
+/// locks with their waiters, and whether the process ends.
+pub(crate) fn add_waits(
+    target: &Target,
+    threads: &mut [ThreadFacts],
+    cancel: &Cancel,
+) -> (Locks, Option<ProcessExit>) {
     let machine = target.process_machine();
     let mut locks = find_locks(target, machine, cancel);
     com::read_threads(target, machine, threads);
+    let loader = target.dump.loader(machine);
+    for t in threads.iter_mut() {
+        let Some(stack) = t.stack.as_ref() else { continue };
+        t.dll_main = dll_main::dll_main(target, stack, loader.as_ref(), cancel);
+    }
+    let holders = loader::Holders::gather(target, machine, threads, &locks);
+    if let Some(loader) = &loader {
+        for t in threads.iter_mut().filter(|t| t.dll_main.is_none()) {
+            t.dll_main = holders.by_data(target, loader, t);
+        }
+    }
+    let exit = exit::process_exit(target, threads, loader.as_ref());
     for t in threads.iter_mut() {
         let Some(stack) = t.stack.as_ref() else { continue };
         let Some(activity) = t.activity.as_ref() else { continue };
         t.wait = wait_of(target, machine, t, stack, activity, &locks);
-        if let Some(wait) = &t.wait {
+        if let Some(wait) = &mut t.wait {
+            holders.fill(target, machine, t.tid, wait);
             enter(target, machine, &mut locks, wait, t.tid);
         }
     }
@@ -182,17 +207,37 @@ pub(crate) fn add_waits(target: &Target, threads: &mut [ThreadFacts], cancel: &C
     rpc::add_serving(target, machine, threads);
     locks.slim = slim::groups(target, machine, threads);
     slim::suspects(target, machine, threads, cancel);
+    locks.notes.extend(holders.note(threads));
+    let ends = exit.as_ref().map(|e| e.tid).filter(|e| threads.iter().any(|t| t.tid == *e));
     for t in threads.iter_mut() {
+        t.is_main = ends.map_or(t.is_main, |e| e == t.tid);
         if let (Some(wait), Some(activity)) = (&t.wait, &mut t.activity) {
-            activity.text = dumpscope_core::base::text::escape(&wait.sentence).into_owned();
+            activity.text = escape(&wait.sentence).into_owned();
         }
         let serves = serving_words(target, t);
         if let (Some(serves), Some(activity)) = (serves, t.activity.as_mut().filter(|a| !a.idle)) {
             let text = format!("{}, and serves {serves}", activity.text);
-            activity.text = dumpscope_core::base::text::escape(&text).into_owned();
+            activity.text = escape(&text).into_owned();
         }
+        let loads = holders.loads(target, t, cancel);
+        within(t, ends == Some(t.tid), loads);
     }
-    locks
+    (locks, exit)
+}
+
+/// Says in the thread's sentence within what it does it: the end of the process, an entry point, the loader.
+fn within(t: &mut ThreadFacts, ends: bool, loads: Option<String>) {
+    let Some(activity) = &mut t.activity else { return };
+    let runs = t.dll_main.as_ref().map(|d| format!("runs {}", d.words()));
+    let within = match (ends, runs.or(loads).filter(|_| !t.is_writer)) {
+        (true, Some(runs)) => format!("ends the process, {runs}"),
+        (true, None) => "ends the process".into(),
+        (false, Some(runs)) => runs,
+        (false, None) => return,
+    };
+    activity.text = format!("{} and {}", escape(&within), activity.text);
+    // Such a thread keeps others waiting, whatever it waits for.
+    activity.idle = false;
 }
 
 /// The call that a thread serves, as in `serves ...`.

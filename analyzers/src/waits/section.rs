@@ -5,7 +5,6 @@ use crate::Target;
 use crate::locks::{CriticalSection, Lock, Locks, Owner, counts_upwards, owner_state};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Confidence, ThreadFacts};
-use dumpscope_core::model::SAME_TEB_LOAD_OWNER;
 use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Tid, Va};
 use std::collections::BTreeSet;
 
@@ -38,9 +37,6 @@ pub(super) fn fill(
     let loader_lock = target.dump.read_peb(machine).and_then(|p| p.loader_lock);
     let Some((section, confidence, how)) = find(target, machine, tid, stack, call, locks) else {
         wait.confidence = Confidence::Strong;
-        if wait.kind == Kind::LoaderLock {
-            load_owner(target, machine, tid, wait);
-        }
         return;
     };
     wait.kind = if loader_lock == Some(section.address) { Kind::LoaderLock } else { Kind::CriticalSection };
@@ -75,22 +71,6 @@ fn describe(
         (None, _) => String::new(),
     };
     wait.sentence = format!("waits for the {what} at {:x}{named}{held}", at.0);
-}
-
-/// From Windows 10 on the loader's work queue is waited for with an event; the thread that loads has a flag.
-fn load_owner(target: &Target, machine: Machine, tid: Tid, wait: &mut Wait) {
-    if target.dump.os_version().0 < 10 {
-        return;
-    }
-    let loads = |flags: Option<u16>| flags.is_some_and(|f| f & SAME_TEB_LOAD_OWNER != 0);
-    let mut owners = target.dump.threads().iter().filter(|t| {
-        t.tid != tid && target.dump.read_teb(t.index, machine).is_some_and(|teb| loads(teb.same_teb_flags))
-    });
-    if let (Some(owner), None) = (owners.next(), owners.next()) {
-        wait.owner_tid = Some(owner.tid);
-        wait.evidence.push(format!("the TEB of thread {:x} says that it owns the loader", owner.tid.0));
-        wait.sentence = format!("waits for the loader, which {} owns", thread_words(target, owner.tid));
-    }
 }
 
 /// The section, how sure, and how it was found.

@@ -4,7 +4,7 @@ use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use crate::triage::rows;
-use dumpscope_analyzers::triage::Facts;
+use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ThreadIdx, Tid};
 use dumpscope_symbols::Limits;
@@ -31,6 +31,7 @@ struct WaitLine {
     tid: u32,
     activity: Option<String>,
     wait: Option<crate::json::WaitRow>,
+    dll_main: Option<crate::json::DllMainRow>,
     evidence: Vec<String>,
     #[serde(skip)]
     sure: Option<&'static str>,
@@ -63,6 +64,12 @@ impl Report for WaitsReport {
     fn json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
     }
+}
+
+/// How sure what is said of a thread is: the least sure part counts.
+fn sure(t: &ThreadFacts) -> Option<&'static str> {
+    let parts = t.wait.iter().map(|w| w.confidence).chain(t.dll_main.iter().map(|d| d.confidence));
+    parts.min().map(Confidence::name)
 }
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -108,8 +115,15 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             tid: t.tid.0,
             activity: t.activity.as_ref().map(|a| safe(&a.text)),
             wait: t.wait.as_ref().map(rows::wait),
-            evidence: t.wait.iter().flat_map(|w| &w.evidence).map(safe).collect(),
-            sure: t.wait.as_ref().map(|w| w.confidence.name()),
+            dll_main: t.dll_main.as_ref().map(rows::dll_main),
+            evidence: t
+                .dll_main
+                .iter()
+                .flat_map(|d| &d.evidence)
+                .chain(t.wait.iter().flat_map(|w| &w.evidence))
+                .map(safe)
+                .collect(),
+            sure: sure(t),
         })
         .collect();
     session.emit(sink, &WaitsReport { threads })

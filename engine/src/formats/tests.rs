@@ -40,6 +40,7 @@ fn thread(index: u32, text: &str) -> ThreadRow {
         frames: Some(vec![frame(text), frame("main")]),
         native_frames: None,
         wait: None,
+        dll_main: None,
     }
 }
 

@@ -192,6 +192,24 @@ dto! {
         pub native_frames: Option<Vec<FrameRow>>,
         /// What it waits for. Null: it does not wait, or that is not known.
         pub wait: Option<WaitRow>,
+        /// The DLL's entry point that the loader called and that it is in: it holds the loader. Null: none was seen.
+        pub dll_main: Option<DllMainRow>,
+    }
+
+    /// A DLL's entry point (`DllMain`) or TLS callback that a thread is in.
+    pub struct DllMainRow {
+        /// File name of the DLL.
+        pub module: String,
+        /// Its base.
+        pub base: Hex,
+        /// Why the loader called it. Null: unknown.
+        pub reason: Option<DllReasonName>,
+        /// True for a TLS callback.
+        pub tls: bool,
+        /// How sure.
+        pub confidence: ConfidenceName,
+        /// What it rests on.
+        pub evidence: Vec<String>,
     }
 
     /// A stack frame.
@@ -460,6 +478,17 @@ names! {
         Scan,
         /// A call that the compiler inlined.
         Inline,
+    }
+    /// Why the loader calls a DLL's entry point.
+    DllReasonName {
+        /// The DLL was loaded.
+        ProcessAttach,
+        /// The DLL is unloaded, or the process ends.
+        ProcessDetach,
+        /// A thread starts.
+        ThreadAttach,
+        /// A thread ends.
+        ThreadDetach,
     }
     /// How sure a statement is.
     ConfidenceName {

@@ -2,10 +2,10 @@
 
 use crate::fmt::{Hex, rfc3339};
 use crate::json::{
-    AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DumpFileRow, DumpKindName,
-    ExceptionRow, FindingClassName, FindingKindName, FindingRow, FrameRow, HandlesRow, IncomingCallRow,
-    Infinite, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName,
-    WaitKindName, WaitRow,
+    AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DllMainRow, DllReasonName,
+    DumpFileRow, DumpKindName, ExceptionRow, FindingClassName, FindingKindName, FindingRow, FrameRow,
+    HandlesRow, IncomingCallRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow,
+    Timeout, TrustName, WaitKindName, WaitRow,
 };
 use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
@@ -14,7 +14,7 @@ use dumpscope_analyzers::handles_summary::HandleSummary;
 use dumpscope_analyzers::locks::{Lock, LockSource, Owner, SlimLock};
 use dumpscope_analyzers::stacks::{Stack, StackFrame};
 use dumpscope_analyzers::triage::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts};
-use dumpscope_analyzers::waits::{self, Kind, Wait};
+use dumpscope_analyzers::waits::{self, DllMain, Kind, Reason, Wait};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
@@ -210,6 +210,24 @@ pub(super) fn thread(target: &Target, t: &ThreadFacts, cancel: &Cancel) -> Threa
         frames: t.stack.as_ref().map(frames),
         native_frames: t.native_stack.as_ref().map(frames),
         wait: t.wait.as_ref().map(wait),
+        dll_main: t.dll_main.as_ref().map(dll_main),
+    }
+}
+
+/// The entry point that a thread is in.
+pub(crate) fn dll_main(d: &DllMain) -> DllMainRow {
+    DllMainRow {
+        module: text(&d.module),
+        base: d.base.into(),
+        reason: d.reason.map(|r| match r {
+            Reason::ProcessAttach => DllReasonName::ProcessAttach,
+            Reason::ProcessDetach => DllReasonName::ProcessDetach,
+            Reason::ThreadAttach => DllReasonName::ThreadAttach,
+            Reason::ThreadDetach => DllReasonName::ThreadDetach,
+        }),
+        tls: d.tls,
+        confidence: confidence(d.confidence),
+        evidence: d.evidence.iter().map(|e| text(e)).collect(),
     }
 }
 

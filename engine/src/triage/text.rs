@@ -422,6 +422,7 @@ mod tests {
             frames: Some(vec![frame]),
             native_frames: None,
             wait: None,
+            dll_main: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::crash::Interest;
 use crate::triage::{Confidence, Facts, ThreadFacts};
-use crate::waits::{Timeout, Wait};
+use crate::waits::{Kind, Timeout, Wait};
 use dumpscope_core::Tid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,13 +24,34 @@ pub(super) fn edge<'a>(facts: &'a Facts<'_>, from: &'a ThreadFacts) -> Option<Ed
 
 /// Cycles, each once, members in the order of the waits beginning with the lowest thread id.
 pub(super) fn cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
+    circles(facts, |t| edge(facts, t).filter(|e| e.wait.confidence >= Confidence::Strong))
+}
+
+/// Cycles that close only when the one thread with an SRW lock's address on its stack holds the lock: the lock
+/// itself does not say.
+pub(super) fn suspected_cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
+    let suspected = |t: &'a ThreadFacts| {
+        let wait = t.wait.as_ref().filter(|w| w.kind == Kind::SrwLock && w.owner_tid.is_none())?;
+        let to = wait.suspect.filter(|to| *to != t.tid && facts.thread(*to).is_some())?;
+        Some(Edge { from: t, wait, to })
+    };
+    let known = |t: &'a ThreadFacts| edge(facts, t).filter(|e| e.wait.confidence >= Confidence::Strong);
+    let mut found = circles(facts, |t| known(t).or_else(|| suspected(t)));
+    found.retain(|c| c.iter().any(|e| e.wait.owner_tid.is_none()));
+    found
+}
+
+fn circles<'a>(
+    facts: &'a Facts<'_>,
+    next: impl Fn(&'a ThreadFacts) -> Option<Edge<'a>>,
+) -> Vec<Vec<Edge<'a>>> {
     let mut found: Vec<Vec<Edge<'a>>> = Vec::new();
     for start in &facts.threads {
         let mut members = Vec::new();
         let mut at = start;
         // A thread waits for one at most: a cycle through `start` comes back to it within as many steps.
         for _ in 0..facts.threads.len() {
-            let Some(e) = edge(facts, at).filter(|e| e.wait.confidence >= Confidence::Strong) else { break };
+            let Some(e) = next(at) else { break };
             let to = e.to;
             members.push(e);
             if to == start.tid {
@@ -41,8 +62,8 @@ pub(super) fn cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
                 break;
             }
             // Not through `start`, or a cycle further on: bounded by the loop.
-            let Some(next) = facts.thread(to) else { break };
-            at = next;
+            let Some(then) = facts.thread(to) else { break };
+            at = then;
         }
     }
     found

@@ -83,7 +83,7 @@ fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
         1 => ", and one thread waits for it".into(),
         n => format!(", and {n} threads wait for it"),
     };
-    let main = if t.is_main { "the main thread" } else { "thread" };
+    let main = if t.is_main && facts.exit.is_none() { "the main thread" } else { "thread" };
     let lost = if sure == Confidence::Strong { lost(facts, t) } else { None };
     let why = lost.as_ref().map(|l| format!(" without end; {}", l.why)).unwrap_or_default();
     let summary = format!("{main} {:x} {does}{others}{why}", t.tid.0);
@@ -190,7 +190,8 @@ fn held_up(facts: &Facts<'_>) -> Vec<Finding> {
         let Some(last) = chain.last().and_then(|l| facts.thread(*l)).filter(|l| l.tid != t.tid) else {
             continue;
         };
-        if last.wait.as_ref().is_some_and(|w| w.owner_pid.is_some()) {
+        // A circle, or another process, says it better.
+        if edge(facts, last).is_some() || last.wait.as_ref().is_some_and(|w| w.owner_pid.is_some()) {
             continue;
         }
         let does = last.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());

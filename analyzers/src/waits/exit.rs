@@ -1,0 +1,74 @@
+//! The end of the process: which thread called `ExitProcess`, and whether the others are gone already.
+//!
+//! `ExitProcess` first ends all other threads, wherever they are, and then lets the loader call every DLL
+//! (process detach). What those threads held or were about to do is lost.
+//!
+//! Source: Microsoft's documentation of `ExitProcess`; `PEB_LDR_DATA` (shared reference, section 3.3).
+
+use super::dll_main::name;
+use crate::stacks::Stack;
+use crate::triage::{Confidence, ThreadFacts};
+use dumpscope_core::Tid;
+use dumpscope_core::model::LoaderData;
+use dumpscope_symbols::Trust;
+
+use crate::Target;
+
+/// Functions in which a process ends: name, and whether the other threads are gone by then.
+const ENDS: [(&str, bool); 4] = [
+    ("LdrShutdownProcess", true),
+    ("RtlExitUserProcess", false),
+    ("ExitProcess", false),
+    ("ExitProcessImplementation", false),
+];
+
+/// A process that ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessExit {
+    /// The thread that ends it.
+    pub tid: Tid,
+    /// True when the other threads were ended already.
+    pub others_ended: bool,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What it rests on, one sentence each.
+    pub evidence: Vec<String>,
+}
+
+/// Whether the process ends, and who ends it.
+pub(super) fn process_exit(
+    target: &Target,
+    threads: &[ThreadFacts],
+    loader: Option<&LoaderData>,
+) -> Option<ProcessExit> {
+    let told = loader.filter(|l| l.shutdown_in_progress == Some(true)).and_then(|l| l.shutdown_tid);
+    let found = |t: &ThreadFacts| Some((t.tid, ends(target, t.stack.as_ref()?)?));
+    let seen = match told {
+        Some(tid) => threads.iter().find(|t| t.tid == tid).and_then(found),
+        None => threads.iter().find_map(found),
+    };
+    let tid = told.or(seen.map(|s| s.0))?;
+    let mut evidence = Vec::new();
+    if told.is_some() {
+        evidence.push(format!(
+            "PEB_LDR_DATA says that the process is ending, and that thread {:x} ends it (ShutdownInProgress, \
+             ShutdownThreadId)",
+            tid.0
+        ));
+    }
+    if let Some((_, (function, _))) = seen {
+        evidence.push(format!("the stack of thread {:x} goes through {function}", tid.0));
+    }
+    Some(ProcessExit {
+        tid,
+        others_ended: told.is_some() || seen.is_some_and(|(_, (_, ended))| ended),
+        confidence: if told.is_some() { Confidence::Proven } else { Confidence::Strong },
+        evidence,
+    })
+}
+
+/// The function of a stack in which the process ends.
+fn ends(target: &Target, stack: &Stack) -> Option<(&'static str, bool)> {
+    let sure = stack.physical().take_while(|f| f.trust != Trust::Scan);
+    sure.filter_map(|f| name(target, f)).find_map(|f| ENDS.into_iter().find(|(n, _)| *n == f))
+}

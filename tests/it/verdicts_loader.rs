@@ -1,0 +1,91 @@
+//! What is said of threads that hold the loader, and of a process that ends: sentences, evidence, JSON.
+
+use dumpscope_analyzers::triage::{Confidence, Facts, run_rules, verdict};
+use dumpscope_analyzers::waits::Reason;
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::Tid;
+use dumpscope_core::model::Dump;
+use dumpscope_fixtures::scenarios::{self, Scenario};
+use dumpscope_symbols::{Limits, SymbolConfig};
+
+fn scenario(name: &str) -> Scenario {
+    scenarios::all().into_iter().find(|s| s.name == name).unwrap()
+}
+
+/// Without symbols.
+fn target(s: &Scenario) -> Target {
+    let config = SymbolConfig { offline: true, ..SymbolConfig::default() };
+    Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), config)
+}
+
+#[test]
+fn entry_points_are_certain_without_symbols() {
+    let reasons = [
+        ("loader lock in DllMain (7, x86)", Reason::ProcessAttach),
+        ("loader lock in DllMain (7, wow64)", Reason::ProcessAttach),
+        ("loader lock in DllMain (10, x64)", Reason::ProcessAttach),
+        ("join in DllMain of FreeLibrary (10, x64)", Reason::ProcessDetach),
+        ("wait in a TLS callback (11, x64)", Reason::ThreadDetach),
+        ("event at exit (10, wow64)", Reason::ProcessDetach),
+    ];
+    for (name, reason) in reasons {
+        let s = scenario(name);
+        let target = target(&s);
+        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let thread = facts.thread(Tid(0x1110)).unwrap();
+        let d = thread.dll_main.as_ref().unwrap();
+        assert_eq!(
+            (d.module.as_str(), d.reason, d.confidence),
+            ("plugin.dll", Some(reason), Confidence::Proven),
+            "{name}"
+        );
+        assert!(
+            d.evidence.iter().any(|e| e.contains("called with the DLL's base")),
+            "{name}: {:?}",
+            d.evidence
+        );
+        let says = &thread.activity.as_ref().unwrap().text;
+        assert!(says.contains(&d.words()) && says.contains(" and waits for "), "{says}");
+        // One thread waits for the loader: two sources and more say who has it.
+        for t in facts.threads.iter().filter(|t| t.tid.0 > 0x1110) {
+            let wait = t.wait.as_ref().unwrap();
+            assert_eq!((wait.owner_tid, wait.confidence), (Some(Tid(0x1110)), Confidence::Proven), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_dll_on_a_dead_share_is_named() {
+    let s = scenario("DLL on a dead share (10, x64)");
+    let target = target(&s);
+    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let says = &facts.thread(Tid(0x1110)).unwrap().activity.as_ref().unwrap().text;
+    assert_eq!(says, r#"loads "\\files\plugins\codec.dll" and waits for file I/O"#);
+    let v = verdict(&run_rules(&facts).findings);
+    assert!(v.summary.contains("codec.dll"), "{}", v.summary);
+}
+
+#[test]
+fn the_end_of_the_process_explains_an_orphan_and_a_lost_event() {
+    for (name, advice) in [
+        ("orphan at exit (7, x86)", "ExitProcess ended thread 2f84 while it held this lock"),
+        ("event at exit (10, x64)", "ExitProcess ended all other threads before thread 1110 began to wait"),
+    ] {
+        let s = scenario(name);
+        let target = target(&s);
+        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let exit = facts.exit.as_ref().unwrap();
+        assert!(exit.others_ended && exit.confidence == Confidence::Proven, "{exit:?}");
+        assert!(facts.thread(Tid(0x1110)).unwrap().is_main);
+        let v = verdict(&run_rules(&facts).findings);
+        assert!(v.advice.as_ref().unwrap().starts_with(advice), "{:?}", v.advice);
+        assert!(v.evidence.iter().any(|e| e.contains("ShutdownThreadId")), "{:?}", v.evidence);
+    }
+    // Before the others are ended, nothing is lost yet.
+    let s = scenario("exit behind a DllMain (10, x64)");
+    let target = target(&s);
+    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    assert!(!facts.exit.as_ref().unwrap().others_ended);
+    let says = &facts.thread(Tid(0x1100)).unwrap().activity.as_ref().unwrap().text;
+    assert_eq!(says, "ends the process and waits for the loader, which thread 1110 (number 1) owns");
+}
