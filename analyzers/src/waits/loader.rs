@@ -95,7 +95,7 @@ impl Holders {
         wait.address = Some(at);
         wait.owner_tid = Some(owner);
         wait.confidence = Confidence::Strong;
-        wait.object = Some(target.symbols.format(at).unwrap_or_else(|| format!("{:x}", at.0)));
+        wait.object = Some(target.symbols.format(at, machine).unwrap_or_else(|| format!("{:x}", at.0)));
         wait.evidence.push(format!(
             "its TEB says that it waits for the loader lock, which is at {:x} and has waiting threads",
             at.0
