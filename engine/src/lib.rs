@@ -25,5 +25,5 @@ pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};
 pub use doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 pub use host::{Host, HostError};
 pub use render::{JsonSink, TextSink};
-pub use run::{LineStatus, run_line};
+pub use run::{LineStatus, panic_text, run_line};
 pub use session::{Layout, Selection, Session};

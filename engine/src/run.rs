@@ -373,11 +373,7 @@ fn run_command(
         Ok(Err(error)) => error,
         Err(payload) => {
             *session = before;
-            let what = payload
-                .downcast_ref::<&str>()
-                .map(|s| (*s).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
+            let what = panic_text(payload.as_ref());
             let name = found.command.name;
             CommandError::noted(
                 format!("'{name}' failed inside dumpscope: {what}"),
@@ -386,6 +382,13 @@ fn run_command(
         }
     };
     report_error_of(session, sink, &error, text, place, Some(found.command.syntax))
+}
+
+/// What a panic said.
+#[must_use]
+pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Shows an error. Gives back those that end more than the command.

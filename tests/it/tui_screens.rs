@@ -2,6 +2,8 @@
 
 use crate::tui_common::{From, Tui};
 use dumpscope_fixtures::{article, hostile, scenarios, small};
+use dumpscope_tui::panes::PaneKind;
+use std::sync::Mutex;
 
 #[test]
 fn large() {
@@ -65,6 +67,39 @@ fn deadlock_graph() {
     let mut tui = Tui::with(110, 40, "", (deadlock.dump.clone(), deadlock.symbols.clone()));
     tui.keys(&["alt+w", "f11"]);
     insta::assert_snapshot!(tui.screen());
+}
+
+#[test]
+fn two_dumps_of_one_incident() {
+    let Some(shared) = crate::core_common::shared_or_skip("two_dumps_of_one_incident") else { return };
+    let mut tui = Tui::new(110, 40, "");
+    for (name, file) in [("ruby.dmp", "ruby-x86.dmp.zst"), ("wmiprvse.dmp", "wmiprvse-x64.dmp.zst")] {
+        let dump = dumpscope_core::model::Dump::open(&shared.join("lab").join(file)).unwrap();
+        tui.open(name, From::Open(Mutex::new(Some(Box::new(dump)))));
+    }
+    tui.keys(&["alt+2", "f11"]);
+    let screen = tui.screen();
+    assert!(screen.contains("11c") && screen.contains("118"), "{screen}");
+    insta::assert_snapshot!(screen);
+}
+
+#[test]
+fn long_lines_go_on_below_themselves() {
+    let mut tui = Tui::with(60, 24, "", article::ruby_x86());
+    tui.keys(&["alt+6", "f11"]);
+    assert!(tui.screen().contains('›'), "lines are cut off");
+    tui.keys(&["w"]);
+    let screen = tui.screen();
+    assert!(!screen.contains('›'), "{screen}");
+    insta::assert_snapshot!(screen);
+    // All of it can be reached, page by page.
+    let last = tui.state.doc(PaneKind::Stack).unwrap().len() - 1;
+    for _ in 0..40 {
+        tui.keys(&["pgdn"]);
+    }
+    assert_eq!(tui.state.doc(PaneKind::Stack).unwrap().cursor, last);
+    tui.keys(&["g"]);
+    assert_eq!(tui.screen(), screen);
 }
 
 #[test]

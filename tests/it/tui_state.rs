@@ -183,6 +183,14 @@ fn the_mouse_selects_scrolls_and_opens() {
     let before = tui.state.transcript.top;
     tui.send(Msg::Mouse { what: Mouse::WheelUp, x: top.x + 2, y: 40 });
     assert_eq!(tui.state.transcript.top, before - 3);
+    // The border between the columns.
+    let x = top.right();
+    tui.send(Msg::Mouse { what: Mouse::Click, x, y: top.y + 5 });
+    tui.send(Msg::Mouse { what: Mouse::Drag, x: x - 20, y: top.y + 9 });
+    assert_eq!(tui.state.places()[0].area.width, top.width - 20);
+    tui.send(Msg::Mouse { what: Mouse::Click, x: 20, y: top.y + 5 });
+    tui.send(Msg::Mouse { what: Mouse::Drag, x: 40, y: top.y + 5 });
+    assert_eq!(tui.state.places()[0].area.width, top.width - 20, "nothing is held");
     for (x, y) in [(0, 0), (149, 43), (u16::MAX, u16::MAX)] {
         tui.send(Msg::Mouse { what: Mouse::Click, x, y });
     }

@@ -106,6 +106,7 @@ actions! {
     Pane Bottom "bottom" ["End", "G"] "Last line";
     Pane Left "left" ["Left", "h"] "Scroll left";
     Pane Right "right" ["Right", "l"] "Scroll right";
+    Pane Wrap "wrap" ["w"] "Let long lines go on below themselves, or cut them off again";
     Pane NextLink "next_link" ["Tab"] "Next link";
     Pane PrevLink "prev_link" ["Shift+Tab"] "Previous link";
     Pane Follow "follow" ["Enter"] "Open the link: a thread, frame, address, handle, module or command";

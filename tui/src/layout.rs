@@ -1,7 +1,7 @@
 //! Where panes are: a tree of splits whose leaves are stacks of panes with tabs, as WinDbg's docked windows.
 
 use crate::panes::PaneKind;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use serde::{Deserialize, Serialize};
 
 /// A part of the screen.
@@ -40,6 +40,21 @@ pub struct Place {
 
 /// Smallest size of a part: two borders and a little text.
 const LEAST: (u16, u16) = (12, 3);
+
+/// The two parts of a split area; `None` without room for both.
+fn parts(area: Rect, rows: bool, share: u16) -> Option<(Rect, Rect)> {
+    let (whole, least) = if rows { (area.height, LEAST.1) } else { (area.width, LEAST.0) };
+    if whole < least.saturating_mul(2) {
+        return None;
+    }
+    let one = u32::from(whole).saturating_mul(u32::from(share)) / 1000;
+    let one = u16::try_from(one).unwrap_or(whole).clamp(least, whole - least);
+    Some(if rows {
+        (Rect { height: one, ..area }, Rect { y: area.y + one, height: whole - one, ..area })
+    } else {
+        (Rect { width: one, ..area }, Rect { x: area.x + one, width: whole - one, ..area })
+    })
+}
 
 fn tabs(panes: &[PaneKind]) -> Box<Node> {
     Box::new(Node::Tabs { panes: panes.to_vec(), active: 0 })
@@ -94,20 +109,50 @@ impl Node {
                 }
             }
             Node::Split { rows, share, first, second } => {
-                let (whole, least) = if *rows { (area.height, LEAST.1) } else { (area.width, LEAST.0) };
-                if whole < least.saturating_mul(2) {
+                let Some((a, b)) = parts(area, *rows, *share) else {
                     let part = if second.holds(focus) { second } else { first };
                     return part.place(area, focus, out);
-                }
-                let one = u32::from(whole).saturating_mul(u32::from(*share)) / 1000;
-                let one = u16::try_from(one).unwrap_or(whole).clamp(least, whole - least);
-                let (a, b) = if *rows {
-                    (Rect { height: one, ..area }, Rect { y: area.y + one, height: whole - one, ..area })
-                } else {
-                    (Rect { width: one, ..area }, Rect { x: area.x + one, width: whole - one, ..area })
                 };
                 first.place(a, focus, out);
                 second.place(b, focus, out);
+            }
+        }
+    }
+
+    /// The border between two parts at a cell: the way to its split, true for each second part.
+    #[must_use]
+    pub fn border_at(&self, area: Rect, at: Position) -> Option<Vec<bool>> {
+        let Node::Split { rows, share, first, second } = self else { return None };
+        let (a, b) = parts(area, *rows, *share)?;
+        // Both parts draw a border where they meet.
+        let meets = match rows {
+            true => at.y + 1 == b.y || at.y == b.y,
+            false => at.x + 1 == b.x || at.x == b.x,
+        };
+        if meets && area.contains(at) {
+            return Some(Vec::new());
+        }
+        let in_second = b.contains(at);
+        let (part, area) = if in_second { (second, b) } else { (first, a) };
+        let mut way = part.border_at(area, at)?;
+        way.insert(0, in_second);
+        Some(way)
+    }
+
+    /// Moves the border of a split ([`Node::border_at`]) to a cell.
+    pub fn drag(&mut self, area: Rect, way: &[bool], to: Position) {
+        let Node::Split { rows, share, first, second } = self else { return };
+        let Some((a, b)) = parts(area, *rows, *share) else { return };
+        match way.split_first() {
+            Some((true, rest)) => second.drag(b, rest, to),
+            Some((false, rest)) => first.drag(a, rest, to),
+            None => {
+                let (from, at, whole) =
+                    if *rows { (area.y, to.y, area.height) } else { (area.x, to.x, area.width) };
+                // Rounded up, so that the border comes to lie where the mouse is.
+                let cells = u32::from(at.saturating_sub(from)).saturating_mul(1000);
+                let thousandths = cells.div_ceil(u32::from(whole).max(1)).clamp(100, 900);
+                *share = u16::try_from(thousandths).unwrap_or(*share);
             }
         }
     }
@@ -304,6 +349,26 @@ mod tests {
             node.resize(PaneKind::Stack, true, 50);
         }
         assert!(node.is_sound());
+    }
+
+    #[test]
+    fn borders_are_dragged_to_where_the_mouse_is() {
+        let area = Rect::new(0, 1, 200, 50);
+        let mut node = Node::wide();
+        for (from, to) in [((116, 10), (80, 10)), ((90, 16), (90, 30))] {
+            let at = |(x, y)| Position { x, y };
+            let way = node.border_at(area, at(from)).unwrap();
+            node.drag(area, &way, at(to));
+            assert_eq!(node.border_at(area, at(to)), Some(way.clone()), "{from:?}");
+            assert_eq!(node.places(area, PaneKind::Command).len(), 5);
+            // Far outside: the parts keep their least share.
+            node.drag(area, &way, at((u16::MAX, u16::MAX)));
+            node.drag(area, &way, at((0, 0)));
+            assert!(node.is_sound());
+            node.drag(area, &way, at(to));
+        }
+        assert_eq!(node.places(area, PaneKind::Command)[0].area.width, 80);
+        assert_eq!(node.border_at(area, Position { x: 20, y: 5 }), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod text;
 pub mod update;
 pub mod view;
 pub mod work;
+mod wrap;
 
 pub use runtime::{Demo, Workers, sessions};
 pub use runtime::{Options, Stopper, Symbols, run};

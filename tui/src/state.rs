@@ -38,6 +38,8 @@ pub struct State {
     pub focus: PaneKind,
     /// That pane alone.
     pub zoom: bool,
+    /// The border that the mouse holds.
+    pub dragged: Option<Vec<bool>>,
     /// In the command window: the keys go to the output, not to the prompt.
     pub in_output: bool,
     /// The line at the prompt.
@@ -242,6 +244,7 @@ impl State {
             compact: sound(memory.compact, Node::compact()),
             focus: PaneKind::Command,
             zoom: false,
+            dragged: None,
             in_output: false,
             input: Input::default(),
             history: History::new(memory.history),

@@ -95,6 +95,10 @@ pub struct Doc {
     pub top: usize,
     /// The first column on screen.
     pub left: usize,
+    /// Long lines go on below themselves.
+    pub wrap: bool,
+    /// Columns on screen, as far as that is known.
+    pub columns: usize,
     /// Which link of the cursor's line is selected.
     pub link: Option<usize>,
     /// Rows dropped at the start because there were too many.
@@ -204,20 +208,21 @@ impl Doc {
 
     /// Scrolls so that the cursor is among the `height` lines on screen.
     pub fn follow(&mut self, height: usize) {
-        let height = height.max(1);
-        self.top = self.top.min(self.cursor);
-        if self.cursor >= self.top.saturating_add(height) {
-            self.top = self.cursor + 1 - height;
-        }
+        self.top = self.top.min(self.cursor).max(self.first_before(self.cursor, height));
         // No empty lines at the end while there are some above.
-        self.top = self.top.min(self.len().saturating_sub(height));
+        self.top = self.top.min(self.last_top(height));
     }
 
     /// Scrolls by lines; the cursor comes along.
     pub fn scroll(&mut self, by: isize, height: usize) {
-        let last = self.len().saturating_sub(height.max(1));
-        self.top = self.top.saturating_add_signed(by).min(last);
-        let cursor = self.cursor.clamp(self.top, self.top.saturating_add(height.saturating_sub(1)));
+        self.top = self.top.saturating_add_signed(by).min(self.last_top(height));
+        // The last line that is wholly on screen.
+        let last = match self.at_screen_line(height.saturating_sub(1)) {
+            Some((line, part)) if part + 1 < self.height_of(line) => line.saturating_sub(1),
+            Some((line, _)) => line,
+            None => self.len().saturating_sub(1),
+        };
+        let cursor = self.cursor.clamp(self.top, last.max(self.top));
         if cursor != self.cursor {
             self.go(cursor);
         }

@@ -8,7 +8,9 @@ use crate::text::Row;
 use dumpscope_core::ThreadIdx;
 use dumpscope_engine::json::DumpRow;
 use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, triage_target};
-use dumpscope_engine::{Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, run_line};
+use dumpscope_engine::{
+    Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, panic_text, run_line,
+};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,14 +32,7 @@ pub fn run(job: Job, history: &[String], tell: Tell<'_>) {
     let result = catch_unwind(AssertUnwindSafe(|| one(&mut session, work, history, quiet, tell)));
     match result {
         Ok(status) => tell(JobEvent::Done(Box::new(session), status)),
-        Err(payload) => {
-            let what = payload
-                .downcast_ref::<&str>()
-                .map(|s| (*s).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
-            tell(JobEvent::Failed(what));
-        }
+        Err(payload) => tell(JobEvent::Failed(panic_text(payload.as_ref()))),
     }
 }
 

@@ -50,8 +50,13 @@ fn table() -> String {
 fn the_readme_is_current() {
     // One test: all parts are in one file.
     let screen = format!("```\n{}```\n", args(&["--demo"]).out);
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/data/demo.dmp");
+    let commands = "!runaway; ~1k";
+    let transcript = args(&["exec", demo, "-c", commands]).out;
+    let exec = format!("```\n$ dumpscope exec fixtures/data/demo.dmp -c \"{commands}\"\n{transcript}```\n");
     let keys = dumpscope_tui::keymap::markdown();
-    let parts = [check("screen", &screen), check("keys", &keys), check("commands", &table())];
+    let parts =
+        [check("screen", &screen), check("exec", &exec), check("keys", &keys), check("commands", &table())];
     let stale: Vec<String> = parts.into_iter().flatten().collect();
     assert!(stale.is_empty(), "{stale:?}");
 }

@@ -89,6 +89,7 @@ pub(super) fn run(state: &mut State, action: Action, effects: &mut Vec<Effect>) 
         Action::Bottom => with_doc(state, |doc| doc.go(usize::MAX)),
         Action::Left => with_doc(state, |doc| doc.left = doc.left.saturating_sub(8)),
         Action::Right => with_doc(state, |doc| doc.left = doc.left.saturating_add(8).min(4096)),
+        Action::Wrap => with_doc(state, |doc| (doc.wrap, doc.left) = (!doc.wrap, 0)),
         Action::NextLink | Action::PrevLink => {
             let forward = action == Action::NextLink;
             let found = state.doc_mut(focus).is_some_and(|doc| doc.step_link(forward));
@@ -261,6 +262,15 @@ fn scroll(state: &mut State, action: Action) {
         return;
     }
     if let Some(doc) = state.doc_mut(focus) {
+        if by.abs() > 1 && doc.wrapped_at().is_some() {
+            // As many lines as are on a screen.
+            let to = match by > 0 {
+                true => doc.at_screen_line(height).map_or(doc.len(), |(line, _)| line.max(doc.top + 1)),
+                false => doc.first_before(doc.top, height).min(doc.top.saturating_sub(1)),
+            };
+            doc.top = to;
+            return doc.go(to);
+        }
         if by.abs() > 1 {
             doc.top = doc.top.saturating_add_signed(by);
         }

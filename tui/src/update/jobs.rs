@@ -25,11 +25,15 @@ pub(super) fn settle(state: &mut State, effects: &mut Vec<Effect>) {
         let height = usize::from(place.area.height.saturating_sub(2));
         refresh(state, place.active, height, effects);
         let lines = if place.active == PaneKind::Command { height.saturating_sub(2) } else { height };
+        let columns = usize::from(place.area.width.saturating_sub(3));
         let following = place.active == PaneKind::Command && !state.in_output;
-        if let Some(doc) = state.doc_mut(place.active)
-            && !following
-        {
+        let Some(doc) = state.doc_mut(place.active) else { continue };
+        // Two columns of frame, one for the cursor's mark.
+        let resized = std::mem::replace(&mut doc.columns, columns) != columns;
+        if !following {
             doc.follow(lines.max(1));
+        } else if resized && doc.wrap {
+            to_end(state);
         }
     }
 }
@@ -217,7 +221,7 @@ pub(super) fn to_end(state: &mut State) {
     let lines = height(state, PaneKind::Command).max(1);
     let doc = &mut state.transcript;
     doc.go(doc.len().saturating_sub(1));
-    doc.top = doc.len().saturating_sub(lines);
+    doc.top = doc.last_top(lines);
 }
 
 /// Takes what work tells.

@@ -1,4 +1,4 @@
-//! The mouse: clicks give a pane the keys, put the cursor, open links; the wheel scrolls.
+//! The mouse: clicks give a pane the keys, put the cursor, open links; borders can be dragged; the wheel scrolls.
 
 use super::{actions, jobs, links};
 use crate::msg::{Effect, Mouse};
@@ -23,12 +23,23 @@ pub(super) fn mouse(state: &mut State, what: Mouse, x: u16, y: u16, _effects: &m
                 doc.scroll(if what == Mouse::WheelUp { -WHEEL } else { WHEEL }, height);
             }
         }
-        Mouse::Drag => {}
+        Mouse::Drag => {
+            if let Some(way) = state.dragged.clone() {
+                let area = state.body();
+                state.layout_mut().drag(area, &way, Position { x, y });
+            }
+        }
         Mouse::Click => {
-            if y == place.area.y {
-                if let Some(tab) = tab_at(&place.panes, kind, x, &place.area) {
-                    actions::show(state, tab);
-                }
+            state.dragged = None;
+            let tab = if y == place.area.y { tab_at(&place.panes, kind, x, &place.area) } else { None };
+            if let Some(tab) = tab {
+                actions::show(state, tab);
+                return;
+            }
+            if !state.zoom {
+                state.dragged = state.layout().border_at(state.body(), Position { x, y });
+            }
+            if state.dragged.is_some() || y == place.area.y {
                 return;
             }
             let had = state.focus == kind;
@@ -42,13 +53,11 @@ pub(super) fn mouse(state: &mut State, what: Mouse, x: u16, y: u16, _effects: &m
                 return;
             }
             let Some(doc) = state.doc_mut(kind) else { return };
-            let shown = doc.top + line;
-            if shown >= doc.len() {
-                return;
-            }
+            let Some((shown, part)) = doc.at_screen_line(line) else { return };
             doc.go(shown);
+            let left = doc.wrapped_at().map_or(doc.left, |columns| part * columns);
             // One column of frame, one for the cursor's mark.
-            let column = usize::from(x.saturating_sub(place.area.x + 2)) + doc.left;
+            let column = usize::from(x.saturating_sub(place.area.x + 2)) + left;
             let hit = doc.row(shown).and_then(|r| {
                 let found = r.links().into_iter().enumerate();
                 found

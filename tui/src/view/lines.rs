@@ -28,9 +28,12 @@ pub(super) fn draw(
     buf: &mut Buffer,
 ) {
     let needle = doc.search.to_lowercase();
+    let wrapped = doc.wrapped_at();
     for y in 0..area.height {
-        let shown = doc.top.saturating_add(usize::from(y));
+        let Some((shown, part)) = doc.at_screen_line(y.into()) else { return };
         let Some(row) = doc.row(shown) else { return };
+        // The first column on this line of the screen.
+        let left = wrapped.map_or(doc.left, |columns| part.saturating_mul(columns));
         let here = look.focused && shown == doc.cursor;
         let line = Rect { y: area.y + y, height: 1, ..area };
         if here {
@@ -44,10 +47,11 @@ pub(super) fn draw(
             (true, false, false) => "▸",
             (false, false, _) => " ",
         };
+        let sign = if part > 0 { " " } else { sign };
         buf.set_stringn(line.x, line.y, sign, 1, theme::border(look.theme, here || marked));
         let selected = if here { doc.link } else { None };
         let text = Rect { x: line.x + 1, width: line.width.saturating_sub(1), ..line };
-        let tail = tail(row).filter(|_| doc.left == 0);
+        let tail = tail(row).filter(|_| left == 0);
         if let Some((column, tail)) = tail {
             let column = u16::try_from(column).unwrap_or(0).min(text.width);
             spans(row, 0, selected, here, Rect { width: column, ..text }, Look { ascii: true, ..look }, buf);
@@ -63,10 +67,13 @@ pub(super) fn draw(
                 style,
             );
         } else {
-            spans(row, doc.left, selected, here, text, look, buf);
+            spans(row, left, selected, here, text, look, buf);
+            if wrapped.is_none() {
+                cut_sign(row, left, text, look, buf);
+            }
         }
         if !needle.is_empty() && row.folded.contains(&needle) {
-            hits(row, &needle, doc.left, text, look.theme, buf);
+            hits(row, &needle, left, text, look.theme, buf);
         }
     }
 }
@@ -84,7 +91,6 @@ fn spans(
     let mut column = 0usize;
     let mut links = 0usize;
     let end = left.saturating_add(usize::from(area.width));
-    let mut cut = false;
     for span in &row.line.0 {
         let mut style = theme::style(look.theme, span.role);
         if span.link.is_some() {
@@ -108,16 +114,16 @@ fn spans(
             if column >= left && column.saturating_add(width) <= end {
                 put(c.encode_utf8(&mut [0; 4]), column - left, style, area, buf);
             } else if column >= left {
-                cut = true;
-                break;
+                return;
             }
             column = column.saturating_add(width);
         }
-        if cut {
-            break;
-        }
     }
-    if cut && area.width > 0 {
+}
+
+/// Marks a line that goes on to the right of the screen.
+fn cut_sign(row: &Row, left: usize, area: Rect, look: Look, buf: &mut Buffer) {
+    if row.width() > left.saturating_add(area.width.into()) && area.width > 0 {
         let sign = if look.ascii { ">" } else { "›" };
         buf.set_stringn(area.right() - 1, area.y, sign, 1, theme::border(look.theme, true));
     }

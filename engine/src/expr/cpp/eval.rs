@@ -1,7 +1,7 @@
 //! A tree to its value.
 
 use super::ast::{Binary, Macro, Node, TypeName, Unary};
-use super::lex::{INT, INT64, UINT, UINT64};
+use super::lex::{DOUBLE, FLOAT, INT, INT64, UINT, UINT64};
 use super::value::{Scalar, Ty, Value};
 use crate::expr::{ErrorKind, ExprError, RegisterMiss, TypeSet};
 use dumpscope_analyzers::scope::Stored;
@@ -192,6 +192,9 @@ fn unary(op: Unary, inner: &Node, at: usize, env: &dyn CppEnv) -> Result<Value, 
         Unary::Plus => promoted(&value, env, at),
         Unary::Minus => {
             let value = promoted(&value, env, at)?;
+            if let Scalar::Float(f) = scalar(&value, env, at)? {
+                return Ok(fraction(env, -f, is_double(&value)));
+            }
             let n = integer(&value, env, at)?;
             Ok(number(env, n.wrapping_neg(), value.ty.id.0))
         }
@@ -239,9 +242,50 @@ fn deref(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError>
 fn promoted(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError> {
     match scalar(value, env, at)? {
         Scalar::Int { value: n, signed, bytes } => Ok(number(env, n, promotion(value, signed, bytes))),
-        Scalar::Pointer(_) => Ok(value.clone()),
-        Scalar::Float(_) => unsupported("Arithmetic with fractions is not supported.", at),
+        Scalar::Pointer(_) | Scalar::Float(_) => Ok(value.clone()),
     }
+}
+
+/// A `double`, or a `float`.
+fn fraction(env: &dyn CppEnv, value: f64, double: bool) -> Value {
+    match double {
+        true => number(env, value.to_bits().into(), DOUBLE),
+        false => number(env, (value as f32).to_bits().into(), FLOAT),
+    }
+}
+
+fn is_double(value: &Value) -> bool {
+    value.ty.size() == Some(8)
+}
+
+/// An operation of which at least one side has a fraction.
+fn fractions(
+    op: Binary,
+    (x, left): (Scalar, &Value),
+    (y, right): (Scalar, &Value),
+    at: usize,
+    env: &dyn CppEnv,
+) -> Result<Value, ExprError> {
+    let number_of = |s: Scalar| match s {
+        Scalar::Float(f) => Some(f),
+        Scalar::Int { value, .. } => Some(value as f64),
+        Scalar::Pointer(_) => None,
+    };
+    let (Some(f), Some(g)) = (number_of(x), number_of(y)) else {
+        return unsupported("Operand types are not usable in this operation.", at);
+    };
+    if is_comparison(op) {
+        return Ok(number(env, compare(op, f.partial_cmp(&g)).into(), BOOL));
+    }
+    let result = match op {
+        Binary::Mul => f * g,
+        Binary::Div => f / g,
+        Binary::Add => f + g,
+        Binary::Sub => f - g,
+        _ => return unsupported("Operand types are not usable in this operation.", at),
+    };
+    let double = |s: Scalar, v: &Value| matches!(s, Scalar::Float(_)) && is_double(v);
+    Ok(fraction(env, result, double(x, left) || double(y, right)))
 }
 
 fn promotion(value: &Value, signed: bool, bytes: u8) -> u32 {
@@ -296,11 +340,8 @@ fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result
         _ => {}
     }
     let (first, second) = match (x, y) {
-        (Scalar::Float(f), Scalar::Float(g)) if is_comparison(op) => {
-            return Ok(number(env, compare(op, f.partial_cmp(&g)).into(), BOOL));
-        }
         (Scalar::Float(_), _) | (_, Scalar::Float(_)) => {
-            return unsupported("Arithmetic with fractions is not supported.", at);
+            return fractions(op, (x, &left), (y, &right), at, env);
         }
         (x, y) => (typed(x, &left, env), typed(y, &right, env)),
     };
@@ -421,12 +462,14 @@ fn cast(ty: &Ty, value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, Ex
         return unsupported("The type of the cast has no known size.", at);
     };
     let number = match (scalar(value, env, at)?, ty.bare().map(|t| t.1)) {
-        (Scalar::Float(f), Some(Type::Base(b))) if b.kind == dumpscope_symbols::types::BaseKind::Float => {
+        (from, Some(Type::Base(b))) if b.kind == dumpscope_symbols::types::BaseKind::Float => {
+            let f = match from {
+                Scalar::Float(f) => f,
+                Scalar::Int { value, .. } => value as f64,
+                Scalar::Pointer(_) => return unsupported("A pointer cannot become a fraction.", at),
+            };
             let bytes = if size == 4 { (f as f32).to_le_bytes().to_vec() } else { f.to_le_bytes().to_vec() };
             return Ok(Value { ty: ty.clone(), place: Stored::Bytes(bytes) });
-        }
-        (_, Some(Type::Base(b))) if b.kind == dumpscope_symbols::types::BaseKind::Float => {
-            return unsupported("Arithmetic with fractions is not supported.", at);
         }
         (_, Some(Type::Base(b))) if b.kind == dumpscope_symbols::types::BaseKind::Bool => {
             i128::from(truth(value, env, at)?)

@@ -38,6 +38,8 @@ const OPS: &[&str] = &[
 
 /// CodeView's numbers of the types of literals.
 pub(super) const INT: u32 = 0x74;
+pub(super) const FLOAT: u32 = 0x40;
+pub(super) const DOUBLE: u32 = 0x41;
 pub(super) const UINT: u32 = 0x75;
 pub(super) const INT64: u32 = 0x76;
 pub(super) const UINT64: u32 = 0x77;
@@ -137,7 +139,37 @@ pub(super) fn name_len(rest: &str) -> usize {
     }
 }
 
+/// A number with a fraction or an exponent, as a token whose number is its bits.
+fn fraction(rest: &str) -> Option<(Token, usize)> {
+    let digits = |from: usize| {
+        let tail = rest.get(from..).unwrap_or("");
+        tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len())
+    };
+    let whole = digits(0);
+    let mut len = whole;
+    let at = |n: usize| rest.as_bytes().get(n).copied().unwrap_or(0);
+    if at(len) == b'.' && at(len + 1) != b'.' {
+        len += 1 + digits(len + 1);
+    }
+    if matches!(at(len), b'e' | b'E') {
+        let sign = usize::from(matches!(at(len + 1), b'+' | b'-'));
+        let power = digits(len + 1 + sign);
+        len += if power > 0 { 1 + sign + power } else { 0 };
+    }
+    if len == whole {
+        return None;
+    }
+    let text = rest.get(..len)?;
+    Some(match at(len) {
+        b'f' | b'F' => (Token::Number(text.parse::<f32>().ok()?.to_bits().into(), FLOAT), len + 1),
+        _ => (Token::Number(text.parse::<f64>().ok()?.to_bits(), DOUBLE), len),
+    })
+}
+
 fn number(rest: &str) -> Result<(Token, usize), ErrorKind> {
+    if let Some(found) = fraction(rest) {
+        return Ok(found);
+    }
     let lower = rest.to_ascii_lowercase();
     let prefixed = [("0x", 16), ("0n", 10), ("0t", 8), ("0y", 2)]
         .iter()
@@ -164,9 +196,6 @@ fn number(rest: &str) -> Result<(Token, usize), ErrorKind> {
         "ull" | "llu" | "ui64" => (true, true),
         _ => return Err(ErrorKind::Syntax),
     };
-    if tail.get(suffix_len..).is_some_and(|t| t.starts_with('.') && !t.starts_with("..")) && base == 10 {
-        return Err(ErrorKind::Unsupported("Fractions are not supported in expressions.".into()));
-    }
     let small = u32::try_from(value).is_ok();
     let ty = match (unsigned, long || !small) {
         (false, false) if value > 0x7fff_ffff => UINT,

@@ -1,3 +1,4 @@
+use super::value::Scalar;
 use super::*;
 use crate::expr::{ErrorKind, RegisterMiss, TypeSet};
 use dumpscope_analyzers::scope::Stored;
@@ -185,11 +186,31 @@ fn errors_say_what_and_where() {
     ] {
         assert_eq!(show(text), expected, "{text}");
     }
-    for text in ["i = 1", "f(1)", "&i", "head + 1", "*i", "1.5", "(_LIST_ENTRY)1"] {
+    for text in ["i = 1", "f(1)", "&i", "head + 1", "*i", "1.5 % 2", "&1.5", "(_LIST_ENTRY)1"] {
         let kind = evaluate(text, &Fake).map(|v| v.ty.name()).map_err(|e| e.kind);
         let fits = matches!(kind, Err(ErrorKind::Unsupported(_) | ErrorKind::CouldntResolve));
         assert!(fits, "{text}: {kind:?}");
     }
+}
+
+#[test]
+fn fractions_have_the_types_of_c() {
+    for (text, ty, value) in [
+        ("1.5 * 2", "double", 3.0),
+        ("1.5f * 2", "float", 3.0),
+        ("0.1f + 0.1", "double", f64::from(0.1f32) + 0.1),
+        ("0.1f + 0.2f", "float", f64::from(0.1f32 + 0.2f32)),
+        ("-2.5e-1 / 2", "double", -0.125),
+        ("1e3 - 1.", "double", 999.0),
+        ("(double)7 / 2", "double", 3.5),
+        ("(float)1 / 3", "float", f64::from(1.0f32 / 3.0)),
+    ] {
+        let v = evaluate(text, &Fake).unwrap();
+        assert_eq!((v.ty.name().as_str(), v.scalar(&Fake)), (ty, Ok(Scalar::Float(value))), "{text}");
+    }
+    assert_eq!(show("1.5 > 1 && 2 >= 2.0"), "bool 0x1");
+    assert_eq!(show("(int)-1.9"), "int 0xffffffffffffffff");
+    assert_eq!(show("1.5"), "double ?", "MASM expressions have no fractions");
 }
 
 #[test]
