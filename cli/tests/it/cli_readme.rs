@@ -52,7 +52,8 @@ fn the_readme_is_current() {
     let screen = format!("```\n{}```\n", args(&["--demo"]).out);
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/data/demo.dmp");
     let commands = "!runaway; ~1k";
-    let transcript = args(&["exec", demo, "-c", commands]).out;
+    let printed = args(&["exec", demo, "-c", commands]).out;
+    let transcript: String = printed.lines().map(|l| l.trim_end().to_owned() + "\n").collect();
     let exec = format!("```\n$ dumpscope exec fixtures/data/demo.dmp -c \"{commands}\"\n{transcript}```\n");
     let keys = dumpscope_tui::keymap::markdown();
     let parts =
