@@ -161,6 +161,11 @@ fn shared(
     if first.is_none() || candidates.iter().any(|i| pid(i) != first) {
         return None;
     }
+    // Many threads wait for shared events all day: without an owner only one that a finding names counts.
+    let matters = || d.findings.iter().any(|f| f.tid == Some(tid) || f.tids.contains(&tid));
+    if !from_owner && !is_port && !matters() {
+        return None;
+    }
     let (sure, mut evidence, to) = nearest(digests, from, &candidates)?;
     let other = digests.get(to)?;
     let server = owner(&to);

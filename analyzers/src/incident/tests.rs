@@ -376,6 +376,10 @@ fn a_named_object_that_one_other_process_has_open_is_a_guess() {
     a.objects.push(object("Event", name, None));
     b.objects.push(object("Event", name, None));
     orphan(&mut b, 0x34, 0x38);
+    assert_eq!(incidents(&[a.clone(), b.clone()]), [], "nothing says that this wait matters");
+    let mut f = Finding::new(FindingKind::Waiting, Confidence::Guess, "waits");
+    f.tid = Some(Tid(0x24));
+    a.findings.push(f);
     let found = incidents(&[a.clone(), b.clone()]);
     assert_eq!((found.len(), found[0].confidence), (1, Confidence::Guess));
     let why = &found[0].chain[1].reached_by;
