@@ -159,7 +159,12 @@ fn locks_in_the_heap_are_shown_with_their_source() {
     );
     has(
         &on("one-time initialization that waits (7, x64)", "!waits"),
-        &["waits for the one-time initialization at", "which thread 1110"],
+        &[
+            "waits for the one-time initialization at",
+            "which thread 1110",
+            "2 threads wait for the one-time initialization or keyed event at ",
+            ": 1114, 1118",
+        ],
     );
 }
 
@@ -201,4 +206,23 @@ fn cs_has_windbgs_flags_and_says_what_a_dump_lacks() {
     ] {
         has(&answer(&mut session, unknown), &[&format!("The nearest command here is {near}.")]);
     }
+}
+
+#[test]
+fn the_head_of_ntdlls_list_is_found_by_its_name() {
+    let mut s = scenario("all idle (10, x64)");
+    let ntdll = s.symbols.iter_mut().find(|f| f.debug_file == "ntdll.pdb").unwrap();
+    let base = s.dump.modules.iter().find(|m| m.path.ends_with("ntdll.dll")).unwrap().base;
+    // Without ntdll's own locks nothing else leads into the list.
+    s.dump.space.drop_bytes(base + 0x6_0200, 0x100);
+    let listed = |symbols: &[SymFile]| {
+        let mut opened = session_with_symbols((s.dump.clone(), symbols.to_vec()));
+        let text = run(&mut opened.session, "!locks -v");
+        assert!(text.contains("NOT LOCKED"), "{text}");
+        !text.contains("Found in           the heap")
+    };
+    ntdll.text.push_str("PUBLIC 60108 0 RtlCriticalSectionList\n");
+    let with = s.symbols.clone();
+    assert!(listed(&with));
+    assert!(!listed(&[]));
 }

@@ -79,6 +79,8 @@ pub struct SlimLock {
     pub kind: crate::waits::Kind,
     /// The lock's own word, when it is in the dump.
     pub word: Option<u64>,
+    /// One-time initializations: the thread that runs it, when it is known (`strong` at most).
+    pub owner: Option<Tid>,
     /// Threads that wait for it, in the order of the thread list.
     pub waiters: Vec<Tid>,
 }
@@ -202,7 +204,8 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
     let mut seen = BTreeSet::new();
     let mut add = |out: &mut Locks, section: CriticalSection, source: LockSource| {
         if seen.insert(section.address) {
-            out.locks.push(lock_of(target, section, source));
+            let owner = sweep.owner(&section);
+            out.locks.push(Lock { section, source, owner, waiters: Vec::new() });
         }
     };
     if let Some(start) = start {
@@ -237,12 +240,19 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
 #[must_use]
 pub fn locks_between(target: &Target, machine: Machine, start: Va, end: Va) -> Vec<Lock> {
     let cancel = Cancel::default();
-    let found = sweep::Sweep::new(target, machine, &cancel).spans(&[(start, end)]).found;
+    let sweep = sweep::Sweep::new(target, machine, &cancel);
+    let found = sweep.spans(&[(start, end)]).found;
     let source = |s: &CriticalSection| match target.dump.module_at(s.address) {
         Some(_) => LockSource::ModuleData,
         None => LockSource::Heap,
     };
-    found.into_iter().map(|s| lock_of(target, s, source(&s))).collect()
+    let lock = |section: CriticalSection| Lock {
+        section,
+        source: source(&section),
+        owner: sweep.owner(&section),
+        waiters: Vec::new(),
+    };
+    found.into_iter().map(lock).collect()
 }
 
 /// A member of ntdll's list: the link of any section that is linked.

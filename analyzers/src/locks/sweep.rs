@@ -3,9 +3,10 @@
 use super::section::{Counting, CriticalSection};
 use super::{Owner, counts_upwards, regions, thread_state};
 use crate::{Cancel, Target};
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_symbols::image::PeHeaders;
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `IMAGE_SCN_MEM_WRITE`.
 const WRITABLE: u32 = 0x8000_0000;
@@ -23,6 +24,9 @@ const CHUNK: usize = 1 << 20;
 /// section 4.3).
 const HEAP_HEADER: u64 = 0x400;
 
+/// Most owners that are in no thread list whose state is worked out: each takes a search for their blocks.
+const MAX_GONE: usize = 256;
+
 /// Largest handle that is believed.
 const MAX_HANDLE: u64 = 1 << 24;
 
@@ -32,6 +36,10 @@ pub(super) struct Sweep<'a> {
     machine: Machine,
     upwards: bool,
     threads: BTreeSet<u64>,
+    /// What is known of owners that are in no thread list.
+    gone: RefCell<BTreeMap<Tid, Owner>>,
+    /// Most bytes of one search.
+    budget: u64,
     cancel: &'a Cancel,
 }
 
@@ -47,7 +55,29 @@ pub(super) struct Swept {
 impl<'a> Sweep<'a> {
     pub(super) fn new(target: &'a Target, machine: Machine, cancel: &'a Cancel) -> Sweep<'a> {
         let threads = target.dump.threads().iter().map(|t| t.tid.0.into()).collect();
-        Sweep { target, machine, upwards: counts_upwards(target), threads, cancel }
+        let (upwards, gone) = (counts_upwards(target), RefCell::default());
+        Sweep { target, machine, upwards, threads, gone, budget: MAX_BYTES, cancel }
+    }
+
+    /// Looks at fewer bytes than [`MAX_BYTES`].
+    #[cfg(test)]
+    pub(super) fn with_budget(self, budget: u64) -> Sweep<'a> {
+        Sweep { budget, ..self }
+    }
+
+    /// Whether a section's owner exists. Of very many that may be gone only the first are looked for.
+    pub(super) fn owner(&self, s: &CriticalSection) -> Owner {
+        let Some(tid) = s.owner_tid() else { return Owner::Unknown };
+        if self.threads.contains(&s.owner) {
+            return Owner::Alive;
+        }
+        let mut gone = self.gone.borrow_mut();
+        let room = gone.len() < MAX_GONE;
+        match gone.get(&tid) {
+            Some(known) => *known,
+            None if room => *gone.entry(tid).or_insert_with(|| thread_state(self.target, tid)),
+            None => Owner::Unknown,
+        }
     }
 
     /// All sections in the modules' writable data.
@@ -82,7 +112,7 @@ impl<'a> Sweep<'a> {
     pub(super) fn spans(&self, spans: &[(Va, Va)]) -> Swept {
         let mut out = Swept::default();
         let mut buffer = vec![0u8; CHUNK.saturating_add(self.size())];
-        let mut left = MAX_BYTES;
+        let mut left = self.budget;
         out.partly = !spans.iter().all(|s| self.span(*s, &mut buffer, &mut left, &mut out.found));
         out.found.sort_by_key(|s| s.address);
         out.found.dedup_by_key(|s| s.address);
@@ -191,9 +221,7 @@ impl<'a> Sweep<'a> {
             // Wine waits on the semaphore's word itself.
             return s.semaphore <= 1 || self.is_all_ones(s.semaphore) || self.is_handle(s.semaphore);
         }
-        s.waiters() > 0
-            && self.has_shape_of_contended(s)
-            && s.owner_tid().is_some_and(|t| thread_state(self.target, t) == Owner::Missing)
+        s.waiters() > 0 && self.has_shape_of_contended(s) && self.owner(s) == Owner::Missing
     }
 
     fn is_all_ones(&self, word: u64) -> bool {

@@ -138,3 +138,40 @@ fn a_64_bit_lock_of_a_32_bit_process_is_not_taken_for_a_32_bit_one() {
     put(&mut dump, heap, (NONE, -2, 1, 0x1110, 0, 0x0200_07d0));
     assert_eq!(found_in_heap(&dump, Machine::X86), before);
 }
+
+#[test]
+fn a_search_ends_with_its_budget_and_when_it_is_stopped() {
+    let mut dump = scenario("all idle (10, x64)");
+    let at = [HEAP, HEAP + 0x400];
+    for at in at {
+        put(&mut dump, at, (NONE, -2, 1, 0x1100, 0, 0x0200_07d0));
+    }
+    let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
+    let cancel = Cancel::default();
+    let search = |budget: u64| {
+        let sweep = sweep::Sweep::new(&target, Machine::Amd64, &cancel).with_budget(budget);
+        let swept = sweep.spans(&[(Va(HEAP), Va(HEAP + 0x800))]);
+        (swept.found.len(), swept.partly)
+    };
+    assert_eq!(
+        [search(0), search(0x100), search(0x408), search(0x800)],
+        [(0, true), (1, true), (2, true), (2, false)]
+    );
+    assert!(find_locks(&target, Machine::Amd64, &cancel).notes.is_empty());
+    cancel.cancel();
+    assert_eq!(search(0x800), (0, true));
+    let notes = find_locks(&target, Machine::Amd64, &cancel).notes;
+    assert!(notes.iter().any(|n| n.contains("not all heap memory was searched")), "{notes:?}");
+}
+
+#[test]
+fn very_many_owners_that_are_gone_cost_little() {
+    let mut dump = scenario("all idle (10, x64)");
+    let base = 0x1d0_7000_0000;
+    dump.space.commit(base, 0x10_0000);
+    for n in 0..0x4000 {
+        put(&mut dump, base + 0x40 * n, (NONE, -6, 1, 0x10_0000 + 4 * n, NONE, 0x0200_07d0));
+    }
+    let found = found_in_heap(&dump, Machine::Amd64);
+    assert_eq!(found.iter().filter(|(_, owner)| *owner == Owner::Missing).count(), 256);
+}

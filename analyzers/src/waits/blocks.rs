@@ -89,6 +89,9 @@ impl Seat {
     /// +0 the address, then the thread's id, two neighbours of the bucket's chain, and a third pointer that is the
     /// block itself when it is alone.
     pub(super) fn awaited(&self, target: &Target) -> Option<Va> {
+        if target.dump.os_version() < (6, 2) {
+            return None; // such waits came with Windows 8
+        }
         let machine = self.machine;
         let p = machine.ptr_size() as u64;
         let at = |block: Va, n: u64| word(target, machine, block.offset(n.wrapping_mul(p)));

@@ -164,6 +164,7 @@ pub(super) fn groups(target: &Target, machine: Machine, threads: &[ThreadFacts])
             address,
             kind: w.kind,
             word: word(target, machine, address),
+            owner: w.owner_tid,
             waiters: Vec::new(),
         });
         lock.waiters.push(t.tid);

@@ -5,6 +5,7 @@ use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use crate::triage::rows;
 use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
+use dumpscope_analyzers::waits::Kind;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ThreadIdx, Tid};
 use dumpscope_symbols::Limits;
@@ -19,7 +20,8 @@ pub(crate) const WAITS: Command = Command {
     syntax: "!waits [~thread | tid]",
     summary: "Shows what each thread waits for, and whom",
     help: "One line for each thread: its number and id, what it does, and in brackets how sure that is (`proven`, `strong`, \
-           `guess`); `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread. The lines below say what it rests on.",
+           `guess`); `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread. The lines below say what it rests on. Locks \
+           that no thread is named as the owner of follow, with all threads that wait for them.",
     examples: &[("!waits", "All threads"), ("!waits ~0", "One thread")],
     needs: &[Needs::Threads],
     run,
@@ -37,9 +39,20 @@ struct WaitLine {
     sure: Option<&'static str>,
 }
 
+/// A lock that does not name its owner.
+#[derive(Clone, Debug, Serialize)]
+struct Group {
+    address: crate::fmt::Hex,
+    name: Option<String>,
+    kind: &'static str,
+    owner_tid: Option<u32>,
+    waiters: Vec<u32>,
+}
+
 #[derive(Clone, Debug, Serialize)]
 struct WaitsReport {
     threads: Vec<WaitLine>,
+    groups: Vec<Group>,
 }
 
 impl Report for WaitsReport {
@@ -58,6 +71,17 @@ impl Report for WaitsReport {
             for e in &t.evidence {
                 emit(Line::new().role(Role::Dim, format!("             {e}")));
             }
+        }
+        for g in &self.groups {
+            let name = g.name.as_ref().map(|n| format!(" ({n})")).unwrap_or_default();
+            let list: Vec<String> = g.waiters.iter().map(|t| format!("{t:x}")).collect();
+            let n = g.waiters.len();
+            emit(Line::plain(format!(
+                "{n} threads wait for {} at {:x}{name}: {}",
+                g.kind,
+                g.address.0,
+                list.join(", ")
+            )));
         }
     }
 
@@ -126,5 +150,30 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             sure: sure(t),
         })
         .collect();
-    session.emit(sink, &WaitsReport { threads })
+    // One thread alone is told by its own line.
+    let several = facts.locks.slim.iter().filter(|l| l.waiters.len() > 1 && only.is_none());
+    let groups = several
+        .map(|l| Group {
+            address: l.address.into(),
+            name: session
+                .target
+                .symbols
+                .format(l.address, session.target.process_machine())
+                .as_ref()
+                .map(safe),
+            kind: group_kind(l.kind),
+            owner_tid: l.owner.map(|t| t.0),
+            waiters: l.waiters.iter().map(|t| t.0).collect(),
+        })
+        .collect();
+    session.emit(sink, &WaitsReport { threads, groups })
+}
+
+fn group_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SrwLock => "the slim reader-writer lock",
+        Kind::ConditionVariable => "the condition variable",
+        Kind::Address => "the value",
+        _ => "the one-time initialization or keyed event",
+    }
 }

@@ -336,8 +336,9 @@ pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
         address: l.address.into(),
         symbol: target.name_of(l.address).as_deref().map(text),
         kind: wait_kind(l.kind),
-        owner_tid: None,
-        owner: OwnerState::Unknown,
+        owner_tid: l.owner.map(|t| t.0),
+        // Only a thread that is there can be one's owner.
+        owner: if l.owner.is_some() { OwnerState::Alive } else { OwnerState::Unknown },
         recursion: None,
         lock_count: None,
         waiters: l.waiters.iter().map(|t| t.0).collect(),

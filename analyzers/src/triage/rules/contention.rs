@@ -15,6 +15,8 @@ const MAX_QUOTED: usize = 8;
 struct Held<'a> {
     what: String,
     lock: Option<Va>,
+    /// It is a one-time initialization: its owner runs it.
+    runs: bool,
     owner: &'a ThreadFacts,
     waiters: Vec<Tid>,
     evidence: Option<String>,
@@ -48,6 +50,7 @@ fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
         out.push(Held {
             what: format!("critical section at {:x}{name}", at.0),
             lock: Some(at),
+            runs: false,
             owner,
             waiters: lock.waiters.clone(),
             evidence: Some(format!(
@@ -76,6 +79,7 @@ fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
         let held = by_object.entry((w.kind, owner.tid, owned)).or_insert_with(|| Held {
             what: object_name(w),
             lock: w.address,
+            runs: w.kind == Kind::Other,
             owner,
             waiters: Vec::new(),
             evidence: None,
@@ -111,8 +115,15 @@ fn finding(facts: &Facts<'_>, held: &Held<'_>) -> Finding {
     let does = held.owner.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
     let n = held.waiters.len();
     let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };
-    let summary =
-        format!("{n} {threads} {wait} for the {}, whose owner, thread {:x}, {does}", held.what, owner.0);
+    let summary = match held.runs {
+        true => format!(
+            "{n} {threads} {wait} for the {}, and thread {:x}, which runs it, {does}",
+            held.what, owner.0
+        ),
+        false => {
+            format!("{n} {threads} {wait} for the {}, whose owner, thread {:x}, {does}", held.what, owner.0)
+        }
+    };
     let mut out = Finding::new(FindingKind::LockContention, sure, summary);
     out.tid = Some(owner);
     out.tids = held.waiters.iter().copied().chain([owner]).collect();
@@ -156,6 +167,7 @@ fn finding(facts: &Facts<'_>, held: &Held<'_>) -> Finding {
             pid.0
         ),
         None if last != owner => format!("look at thread {:x}, where the chain of waits ends", last.0),
+        None if held.runs => format!("look at what thread {:x} does inside the initialization", owner.0),
         None => format!("look at what thread {:x} does while it holds the lock", owner.0),
     });
     out
