@@ -243,11 +243,7 @@ fn within(t: &mut ThreadFacts, ends: bool, loads: Option<String>) {
 /// The call that a thread serves, as in `serves ...`.
 fn serving_words(target: &Target, t: &ThreadFacts) -> Option<String> {
     if let Some(call) = &t.serves {
-        return Some(format!(
-            "an RPC call (interface {}, procedure {})",
-            call.interface_words(),
-            call.procedure
-        ));
+        return Some(format!("an RPC call ({})", call.words()));
     }
     let call = t.com.as_ref()?.incoming.as_ref()?;
     let name = call.interface.as_deref().map(|n| format!(" ({n})")).unwrap_or_default();

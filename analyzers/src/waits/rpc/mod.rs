@@ -68,6 +68,13 @@ impl RpcCall {
         let name = self.name.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
         format!("{{{}}}{name}", self.interface)
     }
+
+    /// `svcctl, procedure 19`; an interface without a name by its id.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let interface = self.name.clone().unwrap_or_else(|| format!("interface {{{}}}", self.interface));
+        format!("{interface}, procedure {}", self.procedure)
+    }
 }
 
 /// Completes the wait with interface, procedure and endpoint, when one message is found.
@@ -78,10 +85,7 @@ pub(super) fn fill(target: &Target, machine: Machine, stack: &Stack, wait: &mut 
     wait.object = Some(format!("{words}{endpoint}"));
     wait.confidence = wait.confidence.max(Confidence::Strong);
     let server = call.service.map(|s| format!(" that {s} serves")).unwrap_or_default();
-    wait.sentence = format!(
-        "waits for the answer to an RPC call (interface {words}, procedure {}{endpoint}){server}",
-        call.procedure
-    );
+    wait.sentence = format!("waits for the answer to an RPC call ({}{endpoint}){server}", call.words());
     wait.evidence.extend(call.evidence.iter().cloned());
     wait.rpc = Some(Box::new(call));
 }
