@@ -303,7 +303,7 @@ impl SymbolManager {
         let (module, rva) = self.locate(va)?;
         let symbol = merged::lookup(&self.providers(module), rva);
         let start = symbol.as_ref().map_or(0, |s| s.rva.0);
-        Some(Resolved { module, symbol, displacement: u64::from(rva.0.wrapping_sub(start)) })
+        Some(Resolved { module, symbol, displacement: u64::from(rva.0).wrapping_sub(start.into()) })
     }
 
     /// The next symbol above `va` in its module.

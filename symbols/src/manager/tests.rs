@@ -54,6 +54,54 @@ fn names_come_from_exports() {
     assert_eq!(m.state(0), SymbolState::Deferred);
 }
 
+/// A function at 0x2000 with a cold part at 0x1fe8.
+#[derive(Debug)]
+struct Moved;
+
+impl SymbolProvider for Moved {
+    fn source(&self) -> SymbolSource {
+        SymbolSource::Dwarf
+    }
+    fn lookup(&self, rva: Rva) -> Option<Symbol> {
+        let kind = crate::provider::SymbolKind::Function;
+        (rva.0 >= 0x1fe8).then(|| Symbol {
+            rva: Rva(0x2000),
+            size: Some(0x40),
+            name: "f".into(),
+            decorated: None,
+            kind,
+            source: self.source(),
+        })
+    }
+    fn next_after(&self, _: Rva) -> Option<Symbol> {
+        None
+    }
+    fn by_name(&self, _: &str, _: bool) -> Vec<Symbol> {
+        Vec::new()
+    }
+    fn each(&self, _: &mut dyn FnMut(&Symbol) -> bool) {}
+}
+
+#[test]
+fn a_part_before_its_function_has_a_displacement_that_wraps() {
+    let m = manager();
+    let loaded = Loaded {
+        providers: Arc::new([Arc::new(Moved)]),
+        state: SymbolState::Loaded(SymbolSource::Dwarf, None),
+        missing: None,
+        log: Vec::new(),
+        failed: false,
+    };
+    assert!(m.slot(1).unwrap().loaded.set(loaded).is_ok());
+    let part = Va(0x40_1fe8);
+    let r = m.resolve(part).unwrap();
+    assert_eq!(part.back(r.displacement), Va(0x40_2000));
+    // As WinDbg writes it, in the width of the view.
+    assert_eq!(m.format(part, Machine::X86).as_deref(), Some("beep!f+0xffffffe8"));
+    assert_eq!(m.format(part, Machine::Amd64).as_deref(), Some("beep!f+0xffffffffffffffe8"));
+    assert_eq!(m.format(Va(0x40_2000), Machine::X86).as_deref(), Some("beep!f"));
+}
+
 #[test]
 fn stdcall_exports_lose_their_decoration() {
     let m = manager();
