@@ -56,13 +56,19 @@ fn entry_points_are_certain_without_symbols() {
 
 #[test]
 fn a_dll_on_a_dead_share_is_named() {
-    let s = scenario("DLL on a dead share (10, x64)");
-    let target = target(&s);
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
-    let says = &facts.thread(Tid(0x1110)).unwrap().activity.as_ref().unwrap().text;
-    assert_eq!(says, r#"loads "\\files\plugins\codec.dll" and waits for file I/O"#);
-    let v = verdict(&run_rules(&facts).findings);
-    assert!(v.summary.contains("codec.dll"), "{}", v.summary);
+    for (name, waits) in [
+        ("DLL on a dead share (10, x64)", "file I/O"),
+        ("DLL on a dead share (10, x86)", "file I/O"),
+        ("DLL on a dead share, mapped by a worker (10, x64)", "the loader's worker, thread 1120 (number 3)"),
+    ] {
+        let s = scenario(name);
+        let target = target(&s);
+        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let says = &facts.thread(Tid(0x1110)).unwrap().activity.as_ref().unwrap().text;
+        assert_eq!(*says, format!(r#"loads "\\files\plugins\codec.dll" and waits for {waits}"#));
+        let v = verdict(&run_rules(&facts).findings);
+        assert!(v.summary.contains("codec.dll"), "{}", v.summary);
+    }
 }
 
 #[test]

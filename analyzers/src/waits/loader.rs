@@ -24,7 +24,7 @@ const MAX_TEBS: usize = 16_384;
 pub(super) struct Holders {
     /// Threads with the flag `LoadOwner`.
     flagged: Vec<Tid>,
-    /// Threads with the flag `LoaderWorker`: they map images for the one that loads.
+    /// Threads with the flag `LoaderWorker` that do not wait for work: they map images for the one that loads.
     workers: Vec<Tid>,
     /// Threads with `WaitingOnLoaderLock`.
     waiting: Vec<Tid>,
@@ -49,7 +49,8 @@ impl Holders {
             if flags & SAME_TEB_LOAD_OWNER != 0 {
                 out.flagged.push(t.tid);
             }
-            if flags & SAME_TEB_LOADER_WORKER != 0 {
+            let idle = t.activity.as_ref().is_some_and(|a| a.idle);
+            if flags & SAME_TEB_LOADER_WORKER != 0 && !idle {
                 out.workers.push(t.tid);
             }
             if teb.waiting_on_loader_lock == Some(1) {
@@ -76,10 +77,17 @@ impl Holders {
         if self.flagged.contains(&tid) {
             // It has the loader itself: the workers are to finish what it gave them.
             wait.evidence.push("its TEB says that it owns the loader itself".into());
-            if let [worker] = self.workers.as_slice() {
-                wait.suspect = Some(*worker).filter(|w| *w != tid);
-            }
-            wait.sentence = "waits for the loader's worker threads".into();
+            wait.sentence = match self.workers.as_slice() {
+                [worker] if *worker != tid => {
+                    wait.suspect = Some(*worker);
+                    wait.evidence.push(format!(
+                        "thread {:x} is the only worker of the loader that is at work, as its TEB says",
+                        worker.0
+                    ));
+                    format!("waits for the loader's worker, {}", thread_words(target, *worker))
+                }
+                _ => "waits for the loader's workers".into(),
+            };
             return;
         }
         self.by_owner(target, tid, wait);
