@@ -5,6 +5,7 @@ use crate::args::{CommonArgs, ConfidenceArg, DiffArgs, OpenArgs, TriageArgs, Tri
 use crate::console::Console;
 use crate::demo;
 use crate::interrupt::on_interrupt;
+use crate::output::create;
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
@@ -15,7 +16,7 @@ use dumpscope_engine::TextSink;
 use dumpscope_engine::formats::{FailOn, Format, FormatOptions, Tail, writer};
 use dumpscope_engine::json::ConfidenceName;
 use dumpscope_engine::triage::{Buckets, Incidents, Input, Progress, TriageOptions, find_dumps, triage_each};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,7 +131,10 @@ impl Batch<'_> {
     /// Analyzes and writes.
     fn run(self, jobs: usize, budget: Option<std::time::Duration>) -> anyhow::Result<Outcome> {
         let (out, color): (Box<dyn Write>, bool) = match self.output {
-            Some(path) => (Box::new(create(path)?), false),
+            Some(path) => {
+                let file = create(path).with_context(|| format!("writing {}", path.display()))?;
+                (Box::new(file), false)
+            }
             None => (Box::new(self.console.out()), self.console.color()),
         };
         let format = FormatOptions { color, verbose: self.common.verbose, fail_on: self.fail_on.clone() };
@@ -218,11 +222,6 @@ pub(crate) fn diff(args: &DiffArgs, common: &CommonArgs, console: &Console) -> a
         sink.finish()?;
     }
     Ok(Exit::Done)
-}
-
-fn create(path: &Path) -> anyhow::Result<BufWriter<std::fs::File>> {
-    let file = std::fs::File::create(path).with_context(|| format!("writing {}", path.display()))?;
-    Ok(BufWriter::new(file))
 }
 
 /// One line about a dump that cannot be opened, with the file's name in front.

@@ -29,6 +29,7 @@ impl Files {
 
 impl Host for Files {
     fn open_log(&self, path: &str, append: bool) -> Result<(), HostError> {
+        crate::output::spare_dumps(path.as_ref()).map_err(|e| HostError::from(&e))?;
         let mut options = File::options();
         options.create(true).append(append).write(true).truncate(!append);
         let file = options.open(path).map_err(|e| HostError::from(&e))?;

@@ -9,6 +9,7 @@ mod exec;
 mod extras;
 mod host;
 mod interrupt;
+mod output;
 mod progress;
 mod store;
 mod symbols;
