@@ -95,3 +95,24 @@ fn the_end_of_the_process_explains_an_orphan_and_a_lost_event() {
     let says = &facts.thread(Tid(0x1100)).unwrap().activity.as_ref().unwrap().text;
     assert_eq!(says, "ends the process and waits for the loader, which thread 1110 (number 1) owns");
 }
+
+#[test]
+fn where_a_thread_starts_is_no_dll_main() {
+    // Here the function that threads start in is also the entry point that kernel32 names.
+    for name in ["loader lock in DllMain (11, x64)", "COM call to another process (11, x64)"] {
+        let s = scenario(name);
+        let target = target(&s);
+        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let loader = target.dump.loader(target.process_machine()).unwrap();
+        let is_kernel32 = |n: &String| n.eq_ignore_ascii_case("kernel32.dll");
+        let kernel32 = loader.entries.iter().find(|e| e.base_name.as_ref().is_some_and(is_kernel32));
+        let entry = kernel32.unwrap().entry_point;
+        let starts = |t: &dumpscope_analyzers::triage::ThreadFacts| {
+            let outermost = t.stack.as_ref().unwrap().physical().map(|f| f.frame.ip).collect::<Vec<_>>();
+            outermost.iter().rev().take(2).any(|ip| ip.distance_from(entry).is_some_and(|d| d < 0x40))
+        };
+        assert!(facts.threads.iter().any(starts), "{name}");
+        let inside = facts.threads.iter().filter_map(|t| t.dll_main.as_ref());
+        assert!(inside.into_iter().all(|d| d.module == "plugin.dll"), "{name}");
+    }
+}

@@ -52,6 +52,9 @@ const CALLERS: [&str; 8] = [
     "call_tls_callbacks",
 ];
 
+/// Functions of ntdll in which threads start.
+const STARTS: [&str; 3] = ["RtlUserThreadStart", "_RtlUserThreadStart", "__RtlUserThreadStart"];
+
 /// What entry points are called, and what the compilers' own ones lead to.
 const ENTRIES: [&str; 9] = [
     "DllMain",
@@ -210,17 +213,31 @@ impl<'a> Called<'a> {
         Some(Called { target, machine, row, frame, caller, outer, inner_name, module, entry })
     }
 
+    /// True when the caller is ntdll's start of a thread: what it calls is the thread's function.
+    fn starts_thread(&self) -> bool {
+        name(self.target, self.caller).is_some_and(|f| STARTS.contains(&f))
+    }
+
+    /// True when the caller is the outermost frame or next to it.
+    fn is_outermost(&self) -> bool {
+        self.outer.len() <= 2
+    }
+
     fn judge(&self, stack: &Stack, cancel: &Cancel) -> Option<DllMain> {
         let by_name = name(self.target, self.caller).filter(|f| CALLERS.contains(f));
         let named = by_name.is_some() || self.inner_name.is_some();
         let mut code = self.code();
         let is_x86 = self.machine == Machine::X86;
+        if self.starts_thread() {
+            return None;
+        }
         if !named && code.is_none() && !is_x86 {
             return None;
         }
         let given = self.given(stack, cancel);
-        if is_x86 && !named && given.is_none() {
-            // Code near the entry point need not be the entry point.
+        // Code near the entry point need not be the entry point. What the outermost frames call is rather where the
+        // thread starts, whatever else it may be to its image.
+        if (is_x86 || self.is_outermost()) && !named && given.is_none() {
             code = None;
         }
         if !named && code.is_none() && given.is_none() {
