@@ -52,15 +52,31 @@ fn one_source_alone_is_strong_and_a_contradiction_is_told() {
         assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Strong));
         assert!(w.com.as_ref().unwrap().message.is_none());
     });
-    // Only the object whose event the thread waits for.
+    // The object whose event the thread waits for, and COM data that know of no call.
     let (mut dump, _) = article::ruby_x86();
-    dump.space.put32(OLE + 0x100, 0xffff_ffff);
-    look(&dump, |_, w| assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Proven)));
+    for none in [0, 0xffff_ffff] {
+        dump.space.put32(OLE + 0x100, none);
+        look(&dump, |_, w| {
+            assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Strong));
+            let says = "the thread's COM data at 512200 (by the layout of this build) name no outgoing call";
+            assert!(w.evidence.iter().any(|e| e.starts_with(says)), "{:#?}", w.evidence);
+        });
+    }
+    // The same object, and COM data that cannot be read: they do not lead back to the TEB.
+    dump.space.put32(OLE + 0x14, 0);
+    look(&dump, |_, w| {
+        assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Proven));
+        assert!(w.evidence.iter().any(|e| e.contains("COM data could not be read")), "{:#?}", w.evidence);
+    });
+    dump.space.put32(OLE + 0x14, 0x7ffd_df80);
     // An object with another event, and COM data that know of no call: it may be old.
     dump.space.put32(MESSAGE + 0x1c, 0x999c);
     look(&dump, |_, w| assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Guess)));
-    // The object alone: nothing speaks for or against it.
+    // That object alone.
     dump.space.put32(OLE + 0x14, 0);
+    look(&dump, |_, w| assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Guess)));
+    // An object without an event alone: nothing speaks for or against it.
+    dump.space.put32(MESSAGE + 0x1c, 0);
     look(&dump, |_, w| assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Strong)));
     dump.space.put32(OLE + 0x14, 0x7ffd_df80);
     // An old object beside COM data that say something else is not used.
@@ -77,6 +93,27 @@ fn one_source_alone_is_strong_and_a_contradiction_is_told() {
         assert!(w.com.as_ref().unwrap().conflict);
         assert!(w.evidence.iter().any(|e| e.contains("different servers")), "{:#?}", w.evidence);
     });
+}
+
+#[test]
+fn an_object_whose_event_is_not_waited_for_proves_nothing() {
+    for (mut dump, _) in [article::ruby_x86(), article::ruby_wow64()] {
+        dump.space.put32(MESSAGE + 0x1c, 0x999c);
+        look(&dump, |facts, w| {
+            // The COM data alone.
+            assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(780), Confidence::Strong));
+            let says = "the thread does not wait for the object's event 999c";
+            assert!(w.evidence.iter().any(|e| e.starts_with(says)), "{:#?}", w.evidence);
+            let call = w.com.as_ref().unwrap();
+            assert!(call.stale && call.interface.is_none());
+            assert_eq!(call.message.map(|m| (m.iid, m.method, m.causality)), Some((None, None, None)));
+            assert!(!w.sentence.contains("IWbem") && !w.sentence.contains("method"), "{}", w.sentence);
+            let v = verdict(&run_rules(facts).findings);
+            assert_eq!((v.kind.name(), v.confidence), ("blocked_on_process", Confidence::Strong));
+            let text = dumpscope_engine_text(facts.target, "!com");
+            assert!(!text.contains("interface   ") && !text.contains("ipid   "), "{text}");
+        });
+    }
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(crate) const COM: Command = Command {
            (client process and thread, interface), the class it activates, and what each of these rests on. A thread \
            without COM data is left out.\n\n\
            Processes and threads are in hex. The causality id is the same in the caller's and in the server's dump. \
-           `proven` means two independent sources, or an object whose event the thread waits for; `strong` one source; \
-           `guess` an object that may be old.",
+           `proven` means two independent sources, or an object whose event the thread waits for, and none that \
+           contradicts; `strong` one source, or a contradiction; `guess` an object that may be old. Such an object names \
+           no interface.",
     examples: &[("!com", "All threads")],
     needs: &[Needs::Threads],
     run,

@@ -356,7 +356,8 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
         tid: t.tid.0,
         server_pid: call.pid.map(|p| p.0),
         server_tid: call.tid.map(|t| t.0),
-        ipid: message.map(|m| format!("{{{}}}", m.ipid)),
+        // An object that may be of an earlier call says nothing of this one's interface.
+        ipid: message.filter(|_| !call.stale && !call.several).map(|m| format!("{{{}}}", m.ipid)),
         iid: message.and_then(|m| m.iid).map(|g| format!("{{{g}}}")),
         interface: call.interface.as_deref().map(text),
         method: message.and_then(|m| m.method),

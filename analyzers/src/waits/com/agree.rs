@@ -55,7 +55,7 @@ pub(in crate::waits) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
             wait.confidence = if call.conflict { wait.confidence } else { Confidence::Proven };
         }
         call.tid = Some(server.tid);
-        if call.message.is_none() {
+        if call.message.is_none() || call.stale {
             call.interface = call.interface.take().or_else(|| server.interface.clone());
         }
         wait.owner_tid = Some(server.tid);

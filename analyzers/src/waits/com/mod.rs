@@ -58,6 +58,9 @@ pub struct ComCall {
     pub message: Option<Message>,
     /// True when the thread waits for the message object's event.
     pub waited: bool,
+    /// True when the thread waits for other handles than the message object's event: the object may be of an earlier
+    /// call. Its interface is not told then.
+    pub stale: bool,
     /// True when the object may be of an earlier call to the same server: its interface is not told then.
     pub several: bool,
     /// Name of the interface, when it is a known one.
@@ -76,6 +79,20 @@ fn plumbing(target: &Target, stack: &Stack) -> usize {
     let module = |f: &&StackFrame| f.module.and_then(|m| target.symbols.modules().get(m));
     let system = |f: &&StackFrame| module(f).is_some_and(|m| target.patterns().is_system_file(&m.file_name));
     frames.iter().position(|f| !system(f)).unwrap_or(frames.len())
+}
+
+/// True when the COM library itself waits for handles, so that a living call's event is one of them: further in, RPC
+/// waits for handles of its own.
+fn waits_itself(target: &Target, stack: &Stack, inner: usize) -> bool {
+    let files = stack.physical().take(inner).filter_map(|f| target.symbols.modules().get(f.module?));
+    let mut known = files.map(|m| m.file_name.as_str()).filter_map(|name| {
+        if library::is_library(name) {
+            Some(true)
+        } else {
+            name.eq_ignore_ascii_case("rpcrt4.dll").then_some(false)
+        }
+    });
+    known.next() == Some(true)
 }
 
 /// The outgoing call that a waiting thread is in; `None` when it is in none.
@@ -113,10 +130,14 @@ pub(super) fn call(
     if outgoing.is_none() && message.is_none() && activation.is_none() {
         return None;
     }
+    let other_event = |m: &Message| m.event.is_some_and(|e| handles.is_some_and(|h| !h.contains(&e)));
+    let stale = message.as_ref().is_some_and(other_event) && waits_itself(target, stack, inner);
     let what = |m: &Message| (m.ipid, m.iid, m.method);
     let other = |m: &Message| message.as_ref().is_some_and(|c| what(c) != what(m));
     let several = waited.is_none() && found.iter().filter(|m| outgoing.is_none() || agrees(m)).any(other);
-    if several && let Some(m) = &mut message {
+    if (several || stale)
+        && let Some(m) = &mut message
+    {
         (m.iid, m.method, m.causality) = (None, None, None);
     }
     let from_message = message.and_then(|m| m.pid);
@@ -128,11 +149,14 @@ pub(super) fn call(
     let by_data = outgoing.and_then(|o| o.tid).filter(|_| !conflict);
     Some(ComCall {
         pid: outgoing.map(|o| o.pid).filter(|_| !conflict).or(from_message),
-        tid: by_data.or_else(|| message.and_then(|m| m.tid)).or(callee.filter(|_| !conflict)),
+        tid: by_data
+            .or_else(|| message.filter(|_| !stale).and_then(|m| m.tid))
+            .or(callee.filter(|_| !conflict)),
         outgoing,
         interface: message.and_then(|m| m.iid).and_then(name),
         message,
         waited: waited.is_some(),
+        stale,
         several,
         class: activation.and_then(name),
         activation,
@@ -161,6 +185,22 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
         if let Some(e) = m.event.filter(|_| call.waited) {
             wait.evidence.push(format!("the object's event {e:x} is the handle that the thread waits for"));
         }
+        if let Some(e) = m.event.filter(|_| call.stale) {
+            wait.evidence.push(format!(
+                "the thread does not wait for the object's event {e:x}: the object may be of an earlier call"
+            ));
+        }
+        match data {
+            None => wait.evidence.push(
+                "the thread's COM data could not be read: the message object alone names the server".into(),
+            ),
+            Some(data) if denied(data, &call) => wait.evidence.push(format!(
+                "the thread's COM data at {:x} ({}) name no outgoing call: either they or the object are old",
+                data.data.0,
+                data.layout.words()
+            )),
+            Some(_) => {}
+        }
     }
     if call.several {
         wait.evidence.push(
@@ -180,7 +220,8 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
     }
     wait.confidence = confidence(data, &call);
     let says = |t: Option<Tid>| t.is_some_and(|t| call.tid.is_some_and(|c| c != t));
-    let (message, oxid) = (call.message.and_then(|m| m.tid), call.message.and_then(|m| m.oxid));
+    let live = call.message.filter(|_| !call.stale);
+    let (message, oxid) = (live.and_then(|m| m.tid), live.and_then(|m| m.oxid));
     if says(callee.map(|c| c.0)) || says(message) || says(oxid.and_then(|o| o.2)) {
         wait.confidence = wait.confidence.min(Confidence::Strong);
         wait.evidence.push("the sources name different threads: one of them is old".into());
@@ -209,25 +250,33 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
     wait.com = Some(Box::new(call));
 }
 
+/// True when the COM data can be read and know of no call.
+fn denied(data: &ComThread, call: &ComCall) -> bool {
+    data.layout != LayoutSource::Neighbour && call.outgoing.is_none() && call.activation.is_none()
+}
+
 /// Certain is what a live object says (the thread waits for its event) or what two sources say that do not depend
-/// on each other. A message object may be old; the COM data are of now, but one word of memory.
+/// on each other. A message object may be old; the COM data are of now, but one word of memory. An object whose event
+/// is known and not waited for is no source, and nothing is certain when the sources contradict each other.
 fn confidence(data: Option<&ComThread>, call: &ComCall) -> Confidence {
-    let known = call.message.is_some_and(|m| m.layout != LayoutSource::Neighbour);
-    let waited = call.waited && known;
+    let live = call.message.filter(|m| m.layout != LayoutSource::Neighbour && !call.stale);
+    let waited = call.waited && live.is_some();
     if call.conflict {
         return if waited { Confidence::Strong } else { Confidence::Guess };
     }
-    let data_known = data.is_some_and(|d| d.layout != LayoutSource::Neighbour);
-    let by_data = call.outgoing.is_some() && data_known;
-    let by_message = known && call.message.is_some_and(|m| m.pid.is_some());
+    if data.is_some_and(|d| denied(d, call)) {
+        return if call.waited { Confidence::Strong } else { Confidence::Guess };
+    }
+    let by_data = call.outgoing.is_some() && data.is_some_and(|d| d.layout != LayoutSource::Neighbour);
+    let by_message = live.is_some_and(|m| m.pid.is_some());
     let callee = data.and_then(|d| d.callee).map(|c| c.0);
     let by_loop = callee.is_some() && callee == call.outgoing.and_then(|o| o.tid);
     if waited || (by_data && (by_message || by_loop)) {
         return Confidence::Proven;
     }
-    // The COM data can be read and know of no call.
-    let denied = data_known && call.outgoing.is_none() && call.activation.is_none();
-    if denied && !call.waited { Confidence::Guess } else { Confidence::Strong }
+    // Only the pid of an object that is perhaps old.
+    let old = call.stale && call.outgoing.is_none();
+    if old { Confidence::Guess } else { Confidence::Strong }
 }
 
 fn message_words(m: &Message) -> String {
