@@ -86,18 +86,23 @@ pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
     if record.code == 0 && record.address.is_null() {
         return None;
     }
+    Some(explain(target, stream.tid, record))
+}
+
+/// What a record says.
+pub(crate) fn explain(target: &Target, tid: Tid, record: &ExceptionRecord) -> ExceptionFacts {
     let entry = exception_code(record.code);
     let (access, wanted) = access_of(record);
-    Some(ExceptionFacts {
+    ExceptionFacts {
         code: record.code,
         name: entry.map(|e| e.name.to_owned()),
-        tid: stream.tid,
+        tid,
         address: record.address,
         access,
         target: wanted,
         description: describe(target, record),
         interest: interest(target, record),
-    })
+    }
 }
 
 /// Breakpad's and Crashpad's codes for dumps that the program asked for.

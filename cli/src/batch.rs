@@ -5,7 +5,7 @@ use crate::args::{CommonArgs, ConfidenceArg, DiffArgs, OpenArgs, TriageArgs, Tri
 use crate::console::Console;
 use crate::demo;
 use crate::interrupt::on_interrupt;
-use crate::output::create;
+use crate::output::{create, read_table};
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
@@ -184,7 +184,7 @@ impl Batch<'_> {
 /// The user's patterns of waits before the built-in ones.
 pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<Arc<Patterns>>> {
     let Some(path) = &common.patterns else { return Ok(None) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = read_table(path).with_context(|| format!("reading {}", path.display()))?;
     let own = Patterns::parse(&text).with_context(|| format!("in {}", path.display()))?;
     Ok(Some(Arc::new(Patterns::built_in().with_overlay(own))))
 }
@@ -192,7 +192,7 @@ pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<Arc<Pattern
 /// The user's hints laid over the built-in ones.
 pub(crate) fn hints(common: &CommonArgs) -> anyhow::Result<Option<Arc<HintTable>>> {
     let Some(path) = &common.hints else { return Ok(None) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = read_table(path).with_context(|| format!("reading {}", path.display()))?;
     let own = HintTable::parse(&text).with_context(|| format!("in {}", path.display()))?;
     Ok(Some(Arc::new(HintTable::built_in().with_overlay(own))))
 }

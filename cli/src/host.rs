@@ -1,5 +1,6 @@
 //! Log files and scripts for the engine's commands.
 
+use crate::output::{refuse_pipe, spare_dumps};
 use dumpscope_engine::{Host, HostError};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -29,7 +30,8 @@ impl Files {
 
 impl Host for Files {
     fn open_log(&self, path: &str, append: bool) -> Result<(), HostError> {
-        crate::output::spare_dumps(path.as_ref()).map_err(|e| HostError::from(&e))?;
+        let path_of = path.as_ref();
+        refuse_pipe(path_of).and_then(|()| spare_dumps(path_of)).map_err(|e| HostError::from(&e))?;
         let mut options = File::options();
         options.create(true).append(append).write(true).truncate(!append);
         let file = options.open(path).map_err(|e| HostError::from(&e))?;
@@ -55,7 +57,8 @@ impl Host for Files {
     }
 
     fn read_script(&self, path: &str) -> Result<String, HostError> {
-        let file = File::open(path).map_err(|e| HostError::from(&e))?;
+        let file = refuse_pipe(path.as_ref()).and_then(|()| File::open(path));
+        let file = file.map_err(|e| HostError::from(&e))?;
         read_script(file).map_err(|e| HostError::from(&e))
     }
 }

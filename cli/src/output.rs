@@ -1,4 +1,5 @@
-//! Files that the program writes: a report, a log. A slip of the hand must not cost the dump.
+//! Files that the user names beside the dumps: reports, logs, scripts, tables. A slip of the hand must not cost the dump,
+//! and no file takes all memory.
 
 use std::fs::File;
 use std::io::{BufWriter, Error, Read, Result};
@@ -31,6 +32,41 @@ pub(crate) fn spare_dumps(path: &Path) -> Result<()> {
     if read.is_ok() && DUMPS.iter().any(|d| first.starts_with(d)) {
         return Err(Error::other("this file is a dump or a packed one: it is not overwritten"));
     }
+    Ok(())
+}
+
+/// Largest table that is read, bytes.
+const MAX_TABLE: u64 = 16 << 20;
+
+/// Reads a table of patterns or hints.
+///
+/// # Errors
+/// What the system said, or that it is too large.
+pub(crate) fn read_table(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_TABLE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_TABLE {
+        return Err(Error::other("it is larger than 16 MiB"));
+    }
+    Ok(text)
+}
+
+/// Refuses a pipe: opening it waits for its other end, and nothing could stop that.
+///
+/// # Errors
+/// Says that it is a pipe.
+#[cfg(unix)]
+pub(crate) fn refuse_pipe(path: &Path) -> Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    match path.metadata() {
+        Ok(m) if m.file_type().is_fifo() => Err(Error::other("this is a pipe, not a file")),
+        _ => Ok(()),
+    }
+}
+
+/// As above; elsewhere pipes have no paths in folders.
+#[cfg(not(unix))]
+pub(crate) fn refuse_pipe(_: &Path) -> Result<()> {
     Ok(())
 }
 

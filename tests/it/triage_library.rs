@@ -183,7 +183,8 @@ fn crashes_of_the_corpus() {
         ("breakpad/thread_name_list.dmp", Crash, Some(0x2ae0), av, Some(0xf_1004)),
         ("breakpad/tiny-exe-with-cet-xsave.dmp", Idle, None, None, None),
         ("lldb/sigsegv.dmp", Crash, Some(0x2a6c), av, Some(0)),
-        ("lldb/fizzbuzz_wow64.dmp", Crash, Some(0x3490), None, None),
+        // No exception stream: a thread reports the exception.
+        ("lldb/fizzbuzz_wow64.dmp", Crash, Some(0x3490), av, Some(0)),
         ("rust-minidump/linux-mini.dmp", Crash, Some(0x518), Some(11), Some(0x45)),
         ("electron/linux.dmp", Crash, Some(0x77c2), Some(4), None),
         (

@@ -1,7 +1,8 @@
 //! What the rules look at: exception, threads, stacks, times, gathered once for a dump.
 
 use super::activity::{Activity, activity_of, is_running, role_of};
-use crate::crash::{ExceptionFacts, exception_facts};
+use super::reported::{self, Reported};
+use crate::crash::{ExceptionFacts, Interest, exception_facts};
 use crate::locks::Locks;
 use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
@@ -23,6 +24,8 @@ pub struct Facts<'a> {
     pub target: &'a Target,
     /// The exception stream, explained.
     pub exception: Option<ExceptionFacts>,
+    /// Exceptions that threads report, when no crash is recorded.
+    pub reported: Vec<Reported>,
     /// Threads by number. Shorter than the dump's list when the work was stopped.
     pub threads: Vec<ThreadFacts>,
     /// Critical sections of the process, with the threads that wait for them.
@@ -87,8 +90,11 @@ impl Facts<'_> {
             }
             threads.push(thread_facts(target, thread, exception.as_ref(), limits, cancel));
         }
+        let recorded = exception.as_ref().is_some_and(|e| e.interest == Interest::Crash);
+        let reporting = threads.iter().filter(|_| !recorded);
+        let reported = reporting.filter_map(|t| reported::of_thread(target, t, limits, cancel)).collect();
         let (locks, exit) = add_waits(target, &mut threads, cancel);
-        Facts { target, exception, threads, locks, exit, stopped }
+        Facts { target, exception, reported, threads, locks, exit, stopped }
     }
 
     /// The thread with a system id.

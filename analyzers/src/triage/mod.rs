@@ -3,6 +3,7 @@
 mod activity;
 mod facts;
 mod finding;
+mod reported;
 mod rules;
 mod signature;
 
@@ -10,6 +11,7 @@ pub use crate::patterns::{ThreadRole, WaitKind};
 pub use activity::Activity;
 pub use facts::{Facts, ThreadFacts, frame_text};
 pub use finding::{Confidence, Finding, FindingClass, FindingKind};
+pub use reported::Reported;
 pub use rules::{RULES, Rule};
 pub use signature::{Signature, signature};
 

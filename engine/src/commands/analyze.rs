@@ -8,7 +8,7 @@ use crate::render::TextSink;
 use crate::run::run_captured;
 use crate::session::Session;
 use crate::triage::rows;
-use dumpscope_analyzers::capabilities::capabilities;
+use dumpscope_analyzers::capabilities::{WHICH_EXCEPTION, capabilities};
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::triage::{
     Facts, Finding, FindingKind, ThreadFacts, frame_text, run_rules, signature, verdict_of,
@@ -197,7 +197,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         if hang { found.iter().filter(|f| !is_crash(f)).cloned().collect() } else { found.clone() };
     let verdict = verdict_of(&facts, &asked);
     let mut fields = Vec::new();
-    match (crash, &facts.exception) {
+    match (crash, facts.fatal().or(facts.exception.as_ref())) {
         (Some(f), Some(e)) => crash_fields(session, &facts, f, e, verbose, &mut fields),
         _ => hang_fields(session, &facts, &verdict, verbose, &mut fields),
     }
@@ -208,7 +208,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     system_fields(&facts, &mut fields);
     let cannot = capabilities(&target);
-    let cannot = cannot.iter().filter(|c| !c.answerable && verbose);
+    let told = |question: &str| crash.is_some() && question == WHICH_EXCEPTION;
+    let cannot = cannot.iter().filter(|c| !c.answerable && verbose && !told(c.question));
     let report = AnalyzeReport {
         hang: crash.is_none(),
         verbose,
@@ -249,11 +250,12 @@ fn crash_fields(
 ) {
     let wide = facts.target.process_machine().is_64();
     if verbose {
-        let mut context = captured(session, ".ecxr");
+        let (select, show) = (select_context(facts), show_record(facts));
+        let mut context = captured(session, &select);
         context.push("Resetting default scope".into());
-        out.push(("CONTEXT".into(), std::iter::once("  (.ecxr)".into()).chain(context).collect()));
-        let record = captured(session, ".exr -1");
-        out.push(("EXCEPTION_RECORD".into(), std::iter::once("  (.exr -1)".into()).chain(record).collect()));
+        out.push(("CONTEXT".into(), std::iter::once(format!("  ({select})")).chain(context).collect()));
+        let record = captured(session, &show);
+        out.push(("EXCEPTION_RECORD".into(), std::iter::once(format!("  ({show})")).chain(record).collect()));
     }
     process_name(facts, out);
     if let Some(wanted) = e.target {
@@ -268,8 +270,9 @@ fn crash_fields(
     let text = text.unwrap_or_else(|| "<Unable to get error code text>".into());
     out.push(one("ERROR_CODE", format!("(NTSTATUS) 0x{:x} - {}", e.code, escape(&text))));
     out.push(one("EXCEPTION_CODE_STR", format!("{:x}", e.code)));
-    let record = facts.target.dump.exception().value();
-    for (i, p) in record.iter().flat_map(|r| &r.record.parameters).take(2).enumerate() {
+    let recorded = || facts.target.dump.exception().value().map(|r| &r.record);
+    let record = facts.reported.first().map(|r| &r.record).or_else(recorded);
+    for (i, p) in record.iter().flat_map(|r| &r.parameters).take(2).enumerate() {
         let text = if wide { format!("{p:016x}") } else { format!("{p:08x}") };
         out.push(one(&format!("EXCEPTION_PARAMETER{}", i.saturating_add(1)), text));
     }
@@ -330,7 +333,9 @@ fn thread_fields(
     out: &mut Vec<(String, Vec<String>)>,
 ) {
     let Some(thread) = thread else { return };
-    let Some(stack) = thread.stack.as_ref().or(thread.native_stack.as_ref()) else { return };
+    let own = || thread.stack.as_ref().or(thread.native_stack.as_ref());
+    let reported = facts.reported.iter().filter(|_| is_crash).find(|r| r.exception.tid == thread.tid);
+    let Some(stack) = reported.and_then(|r| r.stack.as_ref()).or_else(own) else { return };
     let wide = stack.machine.is_64();
     if verbose {
         let row = |f: &dumpscope_analyzers::StackFrame| {
@@ -369,8 +374,23 @@ fn thread_fields(
     if let Some(m) = module {
         out.push(one("IMAGE_NAME", escape(&m.file_name).into_owned()));
     }
-    let context = if is_crash { ".ecxr ; " } else { "" };
+    let context = if is_crash { format!("{} ; ", select_context(facts)) } else { String::new() };
     out.push(one("STACK_COMMAND", format!("~{}s; {context}kb", thread.index.0)));
+}
+
+/// The commands that select the context of the exception.
+fn select_context(facts: &Facts<'_>) -> String {
+    let Some(r) = facts.reported.first() else { return ".ecxr".into() };
+    // A 64-bit dump of a 32-bit process begins in the 64-bit view.
+    let view = if facts.target.dump.is_wow64() { ".effmach x86; " } else { "" };
+    format!("{view}.cxr {:x}", r.context_at.0)
+}
+
+/// The command that shows the record of the exception.
+fn show_record(facts: &Facts<'_>) -> String {
+    let Some(r) = facts.reported.first() else { return ".exr -1".into() };
+    let view = if facts.target.dump.is_wow64() { ".effmach x86; " } else { "" };
+    format!("{view}.exr {:x}", r.record_at.0)
 }
 
 /// Ours: WinDbg's names of buckets depend on its own lists.

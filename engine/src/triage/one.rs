@@ -100,7 +100,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         system: Some(rows::system(target)),
         dump: Some(rows::dump_file(target)),
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
-        exception: facts.exception.as_ref().map(rows::exception),
+        exception: facts.fatal().or(facts.exception.as_ref()).map(rows::exception),
         threads: Some(facts.threads.iter().map(|t| rows::thread(target, t, cancel)).collect()),
         locks: known(
             facts

@@ -1,6 +1,7 @@
 //! An exception ended the process.
 
 use crate::crash::{ExceptionFacts, Interest};
+use crate::stacks::Stack;
 use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
 use dumpscope_symbols::Trust;
 
@@ -45,15 +46,17 @@ fn evidence(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&Threa
     match thread {
         None => out.push("that thread is not in the thread list".into()),
         Some(t) => {
-            let frames = t.stack.as_ref().or(t.native_stack.as_ref()).map_or(&[][..], |s| &s.frames);
-            let sure = frames.iter().take_while(|f| f.trust != Trust::Scan);
-            let quoted: Vec<String> = sure.take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
-            if !quoted.is_empty() {
-                out.push(format!("its stack from the exception: {}", quoted.join(", called from ")));
-            }
+            out.extend(quote(facts, t.stack.as_ref().or(t.native_stack.as_ref())));
         }
     }
     out
+}
+
+/// The innermost frames, as far as they are sure.
+pub(super) fn quote(facts: &Facts<'_>, stack: Option<&Stack>) -> Option<String> {
+    let sure = stack?.frames.iter().take_while(|f| f.trust != Trust::Scan);
+    let quoted: Vec<String> = sure.take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
+    (!quoted.is_empty()).then(|| format!("its stack from the exception: {}", quoted.join(", called from ")))
 }
 
 fn advice(facts: &Facts<'_>, thread: Option<&ThreadFacts>) -> String {

@@ -1,0 +1,145 @@
+//! An exception that is being reported: the dump has no exception stream, but a thread is in the system's code for
+//! exceptions that nobody caught.
+
+use super::{Facts, ThreadFacts};
+use crate::crash::{ExceptionFacts, Interest, explain};
+use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from};
+use crate::syscalls::is_far;
+use crate::{Cancel, Target};
+use dumpscope_core::context::Context;
+use dumpscope_core::stream::exception::ExceptionRecord;
+use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_symbols::{Limits, Trust};
+
+/// Functions that only an exception without a handler leads to.
+const REPORTS: [&str; 4] = [
+    "UnhandledExceptionFilter",
+    "RtlpUnhandledExceptionFilter",
+    "WerpReportFault",
+    "RtlUnhandledExceptionFilter",
+];
+
+/// Most stack bytes that are searched for the exception's pointers.
+const MAX_SPAN: u64 = 0x2000;
+
+/// `EXCEPTION_MAXIMUM_PARAMETERS`.
+const MAX_PARAMETERS: u32 = 15;
+
+/// Bytes of the largest context that is read.
+const CONTEXT_BYTES: usize = 0x4d0;
+
+/// The exception, found through the stack of the thread that reports it.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// The exception. Its thread is the one that reports it.
+    pub exception: ExceptionFacts,
+    /// Its record.
+    pub record: ExceptionRecord,
+    /// Address of the `EXCEPTION_POINTERS`.
+    pub pointers: Va,
+    /// Address of the record.
+    pub record_at: Va,
+    /// Address of the context.
+    pub context_at: Va,
+    /// The function on the stack that only unhandled exceptions lead to.
+    pub through: String,
+    /// The stack from the exception's context on.
+    pub stack: Option<Stack>,
+}
+
+impl Facts<'_> {
+    /// The exception that ended the process: the recorded one, else one that a thread reports.
+    #[must_use]
+    pub fn fatal(&self) -> Option<&ExceptionFacts> {
+        let recorded = self.exception.as_ref().filter(|e| e.interest == Interest::Crash);
+        recorded.or_else(|| self.reported.first().map(|r| &r.exception))
+    }
+}
+
+pub(super) fn of_thread(
+    target: &Target,
+    t: &ThreadFacts,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Option<Reported> {
+    let stack = t.stack.as_ref().or(t.native_stack.as_ref())?;
+    let frames: Vec<&StackFrame> = stack.physical().collect();
+    let at = frames.iter().position(|f| {
+        // What a scan finds may be left over from an exception that was handled.
+        f.function.as_deref().is_some_and(|n| REPORTS.contains(&n)) && !is_far(f) && f.trust != Trust::Scan
+    })?;
+    // A name alone is not enough: the exception itself must be there.
+    let (record, context, pointers) = find_record(target, stack, &frames, at)?;
+    let mut raw = vec![0; CONTEXT_BYTES];
+    let got = target.dump.memory().read_at(context, &mut raw).got;
+    raw.truncate(got);
+    let machine = stack.machine;
+    let stack = Context::decode(&raw, machine).map(|c| {
+        let bounds = stack_bounds(target, t.index, machine, c.sp()).map(|b| (b.low, b.high));
+        stack_from(target, &c.regs, bounds, limits, cancel)
+    });
+    Some(Reported {
+        exception: ExceptionFacts { interest: Interest::Crash, ..explain(target, t.tid, &record) },
+        record_at: target.dump.memory().ptr(pointers, machine)?,
+        context_at: context,
+        record,
+        pointers,
+        through: frames.get(at).and_then(|f| f.function.clone()).unwrap_or_default(),
+        stack,
+    })
+}
+
+/// The record of `EXCEPTION_POINTERS` that lie on the stack near the reporting function, and where they lie.
+fn find_record(
+    target: &Target,
+    stack: &Stack,
+    frames: &[&StackFrame],
+    at: usize,
+) -> Option<(ExceptionRecord, Va, Va)> {
+    let memory = target.dump.memory();
+    let machine = stack.machine;
+    let p = machine.ptr_size() as u64;
+    let low = frames.first()?.frame.sp;
+    let high = frames.get(at.saturating_add(4)).or(frames.last())?.frame.frame_base.offset(0x80);
+    let span = high.distance_from(low)?.min(MAX_SPAN);
+    let words = (0..span / p).map(|n| low.offset(n.wrapping_mul(p)));
+    // Either the pair itself lies there, or a pointer to it (the function's argument).
+    for slot in words {
+        let pointer = memory.ptr(slot, machine).filter(|v| v.0 > 0xffff);
+        for pair in [Some(slot), pointer].into_iter().flatten() {
+            if let Some((record, context)) = read_pair(target, machine, pair) {
+                return Some((record, context, pair));
+            }
+        }
+    }
+    None
+}
+
+/// `EXCEPTION_POINTERS`: both must be there, and say the same instruction.
+fn read_pair(target: &Target, machine: Machine, at: Va) -> Option<(ExceptionRecord, Va)> {
+    let memory = target.dump.memory();
+    let p = machine.ptr_size() as u64;
+    let record = memory.ptr(at, machine).filter(|v| v.0 > 0xffff)?;
+    let context = memory.ptr(at.offset(p), machine).filter(|v| v.0 > 0xffff)?;
+    let (address_at, count_at, flags_at, flag, ip_at) = match machine {
+        Machine::X86 => (0xc, 0x10, 0, 0x1_0000, 0xb8),
+        Machine::Amd64 => (0x10, 0x18, 0x30, 0x10_0000, 0xf8),
+        _ => return None,
+    };
+    let code = memory.u32(record)?;
+    let count = memory.u32(record.offset(count_at)).filter(|n| *n <= MAX_PARAMETERS)?;
+    // Errors and warnings; programs' own codes have the same two bits.
+    let address = memory.ptr(record.offset(address_at), machine).filter(|_| code >> 30 >= 2)?;
+    let same = memory.u32(context.offset(flags_at))? & flag != 0
+        && memory.ptr(context.offset(ip_at), machine)? == address;
+    let first = record.offset(count_at).offset(if machine.is_64() { 8 } else { 4 });
+    let parameter = |n: u32| Some(memory.ptr(first.offset(u64::from(n).wrapping_mul(p)), machine)?.0);
+    let record = || ExceptionRecord {
+        code,
+        flags: memory.u32(record.offset(4)).unwrap_or(0),
+        nested: Va(0),
+        address,
+        parameters: (0..count).map_while(parameter).collect(),
+    };
+    same.then(|| (record(), context))
+}
