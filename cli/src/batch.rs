@@ -15,7 +15,9 @@ use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;
 use dumpscope_engine::formats::{FailOn, Format, FormatOptions, Tail, writer};
 use dumpscope_engine::json::ConfidenceName;
-use dumpscope_engine::triage::{Buckets, Incidents, Input, Progress, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::triage::{
+    Buckets, Incidents, Input, Progress, TriageOptions, find_dumps, once_each, triage_each,
+};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +44,7 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
         let _ = write!(io::stderr(), "{help}");
         return Ok(Exit::Usage);
     }
-    let inputs = args.dumps.iter().cloned().map(Input::Dump).collect();
+    let inputs = once_each(args.dumps.iter().cloned().map(Input::Dump).collect());
     let fail_on = FailOn::default();
     let batch = Batch { inputs, format: Format::Text, output: None, fail_on, common, console };
     Ok(batch.run(0, None)?.exit())
@@ -51,6 +53,11 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
 /// `dumpscope triage PATH...`.
 pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     let inputs = inputs(&args.paths)?;
+    if inputs.is_empty() {
+        // Only the list on stdin can be empty: a path that leads to nothing is an error row.
+        console.error("no dumps to look at: the list on stdin is empty");
+        return Ok(Exit::Usage);
+    }
     let (format, output, fail_on) = (format(args.format), args.output.as_deref(), fail_on(args));
     let batch = Batch { inputs, format, output, fail_on, common, console };
     Ok(batch.run(args.jobs, args.budget)?.exit())
@@ -95,7 +102,7 @@ fn inputs(named: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             out.extend(find_dumps(path));
         }
     }
-    Ok(out)
+    Ok(once_each(out))
 }
 
 /// A batch and where its answer goes.

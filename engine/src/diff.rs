@@ -2,7 +2,7 @@
 
 use crate::doc::{Line, Role};
 use crate::json::ConfidenceName;
-use crate::triage::{TriageOptions, rows};
+use crate::triage::{TriageOptions, one, rows};
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
 use dumpscope_analyzers::incident::Digest;
@@ -120,7 +120,7 @@ pub fn diff(paths: &[PathBuf], options: &TriageOptions) -> Result<DiffDocument, 
         let mut go_on = |_, _, _| !options.cancel.is_cancelled();
         let dump = Dump::open_with(path, &mut go_on).map_err(|e| DiffFailure::Open {
             path: path.to_string_lossy().into_owned(),
-            reason: e.to_string(),
+            reason: one::reason(&e),
         })?;
         let target = options.target(dump);
         snapshots.push(snapshot(&target, &options.cancel));

@@ -4,11 +4,13 @@
 //! compared thread by thread.
 
 mod snapshot;
+mod standing;
 
 pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
 
 use crate::triage::{Confidence, FindingKind};
 use dumpscope_core::{Pid, Tid};
+use standing::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// 100 ns units in a millisecond.
@@ -25,9 +27,9 @@ const SAME_START: u32 = 2;
 pub enum State {
     /// It runs in every dump and used most of the time.
     Spinning,
-    /// The same stack, the same wait, no CPU time.
+    /// The same stack and the same wait.
     Stuck,
-    /// Its stack changed or it used CPU time.
+    /// Its stack changed, or it waits for nothing and used CPU time.
     Moving,
     /// It waits for work in every dump.
     Idle,
@@ -173,7 +175,9 @@ pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
     let tids: BTreeSet<Tid> = sorted.iter().flat_map(|d| d.threads.iter().map(|t| t.tid)).collect();
     let numbers: BTreeMap<Tid, usize> =
         sorted.iter().flat_map(|d| d.threads.iter().enumerate().map(|(i, t)| (t.tid, i))).collect();
-    let mut threads: Vec<ThreadChange> = tids.iter().filter_map(|t| change(&sorted, *t, seconds)).collect();
+    let lasting = standing(&sorted);
+    let mut threads: Vec<ThreadChange> =
+        tids.iter().filter_map(|t| change(&sorted, &lasting, *t, seconds)).collect();
     let rank = |s: State| match s {
         State::Spinning => 0,
         State::Stuck => 1,
@@ -184,7 +188,7 @@ pub fn compare(dumps: &[Snapshot]) -> Result<Comparison, DiffError> {
     };
     let number = |t: &ThreadChange| numbers.get(&t.tid).copied();
     threads.sort_by_key(|t| (rank(t.state), !t.is_main, number(t)));
-    let (progress, tid, summary, confidence) = verdict(&sorted, &threads, seconds);
+    let (progress, tid, summary, confidence) = verdict(&sorted, &lasting, &threads, seconds);
     Ok(Comparison {
         pid: first.pid,
         seconds,
@@ -254,7 +258,7 @@ fn same_process(a: &Snapshot, b: &Snapshot) -> Result<(), DiffError> {
 }
 
 /// One thread; `None` for those that only wrote a dump.
-fn change(dumps: &[&Snapshot], tid: Tid, seconds: u32) -> Option<ThreadChange> {
+fn change(dumps: &[&Snapshot], lasting: &[Standing], tid: Tid, seconds: u32) -> Option<ThreadChange> {
     let seen: Vec<Option<&ThreadSnapshot>> = dumps.iter().map(|d| d.thread(tid)).collect();
     let there: Vec<&ThreadSnapshot> = seen.iter().flatten().copied().collect();
     let (first, last) = (there.first()?, there.last()?);
@@ -277,7 +281,12 @@ fn change(dumps: &[&Snapshot], tid: Tid, seconds: u32) -> Option<ThreadChange> {
     } else if seen.last().is_some_and(Option::is_none) {
         State::Gone
     } else {
-        let (state, sure) = judge(&there, cpu, seconds);
+        let waits = lasting.iter().find(|s| s.tids.contains(&tid));
+        let (state, sure) = match waits {
+            // Whatever its inner frames do: what it waits for never comes.
+            Some(s) => (State::Stuck, s.confidence.min(Confidence::Strong)),
+            None => judge(&there, cpu, seconds),
+        };
         out.confidence = sure;
         state
     };
@@ -317,9 +326,9 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
     match (same_stack, same_wait, cpu) {
         // Within one second even a busy thread can be found twice at the same place.
         (true, true, Some(c)) if c <= TICKS && seconds > 0 => (State::Stuck, Confidence::Strong),
-        (true, true, Some(c)) if c <= TICKS => (State::Stuck, Confidence::Guess),
-        // Without times the stack alone says it.
-        (true, true, None) => (State::Stuck, Confidence::Guess),
+        // Without times the stack alone says it. With CPU time it may have come back to the same wait; but a wait
+        // that is tried again and again, or that serves messages, uses some, too.
+        (true, true, _) => (State::Stuck, Confidence::Guess),
         (true, _, Some(0)) if !runs => (State::Stuck, Confidence::Guess),
         (false, ..) => (State::Moving, Confidence::Strong),
         (true, _, Some(c)) if c > TICKS => (State::Moving, Confidence::Strong),
@@ -327,8 +336,38 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
     }
 }
 
+/// Nothing moved: the sentence, and what speaks against it.
+fn hang(t: &ThreadChange, span: &str) -> (Progress, Option<Tid>, String, Confidence) {
+    let mut text = format!("thread {:x} did not move {span}: it {}", t.tid.0, t.does);
+    if let Some(cpu) = t.cpu.filter(|c| *c > TICKS) {
+        let ms = cpu / MS;
+        text.push_str(&format!(
+            "; it used {ms} ms of CPU time, so it tries again and again or came back to the same wait"
+        ));
+    }
+    (Progress::Hang, Some(t.tid), text, t.confidence)
+}
+
+/// What every dump shows and what never ends by itself.
+fn stands(
+    lasting: &[Standing],
+    threads: &[ThreadChange],
+    dumps: usize,
+) -> Option<(Progress, Option<Tid>, String, Confidence)> {
+    let first = lasting.first()?;
+    let all = if dumps == 2 { "in both dumps".to_owned() } else { format!("in all {dumps} dumps") };
+    let says: Vec<&str> = lasting.iter().map(|s| s.summary.as_str()).collect();
+    let mut text = format!("{all} {}", says.join("; "));
+    if let Some(t) = threads.iter().find(|t| t.state == State::Spinning) {
+        text.push_str(&format!("; thread {:x} runs without a wait", t.tid.0));
+    }
+    let sure = lasting.iter().map(|s| s.confidence).min().unwrap_or(Confidence::Guess);
+    Some((Progress::Hang, Some(first.tid), text, sure))
+}
+
 fn verdict(
     dumps: &[&Snapshot],
+    lasting: &[Standing],
     threads: &[ThreadChange],
     seconds: u32,
 ) -> (Progress, Option<Tid>, String, Confidence) {
@@ -336,6 +375,9 @@ fn verdict(
         0 => "between the dumps".to_owned(),
         n => format!("in {n} s"),
     };
+    if let Some(answer) = stands(lasting, threads, dumps.len()) {
+        return answer;
+    }
     let state = |tid: Tid| threads.iter().find(|t| t.tid == tid);
     if let Some(t) = threads.iter().find(|t| t.state == State::Spinning) {
         let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
@@ -348,10 +390,7 @@ fn verdict(
     let main = threads.iter().find(|t| t.is_main && t.state != State::Idle).map(|t| t.tid);
     for t in named.into_iter().chain(main).filter_map(state) {
         match t.state {
-            State::Stuck => {
-                let text = format!("thread {:x} did not move {span}: it {}", t.tid.0, t.does);
-                return (Progress::Hang, Some(t.tid), text, t.confidence);
-            }
+            State::Stuck => return hang(t, &span),
             State::Moving => {
                 let text =
                     format!("thread {:x} moves: it is slow, not stuck; at the end it {}", t.tid.0, t.does);
@@ -365,8 +404,8 @@ fn verdict(
         return (Progress::Slow, Some(t.tid), text, t.confidence.min(Confidence::Guess));
     }
     if let Some(t) = threads.iter().find(|t| t.state == State::Stuck) {
-        let text = format!("thread {:x} did not move {span}: it {}", t.tid.0, t.does);
-        return (Progress::Hang, Some(t.tid), text, Confidence::Guess);
+        let (progress, tid, text, _) = hang(t, &span);
+        return (progress, tid, text, Confidence::Guess);
     }
     if !threads.is_empty() && threads.iter().all(|t| t.state == State::Idle) {
         return (

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Kind and thread of the dump's own verdict.
     pub verdict: Option<(FindingKind, Tid)>,
+    /// Circles and orphaned locks: what does not end by itself.
+    pub lasting: Vec<Finding>,
     /// Open handles: number, type and name. Untrusted. `None` without handle data.
     pub handles: Option<BTreeMap<u64, (String, String)>>,
     /// What the file lacks, one sentence each. Holds no unsafe characters.
@@ -99,6 +101,7 @@ impl Snapshot {
             time: dump.time(),
             threads: facts.threads.iter().map(|t| thread(facts, t)).collect(),
             verdict: verdict.tid.map(|t| (verdict.kind, t)),
+            lasting: digest.findings.iter().filter(|f| super::standing::lasts(f)).cloned().collect(),
             handles: open,
             warnings,
         }

@@ -2,6 +2,7 @@
 
 use super::snapshot::WaitKey;
 use super::*;
+use crate::triage::Finding;
 use crate::waits::Kind;
 use dumpscope_core::Va;
 
@@ -94,10 +95,15 @@ fn hang_or_slow() {
     moved.threads[0].frames[0].0 = Va(0x77);
     let c = compare(&[stuck(10), stuck(15), moved]).unwrap();
     assert_eq!(c.progress, Progress::Slow);
-    // The same stack, but it worked in between: it came back to the same wait.
-    let mut came_back = stuck(20);
-    came_back.threads[0].cpu = Some(4000 * MS);
-    assert_eq!(compare(&[stuck(10), came_back]).unwrap().progress, Progress::Slow);
+    // The same stack and the same wait, but CPU time: a retried wait uses some. A guess that names the conflict.
+    let mut burned = stuck(20);
+    burned.threads[0].cpu = Some(4000 * MS);
+    let c = compare(&[stuck(10), burned.clone()]).unwrap();
+    assert_eq!((c.progress, c.confidence), (Progress::Hang, Confidence::Guess));
+    assert!(c.summary.contains("3950 ms of CPU time"), "{}", c.summary);
+    // Another wait at another place: it moved.
+    burned.threads[0].wait.as_mut().unwrap().handles = Some(vec![0x48]);
+    assert_eq!(compare(&[stuck(10), burned]).unwrap().progress, Progress::Slow);
     let quiet = |time| dump(time, vec![idle(thread(4, 1, &[3])), idle(thread(8, 1, &[3]))]);
     assert_eq!(compare(&[quiet(1), quiet(9)]).unwrap().progress, Progress::Idle);
 }
@@ -146,4 +152,46 @@ fn other_processes_are_refused() {
     b.pid = Some(Pid(12));
     let told = compare(&[a, b]).unwrap_err().to_string();
     assert!(told.contains("process ids 8 and c"), "{told}");
+}
+
+#[test]
+fn what_never_ends_outweighs_cpu_time() {
+    let found = |kind, tids: &[u32], summary: &str| {
+        let mut f = Finding::new(kind, Confidence::Proven, summary);
+        f.tids = tids.iter().copied().map(Tid).collect();
+        (f.tid, f.lock, f.owner_tid) = (f.tids.first().copied(), Some(Va(0x1000)), Some(Tid(0x99)));
+        f
+    };
+    let circle =
+        |tids: &[u32]| found(FindingKind::Deadlock, tids, "threads 4, 8 wait for each other in a circle");
+    let orphan =
+        |tids: &[u32]| found(FindingKind::OrphanedLock, tids, "thread c waits for a lock of thread 99");
+    let shot = |time, cpu| {
+        let mut d = dump(
+            time,
+            vec![
+                waits(thread(4, cpu, &[1, 2]), 0x44),
+                waits(thread(8, cpu, &[1, 2]), 0x48),
+                waits(thread(12, 0, &[1, 2]), 0x4c),
+            ],
+        );
+        d.verdict = Some((FindingKind::Deadlock, Tid(4)));
+        d.lasting = vec![circle(&[4, 8]), orphan(&[12])];
+        d
+    };
+    let (a, mut b) = (shot(10, 0), shot(15, 5000));
+    // A wait that is tried again has other inner frames.
+    b.threads[1].frames.insert(0, (Va(9), "app!again".into()));
+    let c = compare(&[a.clone(), b.clone()]).unwrap();
+    assert_eq!((c.progress, c.tid, c.confidence), (Progress::Hang, Some(Tid(4)), Confidence::Proven));
+    assert_eq!(states(&c), [(4, State::Stuck), (8, State::Stuck), (12, State::Stuck)]);
+    assert_eq!(
+        c.summary,
+        "in both dumps threads 4, 8 wait for each other in a circle; thread c waits for a lock of thread 99"
+    );
+    // Of another owner it is another orphan, and a circle of others another circle.
+    b.lasting = vec![circle(&[4, 12]), orphan(&[12])];
+    b.lasting[1].owner_tid = Some(Tid(0x9d));
+    let c = compare(&[a, b]).unwrap();
+    assert!(!c.summary.contains("circle"), "{}", c.summary);
 }

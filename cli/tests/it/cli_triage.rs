@@ -233,3 +233,17 @@ fn an_unknown_verdict_says_what_was_missing() {
     assert!(row["verdict"]["summary"].as_str().unwrap().contains("damaged"), "{row}");
     assert!(row["locks"].is_null() && row["com_calls"].is_null(), "{row}");
 }
+
+#[test]
+fn a_file_is_one_row_and_an_empty_list_is_told() {
+    let dumps = Dumps::new();
+    let file = dumps.path().join("a-hang.dmp");
+    let r = run(dumpscope().args(["triage", "--format", "json"]).args([&file, &file]));
+    assert_eq!(paths(&json(&r)), ["a-hang.dmp"]);
+    let r = run(dumpscope().args(["triage", "-"]).write_stdin("\n"));
+    assert_eq!((r.code, r.out.as_str()), (2, ""));
+    assert!(r.err.contains("no dumps to look at"), "{}", r.err);
+    // A file that is not there is named once.
+    let r = run(dumpscope().args(["diff", "/nowhere/x.dmp"]).arg(&file));
+    assert_eq!((r.code, r.err.matches("x.dmp").count()), (1, 1), "{}", r.err);
+}

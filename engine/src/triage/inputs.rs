@@ -1,5 +1,6 @@
 //! From what the user names (files, folders, patterns) to a list of dump files.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A file to analyze, or something that was named and leads to none.
@@ -50,6 +51,15 @@ pub fn find_dumps(named: &Path) -> Vec<Input> {
         Ok(found) => found.into_iter().map(Input::Dump).collect(),
         Err(reason) => vec![Input::Nothing { named: named.into(), reason }],
     }
+}
+
+/// Leaves out what leads to a file that was there before, by another spelling or through a link: each file is one
+/// dump. The first spelling stays.
+#[must_use]
+pub fn once_each(inputs: Vec<Input>) -> Vec<Input> {
+    let mut seen = BTreeSet::new();
+    let real = |i: &Input| std::fs::canonicalize(i.path()).unwrap_or_else(|_| i.path().into());
+    inputs.into_iter().filter(|i| seen.insert(real(i))).collect()
 }
 
 fn expand(pattern: &str) -> Result<Vec<PathBuf>, String> {
@@ -142,5 +152,25 @@ mod tests {
         assert_eq!(find(dir.path(), "a/notes.txt"), ["a/notes.txt"]);
         assert_eq!(find(dir.path(), "*.zip"), ["no file matches"]);
         assert!(matches!(find_dumps(&dir.path().join("nothing"))[..], [Input::Nothing { .. }]));
+    }
+
+    #[test]
+    fn a_file_is_one_input_whatever_its_spellings() {
+        let dir = tree();
+        let a = dir.path().join("a");
+        let mut named = vec![a.clone(), a.clone(), a.join("b/../core"), a.join("nothing"), a.join("nothing")];
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink(a.join("core"), &link).unwrap();
+            named.push(link);
+        }
+        if cfg!(not(unix)) {
+            named.push(a.join("core"));
+        }
+        let found = once_each(named.iter().flat_map(|p| find_dumps(p)).collect());
+        let got = names(dir.path(), &found);
+        assert_eq!(got[..4], ["a/b/deep.DMP", "a/core", "a/one.mdmp", "a/packed.dmp.zst"]);
+        assert!(got.len() == 5 && matches!(found[4], Input::Nothing { .. }), "{got:?}");
     }
 }

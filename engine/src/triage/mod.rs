@@ -21,7 +21,7 @@ mod batch;
 mod buckets;
 mod incidents;
 mod inputs;
-mod one;
+pub(crate) mod one;
 pub(crate) mod rows;
 mod text;
 pub(crate) mod words;
@@ -29,7 +29,7 @@ pub(crate) mod words;
 pub use batch::triage_each;
 pub use buckets::Buckets;
 pub use incidents::Incidents;
-pub use inputs::{Input, find_dumps};
+pub use inputs::{Input, find_dumps, once_each};
 pub use one::triage_target;
 pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
 
@@ -105,9 +105,9 @@ pub enum Progress {
 pub type Observer<'a> = &'a (dyn Fn(Progress) + Sync);
 
 /// Analyzes the dumps that `paths` lead to (see [`find_dumps`]). A dump that cannot be analyzed, and a path that
-/// leads to none, gives an error row; nothing here fails as a whole.
+/// leads to none, gives an error row; nothing here fails as a whole. A file named twice gives one row.
 pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>) -> Document {
-    let inputs: Vec<Input> = paths.iter().flat_map(|p| find_dumps(p)).collect();
+    let inputs: Vec<Input> = once_each(paths.iter().flat_map(|p| find_dumps(p)).collect());
     let mut document = Document::new();
     let mut buckets = Buckets::default();
     let mut incidents = Incidents::default();

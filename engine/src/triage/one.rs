@@ -6,6 +6,7 @@ use dumpscope_analyzers::incident::Digest;
 use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict_of};
 use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};
 use dumpscope_core::OpenError;
+use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::Limits;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -137,11 +138,14 @@ fn error_row(error: &OpenError) -> ErrorRow {
         OpenError::Unpack { .. } => "unpack",
         _ => "other",
     };
-    // The row has the path already.
-    let message = match error {
+    ErrorRow { kind: kind.into(), message: escape(&reason(error)).into_owned() }
+}
+
+/// Why a dump cannot be opened, without its path: who shows it has that already.
+pub(crate) fn reason(error: &OpenError) -> String {
+    match error {
         OpenError::Io { source, .. } => source.to_string(),
         OpenError::Unpack { reason, .. } => format!("cannot unpack: {reason}"),
         other => other.to_string(),
-    };
-    ErrorRow { kind: kind.into(), message: dumpscope_core::base::text::escape(&message).into_owned() }
+    }
 }

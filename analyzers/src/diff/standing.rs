@@ -1,0 +1,64 @@
+//! Circles and orphaned locks that every dump shows: who is in one cannot have gone on between the dumps.
+
+use super::Snapshot;
+use crate::triage::{Confidence, Finding, FindingKind};
+use dumpscope_core::{Tid, Va};
+use std::collections::BTreeSet;
+
+/// One finding that all dumps share.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// Its sentence in the last dump. Untrusted.
+    pub(super) summary: String,
+    /// The thread that it is about.
+    pub(super) tid: Tid,
+    /// Threads that are in it in every dump.
+    pub(super) tids: BTreeSet<Tid>,
+    /// As the least sure dump.
+    pub(super) confidence: Confidence,
+}
+
+/// Kinds that never end by themselves.
+pub(super) fn lasts(f: &Finding) -> bool {
+    matches!(f.kind, FindingKind::Deadlock | FindingKind::OrphanedLock) && f.confidence >= Confidence::Strong
+}
+
+/// What makes it the same thing in another dump: a circle's members, a lock and the owner that is gone.
+#[derive(PartialEq, Eq)]
+enum Key {
+    Circle(BTreeSet<Tid>),
+    Orphan(Va, Tid),
+}
+
+fn key(f: &Finding) -> Option<Key> {
+    match f.kind {
+        FindingKind::Deadlock => Some(Key::Circle(f.tids.iter().copied().collect())),
+        _ => Some(Key::Orphan(f.lock?, f.owner_tid?)),
+    }
+}
+
+/// The findings that all dumps share, in the last one's order.
+pub(super) fn standing(dumps: &[&Snapshot]) -> Vec<Standing> {
+    let Some((last, others)) = dumps.split_last() else { return Vec::new() };
+    let mut out = Vec::new();
+    for f in last.lasting.iter().filter(|f| lasts(f)) {
+        let (Some(key_of), Some(tid)) = (key(f), f.tid) else { continue };
+        let mut tids: BTreeSet<Tid> = f.tids.iter().copied().collect();
+        let mut confidence = f.confidence;
+        let shared = others.iter().all(|d| {
+            let same = d.lasting.iter().filter(|o| lasts(o)).find(|o| key(o).as_ref() == Some(&key_of));
+            if let Some(same) = same {
+                // Later waiters of the same lock were free before.
+                tids.retain(|t| same.tids.contains(t));
+                confidence = confidence.min(same.confidence);
+            }
+            same.is_some()
+        });
+        // The thread of the sentence, or one that waits as long.
+        let tid = if tids.contains(&tid) { Some(tid) } else { tids.first().copied() };
+        if let (true, Some(tid)) = (shared, tid) {
+            out.push(Standing { summary: f.summary.clone(), tid, tids, confidence });
+        }
+    }
+    out
+}
