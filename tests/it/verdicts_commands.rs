@@ -137,13 +137,23 @@ fn signatures_name_the_cause_and_nothing_that_changes() {
 
 #[test]
 fn an_rpc_call_has_its_interface_and_procedure() {
-    let text = on("remote procedure call (10, x64)", "!waits");
+    let text = on("remote procedure call (10, x64)", "!waits -v");
     has(&text, &["interface {71717171-7171-7171-7171-717171717171}, procedure 17"]);
     // One thread alone.
     let one = on("remote procedure call (10, x64)", "!waits ~1");
     assert!(one.contains("1114") && !one.contains("1110"), "{one}");
     has(&on("remote procedure call (10, x64)", "!waits ~~[1110]"), &["1110"]);
     has(&on("remote procedure call (10, x64)", "!waits 1110"), &["1110"]);
+    // A prefix does the same, and without -v every thread has one line.
+    assert_eq!(on("remote procedure call (10, x64)", "~1 !waits"), one);
+    assert_eq!(one.lines().count(), 1, "{one}");
+    let all = on("remote procedure call (10, x64)", "!waits");
+    assert!(all.lines().count() < text.lines().count() && !all.contains("it is in "), "{all}");
+    assert_eq!(on("remote procedure call (10, x64)", "~* !waits"), all);
+    assert_eq!(
+        on("remote procedure call (10, x64)", "!waits ~1 -v"),
+        on("remote procedure call (10, x64)", "~1 !waits -v")
+    );
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn locks_in_the_heap_are_shown_with_their_source() {
         &["Found in           the heap", "Waiting threads    1114", "LockCount          1"],
     );
     has(
-        &on(name, "!waits"),
+        &on(name, "!waits -v"),
         &["which thread 1110 (number 2) holds [strong]", "the only lock that counts waiting threads"],
     );
     has(
@@ -225,4 +235,52 @@ fn the_head_of_ntdlls_list_is_found_by_its_name() {
     let with = s.symbols.clone();
     assert!(listed(&with));
     assert!(!listed(&[]));
+}
+
+#[test]
+fn com_shows_one_thread_too() {
+    let s =
+        scenarios::all().into_iter().find(|s| s.name.starts_with("COM call that the server tells (10, x64"));
+    let s = s.unwrap();
+    let mut session = session_with_symbols((s.dump, s.symbols)).session;
+    let all = run(&mut session, "!com");
+    let one = run(&mut session, "~~[1114] !com");
+    assert!(all.contains(":1110") && all.contains(":1114") && all.starts_with("Apartments: "), "{all}");
+    assert!(!one.contains(":1110") && one.contains(":1114") && !one.contains("Apartments: "), "{one}");
+    assert!(all.contains(&one), "{one}\nis not in\n{all}");
+    assert_eq!(run(&mut session, "!com 1114"), one);
+    assert_eq!(run(&mut session, "~* !com"), all);
+}
+
+#[test]
+fn wines_locks_say_that_they_count_upwards() {
+    for name in ["orphaned lock (wine, x86)", "orphaned lock (wine, x64)"] {
+        let counted = "(counted upwards, as before Windows Vista and under Wine)";
+        has(&on(name, "!locks"), &["WaiterWoken        unknown: LockCount ", counted]);
+        has(&on(name, "!waits -v"), &["the lock's words: LockCount ", counted]);
+    }
+    let text = on("orphaned lock (10, x64)", "!analyze -v");
+    has(&text, &["and no thread times and no thread block (TEB) of it are in the dump either"]);
+    assert!(!text.contains("counted upwards"), "{text}");
+}
+
+#[test]
+fn the_labs_locks_under_wine() {
+    let Some(shared) = crate::core_common::shared_or_skip("the_labs_locks_under_wine") else {
+        return;
+    };
+    let dump = Dump::open(&shared.join("lab/wmiprvse-x64.dmp.zst")).unwrap();
+    let mut session =
+        Session::new("a.dmp".into(), std::sync::Arc::new(Target::new(dump, SymbolConfig::default())));
+    let text = run(&mut session, "!cs -s");
+    has(&text, &["No stack trace saved: Wine, under which this process ran"]);
+    assert!(!text.contains("entry "), "{text}");
+    // Wine keeps the TEB of the last thread that ended: nothing is said of it.
+    let ended =
+        "the complete list of 4 threads has no thread 118, and no thread times of it are in the dump either";
+    has(&run(&mut session, "!analyze -v"), &[ended]);
+    let facts = Facts::gather(&session.target, &Limits::default(), &Cancel::default());
+    let of_locks: Vec<_> = facts.threads.iter().filter_map(|t| t.wait.as_ref()).collect();
+    assert_eq!(of_locks.len(), 3);
+    assert!(of_locks.iter().all(|w| w.timeout.is_none()), "{of_locks:#?}");
 }

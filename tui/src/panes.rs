@@ -208,7 +208,7 @@ pub const PANES: &[PaneInfo] = &[
         short: "Lck",
         key: 'l',
         about: "Critical sections and what each thread waits for",
-        forms: &[line("!locks; !waits"), line("!waits"), line("!deadlock; !com"), line("!locks -v")],
+        forms: &[line("!locks; !waits"), line("!waits -v"), line("!deadlock; !com"), line("!locks -v")],
         follows: false,
         expr: "",
     },

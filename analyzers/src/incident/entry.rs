@@ -214,7 +214,7 @@ fn blocked(to: &Digest, role: Role) -> Option<Entry> {
     let rivals: Vec<&Finding> = rival.collect();
     let why = match best.kind {
         FindingKind::OrphanedLock => {
-            "is blocked by a lock whose owner is gone, as every request that needs it"
+            "is blocked by a lock whose owner no longer exists, as every request that needs it"
         }
         FindingKind::Deadlock => "is in a deadlock",
         FindingKind::LockContention => "waits for a lock that another thread holds",

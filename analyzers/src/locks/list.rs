@@ -54,7 +54,10 @@ pub(super) fn walk(target: &Target, machine: Machine, start: Va, head: Option<Va
         if at == start && !seen.is_empty() {
             break None;
         }
-        if seen.len() >= MAX_LINKS || !seen.insert(at) {
+        if seen.len() >= MAX_LINKS {
+            break Some(format!("no more than {MAX_LINKS} links are followed"));
+        }
+        if !seen.insert(at) {
             break Some("its links go in a circle".to_owned());
         }
         match if head == Some(at) { Node::Head } else { node(target, machine, at) } {

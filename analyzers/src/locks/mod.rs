@@ -147,6 +147,22 @@ pub fn thread_state(target: &Target, tid: Tid) -> Owner {
     Owner::Missing
 }
 
+/// Why a thread that [`thread_state`] calls missing is believed to be gone, one sentence.
+#[must_use]
+pub fn missing_words(target: &Target, tid: Tid) -> String {
+    let n = target.dump.threads().len();
+    // Wine keeps the block of a thread that ended: there it was not looked for.
+    let block = if is_wine(target) { "no thread times" } else { "no thread times and no thread block (TEB)" };
+    let handle = match runs_by_handle(target, tid) {
+        Some(false) => "; an open handle to it says that it ended",
+        _ => "",
+    };
+    format!(
+        "the complete list of {n} threads has no thread {:x}, and {block} of it are in the dump either{handle}",
+        tid.0
+    )
+}
+
 /// What an open handle to the thread says: whether it still runs.
 fn runs_by_handle(target: &Target, thread: Tid) -> Option<bool> {
     const STILL_ACTIVE: u32 = 0x103;

@@ -115,6 +115,15 @@ impl CriticalSection {
         if self.lock_count >= 0 { Counting::Upwards } else { Counting::Bits }
     }
 
+    /// What has to be said beside a raw `LockCount`; empty where it counts as Windows does today.
+    #[must_use]
+    pub fn counting_words(&self) -> &'static str {
+        match self.counting() {
+            Counting::Bits => "",
+            Counting::Upwards => " (counted upwards, as before Windows Vista and under Wine)",
+        }
+    }
+
     /// True when a thread holds it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
@@ -221,6 +230,8 @@ mod tests {
         let s = section(4, 2, 0x118);
         assert!(s.is_locked());
         assert_eq!((s.waiters(), s.woken(), s.counting()), (3, None, Counting::Upwards));
+        assert!(s.counting_words().contains("counted upwards"));
+        assert_eq!(section(-6, 1, 0x118).counting_words(), "");
         assert!(s.is_plausible(Machine::X86, true));
         assert!(!s.is_plausible(Machine::X86, false), "Windows of today does not count so");
         assert!(!section(0, 2, 0x118).is_plausible(Machine::X86, true), "more recursions than entries");

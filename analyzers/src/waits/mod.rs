@@ -149,7 +149,7 @@ pub struct Wait {
     pub address: Option<Va>,
     /// Handles waited for; `None` when not known.
     pub handles: Option<Vec<u64>>,
-    /// How long; `None` when not known.
+    /// How long; `None` when not known. A slice after which it tries again (critical sections, slim locks) is no limit.
     pub timeout: Option<Timeout>,
     /// The thread that has to act.
     pub owner_tid: Option<Tid>,
@@ -361,6 +361,10 @@ fn wait_of(
             }
         }
         _ => {}
+    }
+    // Who takes one of these waits in slices and tries again: a slice's end is not the end of the wait.
+    if matches!(wait.kind, Kind::CriticalSection | Kind::LoaderLock | Kind::SrwLock) {
+        wait.timeout = wait.timeout.filter(|t| *t == Timeout::Infinite);
     }
     Some(wait)
 }

@@ -59,8 +59,11 @@ fn describe(
     wait.confidence = confidence;
     wait.evidence.push(how);
     wait.evidence.push(format!(
-        "the lock's words: LockCount {}, RecursionCount {}, OwningThread {:x}",
-        section.lock_count, section.recursion, section.owner
+        "the lock's words: LockCount {}{}, RecursionCount {}, OwningThread {:x}",
+        section.lock_count,
+        section.counting_words(),
+        section.recursion,
+        section.owner
     ));
     let what = if wait.kind == Kind::LoaderLock { "loader lock" } else { "critical section" };
     let named = target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `!com`: COM calls of each thread.
 
+use super::which::Which;
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::json::{ComCallRow, IncomingCallRow};
@@ -19,17 +20,18 @@ pub(crate) const COM: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "locks",
-    syntax: "!com",
+    syntax: "!com [~thread | tid]",
     summary: "Shows the COM calls of each thread: apartment, server, interface, method, client",
     help: "First the apartments with their threads, then every thread with COM data or inside a COM call: its apartment, \
            the call it makes (server process and thread, interface, method, id of the interface pointer), the call it serves \
            (client process and thread, interface), the class it activates, and what each of these rests on. A thread \
-           without COM data is left out.\n\n\
+           without COM data is left out. `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread, and so does a prefix \
+           (`~1 !com`).\n\n\
            Processes and threads are in hex. The causality id is the same in the caller's and in the server's dump. \
            `proven` means two independent sources, or an object whose event the thread waits for, and none that \
            contradicts; `strong` one source, or a contradiction; `guess` an object that may be old. Such an object names \
            no interface.",
-    examples: &[("!com", "All threads")],
+    examples: &[("!com", "All threads"), ("!com ~0", "One thread")],
     needs: &[Needs::Threads],
     run,
 };
@@ -56,6 +58,9 @@ struct Row {
 #[derive(Clone, Debug, Serialize)]
 struct ComReport {
     threads: Vec<Row>,
+    /// One thread alone: its apartment is in its own line.
+    #[serde(skip)]
+    one: bool,
 }
 
 /// `process 30c, thread 1a4`.
@@ -187,7 +192,7 @@ impl Report for ComReport {
     }
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        if let Some(text) = self.apartments() {
+        if let Some(text) = self.apartments().filter(|_| !self.one) {
             emit(Line::plain(text));
         }
         for t in &self.threads {
@@ -201,13 +206,20 @@ impl Report for ComReport {
 }
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    inv.cursor().end()?;
+    let mut args = inv.cursor();
+    let which = Which::of(session, inv, &mut args)?;
+    args.end()?;
+    let Some(only) = which.only() else { return Ok(()) };
     let target = session.target.clone();
     let facts = Facts::gather(&target, &Limits::default(), &session.cancel);
-    let threads: Vec<Row> = facts.threads.iter().filter_map(|t| Row::of(target.hints(), t)).collect();
+    let shown = facts.threads.iter().filter(|t| only.is_none_or(|i| i == t.index));
+    let threads: Vec<Row> = shown.filter_map(|t| Row::of(target.hints(), t)).collect();
     if threads.is_empty() {
-        let text = Line::plain("No thread has COM data, and none is in a COM call.");
-        return session.emit(sink, &Message(vec![text]));
+        let text = match only {
+            Some(ThreadIdx(n)) => format!("Thread {n} has no COM data, and is in no COM call."),
+            None => "No thread has COM data, and none is in a COM call.".into(),
+        };
+        return session.emit(sink, &Message(vec![Line::plain(text)]));
     }
-    session.emit(sink, &ComReport { threads })
+    session.emit(sink, &ComReport { threads, one: only.is_some() })
 }

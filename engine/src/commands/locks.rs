@@ -9,7 +9,7 @@ use crate::run::run_captured;
 use crate::session::{Layout, Session};
 use crate::triage::rows;
 use dumpscope_analyzers::locks::{
-    CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, lock_of, locks_between,
+    CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, is_wine, lock_of, locks_between,
 };
 use dumpscope_analyzers::triage::Facts;
 use dumpscope_core::base::text::escape;
@@ -116,13 +116,7 @@ impl Row {
             emit(Line::new().role(Role::Label, format!("{name:<19}")).role(Role::Value, value));
         };
         if s.is_locked() {
-            // The old way of counting does not say whether a waiter was woken.
-            let woken = match s.woken() {
-                Some(true) => "Yes",
-                Some(false) => "No",
-                None => "unknown",
-            };
-            field("WaiterWoken", woken.into());
+            field("WaiterWoken", woken(s));
             field("LockCount", format!("{}", s.waiters()));
         } else {
             field("LockCount", "NOT LOCKED".into());
@@ -183,12 +177,7 @@ impl Row {
         };
         if s.is_locked() {
             field("LockCount", format!("0x{:X}", s.waiters()));
-            let woken = match s.woken() {
-                Some(true) => "Yes",
-                Some(false) => "No",
-                None => "unknown",
-            };
-            field("WaiterWoken", woken.into());
+            field("WaiterWoken", woken(s));
             field("OwningThread", full(s.owner));
             field("RecursionCount", format!("0x{:X}", s.recursion));
         }
@@ -212,6 +201,15 @@ impl Row {
         for line in stack {
             emit(Line::plain(format!("\t{line}")));
         }
+    }
+}
+
+/// The value of `WaiterWoken`. The old way of counting does not say it.
+fn woken(s: &CriticalSection) -> String {
+    match s.woken() {
+        Some(true) => "Yes".into(),
+        Some(false) => "No".into(),
+        None => format!("unknown: LockCount {}{}", s.lock_count, s.counting_words()),
     }
 }
 
@@ -443,9 +441,11 @@ fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
         }
     }
     if creators {
+        let wine = is_wine(&session.target);
         for row in &mut rows {
-            let index =
-                row.lock.section.debug.filter(|_| row.lock.section.points_back()).map(|d| d.creator_trace);
+            // Wine records no stacks; it keeps a name where the index's high half would be.
+            let debug = row.lock.section.debug.filter(|_| !wine && row.lock.section.points_back());
+            let index = debug.map(|d| d.creator_trace);
             row.creator = Some(creator(session, index));
             if let Some(fields) = row.json.as_object_mut() {
                 fields.insert("creator_backtrace_index".into(), index.into());
@@ -469,6 +469,10 @@ fn global_flag(session: &Session, flag: u32) -> Option<bool> {
 
 /// The stack of a section's initialization: as far as a debug block leads.
 fn creator(session: &Session, index: Option<u32>) -> String {
+    if is_wine(&session.target) {
+        return "No stack trace saved: Wine, under which this process ran, has no stack trace database."
+            .into();
+    }
     let name = rows::process(&session.target).name.unwrap_or_else(|| "program.exe".into());
     match (index, global_flag(session, FLG_USER_STACK_TRACE_DB)) {
         (Some(n @ 1..), _) => format!(

@@ -36,6 +36,7 @@ mod threads;
 pub(crate) mod types;
 mod uniqstack;
 mod waits;
+mod which;
 
 use crate::command::Command;
 

@@ -1,13 +1,15 @@
 //! `!waits`: what each thread waits for, and whom.
 
+use super::which::Which;
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::lang::Args;
 use crate::session::Session;
 use crate::triage::rows;
 use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
 use dumpscope_analyzers::waits::Kind;
+use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
-use dumpscope_core::{ThreadIdx, Tid};
 use dumpscope_symbols::Limits;
 use serde::Serialize;
 
@@ -17,12 +19,17 @@ pub(crate) const WAITS: Command = Command {
     glued: Glued::Nothing,
     extent: Extent::Semicolon,
     group: "locks",
-    syntax: "!waits [~thread | tid]",
+    syntax: "!waits [-v] [~thread | tid]",
     summary: "Shows what each thread waits for, and whom",
     help: "One line for each thread: its number and id, what it does, and in brackets how sure that is (`proven`, `strong`, \
-           `guess`); `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread. The lines below say what it rests on. Locks \
-           that no thread is named as the owner of follow, with all threads that wait for them.",
-    examples: &[("!waits", "All threads"), ("!waits ~0", "One thread")],
+           `guess`). `-v` adds what it rests on. `~1`, `~~[1c4]` or `1c4`, a thread's id, shows one thread, and so does a \
+           prefix (`~1 !waits`). Locks that no thread is named as the owner of follow, with all threads that wait for them.",
+    examples: &[
+        ("!waits", "All threads"),
+        ("!waits -v", "With what it rests on"),
+        ("!waits ~0", "One thread"),
+        ("~0 !waits -v", "The same, with what it rests on"),
+    ],
     needs: &[Needs::Threads],
     run,
 };
@@ -53,6 +60,8 @@ struct Group {
 struct WaitsReport {
     threads: Vec<WaitLine>,
     groups: Vec<Group>,
+    #[serde(skip)]
+    detail: bool,
 }
 
 impl Report for WaitsReport {
@@ -68,7 +77,7 @@ impl Report for WaitsReport {
             emit(
                 Line::new().span(id.link(Link::Thread(ThreadIdx(t.index)))).text(does).role(Role::Dim, sure),
             );
-            for e in &t.evidence {
+            for e in t.evidence.iter().filter(|_| self.detail) {
                 emit(Line::new().role(Role::Dim, format!("             {e}")));
             }
         }
@@ -98,36 +107,21 @@ fn sure(t: &ThreadFacts) -> Option<&'static str> {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let only = match args.word() {
-        None => None,
-        Some(word) => {
-            let id = word.strip_prefix("~~[").and_then(|w| w.strip_suffix(']'));
-            // A bare word is an id, in hex as everywhere.
-            let bare = word.chars().all(|c| c.is_ascii_hexdigit()) || word.starts_with("0x");
-            let id = id.or_else(|| bare.then(|| word.strip_prefix("0x").unwrap_or(word)));
-            let tid = id.and_then(|t| u32::from_str_radix(t, 16).ok()).map(Tid);
-            let index = word.strip_prefix('~').and_then(|n| n.parse().ok()).map(ThreadIdx);
-            let by_tid = tid.and_then(|t| session.dump().thread_by_tid(t)).map(|t| t.index);
-            let found = by_tid.or(index).filter(|i| session.dump().threads().iter().any(|t| t.index == *i));
-            match found {
-                Some(i) => Some(i),
-                None if id.is_some() || index.is_some() => {
-                    let text = format!("There is no thread {}", escape(word));
-                    let note = format!(
-                        "A bare number is a thread's id, in hex; the thread with number {word} is ~{word}."
-                    );
-                    let number = bare && word.chars().all(|c| c.is_ascii_digit());
-                    return Err(if number {
-                        CommandError::noted(text, note)
-                    } else {
-                        CommandError::message(text)
-                    });
-                }
-                None => return Err(args.syntax_error()),
+    let mut detail = false;
+    let mut switches = |args: &mut Args<'_>| {
+        while let Some(switch) = args.switch() {
+            if switch != "v" {
+                return Err(args.syntax_error());
             }
+            detail = true;
         }
+        Ok(())
     };
+    switches(&mut args)?;
+    let which = Which::of(session, inv, &mut args)?;
+    switches(&mut args)?;
     args.end()?;
+    let Some(only) = which.only() else { return Ok(()) };
     let facts = Facts::gather(&session.target, &Limits::default(), &session.cancel);
     let safe = |s: &String| escape(s).into_owned();
     let threads = facts
@@ -166,7 +160,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             waiters: l.waiters.iter().map(|t| t.0).collect(),
         })
         .collect();
-    session.emit(sink, &WaitsReport { threads, groups })
+    session.emit(sink, &WaitsReport { threads, groups, detail })
 }
 
 fn group_kind(kind: Kind) -> &'static str {

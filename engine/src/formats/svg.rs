@@ -157,13 +157,16 @@ fn arrow(out: &mut String, e: &Edge, places: &[(usize, usize)], graph: &WaitGrap
         ConfidenceName::Guess => "guess",
     };
     let label = |n: usize| graph.nodes.get(n).map(|n| escaped(&n.label)).unwrap_or_default();
-    let verb = match graph.nodes.get(e.from).map(|n| n.kind) {
-        Some(NodeKind::Lock) => "is held by",
-        _ => "waits for",
+    let kind = |n: usize| graph.nodes.get(n).map(|n| n.kind);
+    let gone = kind(e.to) == Some(NodeKind::GoneThread);
+    let (verb, end) = match kind(e.from) {
+        Some(NodeKind::Lock) if gone => ("was held by", ", which no longer exists"),
+        Some(NodeKind::Lock) => ("is held by", ""),
+        _ => ("waits for", ""),
     };
     let _ = writeln!(
         out,
-        "<path class=\"edge {class}\" d=\"{path}\" marker-end=\"url(#arrow-{id})\"><title>{} {verb} {} ({class})\
+        "<path class=\"edge {class}\" d=\"{path}\" marker-end=\"url(#arrow-{id})\"><title>{} {verb} {}{end} ({class})\
          </title></path>",
         label(e.from),
         label(e.to)

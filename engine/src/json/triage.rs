@@ -269,7 +269,7 @@ dto! {
         pub object: Option<String>,
         /// Handles waited for. Null: unknown.
         pub handles: Option<Vec<Hex>>,
-        /// How long it is willing to wait. Null: unknown.
+        /// How long it is willing to wait. Null: unknown, or a wait for a lock in slices, which goes on after each.
         pub timeout_ms: Option<Timeout>,
         /// Thread that owns the object.
         pub owner_tid: Option<u32>,

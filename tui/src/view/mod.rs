@@ -193,7 +193,8 @@ fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<(usi
         let owner =
             row.folded.strip_prefix("owningthread").or_else(|| row.folded.strip_prefix("owning thread"))?;
         let gone = u32::from_str_radix(owner.trim(), 16).is_ok_and(|tid| dump.gone.contains(&tid));
-        return gone.then(|| (row.width() + 1, " is gone: no thread of the dump has this id".to_owned()));
+        return gone
+            .then(|| (row.width() + 1, " no longer exists: no thread of the dump has this id".to_owned()));
     }
     if kind != PaneKind::Threads || form != 0 {
         return None;

@@ -1,6 +1,6 @@
 //! A lock whose owner no longer exists, and threads that wait for it.
 
-use crate::locks::{Owner, thread_state};
+use crate::locks::{Owner, missing_words, thread_state};
 use crate::triage::{Confidence, Facts, Finding, FindingKind};
 use crate::waits::Kind;
 
@@ -22,16 +22,13 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
         finding.lock = Some(at);
         finding.owner_tid = Some(owner);
         finding.evidence.push(format!(
-            "the lock is held: LockCount {}, OwningThread {:x}, {} waiting",
+            "the lock is held: LockCount {}{}, OwningThread {:x}, {} waiting",
             lock.section.lock_count,
+            lock.section.counting_words(),
             owner.0,
             lock.section.waiters()
         ));
-        finding.evidence.push(format!(
-            "the complete list of {} threads has no thread {:x}",
-            facts.target.dump.threads().len(),
-            owner.0
-        ));
+        finding.evidence.push(missing_words(facts.target, owner));
         finding.evidence.push(format!("the lock was found in {}", lock.source.text()));
         finding
             .evidence
@@ -67,6 +64,7 @@ fn mutexes(facts: &Facts<'_>) -> Vec<Finding> {
         finding.tids = vec![thread.tid];
         finding.owner_tid = Some(owner);
         finding.evidence.clone_from(&wait.evidence);
+        finding.evidence.push(missing_words(facts.target, owner));
         finding.advice = Some(format!("find what ended thread {:x} while it owned this mutex", owner.0));
         out.push(finding);
     }
