@@ -1,6 +1,6 @@
 //! Log files and scripts for the engine's commands.
 
-use crate::output::{refuse_pipe, spare_dumps};
+use dumpscope_engine::files::{refuse_pipe, spare_dumps};
 use dumpscope_engine::{Host, HostError};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};

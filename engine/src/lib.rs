@@ -9,6 +9,7 @@ mod commands;
 pub mod diff;
 pub mod doc;
 pub mod expr;
+pub mod files;
 pub mod fmt;
 pub mod formats;
 pub mod host;

@@ -93,8 +93,15 @@ impl Terminal {
     }
 
     fn size(&self, rows: u16, cols: u16) {
+        let before = self.raw.lock().unwrap().len();
         self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        // crossterm loses sight of keys that come together with a new size, until the next key.
+        let began = Instant::now();
+        while self.raw.lock().unwrap().len() == before {
+            assert!(began.elapsed() < PATIENCE, "the new size changes nothing:\n{}", self.text());
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Leaves; gives the exit code.

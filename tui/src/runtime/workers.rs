@@ -5,6 +5,7 @@ use crate::work;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::OpenError;
 use dumpscope_core::model::Dump;
+use dumpscope_engine::files::{refuse_pipe, spare_dumps};
 use dumpscope_engine::{Host, Layout, Session};
 use dumpscope_symbols::SymbolConfig;
 use std::collections::BTreeMap;
@@ -120,7 +121,9 @@ impl Workers {
     pub fn save(&self, path: String, text: String) {
         let tx = self.tx.clone();
         self.spawn(move || {
-            let done = std::fs::write(&path, text).map_err(|e| format!("{path}: {e}"));
+            let file = Path::new(&path);
+            let sound = refuse_pipe(file).and_then(|()| spare_dumps(file));
+            let done = sound.and_then(|()| std::fs::write(file, text)).map_err(|e| format!("{path}: {e}"));
             let _ = tx.send(Msg::Saved(done.map(|()| path)));
         });
     }
