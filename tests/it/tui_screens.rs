@@ -70,6 +70,16 @@ fn deadlock_graph() {
 }
 
 #[test]
+fn the_graph_says_that_an_owner_no_longer_exists() {
+    let all = scenarios::all();
+    let orphan = all.iter().find(|s| s.name == "orphaned lock (10, x64)").unwrap();
+    let mut tui = Tui::with(110, 40, "", (orphan.dump.clone(), orphan.symbols.clone()));
+    tui.keys(&["alt+w", "f11"]);
+    let screen = tui.screen();
+    assert!(screen.contains("thread id 2f84, which no longer exists"), "{screen}");
+}
+
+#[test]
 fn two_dumps_of_one_incident() {
     let Some(shared) = crate::core_common::shared_or_skip("two_dumps_of_one_incident") else { return };
     let mut tui = Tui::new(110, 40, "");

@@ -3,7 +3,7 @@
 
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
-use dumpscope_engine::json::{ConfidenceName, DumpRow, ThreadRow, WaitRow};
+use dumpscope_engine::json::{ConfidenceName, DumpRow, LockRow, OwnerState, ThreadRow, WaitRow};
 use dumpscope_engine::{Line, Link, Role, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -317,7 +317,11 @@ impl Picture<'_> {
                 out
             }
             Id::Gone(tid) => {
-                vec![Span::new(Role::Warning, format!("thread id {tid:x}, which is not in the dump"))]
+                // Only a complete list of threads says that one is gone.
+                let ended = |l: &LockRow| l.owner_tid == Some(tid) && l.owner == OwnerState::Missing;
+                let gone = self.row.locks.iter().flatten().any(ended);
+                let why = if gone { "which no longer exists" } else { "which is not in the dump" };
+                vec![Span::new(Role::Warning, format!("thread id {tid:x}, {why}"))]
             }
             Id::Other(pid, 0) => vec![Span::new(Role::Warning, format!("process {pid:x}"))],
             Id::Other(pid, tid) => {
