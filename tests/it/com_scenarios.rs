@@ -173,6 +173,18 @@ fn an_old_object_does_not_name_the_interface() {
 }
 
 #[test]
+fn rpc_waits_for_handles_of_its_own() {
+    in_scenarios("COM call that waits in RPC (", |name, facts| {
+        let w = facts.threads[0].wait.as_ref().unwrap();
+        let call = w.com.as_ref().unwrap();
+        let (event, handles) = (call.message.unwrap().event.unwrap(), w.handles.as_ref().unwrap());
+        assert!(!handles.contains(&event) && !call.waited && !call.stale, "{name}: {:#?}", w.evidence);
+        assert_eq!((w.owner_pid.map(|p| p.0), w.confidence), (Some(0x30c), Confidence::Proven), "{name}");
+        assert_eq!(call.interface.as_deref(), Some("IWbemServices"), "{name}");
+    });
+}
+
+#[test]
 fn sources_that_disagree_are_told() {
     let s = scenario("COM call to another process (8.1, x64)");
     let (object, entry) = look(&s.dump, SymbolConfig::default(), |_, w| {
