@@ -22,8 +22,8 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
         finding.owner_tid = if wait.kind == Kind::ComCall { None } else { wait.owner_tid };
         finding.evidence.clone_from(&wait.evidence);
         finding.advice = Some(format!(
-            "look at process {:x}: a dump of it, written while it hangs, tells the rest",
-            pid.0
+            "write a dump of process {:x}, too, while it hangs (procdump -ma {}): it tells the rest",
+            pid.0, pid.0
         ));
         out.push(finding);
     }
