@@ -1,6 +1,6 @@
 //! Several dumps together: one chain across processes, or none.
 
-use dumpscope_engine::json::{ConfidenceName, Document, FindingKindName, IncidentRow};
+use dumpscope_engine::json::{ConfidenceName, Document, FindingKindName, FindingRow, IncidentRow};
 use dumpscope_engine::triage::{TriageOptions, triage};
 use dumpscope_fixtures::{article, dump, scenarios};
 use dumpscope_symbols::SymbolConfig;
@@ -32,7 +32,29 @@ fn the_lab_pair_is_one_incident_with_and_without_symbols() {
         assert!(i.root_cause.contains("11c") && i.root_cause.contains("118"), "{}", i.root_cause);
         assert!(i.root_cause.contains("WmiPrvSE.exe"), "{}", i.root_cause);
         assert_eq!(i.missing_dumps, [0_u32; 0]);
-        assert!(i.confidence != ConfidenceName::Guess);
+        // Three threads are blocked there, and nothing says which one serves the call.
+        assert_eq!(i.confidence, ConfidenceName::Guess);
+        assert_eq!(i.also_found.len(), 1, "{:?}", i.also_found);
+        assert!(
+            i.also_found[0].contains("a separate deadlock (proven): threads 120, 124"),
+            "{:?}",
+            i.also_found
+        );
+        // Nobody needs a dump that is there.
+        let told = |f: &FindingRow| f.advice.clone().filter(|_| f.server_pid.is_some());
+        let ruby = document.dumps.iter().find(|d| d.path.contains("ruby")).unwrap();
+        let advice: Vec<String> = i
+            .findings
+            .iter()
+            .chain(ruby.findings.iter().flatten())
+            .chain(&ruby.verdict)
+            .filter_map(told)
+            .collect();
+        assert_eq!(advice.len(), 3);
+        assert!(
+            advice.iter().all(|a| a.ends_with("the incident ends at WmiPrvSE.exe 110, thread 11c")),
+            "{advice:?}"
+        );
         let deadlock = i.findings.iter().find(|f| f.kind == FindingKindName::Deadlock).unwrap();
         assert_eq!(deadlock.tids, [0x120, 0x124]);
         let mut kinds: Vec<&str> = i.findings.iter().map(|f| kind(f.kind)).collect();

@@ -7,7 +7,7 @@ use crate::panes::{PaneKind, Shape};
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
 use dumpscope_engine::json::DumpRow;
-use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, triage_target};
+use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, settle, triage_target};
 use dumpscope_engine::{
     Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, panic_text, run_line,
 };
@@ -91,6 +91,7 @@ pub fn render(row: &Arc<DumpRow>, all: &[Arc<DumpRow>], look: Look) -> Summary {
         text.push(Row::note(Role::Note, "Without symbols yet; they are being loaded."));
     }
     let options = TextOptions { verbose: false, width: look.width.max(20) };
+    let mut shown = DumpRow::clone(row);
     if all.len() > 1 {
         let mut incidents = Incidents::default();
         all.iter().for_each(|r| incidents.add(r));
@@ -101,8 +102,9 @@ pub fn render(row: &Arc<DumpRow>, all: &[Arc<DumpRow>], look: Look) -> Summary {
         if !found.is_empty() {
             text.push(Row::default());
         }
+        settle(std::slice::from_mut(&mut shown), &found);
     }
-    dump_lines(row, &options, &mut |line| text.push(Row::new(line)));
+    dump_lines(&shown, &options, &mut |line| text.push(Row::new(line)));
     let graph = graph::rows(row, look.graph_width, look.ascii);
     Summary { row: Arc::clone(row), text, graph }
 }

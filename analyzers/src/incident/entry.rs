@@ -226,8 +226,8 @@ fn blocked(to: &Digest, role: Role) -> Option<Entry> {
     let mut text = format!("{unknown}; thread {:x} {why}", tid.0);
     let others: Vec<Tid> = rivals.iter().flat_map(|f| f.tids.iter().copied()).collect();
     text.push_str(&also(&others, "blocked, too"));
-    // Another finding of the same kind could be as well what blocks the call.
-    let only = !rivals.iter().any(|f| f.kind == best.kind);
+    // Any other thread that is as blocked could be the one that serves the call; one that just waits is not.
+    let only = rivals.iter().all(|f| f.kind == FindingKind::Waiting);
     let fixed =
         matches!(best.kind, FindingKind::OrphanedLock | FindingKind::Deadlock | FindingKind::LockContention);
     let answer = role == Role::Wants(Wanted::Answer);

@@ -69,7 +69,7 @@ impl MachineId {
         match self.boot.zip(other.boot).map(|(a, b)| a.abs_diff(b)) {
             Some(apart) if apart > OTHER_BOOT => return None,
             Some(apart) if apart <= SAME_BOOT => {
-                says.push("both give the same moment for the boot of the machine".into());
+                says.push("both dumps' machine was booted at the same moment".into());
             }
             _ => {}
         }

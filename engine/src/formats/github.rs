@@ -61,7 +61,14 @@ impl<W: Write> RowWriter for Github<W> {
             let mut message = escape(&incident.root_cause).into_owned();
             for link in &incident.chain {
                 let (who, says) = (link_name(link), &link.waits_for);
-                message.push_str(&format!("\n- {}: {}", escape(&who), escape(says)));
+                let sure = confidence_name(link.confidence);
+                message.push_str(&format!("\n- {}: {} ({sure})", escape(&who), escape(says)));
+                for e in link.reached_by.iter().chain(&link.evidence) {
+                    message.push_str(&format!("\n  - {}", escape(e)));
+                }
+            }
+            for text in &incident.also_found {
+                message.push_str(&format!("\nAlso in {}", escape(text)));
             }
             if let Some(advice) = incident_advice(incident) {
                 message.push_str(&format!("\nNext: {}", escape(&advice)));

@@ -178,6 +178,9 @@ fn incidents(tail: &Tail, out: &mut String) {
             }
             out.push_str("</ul>\n");
         }
+        for text in &incident.also_found {
+            let _ = writeln!(out, "<p>Also in {}</p>", escaped(text));
+        }
         if let Some(next) = incident_advice(incident) {
             let _ = writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", with_code(&next));
         }

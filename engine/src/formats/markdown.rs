@@ -79,6 +79,9 @@ impl<W: Write> RowWriter for Markdown<W> {
             for link in &incident.also_waiting {
                 let _ = writeln!(text, "- {}: {}", md(&link_name(link)), md(&link.waits_for));
             }
+            for also in &incident.also_found {
+                let _ = writeln!(text, "\nAlso in {}", md(also));
+            }
             if let Some(next) = incident_advice(incident) {
                 let _ = writeln!(text, "\n**Next:** {}", md_code(&next));
             }

@@ -20,6 +20,7 @@
 mod fail;
 mod github;
 mod graph;
+mod held;
 mod html;
 mod json;
 mod junit;
@@ -82,6 +83,11 @@ impl Tail {
     fn incidents(&self) -> impl Iterator<Item = &IncidentRow> {
         self.incidents.iter().flatten().filter(|i| i.paths.len() > 1)
     }
+
+    /// Single dumps that another one would extend.
+    fn extensible(&self) -> impl Iterator<Item = &IncidentRow> {
+        self.incidents.iter().flatten().filter(|i| i.paths.len() == 1 && !i.missing_dumps.is_empty())
+    }
 }
 
 /// Writes rows as they come.
@@ -106,16 +112,18 @@ pub fn writer<'a>(
     out: Box<dyn Write + 'a>,
     options: &FormatOptions,
 ) -> Box<dyn RowWriter + 'a> {
-    match format {
+    let inner: Box<dyn RowWriter + 'a> = match format {
         Format::Text => Box::new(text::Text::new(out, options)),
         Format::Json => Box::new(json::Json::new(out)),
-        Format::Jsonl => Box::new(json::Jsonl::new(out)),
+        // Its rows are written as they come.
+        Format::Jsonl => return Box::new(json::Jsonl::new(out)),
         Format::Markdown => Box::new(markdown::Markdown::new(out, options)),
         Format::Html => Box::new(html::Html::new(out, options)),
         Format::Sarif => Box::new(sarif::Sarif::new(out)),
         Format::Junit => Box::new(junit::Junit::new(out, options)),
         Format::Github => Box::new(github::Github::new(out)),
-    }
+    };
+    Box::new(held::Held::new(inner))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl<W: Write> RowWriter for Sarif<W> {
         if let Some(e) = &row.error {
             self.notices.push(json!({
                 "level": "error",
-                "message": { "text": format!("{}: {}", escape(&row.path), escape(&e.message)) },
+                "message": { "text": message(&format!("{}: {}", escape(&row.path), escape(&e.message))) },
                 "descriptor": { "id": e.kind },
                 "locations": [location(&row.path)],
             }));
@@ -134,7 +134,7 @@ fn incident(i: &IncidentRow) -> Value {
             says.push_str(&format!("\n- {}", escape(e)));
         }
         let mut place = Map::new();
-        place.insert("message".into(), json!({ "text": says }));
+        place.insert("message".into(), json!({ "text": message(&says) }));
         if let Some(path) = &link.path {
             place.insert("physicalLocation".into(), json!({ "artifactLocation": { "uri": uri(path) } }));
         }
@@ -151,7 +151,7 @@ fn incident(i: &IncidentRow) -> Value {
         "ruleIndex": KINDS.len(),
         "kind": "fail",
         "level": "error",
-        "message": { "text": text },
+        "message": { "text": message(&text) },
         "locations": i.paths.iter().map(|p| location(p)).collect::<Vec<Value>>(),
         "properties": {
             "confidence": confidence_name(i.confidence),
@@ -189,13 +189,14 @@ fn result(row: &DumpRow, f: &FindingRow) -> Value {
         // Idle and unknown are answers, not problems.
         "kind": if level(f.kind) == "note" { "informational" } else { "fail" },
         "level": if level(f.kind) == "note" { "none" } else { level(f.kind) },
-        "message": { "text": text },
+        "message": { "text": message(&text) },
         "locations": [location(&row.path)],
         "properties": properties,
     });
     let Some(fields) = out.as_object_mut() else { return out };
     if let Some(signature) = row.signature.as_deref().filter(|_| row.verdict.as_ref() == Some(f)) {
-        fields.insert("partialFingerprints".into(), json!({ "dumpscopeSignature/v1": signature }));
+        let key = format!("dumpscopeSignature/v{}", row.signature_version.unwrap_or(1));
+        fields.insert("partialFingerprints".into(), json!({ key: signature }));
     }
     let threads = row.threads.iter().flatten().filter(|t| f.tids.contains(&t.tid) || f.tid == Some(t.tid));
     let stacks: Vec<Value> = threads.take(16).filter_map(stack).collect();
@@ -203,6 +204,11 @@ fn result(row: &DumpRow, f: &FindingRow) -> Value {
         fields.insert("stacks".into(), stacks.into());
     }
     out
+}
+
+/// A message's text as SARIF wants plain text (3.11.6): `[` and `]` could make a link, `\` takes that from them.
+fn message(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]")
 }
 
 /// The dump file.
@@ -213,7 +219,8 @@ fn location(path: &str) -> Value {
 fn stack(t: &ThreadRow) -> Option<Value> {
     let frames: Vec<Value> = t.frames.as_deref()?.iter().take(FRAMES).map(|f| frame(t.tid, f)).collect();
     let activity = t.activity.as_deref().map(|a| format!(": {}", escape(a))).unwrap_or_default();
-    Some(json!({ "message": { "text": format!("thread {:x}{activity}", t.tid) }, "frames": frames }))
+    let text = message(&format!("thread {:x}{activity}", t.tid));
+    Some(json!({ "message": { "text": text }, "frames": frames }))
 }
 
 fn frame(tid: u32, f: &FrameRow) -> Value {
@@ -230,7 +237,7 @@ fn frame(tid: u32, f: &FrameRow) -> Value {
     }
     let mut out = json!({ "location": place, "threadId": tid });
     if let (Some(module), Some(fields)) = (&f.module, out.as_object_mut()) {
-        fields.insert("module".into(), module.as_str().into());
+        fields.insert("module".into(), escape(module).into());
     }
     out
 }
@@ -272,6 +279,11 @@ fn encode(path: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_makes_a_link() {
+        assert_eq!(message(r"[a](b) C:\x]"), r"\[a\](b) C:\\x\]");
+    }
 
     #[test]
     fn paths_become_uris() {

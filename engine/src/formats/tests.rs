@@ -136,6 +136,7 @@ fn incident(text: &str) -> IncidentRow {
         missing_dumps: vec![0x30c],
         confidence: ConfidenceName::Strong,
         findings: Vec::new(),
+        also_found: vec![text.into()],
     }
 }
 

@@ -4,7 +4,9 @@ use super::{FormatOptions, RowWriter, Tail};
 use crate::doc::Line;
 use crate::json::DumpRow;
 use crate::render::TextSink;
-use crate::triage::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
+use crate::triage::{
+    TextOptions, bucket_lines, dump_lines, extension_lines, incident_lines, summary_lines, summary_of,
+};
 use dumpscope_core::base::text::escape;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -96,6 +98,7 @@ impl<W: Write> RowWriter for Text<W> {
         self.lines(|_, emit| {
             summary_lines(&rows, emit);
             bucket_lines(&tail.buckets, emit);
+            extension_lines(tail.extensible(), emit);
         });
         self.sink.take().map_or(Ok(()), |sink| sink.finish().map(drop))
     }

@@ -413,6 +413,8 @@ dto! {
         pub confidence: ConfidenceName,
         /// Findings over all dumps.
         pub findings: Vec<FindingRow>,
+        /// What else is wrong in these processes and not part of the chain, one sentence each.
+        pub also_found: Vec<String>,
     }
 
     /// A link of a wait chain.

@@ -1,8 +1,10 @@
 //! Wait chains over the dumps of a batch.
 
 use super::rows;
+use super::words::{confidence_name, link_name};
 use crate::json::{DumpRow, IncidentRow, LinkRow};
 use dumpscope_analyzers::incident::{Digest, Incident, Link, incidents};
+use dumpscope_analyzers::triage::{Finding, FindingKind};
 use dumpscope_core::Pid;
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
@@ -39,7 +41,7 @@ impl Incidents {
 
     fn row(&self, i: &Incident) -> IncidentRow {
         let text = |s: &str| escape(s).into_owned();
-        let finding = |(dump, f): &(usize, dumpscope_analyzers::triage::Finding)| {
+        let finding = |(dump, f): &(usize, Finding)| {
             let mut row = rows::finding(f);
             if let Some(d) = self.digests.get(*dump) {
                 row.summary = text(&format!("{}: {}", d.name(), f.summary));
@@ -56,7 +58,7 @@ impl Incidents {
             reached_by: l.reached_by.iter().map(|e| text(e)).collect(),
             evidence: l.evidence.iter().map(|e| text(e)).collect(),
         };
-        IncidentRow {
+        let mut row = IncidentRow {
             paths: i.dumps.iter().filter_map(|d| self.paths.get(*d)).cloned().collect(),
             chain: i.chain.iter().map(link).collect(),
             closes_at: i.closes_at.and_then(|n| u32::try_from(n).ok()),
@@ -66,6 +68,59 @@ impl Incidents {
             missing_dumps: i.missing_dumps.iter().map(|p| p.0).collect(),
             confidence: rows::confidence(i.confidence),
             findings: i.findings.iter().map(finding).collect(),
+            also_found: self.also_found(i),
+        };
+        let advice: Vec<Option<String>> =
+            row.findings.iter().map(|f| here(&row.chain, f.server_pid)).collect();
+        for (f, here) in row.findings.iter_mut().zip(advice) {
+            f.advice = here.or_else(|| f.advice.take());
+        }
+        row
+    }
+
+    /// What else blocks, crashes or spins in these processes and has no thread in the chain.
+    fn also_found(&self, i: &Incident) -> Vec<String> {
+        let apart = |(dump, f): &&(usize, Finding)| {
+            let on_chain =
+                |l: &Link| l.dump == *dump && l.tid.is_some_and(|t| f.tids.contains(&t) || f.tid == Some(t));
+            matters(f.kind) && !i.chain.iter().any(on_chain)
+        };
+        let says = |(dump, f): &(usize, Finding)| {
+            let kind = f.kind.name().replace('_', " ");
+            let sure = confidence_name(rows::confidence(f.confidence));
+            let name = self.digests.get(*dump).map_or_else(String::new, Digest::name);
+            escape(&format!("{name}: a separate {kind} ({sure}): {}", f.summary)).into_owned()
+        };
+        i.findings.iter().filter(apart).map(says).collect()
+    }
+}
+
+/// Kinds that are a problem of their own wherever they are.
+fn matters(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::Crash
+            | FindingKind::Deadlock
+            | FindingKind::OrphanedLock
+            | FindingKind::LockContention
+            | FindingKind::BusyLoop
+    )
+}
+
+/// What to do about a wait for a process whose dump is in the chain; `None` when it is not.
+fn here(chain: &[LinkRow], server: Option<u32>) -> Option<String> {
+    let pid = server.filter(|p| chain.iter().any(|l| l.pid == Some(*p)))?;
+    let last = chain.last()?;
+    Some(format!("the dump of process {pid:x} is here, too: the incident ends at {}", link_name(last)))
+}
+
+/// What the dumps say together changes what to do about each: nobody needs a dump that is there.
+pub fn settle(dumps: &mut [DumpRow], incidents: &[IncidentRow]) {
+    for i in incidents.iter().filter(|i| i.paths.len() > 1) {
+        for row in dumps.iter_mut().filter(|r| i.paths.contains(&r.path)) {
+            for f in row.findings.iter_mut().flatten().chain(row.verdict.as_mut()) {
+                f.advice = here(&i.chain, f.server_pid).or_else(|| f.advice.take());
+            }
         }
     }
 }

@@ -28,10 +28,12 @@ pub(crate) mod words;
 
 pub use batch::triage_each;
 pub use buckets::Buckets;
-pub use incidents::Incidents;
+pub use incidents::{Incidents, settle};
 pub use inputs::{Input, find_dumps, once_each};
 pub use one::triage_target;
-pub use text::{TextOptions, bucket_lines, dump_lines, incident_lines, summary_lines, summary_of};
+pub use text::{
+    TextOptions, bucket_lines, dump_lines, extension_lines, incident_lines, summary_lines, summary_of,
+};
 
 use crate::json::Document;
 use dumpscope_analyzers::Cancel;
@@ -117,6 +119,8 @@ pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>
         document.dumps.push(row);
     });
     document.buckets = buckets.rows();
-    document.incidents = Some(incidents.rows());
+    let incidents = incidents.rows();
+    settle(&mut document.dumps, &incidents);
+    document.incidents = Some(incidents);
     document
 }

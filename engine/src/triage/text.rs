@@ -33,6 +33,8 @@ const CULPRIT_FRAMES: usize = 16;
 const OTHER_FRAMES: usize = 6;
 /// Groups of threads shown without `verbose`.
 const GROUPS: usize = 40;
+/// Dumps named that another one would extend.
+const EXTENSIONS: usize = 8;
 /// Warnings shown without `verbose`.
 const WARNINGS: usize = 8;
 
@@ -109,11 +111,12 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     let first = lines.next().unwrap_or_default();
     emit(Line::new().role(Role::Error, head).text(first));
     lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
-    for link in &incident.chain {
+    for (nth, link) in incident.chain.iter().enumerate() {
         item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
         let sure = confidence_name(link.confidence);
-        // The dump's own verdict tells what a wait rests on; here stands what leads from one dump to the other.
-        let details = link.evidence.iter().filter(|_| options.verbose);
+        // The dump's own verdict tells what a wait rests on; here stands what leads from one dump to the other, and
+        // for the symptom what its wait rests on.
+        let details = link.evidence.iter().filter(|_| options.verbose || nth == 0);
         for (nth, e) in link.reached_by.iter().chain(details).enumerate() {
             let text = if nth == 0 { format!("{sure}: {e}") } else { e.clone() };
             item("      - ", &text, Role::Dim, options, emit);
@@ -125,8 +128,33 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     for link in &incident.also_waiting {
         item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
     }
+    for text in &incident.also_found {
+        item("  Also in ", text, Role::Plain, options, emit);
+    }
     if let Some(text) = incident_advice(incident) {
         item("  Next: ", &text, Role::Note, options, emit);
+    }
+}
+
+/// Incidents of one dump: which dump would tell more.
+pub fn extension_lines<'a>(all: impl Iterator<Item = &'a IncidentRow>, emit: &mut dyn FnMut(Line)) {
+    let mut more = 0_usize;
+    for (nth, incident) in all.enumerate() {
+        if nth >= EXTENSIONS {
+            more = more.saturating_add(1);
+            continue;
+        }
+        let pids: Vec<String> = incident.missing_dumps.iter().map(|p| format!("{p:x} (0n{p})")).collect();
+        let path = incident.paths.first().map_or("", String::as_str);
+        let path = dumpscope_core::base::text::escape(path);
+        emit(Line::new());
+        emit(Line::new().role(
+            Role::Note,
+            format!("One more dump would extend {path}: process {}, triaged together", pids.join(", ")),
+        ));
+    }
+    if more > 0 {
+        emit(Line::new().role(Role::Dim, format!("and so it is with {more} more dumps")));
     }
 }
 
