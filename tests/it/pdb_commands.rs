@@ -184,7 +184,17 @@ fn dv_without_private_symbols_says_what_is_missing() {
     );
     assert!(text.contains("note: no symbols for ntdll.dll"), "{text}");
     let (text, _) = run(&mut s, ".frame 4; dv /i");
-    assert!(text.contains("prv param             this = <value unavailable>\n"), "{text}");
+    // The symbol file places it nowhere here: what the function was called with, as `.args` says it.
+    assert!(
+        text.contains("prv param             this = 0x140032288 (prologue_register, proven)\n"),
+        "{text}"
+    );
+    assert!(run(&mut s, ".args").0.contains("= 00000001`40032288 (prologue_register, proven)"));
+    let this = json(&mut s, "dv this")["variables"][0].take();
+    assert_eq!((&this["source"], &this["confidence"]), (&"prologue_register".into(), &"proven".into()));
+    // Of a function that is only named nobody knows a call.
+    let (text, _) = run(&mut s, "dv /f WmiPrvSE!CWhqlObj::WalkTree this");
+    assert!(text.contains("this = <value unavailable>\n"), "{text}");
 }
 
 #[test]

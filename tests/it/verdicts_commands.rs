@@ -83,6 +83,40 @@ fn analyze_tells_a_crash_with_windbgs_fields() {
     has(&run(&mut o.session, "!analyze -hang"), &["Hang Analysis"]);
 }
 
+/// ChildEBP (x86) or the stack pointer, and the return address.
+#[test]
+fn the_stack_of_analyze_has_the_columns_of_kb() {
+    let x64 = scenario("deadlock of two locks (10, x64)");
+    let x64 = (x64.dump, x64.symbols);
+    for (dump, width) in [(article::wmiprvse_x86(), 17), (article::ruby_x86(), 17), (x64, 35)] {
+        let mut o = session_with_symbols(dump);
+        let text = run(&mut o.session, "!analyze -v -hang");
+        let rows: Vec<&str> = text
+            .lines()
+            .skip_while(|l| !l.starts_with("STACK_TEXT:"))
+            .skip(1)
+            .take_while(|l| !l.is_empty())
+            .collect();
+        let thread = text.split("STACK_COMMAND:  ").nth(1).and_then(|t| t.split(';').next()).unwrap();
+        let stack = run(&mut o.session, &format!("{thread}; kb"));
+        let known: Vec<&str> = stack.lines().filter_map(|l| l.get(..width)).collect();
+        assert!(rows.len() > 2, "{text}");
+        for row in rows {
+            assert!(known.contains(&row.get(..width).unwrap()), "{row} is not in\n{stack}");
+        }
+    }
+}
+
+#[test]
+fn the_system_has_an_uptime_where_its_clock_is_in_the_dump() {
+    let (_, dump) = scenarios::several().remove(0).dumps.remove(0);
+    // The machine was booted a billion seconds after the epoch, and the clock is 0.123 s ahead of the dump's time.
+    let up = dump.time - 1_000_000_000;
+    let text = run(&mut session_with_symbols((dump, Vec::new())).session, ".time");
+    let clock = format!("{} days {}:{:02}:{:02}.123", up / 86_400, up / 3600 % 24, up / 60 % 60, up % 60);
+    has(&text, &[&format!("System Uptime: {clock}\n")]);
+}
+
 #[test]
 fn circles_are_marked() {
     let text = on("deadlock of lock and mutex (10, x64)", "!deadlock");
@@ -215,6 +249,9 @@ fn cs_has_windbgs_flags_and_says_what_a_dump_lacks() {
         ("!deadlocks", "!deadlock"),
     ] {
         has(&answer(&mut session, unknown), &[&format!("The nearest command here is {near}.")]);
+    }
+    for unknown in ["!foo", "!threadpool"] {
+        assert!(!answer(&mut session, unknown).contains("nearest"), "{unknown}");
     }
 }
 

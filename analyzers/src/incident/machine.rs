@@ -97,15 +97,18 @@ impl MachineId {
     }
 }
 
+/// How long the machine had been running, in units of 100 ns; `None` where the page of the clocks is not in the dump.
+#[must_use]
+pub fn system_uptime(target: &Target) -> Option<u64> {
+    let uptime = system_time(target, INTERRUPT_TIME).filter(|_| target.dump.is_windows())?;
+    (uptime != 0).then_some(uptime)
+}
+
 /// When the machine was booted: what one clock says less what the other one says.
 fn boot(target: &Target) -> Option<u64> {
-    if !target.dump.is_windows() {
-        return None;
-    }
-    let since_boot = system_time(target, INTERRUPT_TIME)?;
-    let now = system_time(target, SYSTEM_TIME)?;
+    let since_boot = system_uptime(target)?;
     // Half a clock is none.
-    now.checked_sub(since_boot).filter(|_| since_boot != 0)
+    system_time(target, SYSTEM_TIME)?.checked_sub(since_boot)
 }
 
 /// `KSYSTEM_TIME`: low part, high part, the high part again, written in the opposite order.

@@ -11,7 +11,7 @@ mod joins;
 mod machine;
 
 pub use digest::{CrossWait, Digest, NamedObject, Serving, ThreadWait, Wanted};
-pub use machine::MachineId;
+pub use machine::{MachineId, system_uptime};
 
 use crate::triage::{Confidence, Finding};
 use dumpscope_core::{Pid, Tid};

@@ -7,8 +7,8 @@ use super::{COMMANDS, Glued};
 pub fn nearest(name: &str) -> Option<&'static str> {
     let name: String = name.chars().take(40).collect::<String>().to_ascii_lowercase();
     let limit = match name.trim_start_matches(['!', '.']).chars().count() {
-        0..=2 => 1,
-        3..=5 => 2,
+        0..=4 => 1,
+        5..=9 => 2,
         _ => 3,
     };
     COMMANDS
@@ -63,6 +63,14 @@ mod tests {
     fn a_wrong_flag_leaves_the_command() {
         assert_eq!(nearest("kz"), Some("k"));
         assert_eq!(nearest("zzzzzz"), None);
+    }
+
+    #[test]
+    fn only_what_may_be_a_slip_is_near() {
+        assert_eq!(nearest("!foo"), None, "`!com` has one letter of it");
+        for (slip, meant) in [("!lcoks", "!locks"), ("locks", "!locks"), ("!handel", "!handle")] {
+            assert_eq!(nearest(slip), Some(meant));
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ const OTHERS: &[Other] = &[
     o("!eestack", Managed, "k"),
     o("!gcroot", Managed, ""),
     o("!eeheap", Managed, "!address"),
-    o("!threadpool", Managed, "!uniqstack"),
+    o("!threadpool", Managed, ""),
     o(".cordll", Managed, ""),
     o("!us", Missing, "!uniqstack"),
     o("!mex.us", Missing, "!uniqstack"),

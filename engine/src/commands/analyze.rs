@@ -1,6 +1,7 @@
 //! `!analyze`: the verdict with WinDbg's familiar fields, then the story.
 
 use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::commands::stack::report::row_addresses;
 use crate::doc::{Line, RenderCx, Report, Role, Sink};
 use crate::fmt;
 use crate::json::FindingRow;
@@ -340,9 +341,8 @@ fn thread_fields(
     if verbose {
         let row = |f: &dumpscope_analyzers::StackFrame| {
             let inline = f.trust == Trust::Inline;
-            let at = if inline { "(Inline Function)".to_owned() } else { fmt::addr_plain(f.frame.sp, wide) };
-            let ret = if inline { "-".repeat(8) } else { fmt::addr_plain(f.frame.return_address, wide) };
-            format!("{at} {ret} {}", frame_text(facts.target, f))
+            let (base, ret) = row_addresses(wide, inline, f.frame.frame_base, f.frame.return_address);
+            format!("{base} {ret} {}", frame_text(facts.target, f))
         };
         out.push(("STACK_TEXT".into(), stack.frames.iter().take(FRAMES).map(row).collect()));
     }

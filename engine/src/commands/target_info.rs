@@ -5,6 +5,7 @@ use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
 use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::session::Session;
+use dumpscope_analyzers::incident::system_uptime;
 use dumpscope_core::Machine;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
@@ -19,7 +20,8 @@ pub(crate) const VERTARGET: Command = Command {
     group: "dump",
     syntax: "vertarget",
     summary: "Shows the version of Windows and the times of the dump and the process",
-    help: "Times are shown in the time zone of the dump's machine, when the dump tells it.",
+    help: "Times are shown in the time zone of the dump's machine, when the dump tells it. The uptime of the system is in \
+           dumps with all memory.",
     examples: &[("vertarget", "System and times")],
     needs: &[],
     run: |session, inv, sink| {
@@ -55,7 +57,8 @@ pub(crate) const TIME: Command = Command {
     group: "dump",
     syntax: ".time",
     summary: "Shows when the dump was written and how long the process ran",
-    help: "Times are shown in the time zone of the dump's machine, when the dump tells it.",
+    help: "Times are shown in the time zone of the dump's machine, when the dump tells it. The uptime of the system is in \
+           dumps with all memory.",
     examples: &[(".time", "Times of the dump and the process")],
     needs: &[Needs::MiscInfo],
     run: |session, inv, sink| {
@@ -122,11 +125,16 @@ struct TargetReport {
     session_time: Option<String>,
     /// Seconds since 1970 UTC.
     session_time_unix: Option<u32>,
+    /// Since the boot of the machine. Null where the page of the system's clocks is not in the dump.
+    system_uptime_s: Option<u64>,
     process_uptime_s: Option<u32>,
     kernel_time_s: Option<u32>,
     user_time_s: Option<u32>,
     /// dumpscope's own version.
     dumpscope: Option<&'static str>,
+    /// `system_uptime_s` in units of 100 ns.
+    #[serde(skip)]
+    system_uptime: Option<u64>,
     #[serde(skip)]
     system_line: Option<String>,
     #[serde(skip)]
@@ -157,7 +165,8 @@ impl Report for TargetReport {
         if self.times {
             let not = "not available";
             emit(Line::plain(format!("Debug session time: {}", self.session_time.as_deref().unwrap_or(not))));
-            emit(Line::plain(format!("System Uptime: {not}")));
+            let uptime = self.system_uptime.map_or_else(|| not.to_string(), fmt::duration);
+            emit(Line::plain(format!("System Uptime: {uptime}")));
             let seconds = |s: u32| fmt::duration(u64::from(s) * 10_000_000);
             let uptime = self.process_uptime_s.map_or_else(|| not.to_string(), seconds);
             emit(Line::plain(format!("Process Uptime: {uptime}")));
@@ -186,6 +195,7 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
     let info = dump.system().value();
     let misc = dump.misc().value();
     let when = (dump.time() != 0).then(|| dump.time());
+    let uptime = system_uptime(&session.target);
     TargetReport {
         os: info.map(os_name),
         version: info.map(|i| format!("{}.{}.{}", i.major, i.minor, i.build)),
@@ -196,6 +206,8 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
         build_lab: misc.and_then(|m| m.build_string.as_deref()).map(|b| escape(b).into_owned()),
         session_time: when.map(|t| fmt::time_zone(fmt::ticks_from_unix(t), utc_bias(session))),
         session_time_unix: when,
+        system_uptime_s: uptime.map(|t| t / 10_000_000),
+        system_uptime: uptime,
         process_uptime_s: when.zip(misc.and_then(|m| m.create_time)).and_then(|(t, c)| t.checked_sub(c)),
         kernel_time_s: misc.and_then(|m| m.kernel_time),
         user_time_s: misc.and_then(|m| m.user_time),

@@ -227,10 +227,10 @@ impl Columns {
 
     fn addresses(&self, mut line: Line, row: &Row) -> Line {
         let width = self.return_width();
-        let dashes = if self.wide { "--------`--------" } else { "--------" };
+        let dashes = dashes(self.wide);
         if row.inline {
-            let tag = if self.wide { "(Inline Function)" } else { "(Inline)" };
-            line = line.role(Role::Dim, format!("{tag} {dashes:<width$} "));
+            let (tag, ret) = row_addresses(self.wide, true, Va(0), Va(0));
+            line = line.role(Role::Dim, format!("{tag} {ret:<width$} "));
         } else {
             let return_address = Va(row.return_address.0);
             let pad = width.saturating_sub(fmt::addr_width(self.wide)) + 1;
@@ -317,6 +317,20 @@ impl Columns {
         }
         emit(line);
     }
+}
+
+/// The first two columns of a row as text: ChildEBP or the stack pointer (`base`), and the return address.
+pub(crate) fn row_addresses(wide: bool, inline: bool, base: Va, ret: Va) -> (String, String) {
+    match inline {
+        true if wide => ("(Inline Function)".into(), dashes(wide).into()),
+        true => ("(Inline)".into(), dashes(wide).into()),
+        false => (fmt::addr(base, wide), fmt::addr(ret, wide)),
+    }
+}
+
+/// What stands for an address that a row does not have.
+fn dashes(wide: bool) -> &'static str {
+    if wide { "--------`--------" } else { "--------" }
 }
 
 /// WinDbg's words for a value that is not known.

@@ -9,8 +9,10 @@ use crate::fmt::{self, Hex};
 use crate::lang::Args;
 use crate::session::Session;
 use dumpscope_analyzers::Scope;
+use dumpscope_analyzers::arguments::recover_all;
 use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
+use dumpscope_symbols::Trust;
 use dumpscope_symbols::provider::variable::{Location, Place, Variable};
 use dumpscope_symbols::types::{cpp_name, size_of};
 use serde::Serialize;
@@ -27,7 +29,9 @@ pub(crate) const DV: Command = Command {
            where a value is (address or register), `/V` also how the code reaches it. `/a`, `/n` and `/z` sort by \
            address, name and size, capitals the other way round. `/f` lists those of the function at an address. A \
            pattern with `*` and `?` limits the list.\n\n\
-           Needs a PDB with private symbols. What the compiler kept nowhere at this place is `<value unavailable>`.",
+           Needs a PDB with private symbols. What the compiler kept nowhere at this place is `<value unavailable>`; \
+           a parameter then shows what the function was called with, where that could be recovered, with its source as \
+           in `.args`.",
     examples: &[
         ("dv", "Names and values"),
         ("dv /t /v", "With types and places"),
@@ -56,6 +60,8 @@ struct Row {
     /// How the code reaches a value in memory: `@ebp+0x08`.
     through: Option<String>,
     size: Option<u64>,
+    /// How an argument was found that no symbol file places; else null.
+    source: Option<&'static str>,
     /// How sure; null without a value.
     confidence: Option<&'static str>,
     /// Why there is no value.
@@ -167,6 +173,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         pattern.as_deref().is_none_or(|p| wildcard_match(p, &v.name) || v.name.eq_ignore_ascii_case(p))
     };
     let mut rows: Vec<Row> = scope.variables.iter().filter(shown).map(|v| row(session, &scope, v)).collect();
+    // Of a function that was only named (`/f`) nobody knows a call.
+    if function.is_none() && rows.iter().any(without_value) {
+        add_recovered(session, &mut rows);
+    }
     match options.order {
         Some(('a', falling)) => sort(&mut rows, falling, |r| (r.address.is_none(), r.address)),
         Some(('n', falling)) => sort(&mut rows, falling, |r| r.name.to_lowercase()),
@@ -181,6 +191,34 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         wide: session.sel.machine.is_64(),
     };
     session.emit(sink, &report)
+}
+
+fn without_value(row: &Row) -> bool {
+    row.kind == "param" && row.value.is_none()
+}
+
+/// Parameters whose place nobody tells get what the function was called with, and how that was found.
+fn add_recovered(session: &Session, rows: &mut [Row]) {
+    let frame = session.sel.frame as usize;
+    // As many rows as `.args` walks: inner frames and callers hold the values.
+    let Some(stack) = session.stack(Some(session.sel.max_frames.max(frame.saturating_add(2)))) else {
+        return;
+    };
+    // An inlined call has no arguments of its own.
+    if stack.frames.get(frame).is_none_or(|f| f.trust == Trust::Inline) {
+        return;
+    }
+    let recovered = recover_all(&session.target, &stack, &session.cancel);
+    let Some(found) = recovered.get(frame) else { return };
+    for row in rows.iter_mut().filter(|r| without_value(r)) {
+        let mut same = found.iter().filter(|a| a.name.as_deref().is_some_and(|n| escape(n) == row.name));
+        // Two of one name: nobody knows which is meant.
+        let (Some(argument), None) = (same.next(), same.next()) else { continue };
+        let Some(value) = &argument.value else { continue };
+        let (source, confidence) = (value.source.name(), value.confidence.name());
+        row.value = Some(format!("0x{:x} ({source}, {confidence})", value.bits));
+        (row.source, row.confidence, row.note) = (Some(source), Some(confidence), None);
+    }
 }
 
 fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
@@ -257,6 +295,7 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
         register,
         through,
         size: types.and_then(|t| size_of(t, v.ty)),
+        source: None,
         note,
     }
 }
