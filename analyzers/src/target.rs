@@ -5,9 +5,10 @@ use crate::foreign::{ForeignDump, read_foreign};
 use crate::patterns::Patterns;
 use dumpscope_core::memory::ImageSection;
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_symbols::unwind::UnwindCache;
 use dumpscope_symbols::{SymbolConfig, SymbolManager};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -27,6 +28,8 @@ pub struct Target {
     mapped: Vec<AtomicU64>,
     /// What is known of a dump of another system; empty until somebody asks.
     foreign: OnceLock<Option<ForeignDump>>,
+    /// Threads that something else than the thread list tells of; gathered when first asked for.
+    pub(crate) unlisted: OnceLock<BTreeSet<Tid>>,
     /// Patterns of waits; the built-in ones are parsed when they are first asked for: many commands need none.
     patterns: OnceLock<Arc<Patterns>>,
     /// What arguments of well-known functions mean; parsed when first asked for, too.
@@ -53,6 +56,7 @@ impl Target {
             arguments: crate::arguments::Cache::default(),
             mapped,
             foreign: OnceLock::new(),
+            unlisted: OnceLock::new(),
             patterns: OnceLock::new(),
             hints: OnceLock::new(),
         }

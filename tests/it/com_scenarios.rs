@@ -255,3 +255,26 @@ fn the_librarys_symbols_beat_the_table() {
         assert_eq!((v.kind.name(), v.server_pid.map(|p| p.0)), ("blocked_on_process", Some(0x444)));
     });
 }
+
+/// Threads that make the same call of the same server are one finding, which names them all; the main one comes first.
+#[test]
+fn equal_calls_of_one_server_are_one_finding() {
+    const COPIES: u32 = 300;
+    let mut dump = scenario("COM call to another process (10, x64)").dump;
+    let caller = dump.threads[0].clone();
+    for n in 0..COPIES {
+        let mut copy = caller.clone();
+        copy.tid = 0x2000 + n;
+        dump.threads.push(copy);
+    }
+    let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
+    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let found = run_rules(&facts).findings;
+    let blocked: Vec<_> = found.iter().filter(|f| f.server_pid == Some(dumpscope_core::Pid(0x30c))).collect();
+    let [one] = blocked.as_slice() else { panic!("{} findings", blocked.len()) };
+    assert_eq!(one.tid, Some(Tid(0x1110)));
+    let want: Vec<Tid> = std::iter::once(0x1110).chain(0x2000..0x2000 + COPIES).map(Tid).collect();
+    assert_eq!(one.tids, want);
+    assert!(one.summary.ends_with(", and so do 300 more threads"), "{}", one.summary);
+    assert!(one.evidence.iter().all(|e| e.len() < 400), "{:#?}", one.evidence);
+}

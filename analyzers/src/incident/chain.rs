@@ -6,7 +6,7 @@ use super::{Digest, Incident, Link, same_process};
 use crate::locks::Owner;
 use crate::triage::{Confidence, Finding};
 use dumpscope_core::{Pid, Tid};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most steps of a chain.
 const MAX_STEPS: usize = 256;
@@ -45,7 +45,15 @@ pub(super) fn incident(digests: &[Digest], members: &BTreeSet<usize>, joins: &Jo
     }
     starts.sort_unstable();
     starts.dedup();
-    let walks = starts.iter().take(MAX_STARTS).map(|(dump, tid)| Walk::from(digests, joins, *dump, *tid));
+    let tried = || starts.iter().take(MAX_STARTS);
+    let mut waiters: BTreeMap<usize, Waiters> = BTreeMap::new();
+    for (dump, _) in tried() {
+        waiters.entry(*dump).or_insert_with(|| waiters_of(digests.get(*dump)));
+    }
+    let walks = tried().filter_map(|(dump, tid)| {
+        let first = symptom_of(waiters.get(dump)?, *tid);
+        Some(Walk::from(digests, joins, *dump, first))
+    });
     // The longest way explains most; then the main thread's, then the dumps that were written closest together.
     let walk = walks.min_by_key(|w| {
         (std::cmp::Reverse(w.dumps.len()), !w.begins_at_main(), w.spread(), w.dumps.first().copied())
@@ -89,11 +97,11 @@ pub(super) fn incident(digests: &[Digest], members: &BTreeSet<usize>, joins: &Jo
 /// Threads of other processes that wait for one of the chain's.
 fn also_waiting(digests: &[Digest], walk: &Walk<'_>, starts: &[(usize, Tid)]) -> Vec<Link> {
     let mut out: Vec<Link> = Vec::new();
+    let mut told: BTreeSet<(Option<Pid>, Option<Tid>)> = walk.links.iter().map(|l| (l.pid, l.tid)).collect();
     for (dump, tid) in starts.iter().filter(|s| !walk.seen.contains(s)) {
         let Some(d) = digests.get(*dump) else { continue };
-        // The same thread in another dump of its process.
-        let told = walk.links.iter().chain(&out).any(|l| (l.pid, l.tid) == (d.pid, Some(*tid)));
-        if !told {
+        // The same thread in another dump of its process is told once.
+        if told.insert((d.pid, Some(*tid))) {
             out.push(waiting(*dump, d, *tid));
         }
     }
@@ -116,7 +124,7 @@ fn waiting(dump: usize, d: &Digest, tid: Tid) -> Link {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at a thread that waits for another process; threads of its own process that wait for it come before.
+    /// Begins at a thread.
     fn from(digests: &'a [Digest], joins: &'a Joins, dump: usize, tid: Tid) -> Walk<'a> {
         let mut walk = Walk {
             digests,
@@ -130,9 +138,7 @@ impl<'a> Walk<'a> {
             seen: BTreeSet::new(),
             reached: Confidence::Proven,
         };
-        if let Some(d) = digests.get(dump) {
-            walk.follow(dump, symptom_of(d, tid));
-        }
+        walk.follow(dump, tid);
         walk
     }
 
@@ -166,7 +172,7 @@ impl<'a> Walk<'a> {
             // How it waits matters where that leads on.
             let join = self.joins.of(dump, tid);
             let leads = join.is_some() || wait.is_some_and(|w| w.owner.is_some());
-            let missing = d.cross.iter().find(|c| c.tid == tid).filter(|_| join.is_none());
+            let missing = if join.is_none() { d.cross.iter().find(|c| c.tid == tid) } else { None };
             link.confidence = if leads || missing.is_some() { link.confidence } else { Confidence::Proven };
             link.confidence = link.confidence.min(reached.0);
             link.reached_by = std::mem::take(&mut reached.1);
@@ -286,13 +292,27 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The first thread of the longest chain of waits that ends at `tid`; the thread itself when none waits for it.
-fn symptom_of(d: &Digest, tid: Tid) -> Tid {
+/// The threads of a process that wait for each of its threads, by their ids.
+type Waiters = BTreeMap<Tid, Vec<Tid>>;
+
+fn waiters_of(d: Option<&Digest>) -> Waiters {
+    let mut out = Waiters::new();
+    for (tid, wait) in d.into_iter().flat_map(|d| &d.threads) {
+        if let Some(owner) = wait.owner {
+            out.entry(owner).or_default().push(*tid);
+        }
+    }
+    out
+}
+
+/// A chain of waits that begins at a thread which waits for another process is told from the first of the threads of
+/// its own process that wait for it; the thread itself when none does.
+fn symptom_of(waiters: &Waiters, tid: Tid) -> Tid {
     let mut at = tid;
     let mut seen = BTreeSet::from([tid]);
     for _ in 0..MAX_STEPS {
-        let waits = d.threads.iter().find(|(t, w)| w.owner == Some(at) && !seen.contains(t));
-        let Some((t, _)) = waits else { break };
+        let next = waiters.get(&at).and_then(|all| all.iter().find(|t| !seen.contains(t)));
+        let Some(t) = next else { break };
         seen.insert(*t);
         at = *t;
     }

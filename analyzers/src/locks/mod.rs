@@ -15,7 +15,7 @@ use crate::{Cancel, Target};
 use dumpscope_core::error::Parsed;
 use dumpscope_core::stream::handle_data::ObjectInfo;
 use dumpscope_core::{Machine, Tid, Va};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a lock's owner exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,10 +138,7 @@ pub fn thread_state(target: &Target, tid: Tid) -> Owner {
     }
     // Only a thread list that was read to its end can say that a thread is gone.
     let complete = matches!(target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
-    // A writer that filtered threads out may have left the thread's times in.
-    let filtered = target.dump.thread_info().value().is_some_and(|all| all.iter().any(|t| t.tid == tid));
-    if !complete || filtered || runs_by_handle(target, tid) == Some(true) || tebs::find(target, tid).is_some()
-    {
+    if !complete || target.unlisted.get_or_init(|| unlisted(target)).contains(&tid) {
         return Owner::Unknown;
     }
     Owner::Missing
@@ -153,7 +150,7 @@ pub fn missing_words(target: &Target, tid: Tid) -> String {
     let n = target.dump.threads().len();
     // Wine keeps the block of a thread that ended: there it was not looked for.
     let block = if is_wine(target) { "no thread times" } else { "no thread times and no thread block (TEB)" };
-    let handle = match runs_by_handle(target, tid) {
+    let handle = match by_handle(target).get(&tid) {
         Some(false) => "; an open handle to it says that it ended",
         _ => "",
     };
@@ -163,18 +160,29 @@ pub fn missing_words(target: &Target, tid: Tid) -> String {
     )
 }
 
-/// What an open handle to the thread says: whether it still runs.
-fn runs_by_handle(target: &Target, thread: Tid) -> Option<bool> {
+/// Threads that the list may lack though they exist. A writer that filtered threads out may have left their times in;
+/// an open handle to a thread may say that it still runs; its block may be there.
+fn unlisted(target: &Target) -> BTreeSet<Tid> {
+    let dump = &target.dump;
+    let mut out: BTreeSet<Tid> = dump.thread_info().value().into_iter().flatten().map(|t| t.tid).collect();
+    out.extend(by_handle(target).into_iter().filter(|(_, runs)| *runs).map(|(tid, _)| tid));
+    out.extend(tebs::owners(target));
+    out
+}
+
+/// What open handles to threads of this process say: whether they still run.
+fn by_handle(target: &Target) -> BTreeMap<Tid, bool> {
     const STILL_ACTIVE: u32 = 0x103;
-    let handles = target.dump.handles().value()?;
-    handles.handles.iter().flat_map(|h| &h.info).find_map(|i| match i {
-        ObjectInfo::Thread { tid, pid, exit_status, .. }
-            if *tid == thread && target.dump.pid().is_none_or(|p| p == *pid) =>
+    let mut out = BTreeMap::new();
+    let Some(handles) = target.dump.handles().value() else { return out };
+    for info in handles.handles.iter().flat_map(|h| &h.info) {
+        if let ObjectInfo::Thread { tid, pid, exit_status, .. } = info
+            && target.dump.pid().is_none_or(|p| p == *pid)
         {
-            Some(*exit_status == STILL_ACTIVE)
+            out.entry(*tid).or_insert(*exit_status == STILL_ACTIVE);
         }
-        _ => None,
-    })
+    }
+    out
 }
 
 /// Makes the entry of a section.

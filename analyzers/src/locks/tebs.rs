@@ -3,6 +3,7 @@
 use crate::Target;
 use dumpscope_core::model::Teb;
 use dumpscope_core::{ReadMemory, Tid, Va};
+use std::collections::BTreeSet;
 
 /// Distance from the known blocks within which others are looked for, bytes. Windows 10 keeps all of them beside the PEB;
 /// older systems put them below the top of the lowest 2 GB.
@@ -17,13 +18,19 @@ const MAX_PAGES: usize = 0x4000;
 /// Most threads whose blocks say where to look.
 const MAX_KNOWN: usize = 0x1000;
 
-/// The block of a thread that still exists: it names itself, this process and the thread, and its stack is there.
+/// Threads whose blocks are there: a block names itself, this process and its thread, and the thread's stack is there.
 /// Windows frees both when a thread ends; Wine keeps those of the last one that did, so there they say nothing.
 #[must_use]
-pub(super) fn find(target: &Target, tid: Tid) -> Option<Va> {
-    if super::is_wine(target) {
-        return None;
+pub(super) fn owners(target: &Target) -> BTreeSet<Tid> {
+    let mut out = BTreeSet::new();
+    if !super::is_wine(target) {
+        // Where the search ends early, as many as were found.
+        let _ = look(target, &mut out);
     }
+    out
+}
+
+fn look(target: &Target, out: &mut BTreeSet<Tid>) -> Option<()> {
     let dump = &target.dump;
     let pid = dump.pid()?;
     let machine = dump.machine();
@@ -43,17 +50,14 @@ pub(super) fn find(target: &Target, tid: Tid) -> Option<Va> {
             continue;
         }
         let teb = Teb::read(memory, at, machine);
-        let is_it = teb.is_valid()
-            && teb.process_id == Some(u64::from(pid.0))
-            && teb.thread_id == Some(u64::from(tid.0));
+        let ours = teb.is_valid() && teb.process_id == Some(u64::from(pid.0));
+        let tid = teb.thread_id.filter(|_| ours).and_then(|t| u32::try_from(t).ok());
         let has_stack = || {
             let top = teb.stack_base.and_then(|b| b.0.checked_sub(machine.ptr_size() as u64));
             top.is_some_and(|top| memory.ptr(Va(top), machine).is_some())
         };
-        if is_it && has_stack() {
-            return Some(at);
-        }
+        out.extend(tid.filter(|_| has_stack()).map(Tid));
         at = at.checked_add(PAGE)?;
     }
-    None
+    Some(())
 }

@@ -93,14 +93,18 @@ impl Facts<'_> {
         let recorded = exception.as_ref().is_some_and(|e| e.interest == Interest::Crash);
         let reporting = threads.iter().filter(|_| !recorded);
         let reported = reporting.filter_map(|t| reported::of_thread(target, t, limits, cancel)).collect();
+        let walked = threads.len();
         let (locks, exit) = add_waits(target, &mut threads, cancel);
+        stopped |= threads.len() < walked;
         Facts { target, exception, reported, threads, locks, exit, stopped }
     }
 
     /// The thread with a system id.
     #[must_use]
     pub fn thread(&self, tid: Tid) -> Option<&ThreadFacts> {
-        self.threads.iter().find(|t| t.tid == tid)
+        // Both lists have the same order.
+        let index = self.target.dump.thread_by_tid(tid)?.index;
+        self.threads.get(usize::try_from(index.0).ok()?).filter(|t| t.tid == tid)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{LoaderData, SAME_TEB_LOAD_OWNER, SAME_TEB_LOADER_WORKER};
 use dumpscope_core::{Machine, Tid, Va};
+use std::collections::BTreeSet;
 
 /// Most threads whose TEBs are read.
 const MAX_TEBS: usize = 16_384;
@@ -24,10 +25,12 @@ const MAX_TEBS: usize = 16_384;
 pub(super) struct Holders {
     /// Threads with the flag `LoadOwner`.
     flagged: Vec<Tid>,
+    /// The same, sorted.
+    flags: BTreeSet<Tid>,
     /// Threads with the flag `LoaderWorker` that do not wait for work: they map images for the one that loads.
     workers: Vec<Tid>,
     /// Threads with `WaitingOnLoaderLock`.
-    waiting: Vec<Tid>,
+    waiting: BTreeSet<Tid>,
     /// The loader's critical section and its owner.
     lock: Option<(Va, Tid)>,
     /// Threads in an entry point.
@@ -48,13 +51,14 @@ impl Holders {
             let flags = teb.same_teb_flags.filter(|_| ten).unwrap_or(0);
             if flags & SAME_TEB_LOAD_OWNER != 0 {
                 out.flagged.push(t.tid);
+                out.flags.insert(t.tid);
             }
             let idle = t.activity.as_ref().is_some_and(|a| a.idle);
             if flags & SAME_TEB_LOADER_WORKER != 0 && !idle {
                 out.workers.push(t.tid);
             }
             if teb.waiting_on_loader_lock == Some(1) {
-                out.waiting.push(t.tid);
+                out.waiting.insert(t.tid);
             }
         }
         let named = target.dump.read_peb(machine).and_then(|p| p.loader_lock);
@@ -74,7 +78,7 @@ impl Holders {
         if self.waiting.contains(&tid) && self.by_teb(target, machine, tid, wait) {
             return;
         }
-        if self.flagged.contains(&tid) {
+        if self.flags.contains(&tid) {
             // It has the loader itself: the workers are to finish what it gave them.
             wait.evidence.push("its TEB says that it owns the loader itself".into());
             wait.sentence = match self.workers.as_slice() {
@@ -156,7 +160,7 @@ impl Holders {
 
     /// What a thread with the flag does with the loader, when it is in no entry point. Untrusted.
     pub(super) fn loads(&self, target: &Target, t: &ThreadFacts, cancel: &Cancel) -> Option<String> {
-        let idle = t.dll_main.is_some() || !self.flagged.contains(&t.tid);
+        let idle = t.dll_main.is_some() || !self.flags.contains(&t.tid);
         if idle { None } else { loading::words(target, t.stack.as_ref()?, cancel) }
     }
 

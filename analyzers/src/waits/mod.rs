@@ -31,6 +31,7 @@ use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
+use std::collections::BTreeMap;
 
 /// What kind of thing is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,14 +170,21 @@ pub struct Wait {
     pub sentence: String,
 }
 
+/// Threads whose waits are worked out even when the work was stopped: an answer about the first ones comes fast, and
+/// without waits there is none.
+const AFTER_STOP: usize = 4096;
+
 /// Works out the waits of all threads, writes them and better activity sentences into `threads`, and returns the
-/// locks with their waiters, and whether the process ends.
+/// locks with their waiters, and whether the process ends. When the work is stopped `threads` gets shorter.
 pub(crate) fn add_waits(
     target: &Target,
-    threads: &mut [ThreadFacts],
+    threads: &mut Vec<ThreadFacts>,
     cancel: &Cancel,
 ) -> (Locks, Option<ProcessExit>) {
     let machine = target.process_machine();
+    if cancel.is_cancelled() {
+        threads.truncate(AFTER_STOP);
+    }
     let mut locks = find_locks(target, machine, cancel);
     com::read_threads(target, machine, threads);
     let loader = target.dump.loader(machine);
@@ -191,15 +199,26 @@ pub(crate) fn add_waits(
         }
     }
     let exit = exit::process_exit(target, threads, loader.as_ref());
+    let mut places = BTreeMap::new();
+    for (nth, lock) in locks.locks.iter().enumerate() {
+        places.entry(lock.section.address).or_insert(nth);
+    }
+    let mut done = 0_usize;
     for t in threads.iter_mut() {
+        if done >= AFTER_STOP && cancel.is_cancelled() {
+            break;
+        }
+        done = done.saturating_add(1);
         let Some(stack) = t.stack.as_ref() else { continue };
         let Some(activity) = t.activity.as_ref() else { continue };
         t.wait = wait_of(target, machine, t, stack, activity, &locks);
         if let Some(wait) = &mut t.wait {
             holders.fill(target, machine, t.tid, wait);
-            enter(target, machine, &mut locks, wait, t.tid);
+            enter(target, machine, &mut locks, &mut places, wait, t.tid);
         }
     }
+    // A thread that was not looked at would be taken for one that does not wait.
+    threads.truncate(done);
     section::agree(threads, &locks);
     section::place(target, threads, &mut locks);
     once::owners(target, machine, threads);
@@ -257,18 +276,27 @@ fn serving_words(target: &Target, t: &ThreadFacts) -> Option<String> {
 }
 
 /// Notes a waiter, and a lock that no other road led to.
-fn enter(target: &Target, machine: Machine, locks: &mut Locks, wait: &Wait, tid: Tid) {
+/// `places`: where in the list each lock is.
+fn enter(
+    target: &Target,
+    machine: Machine,
+    locks: &mut Locks,
+    places: &mut BTreeMap<Va, usize>,
+    wait: &Wait,
+    tid: Tid,
+) {
     let Some(address) = wait.address else { return };
     if !matches!(wait.kind, Kind::CriticalSection | Kind::LoaderLock) {
         return;
     }
-    if locks.at(address).is_none() {
+    if !places.contains_key(&address) {
         let memory = target.dump.memory().as_ref();
         if let Some(s) = crate::locks::CriticalSection::read(memory, address, machine) {
+            places.insert(address, locks.locks.len());
             locks.locks.push(lock_of(target, s, LockSource::Waiter));
         }
     }
-    if let Some(lock) = locks.locks.iter_mut().find(|l| l.section.address == address) {
+    if let Some(lock) = places.get(&address).and_then(|nth| locks.locks.get_mut(*nth)) {
         lock.waiters.push(tid);
     }
 }

@@ -6,7 +6,7 @@ use crate::locks::{CriticalSection, Lock, Locks, Owner, counts_upwards, owner_st
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Confidence, ThreadFacts};
 use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Tid, Va};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Functions that take a critical section, innermost to outermost.
 const ENTERS: [&str; 6] = [
@@ -178,20 +178,26 @@ pub(super) fn pointers(
 /// Two facts that do not depend on each other make a match certain: what the waiter points at, and the lock's own
 /// count of waiters, when it is the number of threads that were found waiting.
 pub(super) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
+    let mut at_lock: BTreeMap<Va, Vec<usize>> = BTreeMap::new();
+    for (nth, t) in threads.iter().enumerate() {
+        let wait = t.wait.as_ref().filter(|w| w.confidence >= Confidence::Strong);
+        if let Some(address) = wait.and_then(|w| w.address) {
+            at_lock.entry(address).or_default().push(nth);
+        }
+    }
     for lock in &locks.locks {
         let n = lock.waiters.len();
         if n == 0 || u32::try_from(n) != Ok(lock.section.waiters()) {
             continue;
         }
-        let of_lock = |t: &ThreadFacts| {
-            let wait = t.wait.as_ref().filter(|w| w.address == Some(lock.section.address));
-            lock.waiters.contains(&t.tid) && wait.is_some_and(|w| w.confidence >= Confidence::Strong)
-        };
-        if threads.iter().filter(|t| of_lock(t)).count() != n {
+        let waiters: BTreeSet<Tid> = lock.waiters.iter().copied().collect();
+        let mut found = at_lock.get(&lock.section.address).cloned().unwrap_or_default();
+        found.retain(|nth| threads.get(*nth).is_some_and(|t| waiters.contains(&t.tid)));
+        if found.len() != n {
             continue;
         }
-        for t in threads.iter_mut().filter(|t| of_lock(t)) {
-            if let Some(wait) = &mut t.wait {
+        for nth in found {
+            if let Some(wait) = threads.get_mut(nth).and_then(|t| t.wait.as_mut()) {
                 wait.confidence = Confidence::Proven;
                 wait.evidence.push(format!("the lock counts {n} waiting, as many as were found"));
             }
@@ -205,7 +211,7 @@ pub(super) fn place(target: &Target, threads: &mut [ThreadFacts], locks: &mut Lo
     let is_lost = |t: &ThreadFacts| {
         t.wait.as_ref().is_some_and(|w| w.kind == Kind::CriticalSection && w.address.is_none())
     };
-    let lost: Vec<Tid> = threads.iter().filter(|t| is_lost(t)).map(|t| t.tid).collect();
+    let lost: BTreeSet<Tid> = threads.iter().filter(|t| is_lost(t)).map(|t| t.tid).collect();
     let open = |l: &&mut Lock| {
         let counted = usize::try_from(l.section.waiters()).unwrap_or(0);
         l.section.is_locked() && counted > l.waiters.len()
@@ -226,6 +232,6 @@ pub(super) fn place(target: &Target, threads: &mut [ThreadFacts], locks: &mut Lo
         describe(target, wait, &s, Confidence::Strong, how);
         lock.waiters.push(t.tid);
     }
-    let order = |tid: &Tid| threads.iter().position(|t| t.tid == *tid);
-    lock.waiters.sort_by_cached_key(order);
+    let order: BTreeMap<Tid, usize> = threads.iter().enumerate().rev().map(|(nth, t)| (t.tid, nth)).collect();
+    lock.waiters.sort_by_key(|tid| order.get(tid).copied());
 }

@@ -183,21 +183,27 @@ pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
     let wanted: BTreeMap<u64, usize> = locks.iter().enumerate().map(|(i, l)| (l.address.0, i)).collect();
     let mut found: Vec<Vec<Tid>> = vec![Vec::new(); locks.len()];
     let mut left = MAX_SCAN_ALL;
+    let waiters: Vec<BTreeSet<Tid>> = locks.iter().map(|l| l.waiters.iter().copied().collect()).collect();
     for t in threads.iter().filter(|t| t.role.is_none() && !wanted.is_empty()) {
         let Some(stack) = t.stack.as_ref() else { continue };
         if cancel.is_cancelled() || left == 0 {
             return; // a part of the stacks could name a wrong "only" one
         }
         for hit in mentions(target, machine, t.tid, stack, &wanted, &mut left) {
-            let waits = locks.get(hit).is_some_and(|l| l.waiters.contains(&t.tid));
+            let waits = waiters.get(hit).is_some_and(|w| w.contains(&t.tid));
             if let Some(tids) = found.get_mut(hit).filter(|_| !waits) {
                 tids.push(t.tid);
             }
         }
     }
-    for (lock, found) in locks.iter().zip(&found) {
-        for t in threads.iter_mut().filter(|t| lock.waiters.contains(&t.tid)) {
-            let Some(w) = t.wait.as_mut().filter(|w| w.owner_tid.is_none()) else { continue };
+    // Threads with one id wait for what each of them waits for.
+    let mut waits: BTreeMap<Tid, Vec<usize>> = BTreeMap::new();
+    for (nth, tids) in waiters.iter().enumerate() {
+        tids.iter().for_each(|t| waits.entry(*t).or_default().push(nth));
+    }
+    for t in threads.iter_mut() {
+        let Some(w) = t.wait.as_mut().filter(|w| w.owner_tid.is_none()) else { continue };
+        for found in waits.get(&t.tid).into_iter().flatten().filter_map(|nth| found.get(*nth)) {
             match found.as_slice() {
                 [] => {}
                 [one] => {

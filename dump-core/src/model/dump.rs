@@ -152,6 +152,6 @@ impl Dump {
 
     /// The thread with a system id.
     pub fn thread_by_tid(&self, tid: Tid) -> Option<&Thread> {
-        self.threads().iter().find(|t| t.tid == tid)
+        self.threads().get(self.thread_position(tid)?)
     }
 }

@@ -1,7 +1,7 @@
 //! The streams of a dump, each parsed at most once, and the accessors that give them.
 
 use super::{Dump, DumpKind, Thread, join};
-use crate::base::{Machine, ModuleInfo, Va};
+use crate::base::{Machine, ModuleInfo, Tid, Va};
 use crate::error::{Parsed, Warning};
 use crate::memory::MemoryView;
 use crate::stream::exception::{self, ExceptionEntry, ExceptionStream};
@@ -20,6 +20,7 @@ use crate::stream::token::{self, Token};
 use crate::stream::unloaded::{self, UnloadedModule};
 use crate::stream::vm_counters::{self, VmCounters};
 use crate::stream::{DirectoryEntry, StreamCx, StreamSummary, comment, id, module_list, stream_info};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 /// Parsed streams and what is joined from them.
@@ -40,6 +41,7 @@ pub(crate) struct Streams {
     comments: OnceLock<(Vec<String>, Vec<Warning>)>,
     memory: OnceLock<(Arc<MemoryView>, Vec<Warning>)>,
     threads: OnceLock<(Vec<Thread>, Vec<Warning>)>,
+    thread_ids: OnceLock<HashMap<Tid, usize>>,
     modules: OnceLock<join::Modules>,
     pub(super) wow64: OnceLock<bool>,
     regions_sorted: OnceLock<bool>,
@@ -252,6 +254,15 @@ impl Dump {
     /// Threads, in the dump's order.
     pub fn threads(&self) -> &[Thread] {
         &self.thread_parts().0
+    }
+
+    /// Where in the list the thread with a system id is; the first one, where several have it.
+    pub(super) fn thread_position(&self, tid: Tid) -> Option<usize> {
+        let ids = self
+            .streams
+            .thread_ids
+            .get_or_init(|| self.threads().iter().enumerate().rev().map(|(nth, t)| (t.tid, nth)).collect());
+        ids.get(&tid).copied()
     }
 
     fn module_parts(&self) -> &join::Modules {

@@ -95,6 +95,20 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         let (done, all) = (facts.threads.len(), target.dump.threads().len());
         warnings.push(format!("stopped after {done} of {all} threads"));
     }
+    let mut threads = Vec::with_capacity(facts.threads.len());
+    let mut whole = facts.threads.len();
+    for t in &facts.threads {
+        threads.push(rows::thread(target, t, cancel));
+        if cancel.is_cancelled() {
+            whole = whole.min(threads.len().saturating_sub(1));
+        }
+    }
+    if whole < facts.threads.len() && !facts.stopped {
+        let all = facts.threads.len();
+        warnings.push(format!(
+            "stopped after {whole} of {all} threads: the arguments of the others are not told"
+        ));
+    }
     DumpRow {
         warnings: Some(warnings),
         process: Some(rows::process(target)),
@@ -102,7 +116,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         dump: Some(rows::dump_file(target)),
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
         exception: facts.fatal().or(facts.exception.as_ref()).map(rows::exception),
-        threads: Some(facts.threads.iter().map(|t| rows::thread(target, t, cancel)).collect()),
+        threads: Some(threads),
         locks: known(
             facts
                 .locks

@@ -35,6 +35,10 @@ const OTHER_FRAMES: usize = 6;
 const GROUPS: usize = 40;
 /// Dumps named that another one would extend.
 const EXTENSIONS: usize = 8;
+/// Findings shown besides the verdict without `verbose`.
+const FINDINGS: usize = 16;
+/// Other waiting threads of an incident that are shown without `verbose`.
+const ALSO_WAITING: usize = 16;
 /// Warnings shown without `verbose`.
 const WARNINGS: usize = 8;
 
@@ -125,8 +129,13 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     if !incident.also_waiting.is_empty() {
         emit(Line::plain("  Also waiting:"));
     }
-    for link in &incident.also_waiting {
+    let shown = if options.verbose { incident.also_waiting.len() } else { ALSO_WAITING };
+    for link in incident.also_waiting.iter().take(shown) {
         item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
+    }
+    if incident.also_waiting.len() > shown {
+        let left = incident.also_waiting.len().saturating_sub(shown);
+        emit(Line::new().role(Role::Dim, format!("  and {left} more (-v shows all)")));
     }
     for text in &incident.also_found {
         item("  Also in ", text, Role::Plain, options, emit);
@@ -205,9 +214,14 @@ fn other_findings(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
     }
     emit(Line::new());
     emit(Line::new().role(Role::Heading, "Also found"));
-    for f in rest {
+    let shown = if options.verbose { rest.len() } else { FINDINGS };
+    for f in rest.iter().take(shown) {
         finding_head(f, options, emit);
         finding_body(f, options, emit);
+    }
+    if rest.len() > shown {
+        let left = rest.len().saturating_sub(shown);
+        emit(Line::new().role(Role::Dim, format!("  and {left} more findings (-v shows all)")));
     }
 }
 
@@ -247,6 +261,7 @@ fn threads(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
 
 /// Culprits first, then the others by the number of their first thread. Without `apart` equal threads are joined.
 fn groups<'a>(all: &'a [ThreadRow], culprits: &[u32], apart: bool) -> Vec<Group<'a>> {
+    let culprits: std::collections::BTreeSet<u32> = culprits.iter().copied().collect();
     let mut out: Vec<Group<'a>> = Vec::new();
     let mut by_key = std::collections::BTreeMap::new();
     for thread in all {

@@ -45,27 +45,26 @@ fn circles<'a>(
     facts: &'a Facts<'_>,
     next: impl Fn(&'a ThreadFacts) -> Option<Edge<'a>>,
 ) -> Vec<Vec<Edge<'a>>> {
+    // A thread waits for one at most: each is walked over once, and a walk that meets itself has found a circle.
+    let mut walks: BTreeMap<Tid, usize> = BTreeMap::new();
     let mut found: Vec<Vec<Edge<'a>>> = Vec::new();
-    for start in &facts.threads {
-        let mut members = Vec::new();
-        let mut at = start;
-        // A thread waits for one at most: a cycle through `start` comes back to it within as many steps.
-        for _ in 0..facts.threads.len() {
-            let Some(e) = next(at) else { break };
-            let to = e.to;
-            members.push(e);
-            if to == start.tid {
-                // Others of the same cycle find it too: the one with the lowest id reports it.
-                if members.iter().all(|e| e.from.tid >= start.tid) {
-                    found.push(members);
-                }
-                break;
-            }
-            // Not through `start`, or a cycle further on: bounded by the loop.
-            let Some(then) = facts.thread(to) else { break };
-            at = then;
+    for (walk, start) in facts.threads.iter().enumerate() {
+        let mut way = Vec::new();
+        let mut at = Some(start);
+        while let Some(t) = at.filter(|t| !walks.contains_key(&t.tid)) {
+            walks.insert(t.tid, walk);
+            let Some(e) = next(t) else { break };
+            at = facts.thread(e.to);
+            way.push(e);
         }
+        let Some(closes) = at.filter(|t| walks.get(&t.tid) == Some(&walk)) else { continue };
+        let Some(from) = way.iter().position(|e| e.from.tid == closes.tid) else { continue };
+        let mut members = way.split_off(from);
+        let lowest = members.iter().enumerate().min_by_key(|(_, e)| e.from.tid).map_or(0, |(nth, _)| nth);
+        members.rotate_left(lowest);
+        found.push(members);
     }
+    found.sort_by_key(|c| c.first().map(|e| e.from.index));
     found
 }
 
@@ -79,14 +78,37 @@ pub(super) fn towards(facts: &Facts<'_>, from: &ThreadFacts) -> Option<Tid> {
 pub(super) fn dependents(facts: &Facts<'_>) -> BTreeMap<Tid, usize> {
     let next: BTreeMap<Tid, Tid> =
         facts.threads.iter().filter_map(|t| Some((t.tid, towards(facts, t)?))).collect();
-    let mut out = BTreeMap::new();
-    for t in &facts.threads {
-        let mut seen = BTreeSet::from([t.tid]);
-        let mut at = t.tid;
-        while let Some(to) = next.get(&at).filter(|to| seen.insert(**to)) {
-            *out.entry(*to).or_insert(0_usize) += 1;
+    counts(&next)
+}
+
+/// How many others reach each, where `next` leads from each to one other. Each is looked at once.
+fn counts(next: &BTreeMap<Tid, Tid>) -> BTreeMap<Tid, usize> {
+    // Threads that nobody waits for first, then those whose waiters are all counted; what is left are circles.
+    let mut open: BTreeMap<Tid, usize> = BTreeMap::new();
+    next.values().for_each(|to| *open.entry(*to).or_default() += 1);
+    let mut out: BTreeMap<Tid, usize> = BTreeMap::new();
+    let mut ready: Vec<Tid> = next.keys().filter(|t| !open.contains_key(t)).copied().collect();
+    while let Some(from) = ready.pop() {
+        let Some(to) = next.get(&from) else { continue };
+        *out.entry(*to).or_default() += out.get(&from).copied().unwrap_or(0).saturating_add(1);
+        let Some(left) = open.get_mut(to) else { continue };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            ready.push(*to);
+        }
+    }
+    // All members of a circle have the same dependents: each other, and who waits for one of them.
+    let mut circles: BTreeSet<Tid> = open.into_iter().filter(|(_, left)| *left > 0).map(|(t, _)| t).collect();
+    while let Some(first) = circles.pop_first() {
+        let mut members = vec![first];
+        let mut at = first;
+        while let Some(to) = next.get(&at).filter(|to| circles.remove(to)) {
+            members.push(*to);
             at = *to;
         }
+        let outside: usize = members.iter().filter_map(|m| out.get(m)).sum();
+        let all = outside.saturating_add(members.len()).saturating_sub(1);
+        out.extend(members.into_iter().map(|m| (m, all)));
     }
     out
 }
@@ -117,4 +139,41 @@ pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
 /// True when an exception ended the process.
 pub(super) fn crashed(facts: &Facts<'_>) -> bool {
     facts.exception.as_ref().is_some_and(|e| e.interest == Interest::Crash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `counts` says, by walking from each.
+    fn by_walks(next: &BTreeMap<Tid, Tid>) -> BTreeMap<Tid, usize> {
+        let mut out = BTreeMap::new();
+        for from in next.keys() {
+            let mut seen = BTreeSet::from([*from]);
+            let mut at = *from;
+            while let Some(to) = next.get(&at).filter(|to| seen.insert(**to)) {
+                *out.entry(*to).or_insert(0_usize) += 1;
+                at = *to;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn dependents_are_counted_as_walks_from_each_would() {
+        let mut state = 7_u32;
+        for round in 0..2000_u32 {
+            let size = round % 9 + 2;
+            let mut next = BTreeMap::new();
+            for from in 0..size {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let to = (state >> 16) % (size + 2);
+                // Some lead nowhere, none to itself.
+                if to < size && to != from {
+                    next.insert(Tid(from), Tid(to));
+                }
+            }
+            assert_eq!(counts(&next), by_walks(&next), "{next:?}");
+        }
+    }
 }

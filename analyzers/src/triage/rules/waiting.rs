@@ -4,8 +4,9 @@ use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
 use super::lost::{limit, lost};
 use crate::triage::{Confidence, Facts, Finding, FindingClass, FindingKind, ThreadFacts};
 use crate::waits::{Kind, Timeout, Wait, stacks_with};
-use dumpscope_core::Tid;
+use dumpscope_core::{Tid, Va};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// Most other threads that the evidence lists.
 const MAX_LISTED: usize = 16;
@@ -34,15 +35,10 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
                 && w.owner_tid.is_none()
         })
         .collect();
+    let sizes = GroupSizes::of(facts);
     // A suspect that others may wait for matters more than the waiters.
     let rank = |t: &&ThreadFacts| {
-        (
-            Reverse(count(t.tid)),
-            towards(facts, t).is_some(),
-            !t.is_main,
-            Reverse(group(facts, t).len()),
-            t.index,
-        )
+        (Reverse(count(t.tid)), towards(facts, t).is_some(), !t.is_main, Reverse(sizes.of_thread(t)), t.index)
     };
     candidates.sort_by_cached_key(rank);
     // The registers may not have said how long; the functions around the system call may.
@@ -73,6 +69,47 @@ fn group(facts: &Facts<'_>, of: &ThreadFacts) -> Vec<Tid> {
         t.tid == of.tid || (a.kind == b.kind && (address || handle))
     };
     facts.threads.iter().filter(|t| same(t)).map(|t| t.tid).collect()
+}
+
+/// How many threads [`group`] would find for each, without looking at every pair.
+#[derive(Default)]
+struct GroupSizes {
+    addresses: BTreeMap<(Kind, Va), usize>,
+    handles: BTreeMap<(Kind, u64), usize>,
+    both: BTreeMap<(Kind, Va, u64), usize>,
+}
+
+impl GroupSizes {
+    fn of(facts: &Facts<'_>) -> GroupSizes {
+        let mut out = GroupSizes::default();
+        for w in facts.threads.iter().filter_map(|t| t.wait.as_ref()) {
+            let (address, handle) = (w.address, one_handle(w));
+            if let Some(a) = address {
+                *out.addresses.entry((w.kind, a)).or_default() += 1;
+            }
+            if let Some(h) = handle {
+                *out.handles.entry((w.kind, h)).or_default() += 1;
+            }
+            if let (Some(a), Some(h)) = (address, handle) {
+                *out.both.entry((w.kind, a, h)).or_default() += 1;
+            }
+        }
+        out
+    }
+
+    fn of_thread(&self, t: &ThreadFacts) -> usize {
+        let Some(w) = t.wait.as_ref() else { return 1 };
+        let (address, handle) = (w.address, one_handle(w));
+        let by_address = address.and_then(|a| self.addresses.get(&(w.kind, a))).copied().unwrap_or(0);
+        let by_handle = handle.and_then(|h| self.handles.get(&(w.kind, h))).copied().unwrap_or(0);
+        let twice =
+            address.zip(handle).and_then(|(a, h)| self.both.get(&(w.kind, a, h))).copied().unwrap_or(0);
+        by_address.saturating_add(by_handle).saturating_sub(twice).max(1)
+    }
+}
+
+fn one_handle(w: &Wait) -> Option<u64> {
+    if let Some(&[handle]) = w.handles.as_deref() { Some(handle) } else { None }
 }
 
 fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {

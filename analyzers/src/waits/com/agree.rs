@@ -6,6 +6,7 @@ use crate::triage::{Confidence, ThreadFacts};
 use crate::waits::Kind;
 use dumpscope_core::Tid;
 use dumpscope_core::base::Guid;
+use std::collections::BTreeMap;
 
 /// A thread that serves a call of another thread of the process.
 struct Server {
@@ -34,15 +35,20 @@ pub(in crate::waits) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
             waits_for: t.wait.as_ref().filter(|w| w.kind == Kind::ComCall).and_then(|w| w.owner_tid),
         })
     };
-    let servers: Vec<Server> = threads.iter().filter_map(server).collect();
+    let mut servers: BTreeMap<Tid, Vec<Server>> = BTreeMap::new();
+    for s in threads.iter().filter_map(server) {
+        servers.entry(s.client).or_default().push(s);
+    }
     for t in threads.iter_mut() {
         let causality = t.com.as_ref().and_then(|c| c.causality);
         let Some(wait) = t.wait.as_mut() else { continue };
         let Some(call) = wait.com.as_mut().filter(|c| c.pid == Some(own)) else { continue };
         let same = |a: Option<Guid>, b: Option<Guid>| a.zip(b).is_none_or(|(a, b)| a == b);
-        let of_client = servers.iter().filter(|s| {
-            s.client == t.tid && s.tid != t.tid && s.waits_for != Some(t.tid) && same(s.causality, causality)
-        });
+        let of_client = servers
+            .get(&t.tid)
+            .into_iter()
+            .flatten()
+            .filter(|s| s.tid != t.tid && s.waits_for != Some(t.tid) && same(s.causality, causality));
         let found: Vec<&Server> = of_client.filter(|s| call.tid.is_none_or(|tid| tid == s.tid)).collect();
         let [server] = found.as_slice() else { continue };
         wait.evidence
