@@ -32,6 +32,7 @@ use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What kind of thing is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -289,10 +290,10 @@ fn enter(
     if !matches!(wait.kind, Kind::CriticalSection | Kind::LoaderLock) {
         return;
     }
-    if !places.contains_key(&address) {
+    if let Entry::Vacant(place) = places.entry(address) {
         let memory = target.dump.memory().as_ref();
         if let Some(s) = crate::locks::CriticalSection::read(memory, address, machine) {
-            places.insert(address, locks.locks.len());
+            place.insert(locks.locks.len());
             locks.locks.push(lock_of(target, s, LockSource::Waiter));
         }
     }
