@@ -44,10 +44,6 @@ fn run(rules: &[Rule], facts: &Facts<'_>) -> Findings {
             Err(_) => out.warnings.push(format!("the rule {} failed and was left out", rule.code)),
         }
     }
-    // The threads of a process that crashed wait for nothing that matters.
-    if out.findings.iter().any(|f| f.kind == FindingKind::Crash) {
-        out.findings.retain(|f| !matches!(f.kind, FindingKind::Waiting | FindingKind::Idle));
-    }
     out.findings.sort_by(|a, b| (a.kind, b.confidence).cmp(&(b.kind, a.confidence)));
     out
 }

@@ -45,9 +45,9 @@ fn a_broken_rule_costs_one_finding() {
     let rules = [
         Rule { code: "bad", about: "", run: |_| panic!("a broken rule") },
         Rule {
-            code: "busy",
+            code: "idle",
             about: "",
-            run: |_| vec![Finding::new(FindingKind::BusyLoop, Confidence::Strong, "i")],
+            run: |_| vec![Finding::new(FindingKind::Idle, Confidence::Strong, "i")],
         },
         Rule {
             code: "crash",
@@ -58,7 +58,7 @@ fn a_broken_rule_costs_one_finding() {
     let out = run(&rules, &facts);
     assert_eq!(
         out.findings.iter().map(|f| f.kind).collect::<Vec<_>>(),
-        [FindingKind::Crash, FindingKind::BusyLoop]
+        [FindingKind::Crash, FindingKind::Idle]
     );
     assert_eq!(out.warnings.len(), 1);
     assert!(out.warnings[0].contains("bad"));

@@ -1,6 +1,5 @@
 //! Who waits for whom within the process.
 
-use crate::crash::Interest;
 use crate::triage::{Confidence, Facts, ThreadFacts};
 use crate::waits::{Kind, Timeout, Wait};
 use dumpscope_core::Tid;
@@ -136,9 +135,9 @@ pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
     thread.role.is_some() || thread.activity.as_ref().is_some_and(|a| a.idle)
 }
 
-/// True when an exception ended the process.
+/// True when an exception ended the process: its threads wait for nothing that matters.
 pub(super) fn crashed(facts: &Facts<'_>) -> bool {
-    facts.exception.as_ref().is_some_and(|e| e.interest == Interest::Crash)
+    facts.fatal().is_some()
 }
 
 #[cfg(test)]
