@@ -4,7 +4,7 @@
 use crate::{Cancel, Target};
 use dumpscope_core::stream::function_table::FunctionTables;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};
-use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindCache, UnwindContext, walk};
+use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindCache, UnwindContext, UnwindRule, walk};
 use dumpscope_symbols::{
     EndReason, Frame, Limits, SourceLine, Symbol, SymbolKind, SymbolSource, Trust, UnwindIssue,
 };
@@ -307,7 +307,7 @@ impl UnwindContext for Context<'_> {
         self.target.symbols.frame_data(va)
     }
 
-    fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {
+    fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
         let dump = &self.target.dump;
         let tables = self.tables.get_or_init(|| dump.function_tables().value().cloned().unwrap_or_default());
         // RUNTIME_FUNCTION of x64.
@@ -324,7 +324,7 @@ impl UnwindContext for Context<'_> {
         };
         let behind = entries.partition_point(|e| words(e).0 <= rva);
         let (begin, end, unwind_info) = words(entries.get(behind.checked_sub(1)?)?);
-        (rva < end).then_some(DynamicFunction { base: table.base, begin, end, unwind_info })
+        (rva < end).then_some(UnwindRule::Codes(DynamicFunction { base: table.base, begin, end, unwind_info }))
     }
 
     fn in_function(&self, va: Va) -> Option<bool> {

@@ -4,7 +4,7 @@
 
 use dumpscope_core::base::{Provenance, Read};
 use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Va};
-use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindContext, walk};
+use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindContext, UnwindRule, walk};
 use dumpscope_symbols::{EndReason, Limits, Trust};
 
 const BASE: u64 = 0x40_0000;
@@ -57,7 +57,7 @@ impl ReadMemory for Memory {
 
 struct Context {
     data: Option<FrameData>,
-    dynamic: Option<DynamicFunction>,
+    dynamic: Option<UnwindRule>,
 }
 
 impl UnwindContext for Context {
@@ -69,7 +69,7 @@ impl UnwindContext for Context {
         self.data.clone()
     }
 
-    fn dynamic_function(&self, _va: Va) -> Option<DynamicFunction> {
+    fn dynamic_rule(&self, _va: Va) -> Option<UnwindRule> {
         self.dynamic
     }
 }
@@ -279,11 +279,17 @@ fn run(machine: Machine, seed: u64, cases: u32) {
         regs.set(RegSet::sp_reg(machine), sp);
         let context = Context {
             data: frame_data(&mut random),
-            dynamic: random.one_in(8).then(|| DynamicFunction {
-                base: Va(BASE),
-                begin: dumpscope_core::Rva(random.next() as u32),
-                end: dumpscope_core::Rva(random.next() as u32),
-                unwind_info: dumpscope_core::Rva(random.next() as u32),
+            dynamic: random.one_in(8).then(|| match random.below(6) {
+                0 => UnwindRule::FrameSize { bytes: random.next() as u32 },
+                1 => UnwindRule::FrameSize { bytes: (random.below(0x100) * 8) as u32 },
+                2 => UnwindRule::FramePointer,
+                3 => UnwindRule::Leaf,
+                _ => UnwindRule::Codes(DynamicFunction {
+                    base: Va(BASE),
+                    begin: dumpscope_core::Rva(random.next() as u32),
+                    end: dumpscope_core::Rva(random.next() as u32),
+                    unwind_info: dumpscope_core::Rva(random.next() as u32),
+                }),
             }),
         };
         let limits = Limits { frames: 64, chain: 8, scan_bytes: 512 };

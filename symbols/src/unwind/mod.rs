@@ -12,6 +12,7 @@ mod dwarf;
 mod image;
 mod part;
 mod postfix;
+mod runtime;
 mod scan;
 mod step;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod x86;
 
 pub use image::UnwindCache;
 pub use part::{FunctionPart, function_part};
+pub use runtime::{DynamicFunction, Method, RuntimeCode, UnwindRule};
 pub use vframe::virtual_frame;
 
 use dumpscope_core::{ReadMemory, RegSet, Rva, Va};
@@ -189,20 +191,6 @@ pub enum FrameData {
     },
 }
 
-/// A function whose unwind data no image holds: registered at run time (`RtlAddFunctionTable`), as the dump's
-/// FunctionTableStream lists them. x64 only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DynamicFunction {
-    /// The address that the RVAs count from.
-    pub base: Va,
-    /// First byte of the function.
-    pub begin: Rva,
-    /// First byte after it.
-    pub end: Rva,
-    /// Its `UNWIND_INFO`.
-    pub unwind_info: Rva,
-}
-
 /// What the walker asks about modules and symbols.
 pub trait UnwindContext {
     /// Base and size of the module that holds `va`.
@@ -214,8 +202,9 @@ pub trait UnwindContext {
         None
     }
 
-    /// The function registered at run time that holds `va`.
-    fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {
+    /// How to unwind at `va` in code that no image describes: registered at run time, or known to a language
+    /// runtime.
+    fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
         let _ = va;
         None
     }

@@ -71,7 +71,7 @@ impl<'a> Env<'a> {
             return Verdict::No;
         }
         let call = va.back(1);
-        if self.context.module_at(call).is_none() && self.context.dynamic_function(call).is_none() {
+        if self.context.module_at(call).is_none() && self.context.dynamic_rule(call).is_none() {
             return match after_call(self.mem, machine, va) {
                 Some(true) => Verdict::Outside,
                 _ => Verdict::No,

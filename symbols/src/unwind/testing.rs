@@ -1,6 +1,6 @@
 //! Memory and modules made by hand, for the unit tests of this folder.
 
-use super::{DynamicFunction, FrameData, UnwindContext};
+use super::{DynamicFunction, FrameData, UnwindContext, UnwindRule};
 use dumpscope_core::base::{Provenance, Read};
 use dumpscope_core::{ReadMemory, Va};
 use std::collections::BTreeMap;
@@ -89,7 +89,8 @@ impl UnwindContext for TestContext {
         self.starts.iter().copied().filter(|s| *s <= va.0).max().map(Va)
     }
 
-    fn dynamic_function(&self, va: Va) -> Option<DynamicFunction> {
-        self.dynamic.iter().find(|d| va.rva(d.base).is_some_and(|rva| rva >= d.begin && rva < d.end)).copied()
+    fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
+        let holds = |d: &&DynamicFunction| va.rva(d.base).is_some_and(|rva| rva >= d.begin && rva < d.end);
+        self.dynamic.iter().find(holds).copied().map(UnwindRule::Codes)
     }
 }

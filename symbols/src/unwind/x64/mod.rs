@@ -9,7 +9,7 @@ mod epilogue;
 use super::image::Image;
 use super::scan::{frame_pointer, is_end, scan};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
-use super::{EndReason, Frame, FrameData, Trust, UnwindIssue, cfi};
+use super::{EndReason, Frame, FrameData, Trust, UnwindIssue, UnwindRule, cfi};
 use codes::{Failure, RuntimeFunction};
 use dumpscope_core::base::amd64;
 use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
@@ -82,12 +82,29 @@ fn by_codes(env: &Env<'_>, base: Va, function: RuntimeFunction, frame: &Frame) -
     }
 }
 
-/// A function registered at run time. Some engines register one record for all their code, only to get their
+/// Code that no image describes. Some engines register one record for all their code, only to get their
 /// exception handler called, and keep frame pointers: what such a record says has to lead to code.
 fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
-    let d = env.context.dynamic_function(frame.lookup_ip())?;
-    let function = RuntimeFunction { begin: d.begin.0, end: d.end.0, unwind: d.unwind_info.0 };
-    let found = by_codes(env, d.base, function, frame);
+    let found = match env.context.dynamic_rule(frame.lookup_ip())? {
+        UnwindRule::Codes(d) => {
+            let function = RuntimeFunction { begin: d.begin.0, end: d.end.0, unwind: d.unwind_info.0 };
+            by_codes(env, d.base, function, frame)
+        }
+        UnwindRule::FrameSize { bytes } => {
+            // The caller's frame pointer and the return address are the frame's last two words.
+            let top = frame.sp.offset(bytes.checked_sub(16)?.into());
+            by_frame_pointer(env, frame, top)
+        }
+        UnwindRule::FramePointer => by_frame_pointer(env, frame, frame.regs.fp()?),
+        UnwindRule::Leaf if frame.exact_ip => {
+            let mut cursor = Cursor::of(frame);
+            match cursor.ret(env) {
+                Ok(slot) => Known::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))), None),
+                Err(Missing(at)) => Known::Missing(at),
+            }
+        }
+        UnwindRule::Leaf => return None,
+    };
     if let Known::Caller(caller, _) = &found
         && matches!(
             env.judge(Machine::Amd64, caller.cursor.regs.ip().unwrap_or_default()),
@@ -98,6 +115,16 @@ fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
         return Some(Known::Nothing(UnwindIssue::BadUnwindData(text.into())));
     }
     Some(found)
+}
+
+/// A frame whose last two words, the caller's frame pointer and the return address, are at `top`.
+fn by_frame_pointer(env: &Env<'_>, frame: &Frame, top: Va) -> Known {
+    let mut cursor = Cursor::of(frame);
+    cursor.set_sp(top);
+    match cursor.pop(env, amd64::RBP).and_then(|()| cursor.ret(env)) {
+        Ok(slot) => Known::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))), None),
+        Err(Missing(at)) => Known::Missing(at),
+    }
 }
 
 fn with_cfi(done: codes::Done) -> Caller {

@@ -1,0 +1,46 @@
+//! Which module is a CoreCLR, and which version.
+
+use crate::{Process, Recognised};
+use std::fmt;
+
+/// Exports that only a CoreCLR has: the contract descriptor (9 and later), and the metrics of the collector's
+/// engine and the host's record (8 and later; single-file programs export the last one from the program itself).
+const EXPORTS: &[&str] = &["DotNetRuntimeContractDescriptor", "g_CLREngineMetrics", "DotNetRuntimeInfo"];
+/// File name of the runtime, for images that are not readable.
+const FILE_NAME: &str = "coreclr.dll";
+
+/// Modules of the process that are a CoreCLR.
+pub(super) fn recognise(process: &Process) -> Vec<Recognised> {
+    let is_one = |m: &usize| EXPORTS.iter().any(|name| process.export(*m, name).is_some());
+    let by_export = (0..process.modules.len()).filter(is_one);
+    let found: Vec<_> = by_export.map(|module| Recognised { module, by_name: false }).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let named = |(_, m): &(usize, &dumpscope_core::ModuleInfo)| m.file_name.eq_ignore_ascii_case(FILE_NAME);
+    let all = process.modules.iter().enumerate().filter(named);
+    all.filter(|(i, _)| process.headers(*i).is_none())
+        .map(|(module, _)| Recognised { module, by_name: true })
+        .collect()
+}
+
+/// A runtime's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version {
+    pub(super) major: u16,
+    pub(super) minor: u16,
+    pub(super) patch: u16,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// The version out of the module's version record: 10.0.14 is written 10.0.1426.52326 (the third number is the
+/// patch times 100 and a part of the build).
+pub(super) fn version(process: &Process, module: usize) -> Option<Version> {
+    let [major, minor, third, _] = process.modules.get(module)?.version?.file;
+    Some(Version { major, minor, patch: third / 100 })
+}

@@ -1,0 +1,79 @@
+//! What every runtime answers.
+
+use crate::model::{
+    Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task,
+};
+use dumpscope_core::Tid;
+use dumpscope_symbols::Frame;
+use dumpscope_symbols::unwind::RuntimeCode;
+
+/// A thread's stack as the unwinder walked it, with the reader's [`RuntimeCode`] at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked<'a> {
+    /// The native thread.
+    pub tid: Tid,
+    /// Machine frames, innermost first.
+    pub frames: &'a [Frame],
+}
+
+/// A runtime that was recognised. Reads when asked, keeps what it read, is shared between threads.
+///
+/// All lists are bounded and in a fixed order. What cannot be read is left out, never guessed.
+pub trait Reader: std::fmt::Debug + Send + Sync {
+    /// What it is.
+    fn runtime(&self) -> &Runtime;
+
+    /// Its threads, in the runtime's order.
+    fn threads(&self) -> &[ScriptThread] {
+        &[]
+    }
+
+    /// Its code, for the unwinder and for names.
+    fn code(&self) -> Option<&dyn RuntimeCode> {
+        None
+    }
+
+    /// Method frames of a thread, innermost first.
+    fn frames(&self, stack: Walked<'_>) -> Vec<ScriptFrame> {
+        let _ = stack;
+        Vec::new()
+    }
+
+    /// Locks that are held or waited for. `stacks`: all threads.
+    fn locks(&self, stacks: &[Walked<'_>]) -> Vec<ScriptLock> {
+        let _ = stacks;
+        Vec::new()
+    }
+
+    /// What threads wait for, one for each thread that waits inside the runtime. `stacks`: all threads.
+    fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
+        let _ = stacks;
+        Vec::new()
+    }
+
+    /// Exceptions of threads: the current one, the last thrown.
+    fn exceptions(&self) -> Vec<ScriptException> {
+        Vec::new()
+    }
+
+    /// Unfinished asynchronous work.
+    fn tasks(&self, stacks: &[Walked<'_>]) -> Vec<Task> {
+        let _ = stacks;
+        Vec::new()
+    }
+
+    /// Its thread pool.
+    fn pool(&self) -> Option<Pool> {
+        None
+    }
+
+    /// The suspension that is under way.
+    fn suspension(&self) -> Option<Suspension> {
+        None
+    }
+
+    /// The thread that runs finalizers.
+    fn finalizer(&self) -> Option<Tid> {
+        None
+    }
+}

@@ -1,0 +1,46 @@
+//! The table of runtimes. A new one is a folder and a row.
+
+use crate::{Process, Reader, dotnet};
+use std::sync::Arc;
+
+/// A runtime found in a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    /// Index of its module in [`Process::modules`].
+    pub module: usize,
+    /// True when only the module's name and version tell: its image is not readable.
+    pub by_name: bool,
+}
+
+/// A kind of runtime.
+#[derive(Debug)]
+pub struct Kind {
+    /// As in [`crate::Runtime::name`].
+    pub name: &'static str,
+    /// Finds all of them in a process; by exports, whatever the module is called.
+    pub recognise: fn(&Process) -> Vec<Recognised>,
+    /// Makes the reader. Reads little; the rest is read when asked for.
+    pub open: fn(&Arc<Process>, &Recognised) -> Arc<dyn Reader>,
+}
+
+/// All of them.
+pub const RUNTIMES: &[Kind] = &[dotnet::KIND];
+
+/// Most runtimes of one process that are read.
+const MAX_RUNTIMES: usize = 16;
+
+/// Finds the runtimes of a process, in table order, then module order.
+#[must_use]
+pub fn find(process: &Arc<Process>) -> Vec<Arc<dyn Reader>> {
+    let all = RUNTIMES.iter().flat_map(|kind| {
+        (kind.recognise)(process).into_iter().map(move |found| (kind.open)(process, &found))
+    });
+    all.take(MAX_RUNTIMES).collect()
+}
+
+impl Process {
+    /// Modules that export `name`, in module order.
+    pub(crate) fn exporters(&self, name: &str) -> Vec<usize> {
+        (0..self.modules.len()).filter(|m| self.export(*m, name).is_some()).collect()
+    }
+}
