@@ -324,7 +324,12 @@ impl UnwindContext for Context<'_> {
         };
         let behind = entries.partition_point(|e| words(e).0 <= rva);
         let (begin, end, unwind_info) = words(entries.get(behind.checked_sub(1)?)?);
-        (rva < end).then_some(UnwindRule::Codes(DynamicFunction { base: table.base, begin, end, unwind_info }))
+        (rva < end).then_some(UnwindRule::Codes(DynamicFunction {
+            base: table.base,
+            begin,
+            end,
+            unwind_info,
+        }))
     }
 
     fn in_function(&self, va: Va) -> Option<bool> {
