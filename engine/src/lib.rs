@@ -23,7 +23,7 @@ pub mod tables;
 pub mod triage;
 
 pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};
-pub use doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+pub use doc::{Answer, Line, Link, RenderCx, Report, Role, Sink, Span};
 pub use host::{Host, HostError};
 pub use render::{JsonSink, TextSink};
 pub use run::{LineStatus, panic_text, run_line};

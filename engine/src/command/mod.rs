@@ -4,15 +4,17 @@ mod error;
 mod lookup;
 mod nearest;
 mod others;
+mod unknown;
 
 pub use error::{CommandError, ErrorReport, Jump};
-pub(crate) use lookup::EXTENSIONS;
+use lookup::EXTENSIONS;
 pub use lookup::{Found, find};
 pub use nearest::nearest;
 pub use others::{Other, OtherKind, other};
+pub(crate) use unknown::unknown;
 
 use crate::doc::Sink;
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::ThreadIdx;
 
@@ -89,6 +91,29 @@ pub struct Command {
     pub run: fn(&mut Session, &Invocation<'_>, &mut dyn Sink) -> Result<(), CommandError>,
 }
 
+impl Command {
+    /// What a row says that says nothing: no aliases, nothing glued to the name, ends at `;`, works on every dump.
+    /// Every row of the table is written over it.
+    pub const BASE: Command = Command {
+        name: "",
+        aliases: &[],
+        glued: Glued::Nothing,
+        extent: Extent::Semicolon,
+        group: "",
+        syntax: "",
+        summary: "",
+        help: "",
+        examples: &[],
+        needs: &[],
+        run: nothing,
+    };
+}
+
+/// What a row without `run` would do; a test finds such rows.
+fn nothing(_: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Result<(), CommandError> {
+    Err(CommandError::message(format!("'{}' does nothing.", inv.name)))
+}
+
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Command").field("name", &self.name).finish_non_exhaustive()
@@ -139,9 +164,9 @@ pub struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     /// A cursor over the arguments. Its errors count positions in [`Invocation::text`].
     #[must_use]
-    pub fn cursor(&self) -> Args<'a> {
+    pub fn cursor(&self) -> Cursor<'a> {
         // `args` is a tail of `text`.
-        Args::new(self.text, self.text.len().saturating_sub(self.args.len()))
+        Cursor::new(self.text, self.text.len().saturating_sub(self.args.len()))
     }
 
     /// True for `~*k`: the command prints the thread's header line first.

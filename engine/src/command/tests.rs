@@ -18,6 +18,7 @@ fn names_are_unique() {
 fn every_command_is_documented() {
     for c in COMMANDS {
         assert!(!c.group.is_empty() && !c.syntax.is_empty(), "{}", c.name);
+        assert!(!std::ptr::fn_addr_eq(c.run, Command::BASE.run), "{} has no function", c.name);
         assert!(!c.summary.is_empty() && !c.summary.ends_with('.'), "{}: one line, no full stop", c.name);
         assert!(c.help.len() > 20, "{} has no help", c.name);
         assert!(!c.examples.is_empty(), "{} has no example", c.name);

@@ -1,8 +1,8 @@
 //! `!analyze`: the verdict with WinDbg's familiar fields, then the story.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::report::row_addresses;
-use crate::doc::{Line, RenderCx, Report, Role, Sink};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink};
 use crate::fmt;
 use crate::json::FindingRow;
 use crate::render::TextSink;
@@ -23,9 +23,6 @@ use std::collections::BTreeSet;
 
 pub(crate) const ANALYZE: Command = Command {
     name: "!analyze",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "analysis",
     syntax: "!analyze [-v] [-hang] [-f]",
     summary: "Says why the process crashed or hung",
@@ -35,6 +32,7 @@ pub(crate) const ANALYZE: Command = Command {
     examples: &[("!analyze -v", "The whole analysis"), ("!analyze -hang -v", "Look for what blocks")],
     needs: &[Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 /// Most frames of `STACK_TEXT`.
@@ -66,10 +64,8 @@ struct AnalyzeReport {
     pid: u32,
 }
 
-impl Report for AnalyzeReport {
-    fn kind(&self) -> &'static str {
-        "analyze"
-    }
+impl Answer for AnalyzeReport {
+    const KIND: &'static str = "analyze";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let stars = "*".repeat(79);
@@ -89,10 +85,6 @@ impl Report for AnalyzeReport {
         }
         emit(Line::new());
         self.story(emit);
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::code::{self, CodeReport};
 use super::stack;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt;
 use crate::json::ArgRow;
 use crate::session::Session;
@@ -15,9 +15,6 @@ use serde::Serialize;
 
 pub(crate) const ARGS: Command = Command {
     name: ".args",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: ".args [frame | *]  |  .args explain [frame]  |  .args [raw | recovered]",
     summary: "Shows what a frame's function was called with, and why that is believed",
@@ -36,6 +33,7 @@ pub(crate) const ARGS: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// One frame's arguments.
@@ -54,10 +52,8 @@ struct ArgsReport {
     frames: Vec<FrameArgs>,
 }
 
-impl Report for ArgsReport {
-    fn kind(&self) -> &'static str {
-        "args"
-    }
+impl Answer for ArgsReport {
+    const KIND: &'static str = "args";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for frame in &self.frames {
@@ -68,10 +64,6 @@ impl Report for ArgsReport {
             );
             frame.lines.iter().cloned().for_each(&mut *emit);
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

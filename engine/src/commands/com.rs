@@ -1,8 +1,8 @@
 //! `!com`: COM calls of each thread.
 
 use super::which::Which;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::json::{ComCallRow, IncomingCallRow};
 use crate::session::Session;
 use crate::triage::rows;
@@ -16,9 +16,6 @@ use serde::Serialize;
 
 pub(crate) const COM: Command = Command {
     name: "!com",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!com [~thread | tid]",
     summary: "Shows the COM calls of each thread: apartment, server, interface, method, client",
@@ -34,6 +31,7 @@ pub(crate) const COM: Command = Command {
     examples: &[("!com", "All threads"), ("!com ~0", "One thread")],
     needs: &[Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -186,10 +184,8 @@ impl ComReport {
     }
 }
 
-impl Report for ComReport {
-    fn kind(&self) -> &'static str {
-        "com"
-    }
+impl Answer for ComReport {
+    const KIND: &'static str = "com";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if let Some(text) = self.apartments().filter(|_| !self.one) {
@@ -198,10 +194,6 @@ impl Report for ComReport {
         for t in &self.threads {
             t.lines(emit);
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

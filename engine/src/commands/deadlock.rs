@@ -1,7 +1,7 @@
 //! `!deadlock`: threads that wait for each other in a circle, whatever they wait for.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::session::Session;
 use dumpscope_analyzers::triage::{Confidence, Facts, FindingKind, run_rules};
 use dumpscope_core::ThreadIdx;
@@ -11,9 +11,6 @@ use serde::Serialize;
 
 pub(crate) const DEADLOCK: Command = Command {
     name: "!deadlock",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!deadlock",
     summary: "Shows threads that wait for each other in a circle",
@@ -23,6 +20,7 @@ pub(crate) const DEADLOCK: Command = Command {
     examples: &[("!deadlock", "All circles")],
     needs: &[Needs::Threads, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -46,10 +44,8 @@ struct DeadlockReport {
     threads: usize,
 }
 
-impl Report for DeadlockReport {
-    fn kind(&self) -> &'static str {
-        "deadlock"
-    }
+impl Answer for DeadlockReport {
+    const KIND: &'static str = "deadlock";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for (n, c) in self.circles.iter().enumerate() {
@@ -74,10 +70,6 @@ impl Report for DeadlockReport {
         if self.circles.is_empty() {
             emit(Line::plain(format!("No circle among the waits of {} threads.", self.threads)));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `.dumpdebug`: the dump file itself, stream by stream.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::tables::streams::FLAGS;
@@ -12,17 +12,14 @@ use serde::Serialize;
 
 pub(crate) const DUMPDEBUG: Command = Command {
     name: ".dumpdebug",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: ".dumpdebug",
     summary: "Shows the header and the streams of the dump file",
     help: "For damaged dumps: which streams there are, where they lie in the file, what they hold and what is wrong with \
            them.",
     examples: &[(".dumpdebug", "Header and streams")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 /// Most rows of a list that are shown.
@@ -55,10 +52,8 @@ struct DumpFileReport {
     warnings: Vec<String>,
 }
 
-impl Report for DumpFileReport {
-    fn kind(&self) -> &'static str {
-        "dump_file"
-    }
+impl Answer for DumpFileReport {
+    const KIND: &'static str = "dump_file";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         emit(Line::new().role(Role::Heading, "----- User Mini Dump Analysis"));
@@ -103,10 +98,6 @@ impl Report for DumpFileReport {
         for warning in &self.warnings {
             emit(Line::new().role(Role::Warning, "WARNING: ").span(Span::untrusted(Role::Warning, warning)));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

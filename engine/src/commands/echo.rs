@@ -1,21 +1,18 @@
 //! `.echo`.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::session::Session;
 
 pub(crate) const ECHO: Command = Command {
     name: ".echo",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "script",
     syntax: ".echo text",
     summary: "Prints its text",
     help: "Prints the text up to the next `;`. A text in quotation marks may hold `;` and is printed without them.",
     examples: &[(".echo hello", "Prints `hello`"), (".echo \"a; b\"", "Prints `a; b`")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {

@@ -1,6 +1,6 @@
 //! `?`: evaluates an expression.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Glued, Invocation};
 use crate::doc::{Line, RenderCx, Report, Role, Sink};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
@@ -8,9 +8,7 @@ use dumpscope_core::Va;
 
 pub(crate) const EVALUATE: Command = Command {
     name: "?",
-    aliases: &[],
     glued: Glued::Anything,
-    extent: Extent::Semicolon,
     group: "expressions",
     syntax: "? [expression]",
     summary: "Evaluates a MASM expression; alone: lists the commands",
@@ -18,8 +16,8 @@ pub(crate) const EVALUATE: Command = Command {
            Numbers are hexadecimal unless `n 10` changed that; `0n` decimal, `0x` hexadecimal, `0t` octal, `0y` binary. \
            Registers are `@rax`, pseudo-registers `@$peb`, symbols `module!name`; `poi(a)`, `dwo(a)`, `by(a)` read memory.",
     examples: &[("? 1228", "4648"), ("? poi(@$csp) + 0n16", "Reads a pointer from the stack and adds 16")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 struct Evaluation {

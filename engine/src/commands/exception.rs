@@ -1,8 +1,8 @@
 //! `.exr`, `.ecxr`, `.cxr`, `.lastevent`, `.thread`: exceptions and contexts.
 
 use super::{missing, target_info};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::tables::exceptions::display_name;
@@ -15,9 +15,6 @@ use serde::Serialize;
 
 pub(crate) const EXR: Command = Command {
     name: ".exr",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "exception",
     syntax: ".exr -1 | .exr address",
     summary: "Shows an exception record",
@@ -25,13 +22,12 @@ pub(crate) const EXR: Command = Command {
     examples: &[(".exr -1", "The dump's exception")],
     needs: &[Needs::Exception],
     run: run_exr,
+    ..Command::BASE
 };
 
 pub(crate) const ECXR: Command = Command {
     name: ".ecxr",
     aliases: &[".excr"],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "exception",
     syntax: ".ecxr",
     summary: "Selects the context of the dump's exception",
@@ -43,13 +39,11 @@ pub(crate) const ECXR: Command = Command {
     ],
     needs: &[Needs::Exception],
     run: run_ecxr,
+    ..Command::BASE
 };
 
 pub(crate) const CXR: Command = Command {
     name: ".cxr",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "exception",
     syntax: ".cxr [address]",
     summary: "Selects a context that lies in memory; without an address the thread's own",
@@ -57,27 +51,22 @@ pub(crate) const CXR: Command = Command {
     examples: &[(".cxr", "Back to the thread's own context")],
     needs: &[Needs::Memory],
     run: run_cxr,
+    ..Command::BASE
 };
 
 pub(crate) const LASTEVENT: Command = Command {
     name: ".lastevent",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "exception",
     syntax: ".lastevent",
     summary: "Shows the event for which the dump was written",
     help: "Thread and exception. The time is that of the dump.",
     examples: &[(".lastevent", "The event")],
-    needs: &[],
     run: run_lastevent,
+    ..Command::BASE
 };
 
 pub(crate) const THREAD: Command = Command {
     name: ".thread",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "exception",
     syntax: ".thread",
     summary: "Goes back to the thread's own context",
@@ -85,6 +74,7 @@ pub(crate) const THREAD: Command = Command {
     examples: &[(".thread", "The thread's own context")],
     needs: &[Needs::Threads],
     run: run_thread,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,10 +137,8 @@ fn padded_symbol(session: &Session, va: Va, wide: bool) -> Option<String> {
     Some(escape(&name).into_owned())
 }
 
-impl Report for ExceptionReport {
-    fn kind(&self) -> &'static str {
-        "exception"
-    }
+impl Answer for ExceptionReport {
+    const KIND: &'static str = "exception";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let plain = |v: Hex| fmt::addr_plain(Va(v.0), self.wide);
@@ -199,10 +187,6 @@ impl Report for ExceptionReport {
         if let Some(nested) = self.nested {
             emit(Line::new().role(Role::Note, format!("note: a nested record is at {}", plain(nested))));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -303,10 +287,8 @@ struct LastEvent {
     time: String,
 }
 
-impl Report for LastEvent {
-    fn kind(&self) -> &'static str {
-        "last_event"
-    }
+impl Answer for LastEvent {
+    const KIND: &'static str = "last_event";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         match (self.code, self.tid) {
@@ -321,10 +303,6 @@ impl Report for LastEvent {
             _ => emit(Line::plain("Last event: <no event>")),
         }
         emit(Line::plain(format!("  debugger time: {}", self.time)));
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `.formats`: a number in all forms; `n`: the number base.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::lang::numbers::general;
@@ -10,9 +10,6 @@ use serde_json::json;
 
 pub(crate) const FORMATS: Command = Command {
     name: ".formats",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "expressions",
     syntax: ".formats expression",
     summary: "Shows a number in all forms",
@@ -22,23 +19,20 @@ pub(crate) const FORMATS: Command = Command {
         (".formats 1c407e62", "A number as a time and more"),
         (".formats @$ip", "The instruction pointer"),
     ],
-    needs: &[],
     run: run_formats,
+    ..Command::BASE
 };
 
 pub(crate) const N: Command = Command {
     name: "n",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "expressions",
     syntax: "n [8 | 10 | 16]",
     summary: "Shows or sets the base of numbers without a prefix",
     help: "The base counts for numbers in expressions; what commands print does not change. `0n`, `0x`, `0t` and `0y` \
            always have their own base.",
     examples: &[("n", "Shows the base"), ("n 16", "Hexadecimal, as at the start")],
-    needs: &[],
     run: run_n,
+    ..Command::BASE
 };
 
 struct Formats {

@@ -1,6 +1,6 @@
 //! `.help`, `.hh`: what there is and how it is used.
 
-use crate::command::{self, COMMANDS, Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{self, COMMANDS, Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use serde_json::{Value, json};
@@ -8,16 +8,14 @@ use serde_json::{Value, json};
 pub(crate) const HELP: Command = Command {
     name: ".help",
     aliases: &[".hh", "!help"],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: ".help [command] | .hh [command]",
     summary: "Lists the commands, or explains one",
     help: "Without a name all commands are listed by group. With a name the command's syntax, explanation and examples \
            are shown.",
     examples: &[(".help", "All commands"), (".hh k", "The command k")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 /// Width that help is wrapped to.

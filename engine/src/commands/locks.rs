@@ -1,7 +1,7 @@
 //! `!locks`, `!critsec`, `!cs`: critical sections.
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::render::TextSink;
@@ -19,9 +19,6 @@ use dumpscope_symbols::Limits;
 
 pub(crate) const LOCKS: Command = Command {
     name: "!locks",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!locks [-v] [-o]",
     summary: "Shows critical sections that threads hold",
@@ -32,13 +29,11 @@ pub(crate) const LOCKS: Command = Command {
     examples: &[("!locks", "Held critical sections"), ("!locks -v", "All of them, with their owners")],
     needs: &[Needs::Memory],
     run: run_locks,
+    ..Command::BASE
 };
 
 pub(crate) const CRITSEC: Command = Command {
     name: "!critsec",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!critsec address",
     summary: "Shows one critical section",
@@ -46,13 +41,11 @@ pub(crate) const CRITSEC: Command = Command {
     examples: &[("!critsec @$peb", "The critical section at an address")],
     needs: &[Needs::Memory],
     run: run_critsec,
+    ..Command::BASE
 };
 
 pub(crate) const CS: Command = Command {
     name: "!cs",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!cs [-s] [-l] [-o] [address | start end | -d debuginfo]",
     summary: "Shows critical sections with all their fields",
@@ -62,6 +55,7 @@ pub(crate) const CS: Command = Command {
     examples: &[("!cs -l", "Held critical sections"), ("!cs -l -o", "With the owners' stacks")],
     needs: &[Needs::Memory],
     run: run_cs,
+    ..Command::BASE
 };
 
 /// One section with what the texts need.

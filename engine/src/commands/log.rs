@@ -1,6 +1,6 @@
 //! `.logopen .logappend .logclose .logfile`: the log file, which the program around the engine keeps.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::host::Host;
 use crate::session::Session;
@@ -8,9 +8,6 @@ use std::sync::Arc;
 
 pub(crate) const LOGOPEN: Command = Command {
     name: ".logopen",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: ".logopen [/t] [/d] [/u] [file]",
     summary: "Writes commands and output to a file from now on",
@@ -18,38 +15,41 @@ pub(crate) const LOGOPEN: Command = Command {
            the name of the program's, `/u` is accepted: the file is always UTF-8. A file that exists is replaced; \
            `.logappend` goes on in it.",
     examples: &[(".logopen session.log; .logclose", "Starts a log and ends it")],
-    needs: &[],
     run: |session, inv, sink| open(session, inv, sink, false),
+    ..Command::BASE
 };
 
 pub(crate) const LOGAPPEND: Command = Command {
     name: ".logappend",
+    group: "session",
     syntax: ".logappend [/t] [/d] [/u] [file]",
     summary: "As .logopen, but goes on at the end of the file",
     help: "As `.logopen`; what the file holds already stays.",
     examples: &[(".logappend session.log; .logclose", "Goes on in a log and ends it")],
     run: |session, inv, sink| open(session, inv, sink, true),
-    ..LOGOPEN
+    ..Command::BASE
 };
 
 pub(crate) const LOGCLOSE: Command = Command {
     name: ".logclose",
+    group: "session",
     syntax: ".logclose",
     summary: "Closes the log file",
     help: "Closes the file that `.logopen` or `.logappend` opened.",
     examples: &[(".logclose", "Closes it")],
     run: close,
-    ..LOGOPEN
+    ..Command::BASE
 };
 
 pub(crate) const LOGFILE: Command = Command {
     name: ".logfile",
+    group: "session",
     syntax: ".logfile",
     summary: "Tells which log file is open",
     help: "Tells the name of the file that `.logopen` or `.logappend` opened.",
     examples: &[(".logfile", "The open file")],
     run: file,
-    ..LOGOPEN
+    ..Command::BASE
 };
 
 fn host(session: &Session) -> Result<Arc<dyn Host>, CommandError> {

@@ -1,8 +1,8 @@
 //! `.effmach` and the WOW64 commands: which half of a 32-bit process in a 64-bit dump is looked at.
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Message, RenderCx, Report, Role, Sink};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Message, RenderCx, Report, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
@@ -10,24 +10,19 @@ use serde::Serialize;
 
 pub(crate) const EFFMACH: Command = Command {
     name: ".effmach",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: ".effmach [. | # | x86 | amd64 | arm64]",
     summary: "Shows or sets the machine whose registers and stacks are shown",
     help: "A 64-bit dump of a 32-bit process holds two stacks for each thread: `.effmach x86` selects the 32-bit one, \
            `.effmach .` the dump's own. `!sw` switches between them.",
     examples: &[(".effmach", "Shows the machine"), (".effmach .", "The dump's own machine")],
-    needs: &[],
     run: run_effmach,
+    ..Command::BASE
 };
 
 pub(crate) const SW: Command = Command {
     name: "!sw",
     aliases: &["!wow64exts.sw"],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: "!sw",
     summary: "Switches between the 64-bit and the 32-bit half of a WOW64 process",
@@ -35,13 +30,11 @@ pub(crate) const SW: Command = Command {
     examples: &[("!sw", "Switches"), ("!wow64exts.sw", "Switches back")],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_sw,
+    ..Command::BASE
 };
 
 pub(crate) const WOW64_INFO: Command = Command {
     name: "!wow64exts.info",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: "!wow64exts.info",
     summary: "Shows both PEBs, TEBs and stacks of a WOW64 process",
@@ -49,13 +42,12 @@ pub(crate) const WOW64_INFO: Command = Command {
     examples: &[("!wow64exts.info", "PEBs, TEBs, stack bounds")],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_info,
+    ..Command::BASE
 };
 
 pub(crate) const WOW64_K: Command = Command {
     name: "!wow64exts.k",
     aliases: &["!k"],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: "!wow64exts.k [frames]",
     summary: "Shows both stacks of a WOW64 thread",
@@ -63,13 +55,11 @@ pub(crate) const WOW64_K: Command = Command {
     examples: &[("!wow64exts.k", "Both stacks of the current thread")],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_k,
+    ..Command::BASE
 };
 
 pub(crate) const WOW64_R: Command = Command {
     name: "!wow64exts.r",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "registers",
     syntax: "!wow64exts.r",
     summary: "Shows the 32-bit registers of a WOW64 thread",
@@ -77,6 +67,7 @@ pub(crate) const WOW64_R: Command = Command {
     examples: &[("!wow64exts.r", "The 32-bit registers")],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_r,
+    ..Command::BASE
 };
 
 /// WinDbg's name of a machine.
@@ -178,10 +169,8 @@ struct Wow64Report {
     host: Half,
 }
 
-impl Report for Wow64Report {
-    fn kind(&self) -> &'static str {
-        "wow64"
-    }
+impl Answer for Wow64Report {
+    const KIND: &'static str = "wow64";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let hex = |v: Option<Hex>| v.map_or_else(|| "????????".into(), |v| format!("{:#x}", v.0));
@@ -199,10 +188,6 @@ impl Report for Wow64Report {
             emit(Line::plain(format!("        StackLimit  : {}", hex(half.stack_limit))));
             emit(Line::plain(format!("        Deallocation: {}", hex(half.deallocation))));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

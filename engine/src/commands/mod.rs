@@ -3,7 +3,6 @@
 mod address;
 mod analyze;
 mod args;
-mod blocks;
 mod code;
 mod com;
 mod comment;
@@ -21,6 +20,7 @@ mod machine;
 mod memory;
 mod missing;
 mod modules;
+mod peb_teb;
 mod printf;
 mod quit;
 mod registers;
@@ -28,7 +28,6 @@ mod runaway;
 mod script;
 mod search;
 mod settings;
-mod show;
 mod stack;
 mod sympath;
 mod target_info;
@@ -40,22 +39,22 @@ mod which;
 
 use crate::command::Command;
 
-pub(crate) use show::show_instruction;
 pub(crate) use sympath::tell_loaded;
+pub(crate) use threads::{Verb, show_instruction, verb};
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
     &address::ADDRESS,
     &address::VPROT,
     &args::ARGS,
-    &blocks::dlls::DLLS,
-    &blocks::env::ENVVAR,
-    &blocks::env::GFLAG,
-    &blocks::gle::ERROR,
-    &blocks::gle::GLE,
-    &blocks::peb::PEB,
-    &blocks::teb::TEB,
-    &blocks::tls::TLS,
+    &peb_teb::dlls::DLLS,
+    &peb_teb::env::ENVVAR,
+    &peb_teb::env::GFLAG,
+    &peb_teb::gle::ERROR,
+    &peb_teb::gle::GLE,
+    &peb_teb::peb::PEB,
+    &peb_teb::teb::TEB,
+    &peb_teb::tls::TLS,
     &code::U,
     &code::UB,
     &code::UF,

@@ -1,8 +1,8 @@
 //! `.printf`.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Fragment, Sink};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::lang::numbers::{general, scientific};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -10,9 +10,6 @@ use dumpscope_core::{ReadMemory, Va};
 
 pub(crate) const PRINTF: Command = Command {
     name: ".printf",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "script",
     syntax: ".printf [/D] \"format\" [, argument]…",
     summary: "Prints values in a format",
@@ -25,8 +22,8 @@ pub(crate) const PRINTF: Command = Command {
         (".printf \"%d %x\\n\", 0n10, 0n10", "Prints `10 a`"),
         (".printf \"%y\\n\", @$ip", "The symbol at the instruction pointer"),
     ],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 /// Longest width or precision, and longest text behind `%ma`.
@@ -111,7 +108,7 @@ impl Spec {
     }
 }
 
-fn format_text(session: &Session, format: &str, args: &mut Args<'_>) -> Result<String, CommandError> {
+fn format_text(session: &Session, format: &str, args: &mut Cursor<'_>) -> Result<String, CommandError> {
     let mut out = String::new();
     let mut rest = format;
     while let Some(c) = rest.chars().next() {
@@ -135,7 +132,7 @@ fn format_text(session: &Session, format: &str, args: &mut Args<'_>) -> Result<S
 }
 
 /// Takes `, expression`.
-fn next_value(session: &Session, args: &mut Args<'_>) -> Result<u64, CommandError> {
+fn next_value(session: &Session, args: &mut Cursor<'_>) -> Result<u64, CommandError> {
     args.eat_char(',');
     args.expr(session)
 }
@@ -144,7 +141,7 @@ fn next_value(session: &Session, args: &mut Args<'_>) -> Result<u64, CommandErro
 fn conversion<'f>(
     session: &Session,
     text: &'f str,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     out: &mut String,
 ) -> Result<&'f str, CommandError> {
     let mut spec = Spec { bits: 32, ..Spec::default() };
@@ -159,7 +156,7 @@ fn conversion<'f>(
         }
         rest = rest.get(1..).unwrap_or("");
     }
-    let number = |rest: &mut &'f str, args: &mut Args<'_>| -> Result<usize, CommandError> {
+    let number = |rest: &mut &'f str, args: &mut Cursor<'_>| -> Result<usize, CommandError> {
         if let Some(tail) = rest.strip_prefix('*') {
             *rest = tail;
             return Ok(usize::try_from(next_value(session, args)?).unwrap_or(MAX_WIDTH).min(MAX_WIDTH));

@@ -1,8 +1,8 @@
 //! `!runaway` and `.ttime`: times of threads.
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt;
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::runaway::{By, ThreadTimes, sort, thread_times};
@@ -11,9 +11,6 @@ use serde::Serialize;
 
 pub(crate) const RUNAWAY: Command = Command {
     name: "!runaway",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "threads",
     syntax: "!runaway [flags]",
     summary: "Shows how much processor time each thread used",
@@ -23,13 +20,11 @@ pub(crate) const RUNAWAY: Command = Command {
     examples: &[("!runaway", "User mode times"), ("!runaway 7", "User, kernel and elapsed times")],
     needs: &[Needs::ThreadTimes],
     run: run_runaway,
+    ..Command::BASE
 };
 
 pub(crate) const TTIME: Command = Command {
     name: ".ttime",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "threads",
     syntax: ".ttime",
     summary: "Shows when the current thread was created and how much processor time it used",
@@ -37,6 +32,7 @@ pub(crate) const TTIME: Command = Command {
     examples: &[(".ttime", "The current thread's times"), ("~0 .ttime", "Thread 0's times")],
     needs: &[Needs::ThreadTimes],
     run: run_ttime,
+    ..Command::BASE
 };
 
 /// A thread's time in 100 ns and milliseconds.
@@ -86,10 +82,8 @@ impl RunawayReport {
     }
 }
 
-impl Report for RunawayReport {
-    fn kind(&self) -> &'static str {
-        "runaway"
-    }
+impl Answer for RunawayReport {
+    const KIND: &'static str = "runaway";
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let width = if cx.layout == Layout::Modern { 5 } else { 4 };
@@ -109,10 +103,6 @@ impl Report for RunawayReport {
                 );
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -145,19 +135,13 @@ struct TtimeReport {
     user: u64,
 }
 
-impl Report for TtimeReport {
-    fn kind(&self) -> &'static str {
-        "thread_time"
-    }
+impl Answer for TtimeReport {
+    const KIND: &'static str = "thread_time";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         emit(Line::plain(format!("Created: {}", self.created)));
         emit(Line::plain(format!("Kernel:  {}", fmt::duration(self.kernel))));
         emit(Line::plain(format!("User:    {}", fmt::duration(self.user))));
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

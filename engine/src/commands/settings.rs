@@ -1,25 +1,23 @@
 //! Settings of the session and of the screen.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Sink};
 use crate::session::{Layout, Session};
 
 pub(crate) const LAYOUT: Command = Command {
     name: ".layout",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "session",
     syntax: ".layout [classic | modern]",
     summary: "Shows or sets which WinDbg's layout the output has",
     help: "`classic` is WinDbg of 2016 and before: no frame numbers in `k`, narrow columns. `modern` is WinDbg of 2023.",
     examples: &[(".layout", "Shows the layout"), (".layout modern", "Frame numbers in k, wider columns")],
-    needs: &[],
     run: layout,
+    ..Command::BASE
 };
 
 pub(crate) const CLS: Command = Command {
     name: ".cls",
+    group: "session",
     syntax: ".cls",
     summary: "Clears the screen",
     help: "Clears the screen or the command window. Nothing else changes.",
@@ -31,7 +29,7 @@ pub(crate) const CLS: Command = Command {
         }
         Ok(())
     },
-    ..LAYOUT
+    ..Command::BASE
 };
 
 pub(crate) const EXPR: Command = Command {
@@ -43,7 +41,7 @@ pub(crate) const EXPR: Command = Command {
            changed.",
     examples: &[(".expr", "Shows the language")],
     run: expr,
-    ..LAYOUT
+    ..Command::BASE
 };
 
 pub(crate) const ACCEPTED: Command = Command {
@@ -56,13 +54,14 @@ pub(crate) const ACCEPTED: Command = Command {
         ".outmask",
         ".echotimestamps",
     ],
+    group: "session",
     syntax: ".prefer_dml [0 | 1]",
     summary: "Accepted and without effect",
     help: "Settings of WinDbg that scripts and runbooks contain and that have no meaning here: links are always there, \
            text is always Unicode, missing pages are always passed over.",
     examples: &[(".prefer_dml 1", "Nothing"), (".enable_long_status 1", "Nothing")],
     run: |_, _, _| Ok(()),
-    ..LAYOUT
+    ..Command::BASE
 };
 
 fn say(session: &Session, sink: &mut dyn Sink, text: &str) -> Result<(), CommandError> {

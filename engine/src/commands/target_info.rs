@@ -1,8 +1,8 @@
 //! `vertarget`, `version`, `.time`, `|`, `||`: what was dumped, where and when.
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::session::Session;
 use dumpscope_analyzers::incident::system_uptime;
@@ -14,46 +14,37 @@ use serde::Serialize;
 
 pub(crate) const VERTARGET: Command = Command {
     name: "vertarget",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: "vertarget",
     summary: "Shows the version of Windows and the times of the dump and the process",
     help: "Times are shown in the time zone of the dump's machine, when the dump tells it. The uptime of the system is in \
            dumps with all memory.",
     examples: &[("vertarget", "System and times")],
-    needs: &[],
     run: |session, inv, sink| {
         inv.cursor().end()?;
         let report = target(session, true, true, false);
         session.emit(sink, &report)
     },
+    ..Command::BASE
 };
 
 pub(crate) const VERSION: Command = Command {
     name: "version",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: "version",
     summary: "As `vertarget`, and the version of dumpscope",
     help: "What to put into a bug report.",
     examples: &[("version", "System, times and the version of dumpscope")],
-    needs: &[],
     run: |session, inv, sink| {
         inv.cursor().end()?;
         let report = target(session, true, true, true);
         session.emit(sink, &report)
     },
+    ..Command::BASE
 };
 
 pub(crate) const TIME: Command = Command {
     name: ".time",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: ".time",
     summary: "Shows when the dump was written and how long the process ran",
@@ -66,34 +57,29 @@ pub(crate) const TIME: Command = Command {
         let report = target(session, false, true, false);
         session.emit(sink, &report)
     },
+    ..Command::BASE
 };
 
 pub(crate) const PROCESS: Command = Command {
     name: "|",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: "|",
     summary: "Shows the process of the dump",
     help: "A dump holds one process: number 0.",
     examples: &[("|", "Process id and program")],
-    needs: &[],
     run: run_process,
+    ..Command::BASE
 };
 
 pub(crate) const SYSTEM: Command = Command {
     name: "||",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "dump",
     syntax: "||",
     summary: "Shows the dump file and its kind",
     help: "One dump is open: number 0.",
     examples: &[("||", "The dump's kind and path")],
-    needs: &[],
     run: run_system,
+    ..Command::BASE
 };
 
 /// Minutes that the dump's machine was behind UTC; 0 when the dump does not say.
@@ -143,10 +129,8 @@ struct TargetReport {
     note: Option<&'static str>,
 }
 
-impl Report for TargetReport {
-    fn kind(&self) -> &'static str {
-        "target"
-    }
+impl Answer for TargetReport {
+    const KIND: &'static str = "target";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if let Some(line) = &self.system_line {
@@ -183,10 +167,6 @@ impl Report for TargetReport {
         if let Some(note) = self.note {
             emit(Line::new().role(Role::Note, format!("note: {note}")));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

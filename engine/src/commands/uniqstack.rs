@@ -4,8 +4,8 @@ use super::stack::report::{Row, StackReport};
 use super::stack::{KFlags, stack_report};
 use super::threads::report::ThreadRow;
 use super::threads::thread_row;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::fmt;
 use crate::session::Session;
@@ -16,9 +16,6 @@ use serde::Serialize;
 
 pub(crate) const UNIQSTACK: Command = Command {
     name: "!uniqstack",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: "!uniqstack [-b | -v | -p] [-n]",
     summary: "Shows all stacks, equal ones once",
@@ -29,13 +26,11 @@ pub(crate) const UNIQSTACK: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_uniqstack,
+    ..Command::BASE
 };
 
 pub(crate) const FINDSTACK: Command = Command {
     name: "!findstack",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: "!findstack symbol [0 | 1 | 2]",
     summary: "Finds the threads that have a symbol or a module on their stack",
@@ -47,6 +42,7 @@ pub(crate) const FINDSTACK: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_findstack,
+    ..Command::BASE
 };
 
 /// One stack and the threads that have it.
@@ -68,10 +64,8 @@ struct UniqueReport {
     wide: bool,
 }
 
-impl Report for UniqueReport {
-    fn kind(&self) -> &'static str {
-        "unique_stacks"
-    }
+impl Answer for UniqueReport {
+    const KIND: &'static str = "unique_stacks";
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         emit(Line::plain(format!("Processing {} threads, please wait", self.total)));
@@ -106,10 +100,6 @@ impl Report for UniqueReport {
             let list: Vec<String> = self.without_stack.iter().map(u32::to_string).collect();
             emit(Line::new().role(Role::Note, format!("note: no context in the dump: {}", list.join(", "))));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -203,10 +193,8 @@ struct FoundReport {
     wide: bool,
 }
 
-impl Report for FoundReport {
-    fn kind(&self) -> &'static str {
-        "found_stacks"
-    }
+impl Answer for FoundReport {
+    const KIND: &'static str = "found_stacks";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if self.threads.is_empty() {
@@ -234,10 +222,6 @@ impl Report for FoundReport {
                 emit(Line::new());
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `!waits`: what each thread waits for, and whom.
 
 use super::which::Which;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
-use crate::lang::Args;
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
+use crate::lang::Cursor;
 use crate::session::Session;
 use crate::triage::rows;
 use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
@@ -15,9 +15,6 @@ use serde::Serialize;
 
 pub(crate) const WAITS: Command = Command {
     name: "!waits",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "locks",
     syntax: "!waits [-v] [~thread | tid]",
     summary: "Shows what each thread waits for, and whom",
@@ -32,6 +29,7 @@ pub(crate) const WAITS: Command = Command {
     ],
     needs: &[Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -64,10 +62,8 @@ struct WaitsReport {
     detail: bool,
 }
 
-impl Report for WaitsReport {
-    fn kind(&self) -> &'static str {
-        "waits"
-    }
+impl Answer for WaitsReport {
+    const KIND: &'static str = "waits";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for t in &self.threads {
@@ -93,10 +89,6 @@ impl Report for WaitsReport {
             )));
         }
     }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
-    }
 }
 
 /// How sure what is said of a thread is: the least sure part counts.
@@ -108,7 +100,7 @@ fn sure(t: &ThreadFacts) -> Option<&'static str> {
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let mut detail = false;
-    let mut switches = |args: &mut Args<'_>| {
+    let mut switches = |args: &mut Cursor<'_>| {
         while let Some(switch) = args.switch() {
             if switch != "v" {
                 return Err(args.syntax_error());

@@ -1,7 +1,7 @@
 //! Which threads a command that shows all of them is asked for: by its argument, or by a prefix.
 
 use crate::command::{CommandError, Invocation, SelKind};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ThreadIdx, Tid};
@@ -20,7 +20,7 @@ impl Which {
     pub(super) fn of(
         session: &Session,
         inv: &Invocation<'_>,
-        args: &mut Args<'_>,
+        args: &mut Cursor<'_>,
     ) -> Result<Which, CommandError> {
         if matches!(args.peek(), "") || args.peek().starts_with(['-', '/']) {
             return Ok(Which::of_prefix(session, inv));

@@ -170,6 +170,30 @@ pub trait Report {
     fn json(&self) -> serde_json::Value;
 }
 
+/// A report whose fields are its JSON, as most are: this is all that a command's file says of it. [`Report`] is for
+/// the others and for the sinks.
+pub trait Answer: serde::Serialize {
+    /// See [`Report::kind`].
+    const KIND: &'static str;
+
+    /// See [`Report::lines`].
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line));
+}
+
+impl<T: Answer> Report for T {
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        Answer::lines(self, cx, emit);
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
 /// Takes what commands produce.
 pub trait Sink {
     /// The command that the following reports answer, without thread prefix; and the thread it was selected for.

@@ -1,9 +1,9 @@
 //! The command language: how lines are cut into commands, prefixes and arguments.
 
 mod alias;
-mod args;
 mod blocks;
 mod cpp;
+mod cursor;
 mod env;
 pub mod numbers;
 mod prefix;
@@ -11,9 +11,9 @@ pub mod registers;
 mod split;
 
 pub use alias::expand;
-pub use args::{Args, Range};
 pub use blocks::{block_command_end, take_group};
 pub(crate) use cpp::evaluate as evaluate_cpp;
+pub use cursor::{Cursor, Range};
 pub use env::SessionEnv;
 pub use prefix::{Selector, ThreadPrefix, thread_prefix};
 pub use split::{command_end, commands_of, line_end};

@@ -5,7 +5,7 @@ use super::{RegionJson, missing};
 use crate::command::CommandError;
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use crate::tables::memory::{PROTECT, state_name, type_name};
 use dumpscope_core::Va;
@@ -32,7 +32,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn parse(args: &mut Args<'_>) -> Result<Options, CommandError> {
+    pub(super) fn parse(args: &mut Cursor<'_>) -> Result<Options, CommandError> {
         let mut out = Options::default();
         while !args.is_empty() {
             let at = args.pos();
@@ -251,7 +251,7 @@ mod tests {
     use dumpscope_core::stream::memory_info::MemoryRegion;
 
     fn options(text: &str) -> Options {
-        Options::parse(&mut Args::new(text, 0)).unwrap()
+        Options::parse(&mut Cursor::new(text, 0)).unwrap()
     }
 
     fn used(state: u32, kind: u32, protect: u32, usage: Usage) -> Used {
@@ -284,8 +284,8 @@ mod tests {
         let o = options("-f:Stack -c:\"db %1 L10\" -o:csv");
         assert_eq!(o.command.as_deref(), Some("db %1 L10"));
         assert_eq!(o.output, Output::Csv);
-        assert!(Options::parse(&mut Args::new("-x:y", 0)).is_err());
-        assert!(Options::parse(&mut Args::new("-o:xml", 0)).is_err());
+        assert!(Options::parse(&mut Cursor::new("-x:y", 0)).is_err());
+        assert!(Options::parse(&mut Cursor::new("-o:xml", 0)).is_err());
     }
 
     #[test]

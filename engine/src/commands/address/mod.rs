@@ -5,8 +5,8 @@ mod regions;
 mod summary;
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::tables::memory::{protect_name, state_name, type_name};
@@ -19,9 +19,6 @@ use summary::SummaryReport;
 
 pub(crate) const ADDRESS: Command = Command {
     name: "!address",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "memory",
     syntax: "!address [address] | -summary | [-f:filters] [-c:\"command\"] [-o:csv|tsv|1]",
     summary: "Shows what an address, or the whole address space, is used for",
@@ -40,13 +37,11 @@ pub(crate) const ADDRESS: Command = Command {
     ],
     needs: &[Needs::MemoryInfo],
     run: run_address,
+    ..Command::BASE
 };
 
 pub(crate) const VPROT: Command = Command {
     name: "!vprot",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "memory",
     syntax: "!vprot [address]",
     summary: "Shows the protection of an address",
@@ -54,6 +49,7 @@ pub(crate) const VPROT: Command = Command {
     examples: &[("!vprot", "The current instruction"), ("!vprot @$csp", "The stack")],
     needs: &[Needs::MemoryInfo],
     run: run_vprot,
+    ..Command::BASE
 };
 
 /// A region as JSON.
@@ -127,10 +123,8 @@ struct RawRegion {
     allocation_protect: u32,
 }
 
-impl Report for AddressReport {
-    fn kind(&self) -> &'static str {
-        "address"
-    }
+impl Answer for AddressReport {
+    const KIND: &'static str = "address";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         const ABSENT: &str = "<info not present at the target>";
@@ -186,10 +180,6 @@ impl Report for AddressReport {
         if !self.from_stream {
             emit(Line::new().role(Role::Note, format!("note: {}", missing::MEMORY_INFO)));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `!address -summary`.
 
 use super::regions::{COMMIT, FREE, Used};
-use crate::doc::{Line, RenderCx, Report, Role};
+use crate::doc::{Answer, Line, RenderCx, Role};
 use crate::fmt::{self, Hex};
 use crate::tables::memory::{protect_name, state_name, type_name};
 use serde::Serialize;
@@ -120,10 +120,8 @@ const HEADERS: [&str; 5] = [
     "--- Largest Region by Usage ----------- Base Address -------- Region Size ----------",
 ];
 
-impl Report for SummaryReport {
-    fn kind(&self) -> &'static str {
-        "address_summary"
-    }
+impl Answer for SummaryReport {
+    const KIND: &'static str = "address_summary";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let [usage, kind, state, protect, largest] = HEADERS;
@@ -159,10 +157,6 @@ impl Report for SummaryReport {
         for note in &self.notes {
             emit(Line::new().role(Role::Note, format!("note: {note}")));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

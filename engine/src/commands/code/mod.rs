@@ -9,9 +9,9 @@ mod operand;
 mod report;
 mod x86;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::Sink;
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::{Machine, Va};
 
@@ -31,9 +31,6 @@ branch targets are named.";
 
 pub(crate) const U: Command = Command {
     name: "u",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "code",
     syntax: "u [range]",
     summary: "Disassembles from an address on",
@@ -44,20 +41,24 @@ pub(crate) const U: Command = Command {
     ],
     needs: &[Needs::Memory],
     run: |session, inv, sink| forward(session, inv, sink, false),
+    ..Command::BASE
 };
 
 pub(crate) const UU: Command = Command {
     name: "uu",
+    group: "code",
     syntax: "uu [range]",
     summary: "Disassembles over bytes that are not known",
     help: "As `u`, but bytes that the dump does not hold are shown as `???` and do not end the command.",
     examples: &[("uu @$ip L3", "Three instructions")],
     run: |session, inv, sink| forward(session, inv, sink, true),
-    ..U
+    needs: &[Needs::Memory],
+    ..Command::BASE
 };
 
 pub(crate) const UB: Command = Command {
     name: "ub",
+    group: "code",
     syntax: "ub [address [L n]]",
     summary: "Disassembles what stands before an address",
     help: "Shows the eight (or n) instructions that end at the address. x86 code has instructions of many lengths: the \
@@ -65,11 +66,13 @@ pub(crate) const UB: Command = Command {
            instructions that meets the address is taken.",
     examples: &[("ub @$ip", "Eight instructions before the instruction pointer"), ("ub @$ra L1", "The call")],
     run: run_back,
-    ..U
+    needs: &[Needs::Memory],
+    ..Command::BASE
 };
 
 pub(crate) const UF: Command = Command {
     name: "uf",
+    group: "code",
     syntax: "uf [/c] [/i] [/o] [/m] address",
     summary: "Disassembles a whole function",
     help: "Follows the code from the function's start through its branches and shows all of its blocks in address \
@@ -78,7 +81,8 @@ pub(crate) const UF: Command = Command {
            address order and all of them are shown.",
     examples: &[("uf @$ip", "The function at the instruction pointer"), ("uf /c @$ip", "Its calls")],
     run: flow::run,
-    ..U
+    needs: &[Needs::Memory],
+    ..Command::BASE
 };
 
 /// Where code commands start without an address.
@@ -88,11 +92,11 @@ fn default_start(session: &Session) -> Result<Va, CommandError> {
 }
 
 /// A range of instructions: start, most instructions, end address (excluded).
-fn range(session: &Session, args: &mut Args<'_>) -> Result<(Va, u64, Option<Va>), CommandError> {
+fn range(session: &Session, args: &mut Cursor<'_>) -> Result<(Va, u64, Option<Va>), CommandError> {
     if args.is_empty() {
         return Ok((default_start(session)?, DEFAULT_COUNT, None));
     }
-    // `L n` counts instructions: the byte range that `Args` would make of it says how many.
+    // `L n` counts instructions: the byte range that `Cursor` would make of it says how many.
     let mut look = args.clone();
     let start = look.address(session)?;
     if look.is_empty() {

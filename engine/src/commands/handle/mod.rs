@@ -3,7 +3,7 @@
 mod report;
 
 use super::missing;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Message, Sink};
 use crate::fmt::Hex;
 use crate::session::Session;
@@ -17,9 +17,6 @@ use std::collections::BTreeMap;
 
 pub(crate) const HANDLE: Command = Command {
     name: "!handle",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "handles",
     syntax: "!handle [handle [flags [type]]]",
     summary: "Shows open handles and what is known of their objects",
@@ -36,6 +33,7 @@ pub(crate) const HANDLE: Command = Command {
     ],
     needs: &[Needs::Handles],
     run,
+    ..Command::BASE
 };
 
 /// `!handle -?`.

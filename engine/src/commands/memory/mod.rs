@@ -7,7 +7,7 @@ mod refs;
 mod text;
 mod units;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::Sink;
 use crate::session::Session;
 use options::Options;
@@ -35,9 +35,6 @@ const fn command(
 ) -> Command {
     Command {
         name,
-        aliases: &[],
-        glued: Glued::Nothing,
-        extent: Extent::Semicolon,
         group: "memory",
         syntax,
         summary,
@@ -45,6 +42,7 @@ const fn command(
         examples,
         needs: &[Needs::Memory],
         run,
+        ..Command::BASE
     }
 }
 

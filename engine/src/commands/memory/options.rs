@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use crate::expr::{ErrorKind, ExprError};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 
 /// Most columns of `/c`.
@@ -16,7 +16,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn take(args: &mut Args<'_>, session: &Session) -> Result<Options, CommandError> {
+    pub(super) fn take(args: &mut Cursor<'_>, session: &Session) -> Result<Options, CommandError> {
         let mut options = Options::default();
         loop {
             let at = args.pos();

@@ -4,7 +4,7 @@ use super::{default_start, note_line, read_sparse};
 use crate::command::CommandError;
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use serde_json::{Value, json};
@@ -132,7 +132,7 @@ impl Report for RefsReport {
 pub(super) fn run(
     session: &mut Session,
     kind: Kind,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let default_count = 128 / kind.size as u64;

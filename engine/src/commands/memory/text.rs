@@ -5,7 +5,7 @@ use super::{default_start, note_line, read_sparse};
 use crate::command::CommandError;
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::base::MAX_STRING;
 use dumpscope_core::base::text::is_unsafe;
@@ -82,7 +82,7 @@ impl Report for TextReport {
 pub(super) fn run(
     session: &mut Session,
     name: &str,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     options: Options,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
@@ -127,7 +127,7 @@ fn read(session: &Session, start: Va, len: usize, unit: usize, columns: usize) -
 pub(super) fn run_counted(
     session: &mut Session,
     name: &str,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let unit = if name == "dS" { 2usize } else { 1 };

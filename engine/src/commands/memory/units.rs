@@ -5,7 +5,7 @@ use super::{Bytes, default_start, note_line, read_sparse};
 use crate::command::CommandError;
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::{Machine, Va};
 use serde_json::{Value, json};
@@ -257,7 +257,7 @@ impl Report for MemoryReport {
 pub(super) fn run(
     session: &mut Session,
     name: &str,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     options: Options,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {

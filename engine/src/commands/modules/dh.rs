@@ -1,9 +1,9 @@
 //! `!dh`: the headers of an image in memory.
 
 use super::module_arg;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::image::{DebugEntry, debug_directory};
 use crate::session::Session;
@@ -16,9 +16,6 @@ use serde::Serialize;
 
 pub(crate) const DH: Command = Command {
     name: "!dh",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "!dh [-f | -s | -a] module",
     summary: "Shows the headers of an image",
@@ -27,6 +24,7 @@ pub(crate) const DH: Command = Command {
     examples: &[("!dh ntdll", "All headers"), ("!dh -f ntdll", "File headers"), ("!dh -s @$ip", "Sections")],
     needs: &[Needs::Modules, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// Fields of the file and optional header that [`PeHeaders`] does not keep, raw.
@@ -153,10 +151,8 @@ struct HeadersReport {
     section_headers: bool,
 }
 
-impl Report for HeadersReport {
-    fn kind(&self) -> &'static str {
-        "image_headers"
-    }
+impl Answer for HeadersReport {
+    const KIND: &'static str = "image_headers";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if self.files {
@@ -180,10 +176,6 @@ impl Report for HeadersReport {
                 emit(line);
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

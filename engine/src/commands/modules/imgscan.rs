@@ -1,7 +1,7 @@
 //! `!imgscan`: images in memory, found by their headers.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -11,9 +11,6 @@ use serde::Serialize;
 
 pub(crate) const IMGSCAN: Command = Command {
     name: "!imgscan",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "!imgscan",
     summary: "Finds images in memory by their headers",
@@ -22,6 +19,7 @@ pub(crate) const IMGSCAN: Command = Command {
     examples: &[("!imgscan", "All images")],
     needs: &[Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 const PAGE: u64 = 0x1000;
@@ -46,10 +44,8 @@ struct ImagesReport {
     wide: bool,
 }
 
-impl Report for ImagesReport {
-    fn kind(&self) -> &'static str {
-        "images"
-    }
+impl Answer for ImagesReport {
+    const KIND: &'static str = "images";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for row in &self.images {
@@ -67,10 +63,6 @@ impl Report for ImagesReport {
                 None => emit(Line::new().role(Role::Note, "  note: no module of the process is loaded here")),
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `!lmi`: one module in detail.
 
 use super::{module_arg, pdb_row};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::source_name;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::image::{REPRO, debug_directory};
 use crate::session::Session;
@@ -16,9 +16,6 @@ use serde::Serialize;
 
 pub(crate) const LMI: Command = Command {
     name: "!lmi",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "!lmi module",
     summary: "Shows what is known of a module and its symbols",
@@ -26,6 +23,7 @@ pub(crate) const LMI: Command = Command {
     examples: &[("!lmi ntdll", "One module"), ("!lmi @$ip", "The module of the current instruction")],
     needs: &[Needs::Modules],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,10 +58,8 @@ struct ModuleInfoReport {
     wide: bool,
 }
 
-impl Report for ModuleInfoReport {
-    fn kind(&self) -> &'static str {
-        "module"
-    }
+impl Answer for ModuleInfoReport {
+    const KIND: &'static str = "module";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let field = |label: &str| Line::new().role(Role::Label, format!("{label:>15}: "));
@@ -137,10 +133,6 @@ impl Report for ModuleInfoReport {
         if let Some(missing) = &self.missing {
             emit(Line(vec![Span::untrusted(Role::Note, missing)]));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod x;
 
 use super::missing;
 use super::stack::source_name;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::doc::Sink;
 use crate::expr::wildcard_match;
 use crate::fmt::Hex;
@@ -26,9 +26,7 @@ use report::{ModuleRow, ModulesReport, PdbRow, UnloadedRow, VersionRow};
 
 pub(crate) const LM: Command = Command {
     name: "lm",
-    aliases: &[],
     glued: Glued::Flags("olvec1msDuktnifpaM"),
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "lm[o][l][e][v][c][1m][sm][i|f|n|t|p] [a address] [m pattern] [M path pattern]",
     summary: "Lists modules",
@@ -50,6 +48,7 @@ pub(crate) const LM: Command = Command {
     ],
     needs: &[Needs::Modules],
     run,
+    ..Command::BASE
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -236,7 +235,7 @@ fn from_words(words: [u32; 13]) -> FileVersion {
 }
 
 /// The module that an argument names: by WinDbg's name, file name or an address in it.
-fn module_arg(session: &Session, args: &mut crate::lang::Args<'_>) -> Result<usize, CommandError> {
+fn module_arg(session: &Session, args: &mut crate::lang::Cursor<'_>) -> Result<usize, CommandError> {
     let word = args.peek().to_string();
     let machine = session.sel.machine;
     if let Some(index) = session.target.symbols.modules_named_in(&word, machine).first() {

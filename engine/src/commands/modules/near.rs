@@ -1,8 +1,8 @@
 //! `ln`: the nearest symbols.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::types::symbol_type;
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
 use dumpscope_core::Va;
@@ -12,9 +12,6 @@ use serde::Serialize;
 
 pub(crate) const LN: Command = Command {
     name: "ln",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "ln [/D] address",
     summary: "Shows the symbols nearest to an address",
@@ -22,6 +19,7 @@ pub(crate) const LN: Command = Command {
     examples: &[("ln @$ip", "What is at the instruction pointer"), ("ln", "The same")],
     needs: &[Needs::Modules],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,10 +46,8 @@ struct NearReport {
     wide: bool,
 }
 
-impl Report for NearReport {
-    fn kind(&self) -> &'static str {
-        "nearest_symbols"
-    }
+impl Answer for NearReport {
+    const KIND: &'static str = "nearest_symbols";
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let Some(below) = &self.below else { return };
@@ -97,10 +93,6 @@ impl Report for NearReport {
                 emit(Line::plain("    ").span(Span::untrusted(Role::Symbol, name)));
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

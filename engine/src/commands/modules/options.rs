@@ -1,7 +1,7 @@
 //! `lm`'s options, glued and apart.
 
 use crate::command::CommandError;
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::Va;
 
@@ -55,7 +55,7 @@ impl LmOptions {
     pub(super) fn parse(
         session: &Session,
         letters: &str,
-        args: &mut Args<'_>,
+        args: &mut Cursor<'_>,
     ) -> Result<LmOptions, CommandError> {
         let mut out = LmOptions::default();
         out.letters(session, letters, 2, args)?;
@@ -72,7 +72,7 @@ impl LmOptions {
         session: &Session,
         letters: &str,
         at: usize,
-        args: &mut Args<'_>,
+        args: &mut Cursor<'_>,
     ) -> Result<(), CommandError> {
         let mut previous = ' ';
         for (i, c) in letters.char_indices() {
@@ -108,6 +108,6 @@ impl LmOptions {
 }
 
 /// A pattern: the next word, `*` without one.
-fn pattern(args: &mut Args<'_>) -> String {
+fn pattern(args: &mut Cursor<'_>) -> String {
     args.word().unwrap_or("*").to_string()
 }

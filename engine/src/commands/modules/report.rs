@@ -1,7 +1,7 @@
 //! `lm` as a report.
 
 use super::options::{Column, LmOptions};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Layout;
 use crate::tables::pe;
@@ -127,10 +127,8 @@ pub(super) fn state_text(row: &ModuleRow) -> &'static str {
     }
 }
 
-impl Report for ModulesReport {
-    fn kind(&self) -> &'static str {
-        "modules"
-    }
+impl Answer for ModulesReport {
+    const KIND: &'static str = "modules";
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let o = &self.options;
@@ -169,10 +167,6 @@ impl Report for ModulesReport {
                 emit(Line::plain(format!("    ImageSize:  {:08X}", row.size)));
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

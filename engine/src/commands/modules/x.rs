@@ -1,9 +1,9 @@
 //! `x`: symbols by name.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::source_name;
 use crate::commands::types::{SymbolType, symbol_type};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
@@ -15,9 +15,6 @@ use std::collections::HashMap;
 
 pub(crate) const X: Command = Command {
     name: "x",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "x [/0 /1 /2 /t /v /q /p /f /d /s size /a /A /n /N /z /Z] module!pattern",
     summary: "Finds symbols by name",
@@ -32,6 +29,7 @@ pub(crate) const X: Command = Command {
     ],
     needs: &[Needs::Modules],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -81,10 +79,8 @@ struct SymbolsReport {
     wide: bool,
 }
 
-impl Report for SymbolsReport {
-    fn kind(&self) -> &'static str {
-        "symbols"
-    }
+impl Answer for SymbolsReport {
+    const KIND: &'static str = "symbols";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let o = self.options;
@@ -132,10 +128,6 @@ impl Report for SymbolsReport {
             }
             emit(line);
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -218,7 +210,7 @@ fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) 
     }
 }
 
-fn options(args: &mut crate::lang::Args<'_>, session: &Session) -> Result<Options, CommandError> {
+fn options(args: &mut crate::lang::Cursor<'_>, session: &Session) -> Result<Options, CommandError> {
     let mut o = Options::default();
     while args.peek().starts_with('/') {
         let at = args.pos();

@@ -3,20 +3,18 @@
 mod report;
 mod values;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::code::{self, CodeReport, Row};
 use crate::doc::{Line, Message, Role, Sink};
 use crate::expr::{ErrorKind, ExprError};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::context::Context;
 use report::{RegistersReport, Values};
 
 pub(crate) const R: Command = Command {
     name: "r",
-    aliases: &[],
     glued: Glued::Flags("FXMm"),
-    extent: Extent::Semicolon,
     group: "registers",
     syntax: "r [register[:type][, …]] | r $t0 = expression | rF | rX | rM mask | rm",
     summary: "Shows registers",
@@ -34,6 +32,7 @@ pub(crate) const R: Command = Command {
     ],
     needs: &[Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 /// The error of commands that need registers when there are none.
@@ -104,7 +103,7 @@ pub(crate) fn instruction(
 
 fn masked(
     session: &mut Session,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     mask: Option<u64>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
@@ -131,7 +130,7 @@ fn masked(
     instruction(session, &context, true, sink)
 }
 
-fn show_mask(session: &Session, args: &mut Args<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+fn show_mask(session: &Session, args: &mut Cursor<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     if !args.is_empty() {
         return Err(CommandError::message(
             "The register mask cannot be changed; rM mask shows other registers.",
@@ -162,7 +161,7 @@ fn of_instruction(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Comm
 /// `r eax, ebx`, `r $t0 = 5`.
 fn assign_or_show(
     session: &mut Session,
-    args: &mut Args<'_>,
+    args: &mut Cursor<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let mut shown = Vec::new();

@@ -4,7 +4,7 @@ use super::BASE;
 use super::capture::output_of;
 use crate::command::{Command, CommandError, Extent, Invocation};
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_core::ReadMemory;
 use serde_json::json;
@@ -12,14 +12,16 @@ use serde_json::json;
 /// Longest text read from the target for an alias, characters.
 const MAX_TEXT: usize = 4096;
 
+const HELP: &str = "The name then stands for the text wherever it is a word of its own or written `${name}`. `/ma` `/mu` take the \
+ANSI or UTF-16 text at an address, `/msa` `/msu` that of a counted string, `/x` the value of an expression, \
+`/c` what commands print, `/f` a file. `aS` ends at the next `;`, `as` at the end of the line.";
+
 pub(crate) const AS_LINE: Command = Command {
     name: "as",
     extent: Extent::Line,
     syntax: "as name text | as /ma|/mu|/msa|/msu|/x name address | as /c name commands | as /f name \"file\"",
     summary: "Makes an alias of the rest of the line",
-    help: "The name then stands for the text wherever it is a word of its own or written `${name}`. `/ma` `/mu` take the \
-           ANSI or UTF-16 text at an address, `/msa` `/msu` that of a counted string, `/x` the value of an expression, \
-           `/c` what commands print, `/f` a file. `aS` ends at the next `;`, `as` at the end of the line.",
+    help: HELP,
     examples: &[
         ("as frames kn 20", "frames is now `kn 20`"),
         ("as /x here @$ip", "here is the instruction pointer"),
@@ -33,8 +35,10 @@ pub(crate) const AS: Command = Command {
     extent: Extent::Semicolon,
     syntax: "aS name text",
     summary: "Makes an alias of the text up to the next `;`",
+    help: HELP,
     examples: &[("aS word hello; .block { .echo ${word} }", "Prints `hello`")],
-    ..AS_LINE
+    run: make,
+    ..BASE
 };
 
 pub(crate) const AL: Command = Command {
@@ -128,7 +132,7 @@ fn unquote(text: &str) -> &str {
     text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text)
 }
 
-fn read_text(session: &Session, kind: &str, args: &mut Args<'_>) -> Result<Option<String>, CommandError> {
+fn read_text(session: &Session, kind: &str, args: &mut Cursor<'_>) -> Result<Option<String>, CommandError> {
     let va = args.address(session)?;
     let memory = session.dump().memory();
     let machine = session.sel.machine;

@@ -13,19 +13,19 @@ with `;` and run them as one block, so that `.if` and loops may go over several 
 line as the file's name; the `$$` forms take it up to the next `;`, with quotes if need be. `$$>a<` gives the words behind \
 the name to the script as `${$arg1}`, `${$arg2}`, …";
 
+/// What the commands that run files have in common.
+const FILE: Command = Command { glued: Glued::Anything, extent: Extent::Line, help: HELP, ..BASE };
+
 pub(crate) const LINES_REST: Command = Command {
     name: "$<",
-    glued: Glued::Anything,
-    extent: Extent::Line,
     syntax: "$<file",
     summary: "Runs the commands in a file, line by line",
-    help: HELP,
     examples: &[("$<script.txt", "Runs script.txt")],
     run: |session, inv, sink| {
         let text = read(session, inv.args.trim())?;
         run_lines(session, &text, sink)
     },
-    ..BASE
+    ..FILE
 };
 
 pub(crate) const JOINED_REST: Command = Command {
@@ -37,20 +37,21 @@ pub(crate) const JOINED_REST: Command = Command {
         let text = joined(&read(session, inv.args.trim())?);
         run_block(session, &text, sink)
     },
-    ..LINES_REST
+    ..FILE
 };
 
 pub(crate) const LINES: Command = Command {
     name: "$$<",
     extent: Extent::Semicolon,
     syntax: "$$<file",
+    summary: "Runs the commands in a file, line by line",
     examples: &[("$$<script.txt; .echo done", "Runs script.txt, then prints `done`")],
     run: |session, inv, sink| {
         let (path, _) = path_and_args(inv);
         let text = read(session, path)?;
         run_lines(session, &text, sink)
     },
-    ..LINES_REST
+    ..FILE
 };
 
 pub(crate) const JOINED: Command = Command {
@@ -64,7 +65,7 @@ pub(crate) const JOINED: Command = Command {
         let text = joined(&read(session, path)?);
         run_block(session, &text, sink)
     },
-    ..LINES_REST
+    ..FILE
 };
 
 pub(crate) const JOINED_ARGS: Command = Command {
@@ -74,7 +75,7 @@ pub(crate) const JOINED_ARGS: Command = Command {
     summary: "Runs the commands in a file as one block, with arguments",
     examples: &[("$$>a<script.txt one two", "Runs script.txt with two arguments")],
     run: with_arguments,
-    ..LINES_REST
+    ..FILE
 };
 
 /// Most scripts that one line may run, those within scripts counted. Nesting is limited too, but two scripts that

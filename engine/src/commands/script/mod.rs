@@ -8,7 +8,7 @@ mod file;
 mod foreach;
 mod list;
 
-use crate::command::{Command, CommandError, Extent, Glued};
+use crate::command::{Command, CommandError, Extent};
 
 pub(crate) use alias::{AD, AL, AS, AS_LINE};
 pub(crate) use control::{BLOCK, BREAK, CATCH, CONTINUE, DO, ELSE, FOR, IF, LEAVE, WHILE};
@@ -21,19 +21,7 @@ pub(crate) use list::LIST;
 const MAX_TURNS: u64 = 10_000_000;
 
 /// What the script commands have in common.
-const BASE: Command = Command {
-    name: "",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Block,
-    group: "script",
-    syntax: "",
-    summary: "",
-    help: "",
-    examples: &[],
-    needs: &[],
-    run: |_, _, _| Ok(()),
-};
+const BASE: Command = Command { extent: Extent::Block, group: "script", ..Command::BASE };
 
 pub(crate) const SHELL: Command = Command {
     name: ".shell",

@@ -5,16 +5,13 @@ mod report;
 mod scan;
 mod strings;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::Sink;
 use crate::session::Session;
 use options::{Kind, Options};
 
 pub(crate) const S: Command = Command {
     name: "s",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "memory",
     syntax: "s [-[flags]type] range pattern",
     summary: "Searches memory for bytes, numbers or text",
@@ -30,6 +27,7 @@ pub(crate) const S: Command = Command {
     ],
     needs: &[Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {

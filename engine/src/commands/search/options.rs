@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use crate::expr::{ErrorKind, ExprError};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 
 /// Longest pattern, bytes.
@@ -59,7 +59,7 @@ pub(super) struct Options {
 
 impl Options {
     /// Takes `-[flags]type`.
-    pub(super) fn take(args: &mut Args<'_>, session: &Session) -> Result<Options, CommandError> {
+    pub(super) fn take(args: &mut Cursor<'_>, session: &Session) -> Result<Options, CommandError> {
         let mut options = Options {
             kind: Kind::Bytes,
             writable: false,
@@ -135,7 +135,7 @@ impl Options {
 }
 
 /// The bytes to look for.
-pub(super) fn pattern(kind: Kind, args: &mut Args<'_>, session: &Session) -> Result<Vec<u8>, CommandError> {
+pub(super) fn pattern(kind: Kind, args: &mut Cursor<'_>, session: &Session) -> Result<Vec<u8>, CommandError> {
     let at = args.pos();
     let mut out = Vec::new();
     match kind {

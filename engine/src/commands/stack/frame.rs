@@ -1,7 +1,7 @@
 //! `.frame`, `.f+`, `.f-`: the selected frame.
 
 use super::{KFlags, row, walk};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, RenderCx, Report, Sink};
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::{Stack, stacks};
@@ -9,9 +9,6 @@ use dumpscope_symbols::Limits;
 
 pub(crate) const FRAME: Command = Command {
     name: ".frame",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: ".frame [/c] [/r] [number]",
     summary: "Selects a frame of the stack",
@@ -25,13 +22,11 @@ pub(crate) const FRAME: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_frame,
+    ..Command::BASE
 };
 
 pub(crate) const F_UP: Command = Command {
     name: ".f+",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: ".f+",
     summary: "Selects the next frame: the caller",
@@ -39,13 +34,11 @@ pub(crate) const F_UP: Command = Command {
     examples: &[(".f+", "One frame out")],
     needs: &[Needs::Threads, Needs::Memory],
     run: |session, inv, sink| step(session, inv, sink, 1),
+    ..Command::BASE
 };
 
 pub(crate) const F_DOWN: Command = Command {
     name: ".f-",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: ".f-",
     summary: "Selects the previous frame: the callee",
@@ -53,6 +46,7 @@ pub(crate) const F_DOWN: Command = Command {
     examples: &[(".f-", "One frame in")],
     needs: &[Needs::Threads, Needs::Memory],
     run: |session, inv, sink| step(session, inv, sink, -1),
+    ..Command::BASE
 };
 
 /// One row, always with its number.
@@ -133,7 +127,7 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
 /// `.frame = …`: shows the frame of given registers; the scope stays, for it needs no thread.
 fn explicit(
     session: &mut Session,
-    args: &mut crate::lang::Args<'_>,
+    args: &mut crate::lang::Cursor<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let (regs, _) = super::explicit(session, args)?;

@@ -1,21 +1,18 @@
 //! `.kframes`: how many frames `k` shows.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, RenderCx, Report, Sink};
 use crate::session::Session;
 
 pub(crate) const KFRAMES: Command = Command {
     name: ".kframes",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: ".kframes [frames]",
     summary: "Sets how many frames `k` shows without a count",
     help: "The number is hexadecimal; `0n1000` is decimal. Without a number the one in force is shown.",
     examples: &[(".kframes", "Shows the limit"), (".kframes 0n256", "Sets it")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 struct Limit(usize);

@@ -10,10 +10,10 @@ pub(crate) use build::{row, source_name, stack_report};
 pub(crate) use flags::KFlags;
 pub(crate) use kframes::KFRAMES;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::threads;
 use crate::doc::Sink;
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_analyzers::{Stack, stacks};
 use dumpscope_core::{Machine, RegSet};
@@ -21,9 +21,7 @@ use dumpscope_symbols::Limits;
 
 pub(crate) const K: Command = Command {
     name: "k",
-    aliases: &[],
     glued: Glued::Flags("bvpPcnfLMd"),
-    extent: Extent::Semicolon,
     group: "stacks",
     syntax: "[~threads] k[b|v|p|P][c][n][f][L] [frames]  |  k = sp ip [frames]  (x86: k = ebp [esp eip])  |  kd [words]",
     summary: "Shows a thread's stack",
@@ -47,6 +45,7 @@ pub(crate) const K: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// Most frames that a count can ask for.
@@ -88,7 +87,7 @@ fn tell_guest(session: &mut Session, sink: &mut dyn Sink) {
     }
 }
 
-fn frame_count(session: &Session, args: &mut Args<'_>) -> Result<usize, CommandError> {
+fn frame_count(session: &Session, args: &mut Cursor<'_>) -> Result<usize, CommandError> {
     let at = args.pos();
     match args.opt_expr(session)? {
         None => Ok(session.sel.max_frames),
@@ -119,7 +118,7 @@ pub(crate) fn no_context(session: &Session) -> CommandError {
 }
 
 /// Registers and frame count of `k = …`.
-fn explicit(session: &Session, args: &mut Args<'_>) -> Result<(RegSet, usize), CommandError> {
+fn explicit(session: &Session, args: &mut Cursor<'_>) -> Result<(RegSet, usize), CommandError> {
     let mut values = Vec::new();
     while !args.is_empty() {
         if values.len() == 4 {

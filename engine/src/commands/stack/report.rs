@@ -1,7 +1,7 @@
 //! A stack as a report: rows in WinDbg's columns.
 
 use super::flags::{KFlags, Params};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
 use crate::fmt::{self, Hex};
 use crate::json::{ArgRow, ConfidenceName, TrustName};
 use crate::session::Layout;
@@ -113,10 +113,8 @@ pub(crate) struct StackReport {
     pub(crate) flags: KFlags,
 }
 
-impl Report for StackReport {
-    fn kind(&self) -> &'static str {
-        "stack"
-    }
+impl Answer for StackReport {
+    const KIND: &'static str = "stack";
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if self.set_context {
@@ -139,10 +137,6 @@ impl Report for StackReport {
         for note in &self.notes {
             emit(Line::new().role(Role::Note, format!("note: {note}")));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

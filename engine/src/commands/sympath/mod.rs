@@ -7,7 +7,7 @@ mod validation;
 pub(crate) use noisy::{SYM, tell_loaded};
 pub(crate) use reload::{LD, RELOAD};
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Extent, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -21,7 +21,6 @@ const MICROSOFT: &str = "https://msdl.microsoft.com/download/symbols";
 pub(crate) const SYMPATH: Command = Command {
     name: ".sympath",
     aliases: &[".sympath+"],
-    glued: Glued::Nothing,
     // `;` separates the elements of a path: as in WinDbg the path is all that follows.
     extent: Extent::Line,
     group: "symbols",
@@ -39,26 +38,28 @@ pub(crate) const SYMPATH: Command = Command {
         ),
         (".sympath+ /builds/app", "Adds a folder"),
     ],
-    needs: &[],
     run: |session, inv, sink| path(session, inv, sink, Which::Symbols),
+    ..Command::BASE
 };
 
 pub(crate) const EXEPATH: Command = Command {
     name: ".exepath",
     aliases: &[".exepath+"],
+    extent: Extent::Line,
+    group: "symbols",
     syntax: ".exepath[+] [path]",
     summary: "Shows or sets where program files are looked for",
     help: "As `.sympath`, for the modules' own files (`.exe`, `.dll`): their code fills what a small dump left out. The \
            symbol path is looked along, too.",
     examples: &[(".exepath", "Shows the path"), (".exepath+ /builds/app", "Adds a folder")],
     run: |session, inv, sink| path(session, inv, sink, Which::Images),
-    ..SYMPATH
+    ..Command::BASE
 };
 
 pub(crate) const SYMFIX: Command = Command {
     name: ".symfix",
     aliases: &[".symfix+"],
-    extent: Extent::Semicolon,
+    group: "symbols",
     syntax: ".symfix[+] [folder]",
     summary: "Sets the symbol path to Microsoft's server",
     help: "Symbols are downloaded into the folder, without one into the cache folder of the user. `.symfix+` adds this to the \
@@ -68,7 +69,7 @@ pub(crate) const SYMFIX: Command = Command {
         (".symfix+ /tmp/symbols", "Adds it"),
     ],
     run: symfix,
-    ..SYMPATH
+    ..Command::BASE
 };
 
 #[derive(Clone, Copy)]

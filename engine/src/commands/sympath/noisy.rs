@@ -1,24 +1,21 @@
 //! `!sym`: whether commands tell how symbols were looked for.
 
 use super::{note, say};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Role, Sink, Span};
 use crate::session::Session;
 use dumpscope_symbols::{SymbolSource, SymbolState};
 
 pub(crate) const SYM: Command = Command {
     name: "!sym",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "symbols",
     syntax: "!sym [noisy | quiet | prompts | prompts off]",
     summary: "Sets whether commands tell how symbols were looked for",
     help: "After `!sym noisy` each command that loads symbols tells every place that was tried and what was found there. \
            `prompts` is accepted: nothing ever asks for a password.",
     examples: &[("!sym", "Shows the mode"), ("!sym noisy; .reload /f; !sym quiet", "Tells all places tried")],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {

@@ -1,8 +1,8 @@
 //! `.reload` and `ld`: symbols are looked for again, or now.
 
 use super::note;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -11,9 +11,6 @@ use serde::Serialize;
 
 pub(crate) const RELOAD: Command = Command {
     name: ".reload",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "symbols",
     syntax: ".reload [/f] [/u] [/v] [module]",
     summary: "Forgets symbols, so that they are looked for again",
@@ -29,17 +26,19 @@ pub(crate) const RELOAD: Command = Command {
     ],
     needs: &[Needs::Modules],
     run: reload,
+    ..Command::BASE
 };
 
 pub(crate) const LD: Command = Command {
     name: "ld",
+    group: "symbols",
     syntax: "ld module",
     summary: "Loads the symbols of modules now",
     help: "The module is a name or a pattern; `*` means all. Symbols that are loaded stay as they are; `.reload /f` loads them \
            anew.",
     examples: &[("ld ntdll", "Loads symbols of ntdll"), ("ld *", "Loads all")],
     run: ld,
-    ..RELOAD
+    ..Command::BASE
 };
 
 /// A module without a symbol file.
@@ -72,10 +71,8 @@ struct ReloadReport {
 /// Without `/v` the reasons of so many modules are told; more would bury the list.
 const EXPLAINED: usize = 3;
 
-impl Report for ReloadReport {
-    fn kind(&self) -> &'static str {
-        "reload"
-    }
+impl Answer for ReloadReport {
+    const KIND: &'static str = "reload";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for name in &self.unloaded {
@@ -119,10 +116,6 @@ impl Report for ReloadReport {
         if let Some(text) = &self.note {
             emit(note(text));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -224,10 +217,8 @@ struct LoadReport {
     modules: Vec<LoadRow>,
 }
 
-impl Report for LoadReport {
-    fn kind(&self) -> &'static str {
-        "load"
-    }
+impl Answer for LoadReport {
+    const KIND: &'static str = "load";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for row in &self.modules {
@@ -249,10 +240,6 @@ impl Report for LoadReport {
                 emit(note(&format!("    {missing}")));
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

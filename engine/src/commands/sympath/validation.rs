@@ -1,6 +1,6 @@
 //! A path with what its elements are.
 
-use crate::doc::{Line, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Span};
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::SymbolConfig;
 use dumpscope_symbols::locate::{Element, Store, SymbolPath};
@@ -86,10 +86,8 @@ const BOX: [&str; 5] = [
     "****************************************************************************",
 ];
 
-impl Report for PathReport {
-    fn kind(&self) -> &'static str {
-        "path"
-    }
+impl Answer for PathReport {
+    const KIND: &'static str = "path";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let label = Line::new().role(Role::Label, format!("{}: ", self.label));
@@ -121,10 +119,6 @@ impl Report for PathReport {
         if let Some(text) = &self.note {
             emit(super::note(text));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

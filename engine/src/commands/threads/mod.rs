@@ -1,8 +1,9 @@
 //! `~`: threads.
 
 pub(crate) mod report;
+mod verbs;
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs, SelKind};
+use crate::command::{Command, CommandError, Glued, Invocation, Needs, SelKind};
 use crate::doc::Sink;
 use crate::fmt::Hex;
 use crate::session::Session;
@@ -11,11 +12,11 @@ use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Thread;
 use report::{ThreadHeader, ThreadRow, ThreadsReport};
 
+pub(crate) use verbs::{Verb, show_instruction, verb};
+
 pub(crate) const THREADS: Command = Command {
     name: "~",
-    aliases: &[],
     glued: Glued::Anything,
-    extent: Extent::Semicolon,
     group: "threads",
     syntax: "~ | ~* | ~. | ~# | ~N | ~[expr] | ~~[tid] | ~N s | ~threads command | ~threads e commands",
     summary: "Lists threads, selects one, runs a command for threads",
@@ -35,6 +36,7 @@ pub(crate) const THREADS: Command = Command {
     ],
     needs: &[Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {

@@ -1,6 +1,6 @@
 //! The thread list as a report.
 
-use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;
@@ -97,10 +97,8 @@ pub(crate) struct ThreadsReport {
     pub(crate) wide: bool,
 }
 
-impl Report for ThreadsReport {
-    fn kind(&self) -> &'static str {
-        "threads"
-    }
+impl Answer for ThreadsReport {
+    const KIND: &'static str = "threads";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for row in &self.threads {
@@ -109,10 +107,6 @@ impl Report for ThreadsReport {
                 row.details(self.wide, emit);
             }
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

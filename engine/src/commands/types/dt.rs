@@ -7,11 +7,11 @@ use super::report::{DtReport, EnumeratorRow, Style};
 use super::rows::{Filler, MAX_ROWS, Open, elements, verbose};
 use super::subject::{self, Object, Subject};
 use super::wild::{self, Wanted};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::expr::TypeSet;
 use crate::fmt::{self, Hex};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{ReadMemory, Va};
@@ -26,9 +26,6 @@ const MAX_LIST: usize = 1024;
 
 pub(crate) const DT: Command = Command {
     name: "dt",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "types",
     syntax: "dt [-r[n] -b -v -a[n] -c -o -i] [module!]name [field ...] [address] [-l field]  |  dt [-t -s size] \
              module!pattern*  |  dt address",
@@ -50,6 +47,7 @@ pub(crate) const DT: Command = Command {
     ],
     needs: &[Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// A command, read.
@@ -154,7 +152,7 @@ fn not_a_field(error: CommandError, is_address: bool) -> CommandError {
 }
 
 /// Reads one word of an expression; blanks inside brackets belong to it.
-fn address(args: &mut Args<'_>, session: &Session) -> Result<Va, CommandError> {
+fn address(args: &mut Cursor<'_>, session: &Session) -> Result<Va, CommandError> {
     let at = args.pos();
     let text = args.raw();
     let mut depth = 0usize;
@@ -176,7 +174,7 @@ fn address(args: &mut Args<'_>, session: &Session) -> Result<Va, CommandError> {
     Ok(session.address(value))
 }
 
-fn options(args: &mut Args<'_>, session: &Session, request: &mut Request) -> Result<Next, CommandError> {
+fn options(args: &mut Cursor<'_>, session: &Session, request: &mut Request) -> Result<Next, CommandError> {
     let at = args.pos();
     let word = args.word().unwrap_or("");
     let mut next = Next::Any;

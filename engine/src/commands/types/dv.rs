@@ -1,12 +1,12 @@
 //! `dv`: parameters and local variables of the selected frame.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::commands::stack::source_name;
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::fmt::{self, Hex};
-use crate::lang::Args;
+use crate::lang::Cursor;
 use crate::session::Session;
 use dumpscope_analyzers::Scope;
 use dumpscope_analyzers::arguments::recover_all;
@@ -19,9 +19,6 @@ use serde::Serialize;
 
 pub(crate) const DV: Command = Command {
     name: "dv",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "types",
     syntax: "dv [/f address] [/t] [/i] [/v | /V] [/a /A /n /N /z /Z] [pattern]",
     summary: "Shows parameters and local variables",
@@ -39,6 +36,7 @@ pub(crate) const DV: Command = Command {
     ],
     needs: &[Needs::Threads, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// One variable.
@@ -91,17 +89,11 @@ struct LocalsReport {
     wide: bool,
 }
 
-impl Report for LocalsReport {
-    fn kind(&self) -> &'static str {
-        "locals"
-    }
+impl Answer for LocalsReport {
+    const KIND: &'static str = "locals";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         self.variables.iter().for_each(|r| emit(self.line(r)));
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
@@ -228,7 +220,7 @@ fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
     }
 }
 
-fn options(args: &mut Args<'_>, session: &Session) -> Result<(Options, Option<Va>), CommandError> {
+fn options(args: &mut Cursor<'_>, session: &Session) -> Result<(Options, Option<Va>), CommandError> {
     let (mut o, mut function) = (Options::default(), None);
     while args.peek().starts_with('/') {
         let at = args.pos();

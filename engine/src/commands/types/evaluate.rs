@@ -3,9 +3,9 @@
 use super::dt::with_cx;
 use super::report::{Style, rows};
 use super::rows::{DtRow, Filler, Open};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation};
+use crate::command::{Command, CommandError, Glued, Invocation};
 use crate::commands::stack::report::UNAVAILABLE;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::expr::cpp::Value;
 use crate::fmt::{self, Hex};
 use crate::lang::evaluate_cpp;
@@ -17,9 +17,7 @@ use serde::Serialize;
 
 pub(crate) const TYPED: Command = Command {
     name: "??",
-    aliases: &[],
     glued: Glued::Anything,
-    extent: Extent::Semicolon,
     group: "expressions",
     syntax: "?? expression",
     summary: "Evaluates a C++ expression",
@@ -36,8 +34,8 @@ pub(crate) const TYPED: Command = Command {
         ("?? (unsigned short)@$ip", "A cast"),
         ("?? @$peb->ProcessHeap; ? @@c++(@$peb->ProcessHeap) + 10", "The same value in a MASM expression"),
     ],
-    needs: &[],
     run,
+    ..Command::BASE
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,10 +61,8 @@ struct TypedReport {
     built_in: bool,
 }
 
-impl Report for TypedReport {
-    fn kind(&self) -> &'static str {
-        "typed_value"
-    }
+impl Answer for TypedReport {
+    const KIND: &'static str = "typed_value";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let mut line = Line::new().span(Span::untrusted(Role::Type, &self.ty));
@@ -82,10 +78,6 @@ impl Report for TypedReport {
             let text = format!("note: {}; no symbol file has this type", self.source);
             emit(Line::new().role(Role::Note, text));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

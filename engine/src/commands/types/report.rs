@@ -1,7 +1,7 @@
 //! What `dt` and `??` print.
 
 use super::rows::DtRow;
-use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
 use crate::fmt::{self, Hex};
 use dumpscope_core::Va;
 use serde::Serialize;
@@ -58,10 +58,8 @@ pub(crate) struct DtReport {
     pub(crate) built_in: bool,
 }
 
-impl Report for DtReport {
-    fn kind(&self) -> &'static str {
-        "type"
-    }
+impl Answer for DtReport {
+    const KIND: &'static str = "type";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if !self.ambiguous.is_empty() {
@@ -101,10 +99,6 @@ impl Report for DtReport {
             let of = self.module.as_deref().map_or(String::new(), |m| format!(" of {m}"));
             emit(note(format!("from the {}{of}", self.source)));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

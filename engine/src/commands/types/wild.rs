@@ -1,7 +1,7 @@
 //! `dt module!pattern*`: types and variables by pattern.
 
 use crate::command::CommandError;
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
@@ -46,10 +46,8 @@ struct Matches {
     verbose: bool,
 }
 
-impl Report for Matches {
-    fn kind(&self) -> &'static str {
-        "type_names"
-    }
+impl Answer for Matches {
+    const KIND: &'static str = "type_names";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let width = fmt::addr_width(self.wide);
@@ -80,10 +78,6 @@ impl Report for Matches {
         if self.cut {
             emit(Line::new().role(Role::Note, format!("note: only the first {MAX_NAMES} names are shown")));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

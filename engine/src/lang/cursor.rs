@@ -33,16 +33,16 @@ impl Range {
 
 /// Reads a command's arguments from left to right. Positions in errors count in the whole command text.
 #[derive(Clone, Debug)]
-pub struct Args<'a> {
+pub struct Cursor<'a> {
     text: &'a str,
     pos: usize,
 }
 
-impl<'a> Args<'a> {
+impl<'a> Cursor<'a> {
     /// A cursor at byte `pos` of a command's text.
     #[must_use]
-    pub fn new(text: &'a str, pos: usize) -> Args<'a> {
-        Args { text, pos: pos.min(text.len()) }
+    pub fn new(text: &'a str, pos: usize) -> Cursor<'a> {
+        Cursor { text, pos: pos.min(text.len()) }
     }
 
     /// Byte offset of the next argument in the command text.
@@ -158,7 +158,7 @@ impl<'a> Args<'a> {
     /// follow (`/pS 2 /ps 1` is no division).
     ///
     /// # Errors
-    /// As [`Args::expr`].
+    /// As [`Cursor::expr`].
     pub fn word_expr(&mut self, session: &Session) -> Result<u64, CommandError> {
         let at = self.pos();
         let word = self.word().unwrap_or("");
@@ -173,7 +173,7 @@ impl<'a> Args<'a> {
     /// Takes a MASM expression if something is left.
     ///
     /// # Errors
-    /// As [`Args::expr`].
+    /// As [`Cursor::expr`].
     pub fn opt_expr(&mut self, session: &Session) -> Result<Option<u64>, CommandError> {
         if self.is_empty() { Ok(None) } else { self.expr(session).map(Some) }
     }
@@ -181,7 +181,7 @@ impl<'a> Args<'a> {
     /// Takes an expression as an address of the effective machine.
     ///
     /// # Errors
-    /// As [`Args::expr`].
+    /// As [`Cursor::expr`].
     pub fn address(&mut self, session: &Session) -> Result<Va, CommandError> {
         Ok(session.address(self.expr(session)?))
     }
@@ -189,7 +189,7 @@ impl<'a> Args<'a> {
     /// Takes an address if something is left.
     ///
     /// # Errors
-    /// As [`Args::expr`].
+    /// As [`Cursor::expr`].
     pub fn opt_address(&mut self, session: &Session) -> Result<Option<Va>, CommandError> {
         Ok(self.opt_expr(session)?.map(|v| session.address(v)))
     }
@@ -198,7 +198,7 @@ impl<'a> Args<'a> {
     /// included). `start` is used when there is no address, `count` when there is no length.
     ///
     /// # Errors
-    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`, over 4 GB, and beyond the last address.
+    /// As [`Cursor::expr`], and `Range error` over 256 MB without `L?`, over 4 GB, and beyond the last address.
     pub fn range(
         &mut self,
         session: &Session,
@@ -216,11 +216,11 @@ impl<'a> Args<'a> {
         Ok(range)
     }
 
-    /// As [`Args::range`]; a range that goes on behind the last address ends there. For searches, which skip what the
+    /// As [`Cursor::range`]; a range that goes on behind the last address ends there. For searches, which skip what the
     /// dump does not hold.
     ///
     /// # Errors
-    /// As [`Args::expr`], and `Range error` over 256 MB without `L?`.
+    /// As [`Cursor::expr`], and `Range error` over 256 MB without `L?`.
     pub fn search_range(&mut self, session: &Session, unit: u64) -> Result<Range, CommandError> {
         let (range, _) = self.any_range(session, None, 0, unit)?;
         let most = room(session, range.start) / range.unit;

@@ -1,6 +1,6 @@
 //! `!envvar` and `!gflag`.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::Hex;
@@ -10,9 +10,6 @@ use dumpscope_core::base::text::escape;
 
 pub(crate) const ENVVAR: Command = Command {
     name: "!envvar",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "process",
     syntax: "!envvar name",
     summary: "Shows an environment variable of the process",
@@ -20,13 +17,11 @@ pub(crate) const ENVVAR: Command = Command {
     examples: &[("!envvar PATH", "The search path")],
     needs: &[Needs::Memory],
     run: run_envvar,
+    ..Command::BASE
 };
 
 pub(crate) const GFLAG: Command = Command {
     name: "!gflag",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "process",
     syntax: "!gflag",
     summary: "Shows the global flags of the process",
@@ -34,6 +29,7 @@ pub(crate) const GFLAG: Command = Command {
     examples: &[("!gflag", "The flags in force")],
     needs: &[Needs::Memory],
     run: run_gflag,
+    ..Command::BASE
 };
 
 struct Variable {

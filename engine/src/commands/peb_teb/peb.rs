@@ -1,9 +1,9 @@
 //! `!peb`.
 
 use super::{address, views};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
@@ -13,9 +13,6 @@ use serde::Serialize;
 
 pub(crate) const PEB: Command = Command {
     name: "!peb",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "process",
     syntax: "!peb [address]",
     summary: "Shows the process environment block: modules, command line, environment",
@@ -23,6 +20,7 @@ pub(crate) const PEB: Command = Command {
     examples: &[("!peb", "Command line, modules as the loader knows them, environment")],
     needs: &[Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// A module of the loader's list.
@@ -212,10 +210,8 @@ struct PebReport {
     blocks: Vec<PebBlock>,
 }
 
-impl Report for PebReport {
-    fn kind(&self) -> &'static str {
-        "peb"
-    }
+impl Answer for PebReport {
+    const KIND: &'static str = "peb";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for (i, block) in self.blocks.iter().enumerate() {
@@ -224,10 +220,6 @@ impl Report for PebReport {
             }
             block.lines(emit);
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,15 +1,17 @@
-//! Runs a command line.
+//! Runs a command line. Knows no command by its name: the tables say what one is.
 
-use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, OtherKind, SelKind, ThreadSel};
-use crate::doc::{Line, Message, RenderCx, Report, Role, Sink, Span};
-use crate::expr::{ErrorKind, ExprError};
-use crate::host::Host;
+mod select;
+mod tee;
+
+use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, SelKind, ThreadSel, unknown};
+use crate::commands::{Verb, tell_loaded, verb};
+use crate::doc::Sink;
+use crate::expr::ErrorKind;
 use crate::lang::{Selector, block_command_end, command_end, expand, line_end, thread_prefix};
 use crate::session::Session;
-use dumpscope_core::{ThreadIdx, Tid};
-use std::ops::ControlFlow;
+use select::{SelectError, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use tee::Tee;
 
 /// What a line did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ const MAX_THREAD_DEPTH: u32 = 2;
 pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineStatus {
     let prompt = session.prompt();
     let host = session.host.clone();
-    let mut tee = Tee { sink, host, partial: String::new(), cx: session.render_cx() };
+    let mut tee = Tee::new(sink, host, session.render_cx());
     tee.log(&format!("{prompt}{line}"));
     session.language.depth = 0;
     session.language.scripts = 0;
@@ -73,7 +75,7 @@ pub(crate) fn run_captured(
     text: &str,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
-    let mut tee = Tee { sink, host: None, partial: String::new(), cx: session.render_cx() };
+    let mut tee = Tee::new(sink, None, session.render_cx());
     let result = run_block(session, text, &mut tee);
     let _ = tee.end_line();
     result
@@ -210,35 +212,28 @@ fn run_one(
     let tail = text.get(prefix.len..end).unwrap_or("");
     let start = prefix.len + (tail.len() - tail.trim_start().len());
     let command = text.get(start..).unwrap_or("");
-    let letter_alone = |len: usize| {
-        !command.get(len..).is_some_and(|s| s.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-    };
-    match command.chars().next() {
-        // `~`, `~*`, `~3` alone: the command `~`, which lists threads.
-        _ if tail.trim().is_empty() => (end, run_command(session, typed, Some(&sel), sink, place)),
-        Some('s') if letter_alone(1) => {
+    // `~`, `~*`, `~3` alone: the command itself, which lists threads.
+    if tail.trim().is_empty() {
+        return (end, run_command(session, typed, Some(&sel), sink, place));
+    }
+    match verb(command, end - start) {
+        Some(Verb::One(show)) => {
             let result = match sel.threads.as_slice() {
                 [one] if sel.kind != SelKind::All => {
                     session.sel.select_thread(*one);
                     sink.command(typed.trim_end(), Some(*one));
-                    crate::commands::show_instruction(session, sink).map(|()| Flow::Next)
+                    show(session, sink).map(|()| Flow::Next)
                 }
                 _ => return fail(session, sink, place, CommandError::caret(start, "Illegal thread error")),
             };
             (end, result.or_else(|e| report_error(session, sink, &e, typed, place)))
         }
-        Some('f' | 'u' | 'n' | 'm')
-            if letter_alone(1) && command.get(1..end - start).unwrap_or("").trim().is_empty() =>
-        {
-            let text = "A dump's threads cannot be frozen, suspended or resumed.";
-            fail(session, sink, place, CommandError::message(text))
-        }
-        // `e` takes all the rest of the line, `;` included.
-        Some('e') if letter_alone(1) => {
+        Some(Verb::Refused(text)) => fail(session, sink, place, CommandError::message(*text)),
+        Some(Verb::Each) => {
             let end = line_end(text);
             if place.threads >= MAX_THREAD_DEPTH {
-                let (_, result) =
-                    fail(session, sink, place, CommandError::message("~e is nested too deeply."));
+                let error = CommandError::message("~e is nested too deeply.");
+                let (_, result) = fail(session, sink, place, error);
                 return (end, result.and(Err(CommandError::Reported)));
             }
             let threads = place.threads + 1;
@@ -253,7 +248,7 @@ fn run_one(
                 }),
             )
         }
-        _ => {
+        None => {
             let len = extent(command);
             let one = command.get(..len).unwrap_or(command);
             let column = place.column + text.get(..start).unwrap_or("").chars().count();
@@ -294,49 +289,6 @@ fn each_thread(
     result
 }
 
-enum SelectError {
-    Expr(ExprError),
-    NoThread,
-}
-
-fn select(session: &Session, selector: Selector<'_>) -> Result<ThreadSel, SelectError> {
-    let dump = session.dump();
-    let one = |kind, thread: Option<ThreadIdx>| match thread {
-        Some(t) => Ok(ThreadSel { kind, threads: vec![t], home: session.sel.thread }),
-        None => Err(SelectError::NoThread),
-    };
-    let known = |index: u64| dump.threads().iter().map(|t| t.index).find(|i| u64::from(i.0) == index);
-    let value = |text: &str, radix: u32| -> Result<u64, SelectError> {
-        let mut view = session.clone();
-        view.sel.radix = radix;
-        match view.eval(text) {
-            Ok((value, end)) if text.get(end..).is_none_or(|t| t.trim().is_empty()) => Ok(value),
-            Ok((_, end)) => Err(SelectError::Expr(ExprError::new(ErrorKind::ExtraCharacter, end))),
-            Err(e) => Err(SelectError::Expr(e)),
-        }
-    };
-    match selector {
-        Selector::None | Selector::All => {
-            let kind = if selector == Selector::All { SelKind::All } else { SelKind::List };
-            let threads: Vec<ThreadIdx> = dump.threads().iter().map(|t| t.index).collect();
-            let home = session.sel.thread;
-            if threads.is_empty() {
-                Err(SelectError::NoThread)
-            } else {
-                Ok(ThreadSel { kind, threads, home })
-            }
-        }
-        Selector::Current => one(SelKind::Current, session.sel.thread),
-        Selector::Event => one(SelKind::Event, session.event_thread()),
-        Selector::Index(n) => one(SelKind::One, n.and_then(|n| known(n.into()))),
-        Selector::Expr(text) => one(SelKind::One, known(value(text, session.sel.radix)?)),
-        Selector::Tid(text) => {
-            let tid = u32::try_from(value(text, session.sel.radix)?).map_err(|_| SelectError::NoThread)?;
-            one(SelKind::One, dump.thread_by_tid(Tid(tid)).map(|t| t.index))
-        }
-    }
-}
-
 /// How long the command at the start of `text` is.
 fn extent(text: &str) -> usize {
     match command::find(text) {
@@ -367,7 +319,7 @@ fn run_command(
     let before = session.clone();
     let run = found.command.run;
     let result = catch_unwind(AssertUnwindSafe(|| run(session, &invocation, sink)));
-    crate::commands::tell_loaded(session, sink)?;
+    tell_loaded(session, sink)?;
     let error = match result {
         Ok(Ok(())) => return Ok(Flow::Next),
         Ok(Err(error)) => error,
@@ -437,139 +389,4 @@ fn report_error_of(
         }
     }
     Ok(if matches!(error, CommandError::Message { .. }) { Flow::Next } else { Flow::DropLine })
-}
-
-/// The answer to a command that there is not.
-fn unknown(text: &str) -> CommandError {
-    let head = text.get(..text.find(char::is_whitespace).unwrap_or(text.len())).unwrap_or(text);
-    // A word of letters, or of letters behind `!` or `.`; `!ext.name` as well.
-    let start = usize::from(head.starts_with(['!', '.']));
-    let tail = head.get(start..).unwrap_or("");
-    let extra = |c: char| !(c.is_alphanumeric() || c == '_' || (head.starts_with('!') && c == '.'));
-    let len = tail.find(extra).unwrap_or(tail.len());
-    let name = if len == 0 { head } else { head.get(..start + len).unwrap_or(head) };
-    let have = |instead: &str| {
-        if instead.is_empty() { String::new() } else { format!(" The nearest command here is {instead}.") }
-    };
-    if let Some(other) = command::other(name) {
-        let near = have(if command::find(other.instead).is_some() { other.instead } else { "" });
-        return match other.kind {
-            OtherKind::Live => CommandError::caret(0, "No runnable debuggees error"),
-            OtherKind::Write => {
-                CommandError::message(format!("{name} writes; a dump cannot be changed.{near}"))
-            }
-            OtherKind::Kernel => {
-                CommandError::message(format!("{name} is for kernel dumps; this is a user dump.{near}"))
-            }
-            OtherKind::Managed => CommandError::noted(
-                format!("No export {} found", name.trim_start_matches('!')),
-                format!("{name} belongs to SOS (.NET), which is not built in.{near}"),
-            ),
-            OtherKind::Missing => CommandError::message(format!("{name} is not built in.{near}")),
-            OtherKind::Open => CommandError::noted(
-                format!("{name} is not built in: a session has one dump."),
-                "Open the other dump with `dumpscope FILE` or `dumpscope exec FILE`.",
-            ),
-        };
-    }
-    let near = command::nearest(name).map(have).unwrap_or_default();
-    if let Some(export) = name.strip_prefix('!') {
-        let shown = dumpscope_core::base::text::escape(export);
-        if let Some((dll, _)) = export.split_once('.') {
-            let known = command::EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(dll));
-            if !known {
-                return CommandError::noted(
-                    format!(
-                        "The call to LoadLibrary({dll}) failed, Win32 error 0n2\n    \
-                         \"The system cannot find the file specified.\""
-                    ),
-                    format!(
-                        "Extensions cannot be loaded; {} commands are built in.{near}",
-                        command::COMMANDS.len()
-                    ),
-                );
-            }
-        }
-        return CommandError::noted(
-            format!("No export {shown} found"),
-            format!(
-                "There is no such command here.{near}{}",
-                if near.is_empty() { " .help lists all." } else { "" }
-            ),
-        );
-    }
-    let shown = dumpscope_core::base::text::escape(name).into_owned();
-    let near = if near.is_empty() { " .help lists all commands.".to_owned() } else { near };
-    CommandError::message(format!("There is no command '{shown}'.{near}"))
-}
-
-/// Passes everything on, joins fragments to lines, and writes the text to the log file while one is open.
-struct Tee<'a> {
-    sink: &'a mut dyn Sink,
-    host: Option<Arc<dyn Host>>,
-    /// A line that `.printf` has begun.
-    partial: String,
-    /// How the partial line is to be rendered.
-    cx: RenderCx,
-}
-
-/// Longest line that is kept open.
-const MAX_PARTIAL: usize = 1 << 20;
-
-impl Tee<'_> {
-    fn log(&self, line: &str) {
-        if let Some(host) = self.host.as_ref().filter(|h| h.log_file().is_some()) {
-            host.log(line);
-        }
-    }
-
-    fn pass(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
-        if self.host.as_ref().is_some_and(|h| h.log_file().is_some()) {
-            report.lines(cx, &mut |line| self.log(&line.to_text()));
-        }
-        self.sink.report(report, cx)
-    }
-
-    /// Ends a line that `.printf` has begun.
-    fn end_line(&mut self) -> ControlFlow<()> {
-        if self.partial.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        let text = std::mem::take(&mut self.partial);
-        let line = Line(vec![Span::untrusted(Role::Plain, &text)]);
-        self.pass(&Message(vec![line]), &self.cx.clone())
-    }
-}
-
-impl Sink for Tee<'_> {
-    fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
-        self.sink.command(text, thread);
-    }
-
-    fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
-        self.cx = *cx;
-        let Some(fragment) = report.fragment() else {
-            self.end_line()?;
-            return self.pass(report, cx);
-        };
-        let mut parts = fragment.split('\n');
-        self.partial.push_str(parts.next().unwrap_or(""));
-        let mut lines = Vec::new();
-        for part in parts {
-            let text = std::mem::replace(&mut self.partial, part.to_owned());
-            lines.push(Line(vec![Span::untrusted(Role::Plain, &text)]));
-        }
-        if !lines.is_empty() {
-            self.pass(&Message(lines), cx)?;
-        }
-        if self.partial.len() > MAX_PARTIAL { self.end_line() } else { ControlFlow::Continue(()) }
-    }
-
-    fn note(&mut self, text: &str) {
-        self.sink.note(text);
-    }
-
-    fn progress(&mut self, what: &str, done: u64, total: u64) {
-        self.sink.progress(what, done, total);
-    }
 }

@@ -1,8 +1,8 @@
 //! `!gle` and `!error`: error codes in words.
 
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::Hex;
 use crate::session::Session;
 use crate::tables::{hresult, ntstatus, win32};
@@ -11,9 +11,6 @@ use serde::Serialize;
 
 pub(crate) const GLE: Command = Command {
     name: "!gle",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "threads",
     syntax: "!gle [-all]",
     summary: "Shows a thread's last error and last status",
@@ -21,13 +18,11 @@ pub(crate) const GLE: Command = Command {
     examples: &[("!gle", "The current thread's last error"), ("!gle -all", "Every thread's")],
     needs: &[Needs::Threads, Needs::Memory],
     run: run_gle,
+    ..Command::BASE
 };
 
 pub(crate) const ERROR: Command = Command {
     name: "!error",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "process",
     syntax: "!error value [flags]",
     summary: "Says what an error code means",
@@ -38,8 +33,8 @@ pub(crate) const ERROR: Command = Command {
         ("!error c0000005 1", "An NTSTATUS"),
         ("!error 80070005", "An HRESULT"),
     ],
-    needs: &[],
     run: run_error,
+    ..Command::BASE
 };
 
 /// A code with its meaning.
@@ -97,10 +92,8 @@ struct GleReport {
     all: bool,
 }
 
-impl Report for GleReport {
-    fn kind(&self) -> &'static str {
-        "last_error"
-    }
+impl Answer for GleReport {
+    const KIND: &'static str = "last_error";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for (i, t) in self.threads.iter().enumerate() {
@@ -125,10 +118,6 @@ impl Report for GleReport {
                     .map_or_else(|| unreadable("last status"), |c| c.line("LastStatusValue")),
             );
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `!dlls`: modules as the loader knows them.
 
 use super::address;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::Hex;
 use crate::session::Session;
 use dumpscope_core::Va;
@@ -13,9 +13,6 @@ use serde::Serialize;
 
 pub(crate) const DLLS: Command = Command {
     name: "!dlls",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "modules",
     syntax: "!dlls [-i | -l | -m] [-c address] [entry | base]",
     summary: "Shows the loader's entry of each module",
@@ -28,6 +25,7 @@ pub(crate) const DLLS: Command = Command {
     ],
     needs: &[Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 const FLAGS: &[(u32, &str)] = &[
@@ -119,10 +117,8 @@ struct DllsReport {
     wide: bool,
 }
 
-impl Report for DllsReport {
-    fn kind(&self) -> &'static str {
-        "loader_modules"
-    }
+impl Answer for DllsReport {
+    const KIND: &'static str = "loader_modules";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if let Some(at) = self.containing {
@@ -138,10 +134,6 @@ impl Report for DllsReport {
         for warning in &self.warnings {
             emit(Line::new().role(Role::Note, "note: ").span(Span::untrusted(Role::Note, warning)));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! `!teb`.
 
 use super::{address, field, views};
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::model::Teb;
@@ -12,9 +12,6 @@ use serde::Serialize;
 
 pub(crate) const TEB: Command = Command {
     name: "!teb",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "process",
     syntax: "!teb [address]",
     summary: "Shows the thread environment block",
@@ -23,6 +20,7 @@ pub(crate) const TEB: Command = Command {
     examples: &[("!teb", "The current thread's TEB"), ("!teb @$teb", "The TEB at an address")],
     needs: &[Needs::Memory, Needs::Threads],
     run,
+    ..Command::BASE
 };
 
 /// A TEB as JSON; fields that are not in the dump are null.
@@ -121,10 +119,8 @@ struct TebReport {
     blocks: Vec<TebBlock>,
 }
 
-impl Report for TebReport {
-    fn kind(&self) -> &'static str {
-        "teb"
-    }
+impl Answer for TebReport {
+    const KIND: &'static str = "teb";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for (i, block) in self.blocks.iter().enumerate() {
@@ -133,10 +129,6 @@ impl Report for TebReport {
             }
             block.lines(emit);
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 

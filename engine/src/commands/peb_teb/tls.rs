@@ -1,9 +1,9 @@
 //! `!tls`: thread-local storage slots.
 
 use super::address;
-use crate::command::{Command, CommandError, Extent, Glued, Invocation, Needs};
+use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::missing;
-use crate::doc::{Line, RenderCx, Report, Role, Sink};
+use crate::doc::{Answer, Line, RenderCx, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::Session;
 use dumpscope_core::model::Teb;
@@ -12,9 +12,6 @@ use serde::Serialize;
 
 pub(crate) const TLS: Command = Command {
     name: "!tls",
-    aliases: &[],
-    glued: Glued::Nothing,
-    extent: Extent::Semicolon,
     group: "threads",
     syntax: "!tls slot [teb]",
     summary: "Shows slots of a thread's local storage",
@@ -22,6 +19,7 @@ pub(crate) const TLS: Command = Command {
     examples: &[("!tls -1", "All slots in use"), ("!tls 1", "Slot 1")],
     needs: &[Needs::Threads, Needs::Memory],
     run,
+    ..Command::BASE
 };
 
 /// Slots in the TEB; 1024 more lie behind `TlsExpansionSlots`.
@@ -42,20 +40,14 @@ struct TlsReport {
     wide: bool,
 }
 
-impl Report for TlsReport {
-    fn kind(&self) -> &'static str {
-        "tls"
-    }
+impl Answer for TlsReport {
+    const KIND: &'static str = "tls";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for slot in &self.slots {
             let value = address(slot.value.map(|v| Va(v.0)), self.wide);
             emit(Line::new().role(Role::Label, format!("{:#06x} : ", slot.slot)).span(value));
         }
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or_default()
     }
 }
 
