@@ -3,7 +3,7 @@
 use super::code::{self, CodeReport};
 use super::stack;
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::json::ArgRow;
 use crate::session::Session;
@@ -184,7 +184,7 @@ fn explanation(session: &Session, stack: &Stack, argument: &Argument, out: &mut 
                 if let Some(instruction) = code::decode(session, *va) {
                     report.rows.push(code::Row::Instruction(instruction));
                 }
-                report.lines(&cx, &mut |l| {
+                Report::lines(&report, &cx, &mut |l| {
                     out.push(Line(Line::new().text("        ").0.into_iter().chain(l.0).collect()))
                 });
                 continue;

@@ -40,7 +40,7 @@ mod which;
 use crate::command::Command;
 
 pub(crate) use sympath::tell_loaded;
-pub(crate) use threads::{Verb, show_instruction, verb};
+pub(crate) use threads::{Verb, verb};
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[

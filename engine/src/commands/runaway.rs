@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(text(0, Layout::Classic), "");
         let mut unknown = times();
         unknown[0].elapsed = None;
-        let json = RunawayReport::new(&unknown, 4).json();
+        let json = crate::doc::Report::json(&RunawayReport::new(&unknown, 4));
         assert_eq!(json["sections"][0]["threads"][1]["ms"], serde_json::Value::Null);
     }
 }

@@ -208,6 +208,6 @@ mod tests {
             last,
             "Free                                    21e`6c05c000     7ffe`d06bb000 ( 127.995 TB)"
         );
-        assert_eq!(report.json()["usage"][0]["percent_of_busy"], serde_json::Value::Null);
+        assert_eq!(crate::doc::Report::json(&report)["usage"][0]["percent_of_busy"], serde_json::Value::Null);
     }
 }

@@ -234,7 +234,7 @@ fn inlined_call_that_starts_later_wraps_in_the_views_width() {
 
 #[test]
 fn json_is_typed() {
-    let json = report(x64(), "b", true).json();
+    let json = crate::doc::Report::json(&report(x64(), "b", true));
     let first = &json["frames"][0];
     assert_eq!(first["ip"], "0x77460000");
     assert_eq!(first["module"], "ntdll");

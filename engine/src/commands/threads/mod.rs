@@ -12,7 +12,7 @@ use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Thread;
 use report::{ThreadHeader, ThreadRow, ThreadsReport};
 
-pub(crate) use verbs::{Verb, show_instruction, verb};
+pub(crate) use verbs::{Verb, verb};
 
 pub(crate) const THREADS: Command = Command {
     name: "~",

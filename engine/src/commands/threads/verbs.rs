@@ -38,7 +38,7 @@ pub(crate) fn verb(text: &str, len: usize) -> Option<&'static Verb> {
 }
 
 /// The symbol line and the instruction at the instruction pointer, as `~3s` prints them.
-pub(crate) fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let Some(context) = session.context() else {
         return Err(CommandError::message("Unable to get program counter"));
     };
