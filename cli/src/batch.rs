@@ -13,11 +13,11 @@ use dumpscope_analyzers::arguments::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;
-use dumpscope_engine::formats::{FailOn, Format, FormatOptions, Tail, writer};
-use dumpscope_engine::json::ConfidenceName;
-use dumpscope_engine::triage::{
-    Buckets, Incidents, Input, Progress, TriageOptions, find_dumps, once_each, triage_each,
+use dumpscope_engine::batch::{
+    Incidents, Input, Progress, TriageOptions, find_dumps, once_each, triage_each,
 };
+use dumpscope_engine::document::{Buckets, ConfidenceName};
+use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
-use dumpscope_engine::json::DumpRow;
-use dumpscope_engine::triage::triage_target;
+use dumpscope_engine::batch::triage_target;
+use dumpscope_engine::document::DumpRow;
 use dumpscope_symbols::SymbolConfig;
 
 const BYTES: &[u8] = include_bytes!("../../fixtures/data/demo.dmp");

@@ -12,7 +12,7 @@ use anyhow::Context;
 use dumpscope_analyzers::Cancel;
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::model::Dump;
-use dumpscope_engine::triage::TriageOptions;
+use dumpscope_engine::batch::TriageOptions;
 use dumpscope_engine::{
     JsonSink, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
 };

@@ -7,7 +7,7 @@ use std::io::Write;
 
 /// `dumpscope schema`.
 pub(crate) fn schema() -> anyhow::Result<Exit> {
-    let text = serde_json::to_string_pretty(&dumpscope_engine::json::triage_schema())?;
+    let text = serde_json::to_string_pretty(&dumpscope_engine::document::triage_schema())?;
     print(format!("{text}\n").as_bytes())
 }
 

@@ -1,7 +1,7 @@
 //! Progress on stderr, for work that takes longer than a second and only on a terminal.
 
 use crate::console::Console;
-use dumpscope_engine::triage::Progress;
+use dumpscope_engine::batch::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
-use dumpscope_engine::triage::triage_target;
+use dumpscope_engine::batch::triage_target;
 use dumpscope_engine::{Session, TextSink, run_line};
 use dumpscope_symbols::SymbolConfig;
 use std::hint::black_box;

@@ -8,7 +8,8 @@
     reason = "a measurement: it prints, and ends when it cannot"
 )]
 
-use dumpscope_engine::triage::{Buckets, Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::batch::{Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::document::Buckets;
 use std::time::Instant;
 
 /// Resident memory, kilobytes; 0 where the system does not tell.

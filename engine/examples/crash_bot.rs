@@ -5,9 +5,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
 use dumpscope_analyzers::Cancel;
-use dumpscope_engine::formats::issue;
-use dumpscope_engine::json::FindingKindName;
-use dumpscope_engine::triage::{Progress, TriageOptions, triage};
+use dumpscope_engine::batch::{Progress, TriageOptions, triage};
+use dumpscope_engine::document::FindingKindName;
+use dumpscope_engine::forms::issue;
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
 use std::time::Duration;

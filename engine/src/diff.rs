@@ -1,8 +1,8 @@
 //! Several dumps of one process: the document and the text of their comparison.
 
+use crate::batch::{TriageOptions, one, rows};
 use crate::doc::{Line, Role};
-use crate::json::ConfidenceName;
-use crate::triage::{TriageOptions, one, rows};
+use crate::document::ConfidenceName;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
 use dumpscope_analyzers::incident::Digest;

@@ -4,23 +4,23 @@
 //! report; text, styled spans and JSON are renderings of it. No terminal, no clap, no printing.
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod command;
 mod commands;
 pub mod diff;
 pub mod doc;
+pub mod document;
 pub mod expr;
 pub mod files;
 pub mod fmt;
-pub mod formats;
+pub mod forms;
 pub mod host;
 mod image;
-pub mod json;
 pub mod lang;
 pub mod render;
 mod run;
 pub mod session;
 pub mod tables;
-pub mod triage;
 
 pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};
 pub use doc::{Answer, Line, Link, RenderCx, Report, Role, Sink, Span};

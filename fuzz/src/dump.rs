@@ -3,7 +3,8 @@
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory, Va};
-use dumpscope_engine::triage::{TextOptions, dump_lines, triage_target};
+use dumpscope_engine::batch::triage_target;
+use dumpscope_engine::forms::{TextOptions, dump_lines};
 use dumpscope_symbols::SymbolConfig;
 
 /// Opens a dump, reads every stream, context and structure, walks all stacks and writes the answer.

@@ -1,7 +1,7 @@
 //! Several dumps together: one chain across processes, or none.
 
-use dumpscope_engine::json::{ConfidenceName, Document, FindingKindName, FindingRow, IncidentRow};
-use dumpscope_engine::triage::{TriageOptions, triage};
+use dumpscope_engine::batch::{TriageOptions, triage};
+use dumpscope_engine::document::{ConfidenceName, Document, FindingKindName, FindingRow, IncidentRow};
 use dumpscope_fixtures::{article, dump, scenarios};
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;

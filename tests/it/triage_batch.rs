@@ -1,7 +1,8 @@
 //! Many dumps at once: the same bytes whatever the number of jobs, and one error row for one corrupt dump.
 
-use dumpscope_engine::formats::{Format, FormatOptions, Tail, writer};
-use dumpscope_engine::triage::{Buckets, Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::batch::{Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::document::Buckets;
+use dumpscope_engine::forms::{Format, FormatOptions, Tail, writer};
 use dumpscope_fixtures::scenarios;
 use std::path::Path;
 

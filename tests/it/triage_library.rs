@@ -2,11 +2,11 @@
 
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
-use dumpscope_engine::fmt::Hex;
-use dumpscope_engine::json::{
+use dumpscope_engine::batch::{Progress, TriageOptions, triage, triage_target};
+use dumpscope_engine::document::{
     AccessName, Arch, Document, DumpKindName, DumpRow, FindingKindName, TrustName, WaitKindName,
 };
-use dumpscope_engine::triage::{Progress, TriageOptions, triage, triage_target};
+use dumpscope_engine::fmt::Hex;
 use dumpscope_fixtures::{article, small};
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
@@ -157,7 +157,7 @@ fn packed_dumps_are_dumps() {
     assert!(cpu(0) > 10 * cpu(1).max(cpu(2)));
     for row in [ruby, wmi] {
         assert!(row.handles.as_ref().unwrap().by_type.contains_key("Mutant"));
-        let scanned = |t: &dumpscope_engine::json::ThreadRow| {
+        let scanned = |t: &dumpscope_engine::document::ThreadRow| {
             t.frames.iter().flatten().any(|f| f.trust == TrustName::Scan)
         };
         assert!(!row.threads.as_ref().unwrap().iter().any(scanned), "{}", row.path);

@@ -3,7 +3,7 @@
 
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
-use dumpscope_engine::json::{ConfidenceName, DumpRow, LockRow, OwnerState, ThreadRow, WaitRow};
+use dumpscope_engine::document::{ConfidenceName, DumpRow, LockRow, OwnerState, ThreadRow, WaitRow};
 use dumpscope_engine::{Line, Link, Role, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};

@@ -5,7 +5,7 @@ use crate::key::Key;
 use crate::panes::{PaneKind, Shape};
 use crate::text::Row;
 use dumpscope_analyzers::Cancel;
-use dumpscope_engine::json::DumpRow;
+use dumpscope_engine::document::DumpRow;
 use dumpscope_engine::{LineStatus, Session};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::panes::{PANES, PaneKind};
 use crate::text::Doc;
 use dumpscope_analyzers::Cancel;
 use dumpscope_core::{Machine, ThreadIdx};
-use dumpscope_engine::json::DumpRow;
+use dumpscope_engine::document::DumpRow;
 use dumpscope_engine::{Link, Role, Selection, Session};
 use ratatui::layout::Rect;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

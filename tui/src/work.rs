@@ -6,8 +6,9 @@ use crate::msg::{Job, JobEvent, Look, Slot, Summary, Work};
 use crate::panes::{PaneKind, Shape};
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
-use dumpscope_engine::json::DumpRow;
-use dumpscope_engine::triage::{Incidents, TextOptions, dump_lines, incident_lines, settle, triage_target};
+use dumpscope_engine::batch::{Incidents, triage_target};
+use dumpscope_engine::document::{DumpRow, settle};
+use dumpscope_engine::forms::{TextOptions, dump_lines, incident_lines};
 use dumpscope_engine::{
     Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, panic_text, run_line,
 };

@@ -1,14 +1,14 @@
 //! `!analyze`: the verdict with WinDbg's familiar fields, then the story.
 
+use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::report::row_addresses;
 use crate::doc::{Answer, Line, RenderCx, Role, Sink};
+use crate::document::FindingRow;
 use crate::fmt;
-use crate::json::FindingRow;
 use crate::render::TextSink;
 use crate::run::run_captured;
 use crate::session::Session;
-use crate::triage::rows;
 use dumpscope_analyzers::capabilities::{WHICH_EXCEPTION, capabilities};
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::triage::{

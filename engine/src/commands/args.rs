@@ -2,12 +2,12 @@
 
 use super::code::{self, CodeReport};
 use super::stack;
+use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::document::ArgRow;
 use crate::fmt;
-use crate::json::ArgRow;
 use crate::session::Session;
-use crate::triage::rows;
 use dumpscope_analyzers::arguments::{ArgPlace, Argument, Evidence, add_hints, recover_all};
 use dumpscope_analyzers::{Stack, triage::frame_text};
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};

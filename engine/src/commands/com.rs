@@ -1,11 +1,11 @@
 //! `!com`: COM calls of each thread.
 
 use super::which::Which;
+use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
-use crate::json::{ComCallRow, IncomingCallRow};
+use crate::document::{ComCallRow, IncomingCallRow};
 use crate::session::Session;
-use crate::triage::rows;
 use dumpscope_analyzers::arguments::HintTable;
 use dumpscope_analyzers::triage::{Facts, ThreadFacts};
 use dumpscope_analyzers::waits::Apartment;

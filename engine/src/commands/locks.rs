@@ -1,13 +1,13 @@
 //! `!locks`, `!critsec`, `!cs`: critical sections.
 
 use super::missing;
+use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::render::TextSink;
 use crate::run::run_captured;
 use crate::session::{Layout, Session};
-use crate::triage::rows;
 use dumpscope_analyzers::locks::{
     CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, is_wine, lock_of, locks_between,
 };

@@ -1,11 +1,11 @@
 //! `!waits`: what each thread waits for, and whom.
 
 use super::which::Which;
+use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::lang::Cursor;
 use crate::session::Session;
-use crate::triage::rows;
 use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
 use dumpscope_analyzers::waits::Kind;
 use dumpscope_core::ThreadIdx;
@@ -37,8 +37,8 @@ struct WaitLine {
     index: u32,
     tid: u32,
     activity: Option<String>,
-    wait: Option<crate::json::WaitRow>,
-    dll_main: Option<crate::json::DllMainRow>,
+    wait: Option<crate::document::WaitRow>,
+    dll_main: Option<crate::document::DllMainRow>,
     evidence: Vec<String>,
     #[serde(skip)]
     sure: Option<&'static str>,

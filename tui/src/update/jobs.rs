@@ -7,7 +7,7 @@ use crate::state::{DumpState, MAX_PANE, MAX_TRANSCRIPT, Pane, Phase, Running, St
 use crate::text::Row;
 use crate::work::{bytes_per_line, pane_lines};
 use dumpscope_analyzers::Cancel;
-use dumpscope_engine::json::OwnerState;
+use dumpscope_engine::document::OwnerState;
 use dumpscope_engine::{Line, LineStatus, Link, Role, Selection, Session, Span};
 
 /// Brings everything up to date after a message: asks for panes that are on screen and stale, starts the next

@@ -2,10 +2,10 @@
 
 use super::flags::{KFlags, Params};
 use super::report::{Param, Row, Site, Source, StackReport};
+use crate::batch::rows;
 use crate::commands::args::with_hints;
 use crate::fmt::{self, Hex};
 use crate::session::Session;
-use crate::triage::rows;
 use dumpscope_analyzers::arguments::Argument;
 use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;

@@ -2,8 +2,8 @@
 
 use super::flags::{KFlags, Params};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
+use crate::document::{ArgRow, ConfidenceName, TrustName};
 use crate::fmt::{self, Hex};
-use crate::json::{ArgRow, ConfidenceName, TrustName};
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;

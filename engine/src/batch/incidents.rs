@@ -1,8 +1,7 @@
 //! Wait chains over the dumps of a batch.
 
 use super::rows;
-use super::words::{confidence_name, link_name};
-use crate::json::{DumpRow, IncidentRow, LinkRow};
+use crate::document::{DumpRow, IncidentRow, LinkRow, here};
 use dumpscope_analyzers::incident::{Digest, Incident, Link, incidents};
 use dumpscope_analyzers::triage::{Finding, FindingKind};
 use dumpscope_core::Pid;
@@ -87,7 +86,7 @@ impl Incidents {
         };
         let says = |(dump, f): &(usize, Finding)| {
             let kind = f.kind.name().replace('_', " ");
-            let sure = confidence_name(rows::confidence(f.confidence));
+            let sure = f.confidence.name();
             let name = self.digests.get(*dump).map_or_else(String::new, Digest::name);
             escape(&format!("{name}: a separate {kind} ({sure}): {}", f.summary)).into_owned()
         };
@@ -105,22 +104,4 @@ fn matters(kind: FindingKind) -> bool {
             | FindingKind::LockContention
             | FindingKind::BusyLoop
     )
-}
-
-/// What to do about a wait for a process whose dump is in the chain; `None` when it is not.
-fn here(chain: &[LinkRow], server: Option<u32>) -> Option<String> {
-    let pid = server.filter(|p| chain.iter().any(|l| l.pid == Some(*p)))?;
-    let last = chain.last()?;
-    Some(format!("the dump of process {pid:x} is here, too: the incident ends at {}", link_name(last)))
-}
-
-/// What the dumps say together changes what to do about each: nobody needs a dump that is there.
-pub fn settle(dumps: &mut [DumpRow], incidents: &[IncidentRow]) {
-    for i in incidents.iter().filter(|i| i.paths.len() > 1) {
-        for row in dumps.iter_mut().filter(|r| i.paths.contains(&r.path)) {
-            for f in row.findings.iter_mut().flatten().chain(row.verdict.as_mut()) {
-                f.advice = here(&i.chain, f.server_pid).or_else(|| f.advice.take());
-            }
-        }
-    }
 }

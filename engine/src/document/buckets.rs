@@ -1,6 +1,6 @@
 //! Dumps of the same cause.
 
-use crate::json::{BucketRow, DumpRow};
+use super::{BucketRow, DumpRow};
 use std::collections::BTreeMap;
 
 /// Collects signatures.

@@ -1,10 +1,10 @@
 //! JUnit XML: a test for each dump.
 
 use super::html::escaped;
+use super::lines::{TextOptions, dump_lines, incident_lines};
+use super::words::{confidence_name, kind_id, kind_title};
 use super::{FailOn, FormatOptions, RowWriter, Tail};
-use crate::json::{DumpRow, FindingKindName, FindingRow};
-use crate::triage::words::{confidence_name, kind_id, kind_title};
-use crate::triage::{TextOptions, dump_lines, incident_lines};
+use crate::document::{DumpRow, FindingKindName, FindingRow};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

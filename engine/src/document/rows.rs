@@ -676,3 +676,14 @@ impl DumpRow {
         }
     }
 }
+
+impl LinkRow {
+    /// `ruby.exe 20, thread 24`: who waits.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let process = self.process.as_deref().unwrap_or("process");
+        let pid = self.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
+        let tid = self.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
+        format!("{process}{pid}{tid}")
+    }
+}

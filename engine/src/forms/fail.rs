@@ -1,6 +1,6 @@
 //! Which findings make a program end with an error, and a JUnit test fail.
 
-use crate::json::{ConfidenceName, DumpRow, FindingKindName, FindingRow};
+use crate::document::{ConfidenceName, DumpRow, FindingKindName, FindingRow};
 
 /// Kinds that count, from a confidence on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Who waits for whom, as boxes and arrows.
 
-use crate::json::{ConfidenceName, DumpRow, FindingRow, IncidentRow, LockRow, OwnerState, ThreadRow};
+use super::{ConfidenceName, DumpRow, FindingRow, IncidentRow, LockRow, OwnerState, ThreadRow};
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
 //! Markdown as GitHub reads it: reports, and the text of an issue.
 
-use super::{FormatOptions, RowWriter, Tail};
-use crate::json::{DumpRow, FindingKindName, FindingRow, ThreadRow, TrustName};
-use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_title, link_name, process_words,
-    seconds, system_words, unanswered,
+use super::words::{
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_title, process_words, seconds,
+    system_words, unanswered,
 };
+use super::{FormatOptions, RowWriter, Tail};
+use crate::document::{DumpRow, FindingKindName, FindingRow, ThreadRow, TrustName};
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -65,7 +65,7 @@ impl<W: Write> RowWriter for Markdown<W> {
                 md(&incident.root_cause)
             );
             for (nth, link) in incident.chain.iter().enumerate() {
-                let who = md(&link_name(link));
+                let who = md(&link.who());
                 let _ = writeln!(text, "{}. {who}: {}", nth.saturating_add(1), md(&link.waits_for));
                 let sure = confidence_name(link.confidence);
                 for (nth, e) in link.reached_by.iter().chain(&link.evidence).enumerate() {
@@ -77,7 +77,7 @@ impl<W: Write> RowWriter for Markdown<W> {
                 text.push_str("\nAlso waiting:\n\n");
             }
             for link in &incident.also_waiting {
-                let _ = writeln!(text, "- {}: {}", md(&link_name(link)), md(&link.waits_for));
+                let _ = writeln!(text, "- {}: {}", md(&link.who()), md(&link.waits_for));
             }
             for also in &incident.also_found {
                 let _ = writeln!(text, "\nAlso in {}", md(also));

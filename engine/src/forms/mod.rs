@@ -4,10 +4,10 @@
 //! dumps together comes at the end ([`Tail`]). Every form escapes what comes from a dump by its own rules.
 //!
 //! ```
-//! use dumpscope_engine::formats::{Format, FormatOptions, Tail, writer};
+//! use dumpscope_engine::forms::{Format, FormatOptions, Tail, writer};
 //! let mut page = Vec::new();
 //! let mut w = writer(Format::Html, Box::new(&mut page), &FormatOptions::default());
-//! # let rows: Vec<dumpscope_engine::json::DumpRow> = Vec::new();
+//! # let rows: Vec<dumpscope_engine::document::DumpRow> = Vec::new();
 //! for row in &rows {
 //!     w.row(row)?;
 //! }
@@ -19,22 +19,25 @@
 
 mod fail;
 mod github;
-mod graph;
 mod held;
 mod html;
 mod json;
 mod junit;
+mod lines;
 mod markdown;
 mod sarif;
 mod svg;
 mod text;
+pub(crate) mod words;
 
 pub use fail::FailOn;
-pub use graph::{Edge, Node, NodeKind, WaitGraph};
+pub use lines::{
+    TextOptions, bucket_lines, dump_lines, extension_lines, incident_lines, summary_lines, summary_of,
+};
 pub use markdown::{Issue, issue};
 pub use svg::svg;
 
-use crate::json::{BucketRow, DumpRow, IncidentRow};
+use crate::document::{BucketRow, DumpRow, IncidentRow};
 use std::io::{self, Write};
 
 /// A form.

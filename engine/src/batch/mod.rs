@@ -6,7 +6,7 @@
 //! number of jobs.
 //!
 //! ```no_run
-//! use dumpscope_engine::triage::{TriageOptions, triage};
+//! use dumpscope_engine::batch::{TriageOptions, triage};
 //! let document = triage(&["app.dmp".into()], &TriageOptions::default(), &|_| {});
 //! for dump in &document.dumps {
 //!     match (&dump.verdict, &dump.error) {
@@ -17,25 +17,18 @@
 //! }
 //! ```
 
-mod batch;
-mod buckets;
+mod each;
 mod incidents;
 mod inputs;
 pub(crate) mod one;
 pub(crate) mod rows;
-mod text;
-pub(crate) mod words;
 
-pub use batch::triage_each;
-pub use buckets::Buckets;
-pub use incidents::{Incidents, settle};
+pub use each::triage_each;
+pub use incidents::Incidents;
 pub use inputs::{Input, find_dumps, once_each};
 pub use one::triage_target;
-pub use text::{
-    TextOptions, bucket_lines, dump_lines, extension_lines, incident_lines, summary_lines, summary_of,
-};
 
-use crate::json::Document;
+use crate::document::{Buckets, Document, settle};
 use dumpscope_analyzers::Cancel;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::arguments::HintTable;

@@ -1,13 +1,13 @@
 //! One page that needs nothing else: no scripts, no fonts, no network; it reads well without its style, too.
 
-use super::graph::WaitGraph;
-use super::{FormatOptions, RowWriter, Tail, svg::svg};
-use crate::json::{
-    DumpRow, FindingKindName, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
+use super::words::{
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_id, kind_title, process_words,
+    seconds, system_words, unanswered,
 };
-use crate::triage::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_id, kind_title, link_name,
-    process_words, seconds, system_words, unanswered,
+use super::{FormatOptions, RowWriter, Tail, svg::svg};
+use crate::document::WaitGraph;
+use crate::document::{
+    DumpRow, FindingKindName, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -165,7 +165,7 @@ fn incidents(tail: &Tail, out: &mut String) {
         }
         out.push_str("<ol>\n");
         for link in &incident.chain {
-            let _ = writeln!(out, "<li>{}: {}", escaped(&link_name(link)), escaped(&link.waits_for));
+            let _ = writeln!(out, "<li>{}: {}", escaped(&link.who()), escaped(&link.waits_for));
             let sure = confidence_name(link.confidence);
             evidence(sure, link.reached_by.iter().chain(&link.evidence), out);
             out.push_str("</li>\n");
@@ -174,7 +174,7 @@ fn incidents(tail: &Tail, out: &mut String) {
         if !incident.also_waiting.is_empty() {
             out.push_str("<p>Also waiting:</p>\n<ul>\n");
             for link in &incident.also_waiting {
-                let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link_name(link)), escaped(&link.waits_for));
+                let _ = writeln!(out, "<li>{}: {}</li>", escaped(&link.who()), escaped(&link.waits_for));
             }
             out.push_str("</ul>\n");
         }

@@ -1,8 +1,8 @@
 //! SARIF 2.1.0: findings as results, kinds as rules, stacks as stacks.
 
+use super::words::{confidence_name, frame_name, incident_advice, kind_id, kind_title};
 use super::{RowWriter, Tail};
-use crate::json::{DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, LinkRow, ThreadRow};
-use crate::triage::words::{confidence_name, frame_name, incident_advice, kind_id, kind_title, link_name};
+use crate::document::{DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, LinkRow, ThreadRow};
 use dumpscope_core::base::text::escape;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -129,7 +129,7 @@ fn incident(i: &IncidentRow) -> Value {
         text.push_str(&format!("\nNext: {}", escape(&advice)));
     }
     let step = |(nth, link): (usize, &LinkRow)| {
-        let mut says = format!("{}: {}", escape(&link_name(link)), escape(&link.waits_for));
+        let mut says = format!("{}: {}", escape(&link.who()), escape(&link.waits_for));
         for e in link.reached_by.iter().chain(&link.evidence) {
             says.push_str(&format!("\n- {}", escape(e)));
         }

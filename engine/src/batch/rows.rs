@@ -1,12 +1,12 @@
 //! From facts to the document's rows. Text from the dump is escaped here.
 
-use crate::fmt::{Hex, rfc3339};
-use crate::json::{
+use crate::document::{
     AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DllMainRow, DllReasonName,
     DumpFileRow, DumpKindName, ExceptionRow, FindingClassName, FindingKindName, FindingRow, FrameRow,
     HandlesRow, IncomingCallRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow,
     Timeout, TrustName, WaitKindName, WaitRow,
 };
+use crate::fmt::{Hex, rfc3339};
 use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::crash::{Access, ExceptionFacts};

@@ -1,8 +1,7 @@
 //! Rows that wait for the end of a small batch: what the dumps say together then changes what to do about each.
 
 use super::{RowWriter, Tail};
-use crate::json::DumpRow;
-use crate::triage::settle;
+use crate::document::{DumpRow, settle};
 use std::io;
 
 /// Rows that wait at most; of a larger batch all go on at once.

@@ -2,11 +2,11 @@
 //! groups, then what this dump cannot answer.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_name, link_name, process_words,
-    seconds, system_words, unanswered,
+    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_name, process_words, seconds,
+    system_words, unanswered,
 };
 use crate::doc::{Line, Link, Role, Span};
-use crate::json::{
+use crate::document::{
     BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ThreadRow,
     TrustName,
 };
@@ -116,7 +116,7 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     emit(Line::new().role(Role::Error, head).text(first));
     lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
     for (nth, link) in incident.chain.iter().enumerate() {
-        item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
+        item("  - ", &format!("{}: {}", link.who(), link.waits_for), Role::Plain, options, emit);
         let sure = confidence_name(link.confidence);
         // The dump's own verdict tells what a wait rests on; here stands what leads from one dump to the other, and
         // for the symptom what its wait rests on.
@@ -131,7 +131,7 @@ pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut 
     }
     let shown = if options.verbose { incident.also_waiting.len() } else { ALSO_WAITING };
     for link in incident.also_waiting.iter().take(shown) {
-        item("  - ", &format!("{}: {}", link_name(link), link.waits_for), Role::Plain, options, emit);
+        item("  - ", &format!("{}: {}", link.who(), link.waits_for), Role::Plain, options, emit);
     }
     if incident.also_waiting.len() > shown {
         let left = incident.also_waiting.len().saturating_sub(shown);
@@ -490,7 +490,7 @@ mod tests {
     fn an_error_row_says_why() {
         let row = DumpRow::failed(
             "x\u{1b}.dmp",
-            crate::json::ErrorRow { kind: "io".into(), message: "gone".into() },
+            crate::document::ErrorRow { kind: "io".into(), message: "gone".into() },
         );
         let mut lines = Vec::new();
         dump_lines(&row, &TextOptions::default(), &mut |l| lines.push(l.to_text()));

@@ -1,8 +1,8 @@
-//! Words that the text form and the other formats share.
+//! Words that the forms share.
 
-use crate::json::{
+use crate::document::{
     Arch, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow, FrameRow,
-    IncidentRow, LinkRow, ThreadRow,
+    IncidentRow, ThreadRow,
 };
 use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 
@@ -138,14 +138,6 @@ pub(crate) fn dump_words(row: &DumpRow) -> Option<String> {
         Some(time) => format!("{text}, {time}"),
         None => text,
     })
-}
-
-/// `ruby.exe 20, thread 24`: who waits in a chain.
-pub(crate) fn link_name(link: &LinkRow) -> String {
-    let process = link.process.as_deref().unwrap_or("process");
-    let pid = link.pid.map(|p| format!(" {p:x}")).unwrap_or_default();
-    let tid = link.tid.map(|t| format!(", thread {t:x}")).unwrap_or_default();
-    format!("{process}{pid}{tid}")
 }
 
 /// What to do about a chain: which dumps would extend it, else what the finding on its last thread advises.

@@ -1,7 +1,7 @@
 //! JSON: one document, or one object for each dump.
 
 use super::{RowWriter, Tail};
-use crate::json::{Document, DumpRow, SCHEMA};
+use crate::document::{Document, DumpRow, SCHEMA};
 use std::io::{self, Write};
 
 /// One document, written row by row: the same bytes as the serialized [`Document`].

@@ -1,13 +1,20 @@
-//! JSON documents: versioned types at the edge, with their schema.
+//! The triage document: versioned types at the edge, with their schema, and what can be said of them alone.
 //!
 //! Numbers that people read in hex are strings (`"0x7ff612340000"`): addresses, handles, codes, displacements and
 //! argument values. Process and thread ids, counts and milliseconds are numbers. Unknown is null, never 0; an
 //! empty list means "looked, found none".
 
+mod buckets;
+mod graph;
 mod hex;
-mod triage;
+mod rows;
+mod settle;
 
-pub use triage::*;
+pub use buckets::Buckets;
+pub use graph::{Edge, Node, NodeKind, WaitGraph};
+pub use rows::*;
+pub(crate) use settle::here;
+pub use settle::settle;
 
 /// The JSON Schema (2020-12) of the triage document, with keys in a fixed order.
 #[must_use]

@@ -1,12 +1,12 @@
 //! For people at a terminal.
 
-use super::{FormatOptions, RowWriter, Tail};
-use crate::doc::Line;
-use crate::json::DumpRow;
-use crate::render::TextSink;
-use crate::triage::{
+use super::lines::{
     TextOptions, bucket_lines, dump_lines, extension_lines, incident_lines, summary_lines, summary_of,
 };
+use super::{FormatOptions, RowWriter, Tail};
+use crate::doc::Line;
+use crate::document::DumpRow;
+use crate::render::TextSink;
 use dumpscope_core::base::text::escape;
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! One dump: open, gather, judge.
 
 use super::{Observer, Progress, TriageOptions, rows};
-use crate::json::{DumpRow, ErrorRow, Kept};
+use crate::document::{DumpRow, ErrorRow, Kept};
 use dumpscope_analyzers::incident::Digest;
 use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict_of};
 use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};

@@ -1,7 +1,7 @@
 //! Many dumps at once: workers take the next input, one place hands out the rows in the order of the inputs.
 
 use super::{Input, Observer, TriageOptions, one};
-use crate::json::DumpRow;
+use crate::document::DumpRow;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! The wait graph as a picture: columns from those who wait to what they wait for.
 
-use super::graph::{Edge, Node, NodeKind, WaitGraph};
 use super::html::escaped;
-use crate::json::ConfidenceName;
+use crate::document::ConfidenceName;
+use crate::document::{Edge, Node, NodeKind, WaitGraph};
 use std::fmt::Write;
 
 /// Size of a box and of the space between boxes, pixels.

@@ -1,8 +1,8 @@
 //! Annotations of GitHub Actions: workflow commands on stdout.
 
+use super::words::{confidence_name, incident_advice, kind_title};
 use super::{RowWriter, Tail};
-use crate::json::{DumpRow, FindingKindName};
-use crate::triage::words::{confidence_name, incident_advice, kind_title, link_name};
+use crate::document::{DumpRow, FindingKindName};
 use dumpscope_core::base::text::escape;
 use std::io::{self, Write};
 
@@ -60,7 +60,7 @@ impl<W: Write> RowWriter for Github<W> {
             let title = property(&format!("Incident ({})", confidence_name(incident.confidence)));
             let mut message = escape(&incident.root_cause).into_owned();
             for link in &incident.chain {
-                let (who, says) = (link_name(link), &link.waits_for);
+                let (who, says) = (link.who(), &link.waits_for);
                 let sure = confidence_name(link.confidence);
                 message.push_str(&format!("\n- {}: {} ({sure})", escape(&who), escape(says)));
                 for e in link.reached_by.iter().chain(&link.evidence) {

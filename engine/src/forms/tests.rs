@@ -1,13 +1,12 @@
 //! All forms of the same rows, hostile texts among them.
 
 use super::*;
-use crate::fmt::Hex;
-use crate::json::{
-    Arch, CapabilityRow, ConfidenceName, Document, DumpFileRow, DumpKindName, ErrorRow, FindingClassName,
-    FindingKindName, FindingRow, FrameRow, LinkRow, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow,
-    ThreadRow, TrustName, WaitKindName,
+use crate::document::{
+    Arch, Buckets, CapabilityRow, ConfidenceName, Document, DumpFileRow, DumpKindName, ErrorRow,
+    FindingClassName, FindingKindName, FindingRow, FrameRow, LinkRow, LockRow, NodeKind, OwnerState,
+    ProcessRow, SourceRow, SystemRow, ThreadRow, TrustName, WaitGraph, WaitKindName,
 };
-use crate::triage::Buckets;
+use crate::fmt::Hex;
 
 /// What a hostile dump would like to say in every text.
 const EVIL: &str =
