@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing)]
 
+pub mod clr;
 mod dotnet;
 mod model;
 mod process;
@@ -15,9 +16,9 @@ mod reader;
 mod table;
 
 pub use model::{
-    ExceptionState, FrameKind, LockKind, LockOwner, Pool, Proof, Runtime, ScriptException, ScriptFrame,
-    ScriptLock, ScriptThread, ScriptWait, Suspension, Task, WaitKind,
+    ExceptionState, FrameKind, LockKind, LockOwner, MethodPlace, Pool, Proof, Runtime, ScriptException,
+    ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task, WaitKind,
 };
 pub use process::{NativeThread, Process};
 pub use reader::{Reader, Walked};
-pub use table::{Kind, RUNTIMES, Recognised, find};
+pub use table::{Kind, RUNTIMES, Recognised, find, is_runtime_file};

@@ -63,6 +63,17 @@ impl FrameKind {
     }
 }
 
+/// Where a method stands in its assembly: what a portable PDB is asked with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodPlace {
+    /// The image of the assembly; 0 for one made at run time.
+    pub base: Va,
+    /// Row in the assembly's table of methods.
+    pub row: u32,
+    /// Offset in the method's IL, bytes; `None` in prologues and where no map is known.
+    pub il_offset: Option<u32>,
+}
+
 /// One method's frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptFrame {
@@ -80,6 +91,8 @@ pub struct ScriptFrame {
     pub file: Option<String>,
     /// Line in it.
     pub line: Option<u32>,
+    /// Where a line table has it (.NET).
+    pub place: Option<MethodPlace>,
     /// What runs it.
     pub kind: FrameKind,
     /// Instruction pointer, 0 for interpreted frames.

@@ -1,9 +1,10 @@
 //! What every runtime answers.
 
+use crate::clr::ClrReader;
 use crate::model::{
     Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task,
 };
-use dumpscope_core::Tid;
+use dumpscope_core::{Tid, Va};
 use dumpscope_symbols::Frame;
 use dumpscope_symbols::unwind::RuntimeCode;
 
@@ -56,9 +57,15 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Unfinished asynchronous work.
-    fn tasks(&self, stacks: &[Walked<'_>]) -> Vec<Task> {
-        let _ = stacks;
+    /// The exception object at an address.
+    fn exception_at(&self, object: Va) -> Option<ScriptException> {
+        let _ = object;
+        None
+    }
+
+    /// Unfinished asynchronous work that threads wait for. `waits`: what [`Reader::waits`] gave.
+    fn tasks(&self, waits: &[ScriptWait]) -> Vec<Task> {
+        let _ = waits;
         Vec::new()
     }
 
@@ -69,6 +76,11 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
 
     /// The suspension that is under way.
     fn suspension(&self) -> Option<Suspension> {
+        None
+    }
+
+    /// What only .NET answers.
+    fn clr(&self) -> Option<&dyn ClrReader> {
         None
     }
 

@@ -17,6 +17,8 @@ pub struct Recognised {
 pub struct Kind {
     /// As in [`crate::Runtime::name`].
     pub name: &'static str,
+    /// True for the file name that such a module usually has.
+    pub is_file: fn(&str) -> bool,
     /// Finds all of them in a process; by exports, whatever the module is called.
     pub recognise: fn(&Process) -> Vec<Recognised>,
     /// Makes the reader. Reads little; the rest is read when asked for.
@@ -29,6 +31,12 @@ pub const RUNTIMES: &[Kind] = &[dotnet::KIND];
 /// Most runtimes of one process that are read.
 const MAX_RUNTIMES: usize = 16;
 
+/// True for the file name of a module that may hold a runtime: its image is worth looking for.
+#[must_use]
+pub fn is_runtime_file(name: &str) -> bool {
+    RUNTIMES.iter().any(|kind| (kind.is_file)(name))
+}
+
 /// Finds the runtimes of a process, in table order, then module order.
 #[must_use]
 pub fn find(process: &Arc<Process>) -> Vec<Arc<dyn Reader>> {
@@ -36,11 +44,4 @@ pub fn find(process: &Arc<Process>) -> Vec<Arc<dyn Reader>> {
         (kind.recognise)(process).into_iter().map(move |found| (kind.open)(process, &found))
     });
     all.take(MAX_RUNTIMES).collect()
-}
-
-impl Process {
-    /// Modules that export `name`, in module order.
-    pub(crate) fn exporters(&self, name: &str) -> Vec<usize> {
-        (0..self.modules.len()).filter(|m| self.export(*m, name).is_some()).collect()
-    }
 }

@@ -1,6 +1,10 @@
 //! Helpers of the integration tests: where `shared/` lies, how commands are run.
 #![forbid(unsafe_code)]
 
+mod dotnet;
+
+pub use dotnet::dotnet_dumps;
+
 use std::path::PathBuf;
 
 /// The folder `shared/` beside the checkout (or `DUMPSCOPE_SHARED`), when it is there.

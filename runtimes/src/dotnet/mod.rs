@@ -1,34 +1,215 @@
 //! .NET: CoreCLR 8 and later on x64, from memory alone.
+//!
+//! `recognise` finds the runtime, `descriptor` and `layout` say where fields lie, `core` reads them. `types`, `methods`
+//! and `metadata` give names, `ranges`, `code` and `ready_to_run` methods for addresses, `threads` the threads.
 
+mod code;
+mod commands;
+mod core;
+mod descriptor;
+mod exceptions;
+mod gc_info;
+mod heap;
+mod il_offsets;
+mod layout;
+mod locks;
+mod mem;
+mod metadata;
+mod methods;
+mod modules;
+mod objects;
+mod pool;
+mod ranges;
+mod ready_to_run;
 mod recognise;
+mod signature;
+mod tasks;
+mod threads;
+mod types;
+mod user_name;
+mod waits;
 
-use crate::{Kind, Process, Reader, Recognised, Runtime};
-use std::sync::Arc;
+use self::core::Core;
+use crate::clr::ClrReader;
+use crate::reader::Walked;
+use crate::{
+    FrameKind, Kind, MethodPlace, Pool, Process, Reader, Recognised, Runtime, ScriptException, ScriptFrame,
+    ScriptLock, ScriptThread, ScriptWait, Suspension, Task,
+};
+use dumpscope_core::{Machine, Tid, Va};
+use dumpscope_symbols::unwind::{Method, RuntimeCode, UnwindRule};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The row of the table.
-pub(crate) const KIND: Kind = Kind { name: ".NET", recognise: recognise::recognise, open };
+pub(crate) const KIND: Kind =
+    Kind { name: ".NET", is_file: recognise::is_file, recognise: recognise::recognise, open };
 
-/// A .NET runtime.
+/// A .NET runtime in the process.
 #[derive(Debug)]
 struct Dotnet {
     runtime: Runtime,
+    clr: Option<Clr>,
+}
+
+/// What is kept for a key; `None` for a key without an answer.
+type Kept<K, V> = Mutex<BTreeMap<K, Option<Arc<V>>>>;
+
+/// A runtime that can be read, and what was read of it.
+#[derive(Debug)]
+struct Clr {
+    core: Core,
+    free_type: Option<Va>,
+    modules: modules::Modules,
+    type_names: Mutex<BTreeMap<Va, Arc<str>>>,
+    plain_names: Mutex<BTreeMap<Va, Option<Arc<str>>>>,
+    fields: Kept<Va, objects::Fields>,
+    methods: Kept<Va, methods::Method>,
+    codes: Kept<Va, code::Code>,
+    images: Kept<Va, ready_to_run::Image>,
+    gc_infos: Kept<Va, gc_info::GcInfo>,
+    chains: Mutex<BTreeMap<u64, Arc<[ranges::Fragment]>>>,
+    threads: OnceLock<Vec<threads::Thread>>,
+    script_threads: OnceLock<Vec<ScriptThread>>,
+    task_index: OnceLock<tasks::TaskIndex>,
 }
 
 fn open(process: &Arc<Process>, found: &Recognised) -> Arc<dyn Reader> {
     let version = recognise::version(process, found.module);
+    let opened = if process.machine != Machine::Amd64 {
+        Err("only .NET for x64 is read".to_owned())
+    } else if found.by_name {
+        Err("its image is not in the dump; it is known by its name and version only".to_owned())
+    } else {
+        Core::open(process, found.module, version)
+    };
+    let how = match &opened {
+        Ok(core) => core.how(),
+        Err(_) if found.by_name => "module name and version".to_owned(),
+        Err(_) => "exports".to_owned(),
+    };
     let runtime = Runtime {
         name: KIND.name,
         version: version.map(|v| v.to_string()),
         module: found.module,
-        how: if found.by_name { "module name".to_owned() } else { "exports".to_owned() },
-        readable: false,
-        why: Some("the reader is not there yet".to_owned()),
+        how,
+        readable: opened.is_ok(),
+        why: opened.as_ref().err().cloned(),
     };
-    Arc::new(Dotnet { runtime })
+    Arc::new(Dotnet { runtime, clr: opened.ok().map(Clr::new) })
+}
+
+impl Clr {
+    fn new(core: Core) -> Clr {
+        Clr {
+            free_type: core.variable_target(layout::Variable::FreeType),
+            core,
+            modules: modules::Modules::default(),
+            type_names: Mutex::default(),
+            plain_names: Mutex::default(),
+            fields: Mutex::default(),
+            methods: Mutex::default(),
+            codes: Mutex::default(),
+            images: Mutex::default(),
+            gc_infos: Mutex::default(),
+            chains: Mutex::default(),
+            threads: OnceLock::new(),
+            script_threads: OnceLock::new(),
+            task_index: OnceLock::new(),
+        }
+    }
+
+    /// The method frame of a machine frame, if it runs one.
+    fn frame(&self, frame: &dumpscope_symbols::Frame) -> Option<ScriptFrame> {
+        let code = self.code_at(frame.lookup_ip()).filter(|c| !c.method.is_null())?;
+        let method = self.method(code.method)?;
+        let module = method.module.file(&self.core);
+        let il_offset = if method.is_dynamic() { None } else { self.il_offset(&code, frame.lookup_ip()) };
+        Some(ScriptFrame {
+            function: method.function(),
+            display: method.display(),
+            full: self.full_name(&method).to_owned(),
+            module: (!module.is_empty()).then_some(module),
+            file: None,
+            line: None,
+            place: (method.row != 0).then(|| MethodPlace {
+                base: method.module.base,
+                row: method.row,
+                il_offset,
+            }),
+            kind: FrameKind::Managed,
+            ip: frame.ip,
+            sp: frame.sp,
+        })
+    }
+}
+
+impl RuntimeCode for Clr {
+    fn rule_at(&self, va: Va) -> Option<UnwindRule> {
+        let code = self.code_at(va)?;
+        Some(code.unwind.map_or(UnwindRule::Leaf, UnwindRule::Codes))
+    }
+
+    fn method_at(&self, va: Va) -> Option<Method> {
+        let code = self.code_at(va).filter(|c| !c.method.is_null())?;
+        let method = self.method(code.method)?;
+        let module = self.assembly_name(&method.module);
+        Some(Method { name: method.function(), module: Some(module), start: code.start })
+    }
 }
 
 impl Reader for Dotnet {
     fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    fn threads(&self) -> &[ScriptThread] {
+        let Some(clr) = &self.clr else { return &[] };
+        clr.script_threads.get_or_init(|| clr.threads().iter().map(|t| t.script.clone()).collect())
+    }
+
+    fn code(&self) -> Option<&dyn RuntimeCode> {
+        self.clr.as_ref().map(|clr| clr as &dyn RuntimeCode)
+    }
+
+    fn frames(&self, stack: Walked<'_>) -> Vec<ScriptFrame> {
+        let Some(clr) = &self.clr else { return Vec::new() };
+        stack.frames.iter().filter_map(|f| clr.frame(f)).collect()
+    }
+
+    fn locks(&self, stacks: &[Walked<'_>]) -> Vec<ScriptLock> {
+        self.clr.as_ref().map(|clr| clr.locks(stacks)).unwrap_or_default()
+    }
+
+    fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
+        self.clr.as_ref().map(|clr| clr.waits(stacks)).unwrap_or_default()
+    }
+
+    fn exceptions(&self) -> Vec<ScriptException> {
+        self.clr.as_ref().map(Clr::exceptions).unwrap_or_default()
+    }
+
+    fn exception_at(&self, object: Va) -> Option<ScriptException> {
+        self.clr.as_ref()?.exception(object, 0)
+    }
+
+    fn tasks(&self, waits: &[ScriptWait]) -> Vec<Task> {
+        self.clr.as_ref().map(|clr| clr.tasks(waits)).unwrap_or_default()
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        self.clr.as_ref()?.pool()
+    }
+
+    fn clr(&self) -> Option<&dyn ClrReader> {
+        self.clr.as_ref().map(|clr| clr as &dyn ClrReader)
+    }
+
+    fn suspension(&self) -> Option<Suspension> {
+        self.clr.as_ref()?.suspension()
+    }
+
+    fn finalizer(&self) -> Option<Tid> {
+        self.clr.as_ref()?.threads().iter().find(|t| t.finalizer)?.script.tid
     }
 }

@@ -9,6 +9,11 @@ const EXPORTS: &[&str] = &["DotNetRuntimeContractDescriptor", "g_CLREngineMetric
 /// File name of the runtime, for images that are not readable.
 const FILE_NAME: &str = "coreclr.dll";
 
+/// True for the runtime's own file.
+pub(super) fn is_file(name: &str) -> bool {
+    name.eq_ignore_ascii_case(FILE_NAME)
+}
+
 /// Modules of the process that are a CoreCLR.
 pub(super) fn recognise(process: &Process) -> Vec<Recognised> {
     let is_one = |m: &usize| EXPORTS.iter().any(|name| process.export(*m, name).is_some());
@@ -17,7 +22,7 @@ pub(super) fn recognise(process: &Process) -> Vec<Recognised> {
     if !found.is_empty() {
         return found;
     }
-    let named = |(_, m): &(usize, &dumpscope_core::ModuleInfo)| m.file_name.eq_ignore_ascii_case(FILE_NAME);
+    let named = |(_, m): &(usize, &dumpscope_core::ModuleInfo)| is_file(&m.file_name);
     let all = process.modules.iter().enumerate().filter(named);
     all.filter(|(i, _)| process.headers(*i).is_none())
         .map(|(module, _)| Recognised { module, by_name: true })

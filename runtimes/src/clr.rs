@@ -1,0 +1,107 @@
+//! What only .NET has, for its debugger's commands (`!clrthreads`, `!syncblk`, `!dumpheap`). Plain data; texts are untrusted.
+
+use dumpscope_core::Va;
+
+/// Counters of the list of threads, and the threads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClrThreads {
+    /// Threads of the runtime.
+    pub count: u32,
+    /// Those that were not started.
+    pub unstarted: u32,
+    /// Background threads.
+    pub background: u32,
+    /// Those that are being started.
+    pub pending: u32,
+    /// Those that have ended, whose objects live.
+    pub dead: u32,
+    /// In the runtime's order.
+    pub rows: Vec<ClrThread>,
+}
+
+/// A thread's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClrThread {
+    /// Managed id.
+    pub id: u64,
+    /// System id; 0 when it has ended.
+    pub os_id: u32,
+    /// Its address.
+    pub address: Va,
+    /// State bits.
+    pub state: u32,
+    /// True in cooperative mode.
+    pub cooperative: bool,
+    /// The unused part of its allocation context.
+    pub allocation: (Va, Va),
+    /// The application domain.
+    pub domain: Va,
+    /// True for the finalizer thread.
+    pub finalizer: bool,
+    /// The exception that it threw last: type, object, whether others are being handled too.
+    pub exception: Option<(String, Va, bool)>,
+}
+
+/// A monitor with a sync block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncBlock {
+    /// Its index.
+    pub index: u64,
+    /// Its address.
+    pub address: Va,
+    /// Whether it is held.
+    pub held: bool,
+    /// How often the owner entered it.
+    pub recursion: u32,
+    /// Threads that want to enter.
+    pub waiting: u32,
+    /// The owner: its record, system id.
+    pub owner: Option<(Va, u32)>,
+    /// The object.
+    pub object: Va,
+    /// Its type.
+    pub object_type: String,
+}
+
+/// Objects of one type on the heap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapRow {
+    /// The type's record.
+    pub type_record: Va,
+    /// Objects.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The type's name.
+    pub name: String,
+}
+
+/// What a walk of the heap counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeapStat {
+    /// By bytes, the fewest first.
+    pub rows: Vec<HeapRow>,
+    /// Bytes in which no object could be told.
+    pub skipped: u64,
+    /// The walk ended early.
+    pub stopped: bool,
+    /// A collection moved objects when the dump was written: the numbers may be wrong.
+    pub moving: bool,
+    /// The server collector.
+    pub server: bool,
+}
+
+/// Questions that only a .NET runtime answers.
+pub trait ClrReader {
+    /// Threads with all that their records say.
+    fn clr_threads(&self) -> ClrThreads;
+
+    /// Sync blocks in use, by index.
+    fn sync_blocks(&self) -> Vec<SyncBlock>;
+
+    /// Counts the objects of the heap by type.
+    fn heap_stat(&self) -> HeapStat;
+
+    /// Size of an object, bytes.
+    fn object_size(&self, object: Va) -> Option<u64>;
+}

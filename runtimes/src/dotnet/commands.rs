@@ -1,0 +1,83 @@
+//! What the commands of .NET's debugger ask.
+
+use super::Clr;
+use super::layout::{Field, Variable};
+use crate::clr::{ClrReader, ClrThread, ClrThreads, HeapRow, HeapStat, SyncBlock};
+use dumpscope_core::Va;
+use std::collections::BTreeMap;
+
+impl ClrReader for Clr {
+    fn clr_threads(&self) -> ClrThreads {
+        let core = &self.core;
+        let store = core.variable_target(Variable::ThreadStore).unwrap_or_default();
+        let count = |field| core.u32(store, field).unwrap_or(0);
+        let domain = core.variable_target(Variable::AppDomain).unwrap_or_default();
+        let row = |t: &super::threads::Thread| {
+            let context = core.target(t.address, Field::ThreadLocals).unwrap_or(t.address);
+            let place = |field| core.ptr(context, field).unwrap_or_default();
+            let object = self.last_thrown(t);
+            let nested = self.tracked(t).len() > 1;
+            ClrThread {
+                id: t.script.id,
+                os_id: t.os_id,
+                address: t.address,
+                state: t.state,
+                cooperative: t.cooperative,
+                allocation: (place(Field::AllocPointer), place(Field::AllocLimit)),
+                domain,
+                finalizer: t.finalizer,
+                exception: object.and_then(|o| Some((self.object_name(o)?.to_string(), o, nested))),
+            }
+        };
+        ClrThreads {
+            count: count(Field::StoreThreadCount),
+            unstarted: count(Field::StoreUnstarted),
+            background: count(Field::StoreBackground),
+            pending: count(Field::StorePending),
+            dead: count(Field::StoreDead),
+            rows: self.threads().iter().map(row).collect(),
+        }
+    }
+
+    fn sync_blocks(&self) -> Vec<SyncBlock> {
+        let one = |m: super::locks::Monitor| {
+            let owner = m.owner.and_then(|i| self.threads().get(i));
+            Some(SyncBlock {
+                index: m.index?,
+                address: m.block,
+                held: m.held,
+                recursion: m.recursion,
+                waiting: m.waiting,
+                owner: owner.map(|t| (t.address, t.os_id)),
+                object: m.object,
+                object_type: self.object_name(m.object).map(|n| n.to_string()).unwrap_or_default(),
+            })
+        };
+        Clr::sync_blocks(self).into_iter().filter_map(one).collect()
+    }
+
+    fn heap_stat(&self) -> HeapStat {
+        let mut counts: BTreeMap<Va, (u64, u64)> = BTreeMap::new();
+        let skipped = self.walk_heap(&mut |visit| {
+            let row = counts.entry(visit.type_record).or_default();
+            row.0 += 1;
+            row.1 = row.1.saturating_add(visit.size);
+            true
+        });
+        let name = |mt| self.type_name(mt).map_or_else(|| "?".to_owned(), |n| n.to_string());
+        let row = |(mt, (count, bytes))| HeapRow { type_record: mt, count, bytes, name: name(mt) };
+        let mut rows: Vec<_> = counts.into_iter().map(row).collect();
+        rows.sort_by(|a, b| (a.bytes, &a.name, a.type_record).cmp(&(b.bytes, &b.name, b.type_record)));
+        HeapStat {
+            rows,
+            skipped: skipped.bytes,
+            stopped: skipped.stopped,
+            moving: self.heap_is_moving(),
+            server: self.is_server(),
+        }
+    }
+
+    fn object_size(&self, object: Va) -> Option<u64> {
+        Clr::object_size(self, object)
+    }
+}

@@ -1,0 +1,87 @@
+//! A shared dump, its runtimes and its stacks.
+
+use dumpscope_core::model::Dump;
+use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_runtimes::{NativeThread, Process, Reader, Walked, find};
+use dumpscope_symbols::unwind::{UnwindCache, UnwindContext, UnwindRule, walk};
+use dumpscope_symbols::{Frame, Limits};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The shared dumps and truths; without them says that `test` is skipped, or fails when they are required.
+pub fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let found = dumpscope_tests::dotnet_dumps();
+    if found.is_none() {
+        assert!(std::env::var_os("DUMPSCOPE_REQUIRE_SHARED").is_none(), "{test}: no folder `shared/dotnet`");
+        eprintln!("{test}: skipped, there is no folder `shared/dotnet` beside the checkout");
+    }
+    found
+}
+
+/// An open dump.
+pub struct Lab {
+    pub dump: Dump,
+    pub process: Arc<Process>,
+    pub readers: Vec<Arc<dyn Reader>>,
+}
+
+impl Lab {
+    pub fn open(path: &Path) -> Lab {
+        let dump = Dump::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        Lab::of(dump)
+    }
+
+    pub fn of(dump: Dump) -> Lab {
+        let memory: Arc<dyn ReadMemory> = dump.memory().clone();
+        let threads = dump.threads().iter().map(|t| NativeThread {
+            tid: t.tid,
+            teb: t.raw.teb,
+            regs: dump.context(t.index).map(|c| c.regs),
+        });
+        let process = Process::new(memory, dump.modules().to_vec(), threads.collect(), Machine::Amd64);
+        let process = Arc::new(process);
+        let readers = find(&process);
+        Lab { dump, process, readers }
+    }
+
+    /// Machine frames of a thread.
+    pub fn walk(&self, tid: u32) -> Vec<Frame> {
+        let Some(regs) = self.process.threads.iter().find(|t| t.tid.0 == tid).and_then(|t| t.regs) else {
+            return Vec::new();
+        };
+        let context = Context { lab: self, cache: UnwindCache::default() };
+        let limits = Limits { frames: 4096, ..Limits::default() };
+        walk(&regs, self.process.memory.as_ref(), &context, None, &limits).frames
+    }
+
+    /// All stacks, for readers that want them.
+    #[allow(dead_code, reason = "not every test asks for all stacks")]
+    pub fn stacks(&self) -> Vec<(dumpscope_core::Tid, Vec<Frame>)> {
+        self.process.threads.iter().map(|t| (t.tid, self.walk(t.tid.0))).collect()
+    }
+}
+
+/// As readers take them.
+#[allow(dead_code, reason = "not every test asks for all stacks")]
+pub fn walked(stacks: &[(dumpscope_core::Tid, Vec<Frame>)]) -> Vec<Walked<'_>> {
+    stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect()
+}
+
+struct Context<'a> {
+    lab: &'a Lab,
+    cache: UnwindCache,
+}
+
+impl UnwindContext for Context<'_> {
+    fn module_at(&self, va: Va) -> Option<(Va, u32)> {
+        self.lab.process.modules.iter().find(|m| m.contains(va)).map(|m| (m.base, m.size))
+    }
+
+    fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
+        self.lab.readers.iter().find_map(|r| r.code()?.rule_at(va))
+    }
+
+    fn cache(&self) -> Option<&UnwindCache> {
+        Some(&self.cache)
+    }
+}
