@@ -228,8 +228,8 @@ fn address_text(target: &Target, va: Va) -> String {
 
 /// The type of a thrown C++ object, from the throw information in the image.
 ///
-/// Layout: `ThrowInfo`, `CatchableTypeArray`, `CatchableType` and `TypeDescriptor` of Visual C++ (shared reference,
-/// section 8.3); on 64-bit systems their links are RVAs from the fourth parameter.
+/// Layout: `ThrowInfo`, `CatchableTypeArray`, `CatchableType` and `TypeDescriptor` of Visual C++
+/// (`docs/reference/exceptions.md#thrown-objects`); on 64-bit systems their links are RVAs from the fourth parameter.
 fn cpp_type_name(target: &Target, record: &ExceptionRecord) -> Option<String> {
     let throw_info = *record.parameters.get(2)?;
     if throw_info == 0 {

@@ -1,6 +1,6 @@
 //! Names of exception codes and fail-fast subcodes.
 //!
-//! Source: winnt.h and ntstatus.h of the Windows SDK (shared reference, section 8); Wine's and Crashpad's own codes
+//! Source: winnt.h and ntstatus.h of the Windows SDK (`docs/reference/exceptions.md`); Wine's and Crashpad's own codes
 //! from their public headers.
 
 /// One exception code.

@@ -170,7 +170,7 @@ pub fn stack_bounds(target: &Target, thread: ThreadIdx, machine: Machine, sp: Va
         (size > 0 && size <= MAX_STACK).then_some(StackBounds { low, high, overflow })
     };
     let captured = || {
-        let raw = target.dump.threads().iter().find(|t| t.index == thread)?.raw;
+        let raw = target.dump.thread(thread)?.raw;
         let high = raw.stack_start.checked_add(raw.stack_size.into())?;
         (raw.stack_size > 0).then_some(StackBounds { low: raw.stack_start, high, overflow: false })
     };

@@ -17,8 +17,8 @@ const MAX_STUB: u64 = 0x15;
 /// Calls that threads stay in, by their number in Windows 10 and 11 on x64; Windows 8.1, 8 and 7 have numbers that are
 /// 1, 2 and 3 lower. These are the old calls: their numbers do not move with updates.
 ///
-/// Source: measured over public dumps of 16299 to 26200 (shared reference, section 2.2), and public tables of
-/// 10240 to 16299.
+/// Source: measured over public dumps of 16299 to 26200 (`docs/reference/system-calls.md#numbers`), and public tables
+/// of 10240 to 16299.
 const FIXED: &[(u32, &str)] = &[
     (0x04, "NtWaitForSingleObject"),
     (0x06, "NtReadFile"),

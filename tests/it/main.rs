@@ -40,6 +40,7 @@ mod providers_breakpad;
 mod providers_demangle;
 mod providers_images;
 mod providers_lab;
+mod reference;
 mod rpc_calls;
 mod scenario_stacks;
 mod store_commands;

@@ -1,6 +1,6 @@
 //! Arguments of the system call that a thread is in.
 //!
-//! Source: measured over public dumps (shared reference, section 2).
+//! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
 use super::{ArgPlace, ArgSource, Argument, Evidence, Value};
 use crate::Target;

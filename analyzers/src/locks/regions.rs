@@ -17,7 +17,7 @@ const WRITABLE: u32 = 0x04 | 0x08 | 0x40 | 0x80;
 /// `PAGE_GUARD`.
 const GUARD: u32 = 0x100;
 
-/// Bytes of a TEB and of a PEB with what follows them, rounded up to pages (shared reference, section 3).
+/// Bytes of a TEB and of a PEB with what follows them, rounded up to pages (`docs/reference/process-blocks.md`).
 const BLOCK: u64 = 0x2000;
 
 /// Largest stack that is believed.

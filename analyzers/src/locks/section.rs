@@ -1,7 +1,7 @@
 //! `RTL_CRITICAL_SECTION` and its debug block, decoded.
 //!
 //! Source: SDK `winnt.h`, MSDN "Displaying a Critical Section"; Wine's counting from its public sources' behaviour
-//! (shared reference, section 4).
+//! (`docs/reference/locks.md`).
 
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 

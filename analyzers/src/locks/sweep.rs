@@ -20,8 +20,8 @@ const MAX_FOUND: usize = 1 << 16;
 /// Bytes looked at in one go.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes at the start of a heap in which its own lock lies: +0x138 to +0x2c0 in Windows 7 to 11 (shared reference,
-/// section 4.3).
+/// Bytes at the start of a heap in which its own lock lies: +0x138 to +0x2c0 in Windows 7 to 11
+/// (`docs/reference/locks.md#critical-section`).
 const HEAP_HEADER: u64 = 0x400;
 
 /// Most owners that are in no thread list whose state is worked out: each takes a search for their blocks.
@@ -233,7 +233,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Waited for, by era: up to Windows 8.1 there is an event, from Windows 10 on the word is -1. The spin count is
-    /// never 0 where locks are made without debug information (measured, shared reference, section 4.1).
+    /// never 0 where locks are made without debug information (measured, `docs/reference/locks.md#critical-section`).
     fn has_shape_of_contended(&self, s: &CriticalSection) -> bool {
         let semaphore = if self.target.dump.os_version().0 >= 10 {
             self.is_all_ones(s.semaphore)

@@ -1,7 +1,7 @@
 //! Wait blocks: what ntdll leaves on the stack of a thread that waits for a lock or an address.
 //!
-//! Source: measured over public dumps of Windows 7 SP1 to 11 24H2 (shared reference, section 4.4). They tell the lock
-//! where the registers of a system call do not: x64 before Windows 10 1709.
+//! Source: measured over public dumps of Windows 7 SP1 to 11 24H2 (`docs/reference/locks.md#wait-blocks`). They tell
+//! the lock where the registers of a system call do not: x64 before Windows 10 1709.
 
 use super::word;
 use crate::Target;

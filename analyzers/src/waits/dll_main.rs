@@ -5,7 +5,8 @@
 //! one of its TLS callbacks; its arguments (the DLL's own base, and a reason); the loader's own data.
 //!
 //! Source: `DllMain`'s contract and the PE format's TLS directory (Microsoft's documentation), the loader's
-//! functions on public stacks of Windows 7 to 11 (shared reference, sections 3.4 and 4.5).
+//! functions on public stacks of Windows 7 to 11 (`docs/reference/process-blocks.md#loader-entries` and
+//! `docs/reference/locks.md#loader`).
 
 use crate::Cancel;
 use crate::Target;

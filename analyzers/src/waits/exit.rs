@@ -3,7 +3,7 @@
 //! `ExitProcess` first ends all other threads, wherever they are, and then lets the loader call every DLL
 //! (process detach). What those threads held or were about to do is lost.
 //!
-//! Source: Microsoft's documentation of `ExitProcess`; `PEB_LDR_DATA` (shared reference, section 3.3).
+//! Source: Microsoft's documentation of `ExitProcess`; `PEB_LDR_DATA` (`docs/reference/process-blocks.md#peb`).
 
 use super::dll_main::name;
 use crate::stacks::Stack;

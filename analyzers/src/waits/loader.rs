@@ -5,7 +5,8 @@
 //! the owner of the loader's critical section (held while entry points run), and the one thread that is in an entry
 //! point. What two of them say is certain.
 //!
-//! Source: shared reference, sections 3.1 and 4.5 (measured flags; public descriptions of the loader).
+//! Source: `docs/reference/process-blocks.md#teb` and `docs/reference/locks.md#loader` (measured flags; public
+//! descriptions of the loader).
 
 use super::dll_main::{DllMain, initializing};
 use super::{Kind, Wait, loading, thread_words};

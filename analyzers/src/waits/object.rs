@@ -56,8 +56,9 @@ pub(super) fn fill_file(target: &Target, wait: &mut Wait) {
 }
 
 /// x64: the handle that `WaitForSingleObjectEx` keeps in a register over the system call, where the call's own
-/// arguments are lost: rdi in Windows 7 to 11 23H2, rbx in 11 24H2 (measured, shared reference 2.1). Believed when one of them
-/// alone is an open handle of something that can be waited for.
+/// arguments are lost: rdi in Windows 7 to 11 23H2, rbx in 11 24H2 (measured,
+/// `docs/reference/system-calls.md#registers-of-a-waiting-thread`). Believed when one of them alone is an open handle
+/// of something that can be waited for.
 pub(super) fn kept_handle(target: &Target, stack: &Stack) -> Option<(u64, &'static str)> {
     let mut frames = stack.physical();
     let regs = &frames.next().filter(|_| stack.machine == Machine::Amd64)?.frame.regs;

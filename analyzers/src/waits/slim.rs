@@ -1,6 +1,6 @@
 //! Locks that do not say who holds them: SRW locks, condition variables, addresses, one-time initializations.
 //!
-//! Source: wait blocks and keys measured over public dumps (shared reference, section 4.4).
+//! Source: wait blocks and keys measured over public dumps (`docs/reference/locks.md#wait-blocks`).
 
 use super::blocks::Seat;
 use super::section::pointers;

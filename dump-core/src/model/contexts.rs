@@ -26,8 +26,8 @@ impl Dump {
 
     /// The context of the exception stream.
     pub fn exception_context(&self) -> Option<Context> {
-        let entry = self.exception_parts().1.as_ref()?;
-        Context::decode(join::located(self, entry.context_offset, entry.context_size)?, self.machine())
+        let e = self.exception().value()?;
+        Context::decode(join::located(self, e.context_offset, e.context_size)?, self.machine())
     }
 
     /// The 32-bit context of a WOW64 thread.

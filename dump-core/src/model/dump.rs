@@ -66,7 +66,7 @@ impl Dump {
     /// As [`Dump::open`].
     pub fn from_source(source: Source) -> Result<Dump, OpenError> {
         let header = header::parse(source.bytes())?;
-        Ok(Dump { source, header, streams: Streams::default() })
+        Ok(Dump { source, header, streams: Streams::new() })
     }
 
     /// Size of the (unpacked) dump, bytes.
@@ -102,52 +102,6 @@ impl Dump {
     /// The stream directory, as it is in the file.
     pub fn directory(&self) -> &[DirectoryEntry] {
         &self.header.directory
-    }
-
-    /// Bytes that streams and memory ranges of the file need behind its end: a file that was cut off, by a full disk
-    /// or a broken transfer. 0 for a whole one.
-    pub fn missing_bytes(&self) -> u64 {
-        let file = self.file_bytes();
-        let size = file.len() as u64;
-        let at = |offset: u64, len: usize| {
-            let start = usize::try_from(offset).ok()?;
-            file.get(start..start.checked_add(len)?)
-        };
-        let u32_at = |offset: u64| Some(u64::from(u32::from_le_bytes(at(offset, 4)?.try_into().ok()?)));
-        let u64_at = |offset: u64| Some(u64::from_le_bytes(at(offset, 8)?.try_into().ok()?));
-        let mut end = 0u64;
-        for entry in self.directory() {
-            let stream = entry.offset.0;
-            end = end.max(stream.saturating_add(entry.size.into()));
-            match entry.stream_type {
-                // Memory64ListStream: count, base, then pairs of address and size; the bytes follow one another.
-                9 => {
-                    let (Some(count), Some(base)) = (u64_at(stream), u64_at(stream.saturating_add(8))) else {
-                        continue;
-                    };
-                    let fits = u64::from(entry.size).saturating_sub(16) / 16;
-                    let sizes =
-                        (0..count.min(fits)).map_while(|n| u64_at(stream.saturating_add(24 + n * 16)));
-                    end = end.max(sizes.fold(base, u64::saturating_add));
-                }
-                // MemoryListStream: count, then address (8), size (4), offset (4).
-                5 => {
-                    let fits = u64::from(entry.size).saturating_sub(4) / 16;
-                    let count = u32_at(stream).unwrap_or(0).min(fits);
-                    for n in 0..count {
-                        let row = stream.saturating_add(4 + n * 16);
-                        let Some((len, offset)) =
-                            u32_at(row.saturating_add(8)).zip(u32_at(row.saturating_add(12)))
-                        else {
-                            break;
-                        };
-                        end = end.max(offset.saturating_add(len));
-                    }
-                }
-                _ => {}
-            }
-        }
-        end.saturating_sub(size)
     }
 
     /// The thread with a system id.

@@ -35,7 +35,9 @@ impl Dump {
     pub fn pid(&self) -> Option<Pid> {
         let of_teb =
             |t: &Thread| u32::try_from(self.native_teb(t)?.process_id?).ok().filter(|p| *p != 0).map(Pid);
-        self.misc().value().and_then(|m| m.pid).or_else(|| self.threads().iter().find_map(of_teb))
+        *self.streams.pid.get_or_init(|| {
+            self.misc().value().and_then(|m| m.pid).or_else(|| self.threads().iter().find_map(of_teb))
+        })
     }
 
     /// Address of a thread's TEB in the view of `machine` (TEB32 for [`Machine::X86`] in a WOW64 process).
@@ -99,7 +101,9 @@ impl Dump {
             }
             self.memory().ptr(self.teb32(t.raw.teb)?.offset(TEB32.peb), Machine::X86)
         };
-        self.threads().iter().find_map(|t| of_thread(t).filter(|peb| !peb.is_null()))
+        let [own, guest] = &self.streams.pebs;
+        *(if native { own } else { guest })
+            .get_or_init(|| self.threads().iter().find_map(|t| of_thread(t).filter(|peb| !peb.is_null())))
     }
 
     /// The PEB, decoded, in the view of `machine`. `None` when its address is unknown or the dump does not have

@@ -1,111 +1,102 @@
 //! The streams of a dump, each parsed at most once, and the accessors that give them.
 
 use super::{Dump, DumpKind, Thread, join};
-use crate::base::{Machine, ModuleInfo, Tid, Va};
+use crate::base::{Machine, ModuleInfo, Pid, Tid, Va};
 use crate::error::{Parsed, Warning};
 use crate::memory::MemoryView;
-use crate::stream::exception::{self, ExceptionEntry, ExceptionStream};
-use crate::stream::function_table::{self, FunctionTable, FunctionTables};
-use crate::stream::handle_data::{self, HandleData};
-use crate::stream::handle_ops::{self, HandleOperation};
-use crate::stream::memory_info::{self, MemoryRegion};
-use crate::stream::memory_list::{self, RawRange};
-use crate::stream::misc_info::{self, MiscInfo};
-use crate::stream::system_info::{self, SystemInfo};
-use crate::stream::system_memory::{self, SystemMemoryInfo};
-use crate::stream::thread_info::{self, ThreadInfo};
-use crate::stream::thread_list::{self, RawThread};
-use crate::stream::thread_names::{self, ThreadName};
-use crate::stream::token::{self, Token};
-use crate::stream::unloaded::{self, UnloadedModule};
-use crate::stream::vm_counters::{self, VmCounters};
-use crate::stream::{DirectoryEntry, StreamCx, StreamSummary, comment, id, module_list, stream_info};
+use crate::stream::comment::{CommentStreamA, CommentStreamW};
+use crate::stream::exception::ExceptionStream;
+use crate::stream::function_table::{FunctionTable, FunctionTableStream, FunctionTables};
+use crate::stream::handle_data::{HandleData, HandleDataStream};
+use crate::stream::handle_ops::{HandleOperation, HandleOperationListStream};
+use crate::stream::memory_info::{MemoryInfoListStream, MemoryRegion};
+use crate::stream::memory_list::{Memory64ListStream, MemoryListStream, RawRange};
+use crate::stream::misc_info::{MiscInfo, MiscInfoStream};
+use crate::stream::module_list::ModuleListStream;
+use crate::stream::system_info::{SystemInfo, SystemInfoStream};
+use crate::stream::system_memory::{SystemMemoryInfo, SystemMemoryInfoStream};
+use crate::stream::thread_info::{ThreadInfo, ThreadInfoListStream};
+use crate::stream::thread_list::{RawThread, ThreadExListStream, ThreadListStream};
+use crate::stream::thread_names::{ThreadName, ThreadNamesStream};
+use crate::stream::token::{Token, TokenStream};
+use crate::stream::unloaded::{UnloadedModule, UnloadedModuleListStream};
+use crate::stream::vm_counters::{ProcessVmCountersStream, VmCounters};
+use crate::stream::{DirectoryEntry, Kept, STREAMS, Stream, StreamCx, StreamSummary, id, stream_info};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-/// Parsed streams and what is joined from them.
-#[derive(Debug, Default)]
+/// Parsed streams and what is joined from them, each computed when it is first asked for.
+#[derive(Debug)]
 pub(crate) struct Streams {
-    system: OnceLock<Parsed<SystemInfo>>,
-    misc: OnceLock<Parsed<MiscInfo>>,
-    exception: OnceLock<(Parsed<ExceptionStream>, Option<ExceptionEntry>)>,
-    handles: OnceLock<Parsed<HandleData>>,
-    memory_info: OnceLock<Parsed<Vec<MemoryRegion>>>,
-    unloaded: OnceLock<Parsed<Vec<UnloadedModule>>>,
-    thread_list: OnceLock<Parsed<Vec<RawThread>>>,
-    thread_info: OnceLock<Parsed<Vec<ThreadInfo>>>,
-    thread_names: OnceLock<Parsed<Vec<ThreadName>>>,
-    module_list: OnceLock<Parsed<Vec<ModuleInfo>>>,
-    memory_list: OnceLock<Parsed<Vec<RawRange>>>,
-    memory64_list: OnceLock<Parsed<Vec<RawRange>>>,
-    comments: OnceLock<(Vec<String>, Vec<Warning>)>,
+    /// One for each row of [`STREAMS`].
+    parsed: Vec<OnceLock<Box<Kept>>>,
     memory: OnceLock<(Arc<MemoryView>, Vec<Warning>)>,
     threads: OnceLock<(Vec<Thread>, Vec<Warning>)>,
     thread_ids: OnceLock<HashMap<Tid, usize>>,
     modules: OnceLock<join::Modules>,
-    pub(super) wow64: OnceLock<bool>,
+    kind: OnceLock<DumpKind>,
     regions_sorted: OnceLock<bool>,
+    pub(super) wow64: OnceLock<bool>,
+    pub(super) pid: OnceLock<Option<Pid>>,
+    /// Native, then the 32-bit one of a WOW64 process.
+    pub(super) pebs: [OnceLock<Option<Va>>; 2],
+}
+
+impl Streams {
+    pub(super) fn new() -> Streams {
+        Streams {
+            parsed: STREAMS.iter().map(|_| OnceLock::new()).collect(),
+            memory: OnceLock::new(),
+            threads: OnceLock::new(),
+            thread_ids: OnceLock::new(),
+            modules: OnceLock::new(),
+            kind: OnceLock::new(),
+            regions_sorted: OnceLock::new(),
+            wow64: OnceLock::new(),
+            pid: OnceLock::new(),
+            pebs: [OnceLock::new(), OnceLock::new()],
+        }
+    }
 }
 
 impl Dump {
-    /// Parses the first stream of a type, if there is one.
-    fn parse<T>(
-        &self,
-        stream: u32,
-        name: &'static str,
-        parse: impl FnOnce(StreamCx<'_>) -> Parsed<T>,
-    ) -> Parsed<T> {
-        match self.header.find(stream) {
-            Some(entry) => {
-                let mut cx = StreamCx::new(name, self.source.bytes(), entry);
-                // The machine comes from a stream without addresses.
-                cx.is_32 = stream != id::SYSTEM_INFO && self.machine() == Machine::X86;
-                parse(cx)
-            }
-            None => Parsed::Absent,
-        }
+    /// The first stream of a type, parsed when it is first asked for.
+    fn stream<S: Stream>(&self) -> &Parsed<S::Value> {
+        let cell = self.streams.parsed.get(S::ROW);
+        let kept = cell.map(|c| c.get_or_init(|| Box::new(self.parse::<S>())));
+        kept.and_then(|k| k.downcast_ref()).unwrap_or(const { &Parsed::Absent })
+    }
+
+    fn parse<S: Stream>(&self) -> Parsed<S::Value> {
+        let Some(entry) = self.header.find(S::NUMBER) else { return Parsed::Absent };
+        // The machine comes from a stream without addresses.
+        let machine = if S::NUMBER == id::SYSTEM_INFO { Machine::Other(0xffff) } else { self.machine() };
+        S::parse(StreamCx::new(S::NAME, self.source.bytes(), entry, machine))
     }
 
     /// Operating system and processor.
     pub fn system(&self) -> &Parsed<SystemInfo> {
-        let cell = &self.streams.system;
-        cell.get_or_init(|| self.parse(id::SYSTEM_INFO, "SystemInfoStream", system_info::parse))
+        self.stream::<SystemInfoStream>()
     }
 
     /// Process times, time zone, build text.
     pub fn misc(&self) -> &Parsed<MiscInfo> {
-        self.streams.misc.get_or_init(|| self.parse(id::MISC_INFO, "MiscInfoStream", misc_info::parse))
+        self.stream::<MiscInfoStream>()
     }
 
     /// The exception of interest.
     pub fn exception(&self) -> &Parsed<ExceptionStream> {
-        &self.exception_parts().0
-    }
-
-    /// The exception and where its context lies.
-    pub(super) fn exception_parts(&self) -> &(Parsed<ExceptionStream>, Option<ExceptionEntry>) {
-        self.streams.exception.get_or_init(|| {
-            match self.parse(id::EXCEPTION, "ExceptionStream", exception::parse) {
-                Parsed::Absent => (Parsed::Absent, None),
-                Parsed::Damaged(e, w) => (Parsed::Damaged(e.stream.clone(), w), Some(e)),
-                Parsed::Fine(e) => (Parsed::Fine(e.stream.clone()), Some(e)),
-            }
-        })
+        self.stream::<ExceptionStream>()
     }
 
     /// Open handles.
     pub fn handles(&self) -> &Parsed<HandleData> {
-        let is_64 = self.machine().is_64();
-        let cell = &self.streams.handles;
-        cell.get_or_init(|| {
-            self.parse(id::HANDLE_DATA, "HandleDataStream", |cx| handle_data::parse(cx, is_64))
-        })
+        self.stream::<HandleDataStream>()
     }
 
     /// Memory regions with protection.
     pub fn memory_info(&self) -> &Parsed<Vec<MemoryRegion>> {
-        let cell = &self.streams.memory_info;
-        cell.get_or_init(|| self.parse(id::MEMORY_INFO_LIST, "MemoryInfoListStream", memory_info::parse))
+        self.stream::<MemoryInfoListStream>()
     }
 
     /// The region of MemoryInfoList that holds `va`.
@@ -128,91 +119,71 @@ impl Dump {
 
     /// Unloaded modules.
     pub fn unloaded(&self) -> &Parsed<Vec<UnloadedModule>> {
-        let cell = &self.streams.unloaded;
-        cell.get_or_init(|| self.parse(id::UNLOADED_MODULE_LIST, "UnloadedModuleListStream", unloaded::parse))
+        self.stream::<UnloadedModuleListStream>()
     }
 
     /// Threads as the list has them; ThreadExListStream where there is no ThreadListStream.
     pub fn thread_list(&self) -> &Parsed<Vec<RawThread>> {
-        self.streams.thread_list.get_or_init(|| {
-            match self.parse(id::THREAD_LIST, "ThreadListStream", thread_list::parse) {
-                Parsed::Absent => self.parse(id::THREAD_EX_LIST, "ThreadExListStream", thread_list::parse_ex),
-                found => found,
-            }
-        })
+        match self.stream::<ThreadListStream>() {
+            Parsed::Absent => self.stream::<ThreadExListStream>(),
+            found => found,
+        }
     }
 
     /// Thread times and start addresses.
     pub fn thread_info(&self) -> &Parsed<Vec<ThreadInfo>> {
-        let cell = &self.streams.thread_info;
-        cell.get_or_init(|| self.parse(id::THREAD_INFO_LIST, "ThreadInfoListStream", thread_info::parse))
+        self.stream::<ThreadInfoListStream>()
     }
 
     /// Thread names.
     pub fn thread_names(&self) -> &Parsed<Vec<ThreadName>> {
-        let cell = &self.streams.thread_names;
-        cell.get_or_init(|| self.parse(id::THREAD_NAMES, "ThreadNamesStream", thread_names::parse))
+        self.stream::<ThreadNamesStream>()
     }
 
     /// Modules as the stream has them; [`Dump::modules`] is the list to use.
     pub fn module_list(&self) -> &Parsed<Vec<ModuleInfo>> {
-        let cell = &self.streams.module_list;
-        cell.get_or_init(|| self.parse(id::MODULE_LIST, "ModuleListStream", module_list::parse))
+        self.stream::<ModuleListStream>()
     }
 
-    /// Captured ranges of MemoryListStream, as they are in the stream.
+    /// Captured ranges of MemoryListStream, as far as the file has them.
     pub fn memory_list(&self) -> &Parsed<Vec<RawRange>> {
-        let cell = &self.streams.memory_list;
-        cell.get_or_init(|| self.parse(id::MEMORY_LIST, "MemoryListStream", memory_list::parse))
+        self.stream::<MemoryListStream>()
     }
 
-    /// Captured ranges of Memory64ListStream, as they are in the stream.
+    /// Captured ranges of Memory64ListStream, as far as the file has them.
     pub fn memory64_list(&self) -> &Parsed<Vec<RawRange>> {
-        let cell = &self.streams.memory64_list;
-        cell.get_or_init(|| self.parse(id::MEMORY64_LIST, "Memory64ListStream", memory_list::parse64))
-    }
-
-    fn comment_parts(&self) -> &(Vec<String>, Vec<Warning>) {
-        self.streams.comments.get_or_init(|| {
-            let a = self.parse(id::COMMENT_A, "CommentStreamA", comment::parse_a);
-            let w = self.parse(id::COMMENT_W, "CommentStreamW", comment::parse_w);
-            let mut out = (Vec::new(), Vec::new());
-            for parsed in [a, w] {
-                out.1.extend_from_slice(parsed.warnings());
-                out.0.extend(parsed.value().filter(|t| !t.is_empty()).cloned());
-            }
-            out
-        })
+        self.stream::<Memory64ListStream>()
     }
 
     /// Comments, ANSI then wide. Untrusted.
-    pub fn comments(&self) -> &[String] {
-        &self.comment_parts().0
+    pub fn comments(&self) -> Vec<&str> {
+        let both = [self.stream::<CommentStreamA>(), self.stream::<CommentStreamW>()];
+        both.into_iter().filter_map(Parsed::value).map(String::as_str).filter(|t| !t.is_empty()).collect()
     }
 
-    /// Security tokens. Parsed at every call, as are the four streams below: few questions need them.
-    pub fn tokens(&self) -> Parsed<Vec<Token>> {
-        self.parse(id::TOKEN, "TokenStream", token::parse)
+    /// Security tokens.
+    pub fn tokens(&self) -> &Parsed<Vec<Token>> {
+        self.stream::<TokenStream>()
     }
 
     /// Handle operations that Application Verifier traced.
-    pub fn handle_operations(&self) -> Parsed<Vec<HandleOperation>> {
-        self.parse(id::HANDLE_OPERATION_LIST, "HandleOperationListStream", handle_ops::parse)
+    pub fn handle_operations(&self) -> &Parsed<Vec<HandleOperation>> {
+        self.stream::<HandleOperationListStream>()
     }
 
     /// Memory of the machine.
-    pub fn system_memory(&self) -> Parsed<SystemMemoryInfo> {
-        self.parse(id::SYSTEM_MEMORY_INFO, "SystemMemoryInfoStream", system_memory::parse)
+    pub fn system_memory(&self) -> &Parsed<SystemMemoryInfo> {
+        self.stream::<SystemMemoryInfoStream>()
     }
 
     /// Memory counters of the process.
-    pub fn vm_counters(&self) -> Parsed<VmCounters> {
-        self.parse(id::PROCESS_VM_COUNTERS, "ProcessVmCountersStream", vm_counters::parse)
+    pub fn vm_counters(&self) -> &Parsed<VmCounters> {
+        self.stream::<ProcessVmCountersStream>()
     }
 
     /// Unwind tables that the program made at run time.
-    pub fn function_tables(&self) -> Parsed<FunctionTables> {
-        self.parse(id::FUNCTION_TABLE, "FunctionTableStream", function_table::parse)
+    pub fn function_tables(&self) -> &Parsed<FunctionTables> {
+        self.stream::<FunctionTableStream>()
     }
 
     /// The entries of a run-time unwind table, as they lie in the file; fewer than announced when the file is cut
@@ -225,7 +196,19 @@ impl Dump {
     /// What a stream of the directory holds, read afresh; `None` for types without a name.
     pub fn summarize(&self, entry: DirectoryEntry) -> Option<StreamSummary> {
         let info = stream_info(entry.stream_type)?;
-        Some(info.summarize(self.source.bytes(), entry, self.machine().is_64()))
+        Some(info.summarize(self.source.bytes(), entry, self.machine()))
+    }
+
+    /// Bytes that streams and memory ranges of the file need behind its end: a file that was cut off, by a full disk
+    /// or a broken transfer. 0 for a whole one.
+    pub fn missing_bytes(&self) -> u64 {
+        let end_of = |entry: &DirectoryEntry| {
+            let own = entry.offset.0.saturating_add(entry.size.into());
+            let info = stream_info(entry.stream_type);
+            own.max(info.map_or(0, |s| s.end(self.source.bytes(), *entry, self.machine())))
+        };
+        let end = self.directory().iter().map(end_of).max().unwrap_or(0);
+        end.saturating_sub(self.file_size())
     }
 
     /// True when ThreadInfoList is there.
@@ -235,7 +218,7 @@ impl Dump {
 
     /// How much memory it holds.
     pub fn kind(&self) -> DumpKind {
-        join::kind(self)
+        *self.streams.kind.get_or_init(|| join::kind(self))
     }
 
     fn memory_parts(&self) -> &(Arc<MemoryView>, Vec<Warning>) {
@@ -285,31 +268,17 @@ impl Dump {
         self.system().value().map_or(Machine::Other(0xffff), |s| s.machine)
     }
 
-    /// Everything that was wrong while opening and in the streams parsed so far.
+    /// Everything that was wrong while opening and in the streams parsed so far: in the order of [`STREAMS`], then what
+    /// joining them brought up.
     pub fn warnings(&self) -> Vec<Warning> {
-        fn of<T>(cell: &OnceLock<Parsed<T>>) -> &[Warning] {
-            cell.get().map_or(&[], Parsed::warnings)
-        }
         let s = &self.streams;
-        let parts: [&[Warning]; 17] = [
-            &self.header.warnings,
-            of(&s.system),
-            of(&s.misc),
-            s.exception.get().map_or(&[], |e| e.0.warnings()),
-            of(&s.thread_list),
-            of(&s.thread_info),
-            of(&s.thread_names),
-            s.threads.get().map_or(&[], |t| &t.1),
-            of(&s.module_list),
-            s.modules.get().map_or(&[], |m| &m.warnings),
-            of(&s.unloaded),
-            of(&s.memory64_list),
-            of(&s.memory_list),
-            s.memory.get().map_or(&[], |m| &m.1),
-            of(&s.memory_info),
-            of(&s.handles),
-            s.comments.get().map_or(&[], |c| &c.1),
-        ];
-        parts.concat()
+        let mut out = self.header.warnings.clone();
+        for (info, kept) in STREAMS.iter().zip(&s.parsed) {
+            out.extend_from_slice(kept.get().map_or(&[], |kept| info.warnings(&**kept)));
+        }
+        out.extend(s.threads.get().into_iter().flat_map(|t| t.1.iter().cloned()));
+        out.extend(s.modules.get().into_iter().flat_map(|m| m.warnings.iter().cloned()));
+        out.extend(s.memory.get().into_iter().flat_map(|m| m.1.iter().cloned()));
+        out
     }
 }

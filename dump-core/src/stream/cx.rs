@@ -1,7 +1,7 @@
 //! What every stream parser gets: the file, its own bytes, and a place for warnings.
 
 use super::DirectoryEntry;
-use crate::base::{FileOff, Va};
+use crate::base::{FileOff, Machine, Va};
 use crate::bytes::{Cursor, clipped, exact, utf16_text};
 use crate::error::{Parsed, Warning};
 use std::cell::{Cell, RefCell};
@@ -31,20 +31,25 @@ pub(crate) struct StreamCx<'a> {
     pub(crate) file: &'a [u8],
     /// Directory entry.
     pub(crate) entry: DirectoryEntry,
-    /// The dump is of a 32-bit machine: see [`StreamCx::va`].
-    pub(crate) is_32: bool,
+    /// Of which machine the dump is: see [`StreamCx::va`].
+    pub(crate) machine: Machine,
     warnings: RefCell<Vec<Warning>>,
     dropped: Cell<usize>,
     text_left: Cell<usize>,
 }
 
 impl<'a> StreamCx<'a> {
-    pub(crate) fn new(place: &'static str, file: &'a [u8], entry: DirectoryEntry) -> StreamCx<'a> {
+    pub(crate) fn new(
+        place: &'static str,
+        file: &'a [u8],
+        entry: DirectoryEntry,
+        machine: Machine,
+    ) -> StreamCx<'a> {
         StreamCx {
             place,
             file,
             entry,
-            is_32: false,
+            machine,
             warnings: RefCell::default(),
             dropped: Cell::new(0),
             text_left: Cell::new(TEXT_BUDGET),
@@ -93,7 +98,7 @@ impl<'a> StreamCx<'a> {
     /// engine keeps such addresses): what does not fit otherwise is cut to 32 bits.
     pub(crate) fn va(&self, raw: u64) -> Va {
         let sign_extended = raw >= 0xffff_ffff_8000_0000;
-        Va(if self.is_32 && sign_extended { raw & 0xffff_ffff } else { raw })
+        Va(if self.machine == Machine::X86 && sign_extended { raw & 0xffff_ffff } else { raw })
     }
 
     /// Takes `n` from the text budget.
@@ -193,4 +198,34 @@ impl<'a> StreamCx<'a> {
         let count = self.fit(&c, count, entry);
         Some((c, entry, count))
     }
+    /// The entries of a list of [`StreamCx::counted_list`], each decoded from its `size` bytes.
+    pub(crate) fn counted_entries<T>(&self, size: usize, entry: impl FnMut(&[u8]) -> Option<T>) -> Vec<T> {
+        let (c, count) = self.counted_list(size);
+        entries(c, size, count, entry)
+    }
+
+    /// The same for [`StreamCx::sized_list`].
+    pub(crate) fn sized_entries<T>(
+        &self,
+        wide_count: bool,
+        min_entry: usize,
+        entry: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Vec<T> {
+        let list = self.sized_list(wide_count, min_entry);
+        list.map_or_else(Vec::new, |(c, size, count)| entries(c, size, count, entry))
+    }
+}
+
+fn entries<T>(
+    mut c: Cursor<'_>,
+    size: usize,
+    count: usize,
+    mut entry: impl FnMut(&[u8]) -> Option<T>,
+) -> Vec<T> {
+    let mut out = Vec::with_capacity(count);
+    for _ in 0..count {
+        let Some(raw) = c.take(size) else { break };
+        out.extend(entry(raw));
+    }
+    out
 }

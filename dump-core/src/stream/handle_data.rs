@@ -1,6 +1,6 @@
 //! HandleDataStream (12) with the object information chain.
 
-use super::{StreamCx, object_info};
+use super::{Stream, StreamCx, count, id, object_info};
 use crate::base::{FileOff, Pid, Tid, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -38,7 +38,7 @@ pub struct Handle {
 
 /// One record of `MINIDUMP_HANDLE_OBJECT_INFORMATION`.
 ///
-/// Source: NT query structures in the target's bitness (shared reference, section 1.3).
+/// Source: NT query structures in the target's bitness (`docs/reference/handles.md#object-information`).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ObjectInfo {
@@ -123,21 +123,34 @@ pub enum ObjectInfo {
 /// `MINIDUMP_HANDLE_DESCRIPTOR`: 32 bytes. The second form adds `ObjectInfoRva` and a reserved word: 40.
 const ENTRY: usize = 32;
 
-/// Parses the stream; `target_is_64` is the bitness of the object information's structures.
-pub(crate) fn parse(cx: StreamCx<'_>, target_is_64: bool) -> Parsed<HandleData> {
-    let size_field = cx.slice(cx.entry.offset.0.saturating_add(4), 4).and_then(|raw| raw.try_into().ok());
-    let mut data =
-        HandleData { descriptor_size: size_field.map_or(0, u32::from_le_bytes), handles: Vec::new() };
-    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
-        data.handles.reserve(count);
-        // Thousands of handles share few type names; each is decoded once.
-        let mut names: HashMap<u32, Option<String>> = HashMap::new();
-        for _ in 0..count {
-            let Some(raw) = c.take(size) else { break };
-            data.handles.extend(entry(&cx, raw, target_is_64, &mut names));
+pub(crate) struct HandleDataStream;
+
+impl Stream for HandleDataStream {
+    const NUMBER: u32 = id::HANDLE_DATA;
+    const NAME: &'static str = "HandleDataStream";
+    const ABOUT: &'static str = "open handles";
+    type Value = HandleData;
+
+    /// Parses the stream; the bitness of the dump is that of the object information's structures.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let size_field = cx.slice(cx.entry.offset.0.saturating_add(4), 4).and_then(|raw| raw.try_into().ok());
+        let mut data =
+            HandleData { descriptor_size: size_field.map_or(0, u32::from_le_bytes), handles: Vec::new() };
+        if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
+            data.handles.reserve(count);
+            // Thousands of handles share few type names; each is decoded once.
+            let mut names: HashMap<u32, Option<String>> = HashMap::new();
+            for _ in 0..count {
+                let Some(raw) = c.take(size) else { break };
+                data.handles.extend(entry(&cx, raw, cx.machine.is_64(), &mut names));
+            }
         }
+        cx.done(data)
     }
-    cx.done(data)
+
+    fn summary(h: &Self::Value) -> String {
+        format!("{}, descriptors of {} bytes", count(h.handles.len(), "handle"), h.descriptor_size)
+    }
 }
 
 fn entry(

@@ -1,6 +1,6 @@
 //! HandleOperationListStream (18): who opened and closed handles, when Application Verifier traced it.
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{FileOff, Pid, Tid, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -40,17 +40,23 @@ pub struct HandleOperation {
     pub stack: Vec<Va>,
 }
 
-/// Parses the stream: header of 16 bytes, then entries.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<HandleOperation>> {
-    let mut out = Vec::new();
-    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
-        out.reserve(count);
-        for _ in 0..count {
-            let Some(raw) = c.take(size) else { break };
-            out.extend(entry(raw));
-        }
+pub(crate) struct HandleOperationListStream;
+
+impl Stream for HandleOperationListStream {
+    const NUMBER: u32 = id::HANDLE_OPERATION_LIST;
+    const NAME: &'static str = "HandleOperationListStream";
+    const ABOUT: &'static str = "traced handle operations";
+    type Value = Vec<HandleOperation>;
+
+    /// Parses the stream: header of 16 bytes, then entries.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let out = cx.sized_entries(false, ENTRY, entry);
+        cx.done(out)
     }
-    cx.done(out)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "operation")
+    }
 }
 
 fn entry(raw: &[u8]) -> Option<HandleOperation> {

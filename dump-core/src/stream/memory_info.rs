@@ -1,6 +1,6 @@
 //! MemoryInfoListStream (16).
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{FileOff, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -27,17 +27,23 @@ pub struct MemoryRegion {
 /// `MINIDUMP_MEMORY_INFO`: 48 bytes.
 const ENTRY: usize = 48;
 
-/// Parses the stream: header of 16 bytes with a 64-bit count, then entries.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<MemoryRegion>> {
-    let mut out = Vec::new();
-    if let Some((mut c, size, count)) = cx.sized_list(true, ENTRY) {
-        out.reserve(count);
-        for _ in 0..count {
-            let Some(raw) = c.take(size) else { break };
-            out.extend(entry(&cx, raw));
-        }
+pub(crate) struct MemoryInfoListStream;
+
+impl Stream for MemoryInfoListStream {
+    const NUMBER: u32 = id::MEMORY_INFO_LIST;
+    const NAME: &'static str = "MemoryInfoListStream";
+    const ABOUT: &'static str = "memory regions with protection";
+    type Value = Vec<MemoryRegion>;
+
+    /// Parses the stream: header of 16 bytes with a 64-bit count, then entries.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let out = cx.sized_entries(true, ENTRY, |raw| entry(&cx, raw));
+        cx.done(out)
     }
-    cx.done(out)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "region")
+    }
 }
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<MemoryRegion> {

@@ -1,6 +1,6 @@
 //! MiscInfoStream (15), versions 1 to 5; what a version lacks, or its flag bit denies, is `None`.
 
-use super::StreamCx;
+use super::{Stream, StreamCx, id};
 use crate::base::Pid;
 use crate::bytes::{Cursor, utf16_text};
 use crate::error::Parsed;
@@ -54,37 +54,51 @@ const ZONE_STANDARD: u32 = 1;
 /// `TIME_ZONE_ID_DAYLIGHT`.
 const ZONE_DAYLIGHT: u32 = 2;
 
-/// Parses the stream. The offsets are those of `MINIDUMP_MISC_INFO_5` (1364 bytes), of which every older form
-/// (24, 44, 232 and 832 bytes) is a prefix.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<MiscInfo> {
-    let all = cx.cursor();
-    let mut head = all;
-    let (Some(_size), Some(flags)) = (head.u32(), head.u32()) else {
-        if cx.entry.size < 8 {
-            cx.warn(Some(cx.entry.offset), "the stream is too small for its flags");
-        }
-        return cx.done(MiscInfo::default());
-    };
-    let has = |bit: u32| flags & bit != 0;
-    let word = |bit: u32, at: usize| if has(bit) { all.at(at).u32() } else { None };
-    let text = |at: usize, bytes: usize| {
-        let raw = all.at(at).take(bytes)?;
-        Some(utf16_text(raw)).filter(|t| !t.is_empty())
-    };
-    let info = MiscInfo {
-        pid: word(PROCESS_ID, 0x8).filter(|p| *p != 0).map(Pid),
-        create_time: word(PROCESS_TIMES, 0xc),
-        user_time: word(PROCESS_TIMES, 0x10),
-        kernel_time: word(PROCESS_TIMES, 0x14),
-        processor_mhz: word(PROCESSOR_POWER, 0x1c),
-        integrity_level: word(INTEGRITY, 0x2c),
-        execute_flags: word(EXECUTE_FLAGS, 0x30),
-        utc_bias_minutes: if has(TIMEZONE) { utc_bias(all) } else { None },
-        build_string: if has(BUILD_STRING) { text(0xe8, 520) } else { None },
-        dbg_build_string: if has(BUILD_STRING) { text(0x2f0, 80) } else { None },
-        process_cookie: word(PROCESS_COOKIE, 0x550),
-    };
-    cx.done(info)
+pub(crate) struct MiscInfoStream;
+
+impl Stream for MiscInfoStream {
+    const NUMBER: u32 = id::MISC_INFO;
+    const NAME: &'static str = "MiscInfoStream";
+    const ABOUT: &'static str = "process id, times, time zone, build";
+    type Value = MiscInfo;
+
+    /// Parses the stream. The offsets are those of `MINIDUMP_MISC_INFO_5` (1364 bytes), of which every older form
+    /// (24, 44, 232 and 832 bytes) is a prefix.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let all = cx.cursor();
+        let mut head = all;
+        let (Some(_size), Some(flags)) = (head.u32(), head.u32()) else {
+            if cx.entry.size < 8 {
+                cx.warn(Some(cx.entry.offset), "the stream is too small for its flags");
+            }
+            return cx.done(MiscInfo::default());
+        };
+        let has = |bit: u32| flags & bit != 0;
+        let word = |bit: u32, at: usize| if has(bit) { all.at(at).u32() } else { None };
+        let text = |at: usize, bytes: usize| {
+            let raw = all.at(at).take(bytes)?;
+            Some(utf16_text(raw)).filter(|t| !t.is_empty())
+        };
+        let info = MiscInfo {
+            pid: word(PROCESS_ID, 0x8).filter(|p| *p != 0).map(Pid),
+            create_time: word(PROCESS_TIMES, 0xc),
+            user_time: word(PROCESS_TIMES, 0x10),
+            kernel_time: word(PROCESS_TIMES, 0x14),
+            processor_mhz: word(PROCESSOR_POWER, 0x1c),
+            integrity_level: word(INTEGRITY, 0x2c),
+            execute_flags: word(EXECUTE_FLAGS, 0x30),
+            utc_bias_minutes: if has(TIMEZONE) { utc_bias(all) } else { None },
+            build_string: if has(BUILD_STRING) { text(0xe8, 520) } else { None },
+            dbg_build_string: if has(BUILD_STRING) { text(0x2f0, 80) } else { None },
+            process_cookie: word(PROCESS_COOKIE, 0x550),
+        };
+        cx.done(info)
+    }
+
+    fn summary(m: &Self::Value) -> String {
+        let pid = m.pid.map_or("no process id".into(), |p| format!("process {:x}", p.0));
+        format!("{pid} {}", m.build_string.as_deref().unwrap_or_default()).trim_end().to_owned()
+    }
 }
 
 /// `Bias` plus the bias in force, from the zone id and `TIME_ZONE_INFORMATION` (172 bytes at 0x3C: Bias 0,

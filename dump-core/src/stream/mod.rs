@@ -22,6 +22,7 @@ pub mod unloaded;
 pub mod vm_counters;
 
 mod table;
+pub(crate) use table::{Kept, Stream, count};
 pub use table::{STREAMS, StreamInfo, StreamSummary, stream_info};
 
 mod cx;

@@ -1,6 +1,6 @@
 //! ModuleListStream (4). The value is a list of [`ModuleInfo`].
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{CodeView, FileOff, FileVersion, Guid, ModuleInfo, Va, windbg_module_name};
 use crate::bytes::{Cursor, c_text};
 use crate::error::Parsed;
@@ -13,16 +13,24 @@ const VERSION_SIGNATURE: u32 = 0xfeef_04bd;
 /// Longest CodeView record that is read; paths end at 32 KiB.
 const MAX_CODEVIEW: u32 = 0x1_0000;
 
-/// Parses the stream as it is: an image may be listed twice (64-bit writers list a WOW64 process's program for
-/// each loader), and names are not made unique. `machine` needs the image headers in memory and is not filled.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ModuleInfo>> {
-    let (mut c, count) = cx.counted_list(ENTRY);
-    let mut modules = Vec::with_capacity(count);
-    for _ in 0..count {
-        let Some(raw) = c.take(ENTRY) else { break };
-        modules.extend(entry(&cx, raw));
+pub(crate) struct ModuleListStream;
+
+impl Stream for ModuleListStream {
+    const NUMBER: u32 = id::MODULE_LIST;
+    const NAME: &'static str = "ModuleListStream";
+    const ABOUT: &'static str = "loaded modules with version and PDB";
+    type Value = Vec<ModuleInfo>;
+
+    /// Parses the stream as it is: an image may be listed twice (64-bit writers list a WOW64 process's program for
+    /// each loader), and names are not made unique. `machine` needs the image headers in memory and is not filled.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let modules = cx.counted_entries(ENTRY, |raw| entry(&cx, raw));
+        cx.done(modules)
     }
-    cx.done(modules)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "module")
+    }
 }
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<ModuleInfo> {

@@ -154,6 +154,7 @@ fn semaphore(mut c: Cursor<'_>) -> Option<ObjectInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Machine;
     use crate::stream::DirectoryEntry;
 
     /// A file of 16 bytes and the given records, each {next, type, payload}.
@@ -166,7 +167,7 @@ mod tests {
             file.extend(payload);
         }
         let entry = DirectoryEntry { stream_type: 12, size: 0, offset: FileOff(0) };
-        let cx = StreamCx::new("HandleDataStream", &file, entry);
+        let cx = StreamCx::new("HandleDataStream", &file, entry, Machine::Amd64);
         let out = read_chain(&cx, 16, is_64);
         (out, cx.done(()).warnings().iter().map(|w| w.text.clone()).collect())
     }

@@ -1,11 +1,54 @@
 //! All stream types, in one table: for `.dumpdebug`, the documentation and the tests that read everything.
 
-use super::{
-    DirectoryEntry, StreamCx, comment, exception, function_table, handle_data, handle_ops, id, memory_info,
-    memory_list, misc_info, module_list, system_info, system_memory, thread_info, thread_list, thread_names,
-    token, unloaded, vm_counters,
-};
+use super::comment::{CommentStreamA, CommentStreamW};
+use super::exception::ExceptionStream;
+use super::function_table::FunctionTableStream;
+use super::handle_data::HandleDataStream;
+use super::handle_ops::HandleOperationListStream;
+use super::memory_info::MemoryInfoListStream;
+use super::memory_list::{Memory64ListStream, MemoryListStream};
+use super::misc_info::MiscInfoStream;
+use super::module_list::ModuleListStream;
+use super::system_info::SystemInfoStream;
+use super::system_memory::SystemMemoryInfoStream;
+use super::thread_info::ThreadInfoListStream;
+use super::thread_list::{ThreadExListStream, ThreadListStream};
+use super::thread_names::ThreadNamesStream;
+use super::token::TokenStream;
+use super::unloaded::UnloadedModuleListStream;
+use super::vm_counters::ProcessVmCountersStream;
+use super::{DirectoryEntry, StreamCx, id};
+use crate::base::Machine;
 use crate::error::{Parsed, Warning};
+use std::any::Any;
+
+/// A stream type that is decoded. Its file says all of it; a row of [`STREAMS`] makes it known.
+pub(crate) trait Stream {
+    /// Stream type number.
+    const NUMBER: u32;
+    /// Name in the SDK.
+    const NAME: &'static str;
+    /// What it holds.
+    const ABOUT: &'static str;
+    /// Its row in the table; a stream that is used but not in the table does not compile.
+    const ROW: usize = position(Self::NUMBER);
+    /// What it is parsed to.
+    type Value: Send + Sync + 'static;
+
+    /// Parses it. Takes any bytes.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value>;
+
+    /// A few words about the value. May hold text of the dump: untrusted.
+    fn summary(value: &Self::Value) -> String;
+
+    /// File offset of the end of the bytes that its entries lead to; 0 when they lead nowhere.
+    fn end(_: &StreamCx<'_>) -> u64 {
+        0
+    }
+}
+
+/// A parsed stream whose type only its row knows: a `Parsed<S::Value>`.
+pub(crate) type Kept = dyn Any + Send + Sync;
 
 /// What a stream type is and how it is read.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +59,9 @@ pub struct StreamInfo {
     pub name: &'static str,
     /// What it holds.
     pub about: &'static str,
-    /// Reads it; see [`crate::model::Dump::summarize`].
-    summarize: fn(StreamCx<'_>, bool) -> StreamSummary,
+    summarize: fn(StreamCx<'_>) -> StreamSummary,
+    warnings: fn(&Kept) -> &[Warning],
+    end: fn(&StreamCx<'_>) -> u64,
 }
 
 /// What a stream holds, in a few words.
@@ -30,13 +74,21 @@ pub struct StreamSummary {
 }
 
 impl StreamInfo {
-    /// Reads a stream of this type from `file`, the whole dump. `target_is_64` is the bitness of the dump.
+    /// Reads a stream of this type from `file`, the whole dump. `machine` is the dump's.
     /// Takes any bytes: what is damaged becomes a warning.
     #[must_use]
-    pub fn summarize(&self, file: &[u8], entry: DirectoryEntry, target_is_64: bool) -> StreamSummary {
-        let mut cx = StreamCx::new(self.name, file, entry);
-        cx.is_32 = !target_is_64;
-        (self.summarize)(cx, target_is_64)
+    pub fn summarize(&self, file: &[u8], entry: DirectoryEntry, machine: Machine) -> StreamSummary {
+        (self.summarize)(StreamCx::new(self.name, file, entry, machine))
+    }
+
+    /// The warnings of a parsed stream of this type.
+    pub(crate) fn warnings<'a>(&self, kept: &'a Kept) -> &'a [Warning] {
+        (self.warnings)(kept)
+    }
+
+    /// See [`Stream::end`].
+    pub(crate) fn end(&self, file: &[u8], entry: DirectoryEntry, machine: Machine) -> u64 {
+        (self.end)(&StreamCx::new(self.name, file, entry, machine))
     }
 }
 
@@ -46,137 +98,86 @@ pub fn stream_info(number: u32) -> Option<&'static StreamInfo> {
     STREAMS.iter().find(|s| s.number == number)
 }
 
-const fn row(
-    number: u32,
-    name: &'static str,
-    about: &'static str,
-    summarize: fn(StreamCx<'_>, bool) -> StreamSummary,
-) -> StreamInfo {
-    StreamInfo { number, name, about, summarize }
+const fn position(number: u32) -> usize {
+    let (mut rows, mut at) = (STREAMS, 0);
+    while let [first, rest @ ..] = rows {
+        if first.number == number {
+            return at;
+        }
+        (rows, at) = (rest, at + 1);
+    }
+    assert!(at < STREAMS.len(), "the stream has no row in STREAMS");
+    at
 }
 
-/// Every stream type with a name.
-pub const STREAMS: &[StreamInfo] = &[
-    row(id::THREAD_LIST, "ThreadListStream", "threads: id, TEB, stack, context", |cx, _| {
-        list(thread_list::parse(cx), "thread")
-    }),
-    row(id::MODULE_LIST, "ModuleListStream", "loaded modules with version and PDB", |cx, _| {
-        list(module_list::parse(cx), "module")
-    }),
-    row(id::MEMORY_LIST, "MemoryListStream", "captured memory, below 4 GiB of file", |cx, _| {
-        ranges(memory_list::parse(cx))
-    }),
-    row(id::EXCEPTION, "ExceptionStream", "the exception and its context", |cx, _| {
-        say(exception::parse(cx), |e| {
-            let r = &e.stream.record;
-            format!("code {:08x} at {:#x}, thread {:x}", r.code, r.address.0, e.stream.tid.0)
-        })
-    }),
-    row(id::SYSTEM_INFO, "SystemInfoStream", "operating system and processor", |cx, _| {
-        say(system_info::parse(cx), |s| {
-            let arch = s.machine.json_name();
-            format!(
-                "{}.{}.{} {arch}, {} processors {}",
-                s.major, s.minor, s.build, s.processors, s.csd_version
-            )
-        })
-    }),
-    row(id::THREAD_EX_LIST, "ThreadExListStream", "threads with a backing store (Itanium)", |cx, _| {
-        list(thread_list::parse_ex(cx), "thread")
-    }),
-    row(id::MEMORY64_LIST, "Memory64ListStream", "captured memory of a full dump", |cx, _| {
-        ranges(memory_list::parse64(cx))
-    }),
-    row(id::COMMENT_A, "CommentStreamA", "a comment, ANSI", |cx, _| say(comment::parse_a(cx), Clone::clone)),
-    row(id::COMMENT_W, "CommentStreamW", "a comment, UTF-16", |cx, _| {
-        say(comment::parse_w(cx), Clone::clone)
-    }),
-    row(id::HANDLE_DATA, "HandleDataStream", "open handles", |cx, is_64| {
-        say(handle_data::parse(cx, is_64), |h| {
-            format!("{}, descriptors of {} bytes", count(h.handles.len(), "handle"), h.descriptor_size)
-        })
-    }),
-    row(id::FUNCTION_TABLE, "FunctionTableStream", "unwind tables made at run time", |cx, _| {
-        say(function_table::parse(cx), |t| count(t.tables.len(), "table"))
-    }),
-    row(id::UNLOADED_MODULE_LIST, "UnloadedModuleListStream", "modules that were unloaded", |cx, _| {
-        list(unloaded::parse(cx), "module")
-    }),
-    row(id::MISC_INFO, "MiscInfoStream", "process id, times, time zone, build", |cx, _| {
-        say(misc_info::parse(cx), |m| {
-            let pid = m.pid.map_or("no process id".into(), |p| format!("process {:x}", p.0));
-            format!("{pid} {}", m.build_string.as_deref().unwrap_or_default()).trim_end().to_owned()
-        })
-    }),
-    row(id::MEMORY_INFO_LIST, "MemoryInfoListStream", "memory regions with protection", |cx, _| {
-        list(memory_info::parse(cx), "region")
-    }),
-    row(id::THREAD_INFO_LIST, "ThreadInfoListStream", "thread times and start addresses", |cx, _| {
-        list(thread_info::parse(cx), "thread")
-    }),
-    row(id::HANDLE_OPERATION_LIST, "HandleOperationListStream", "traced handle operations", |cx, _| {
-        list(handle_ops::parse(cx), "operation")
-    }),
-    row(id::TOKEN, "TokenStream", "security tokens", |cx, _| list(token::parse(cx), "token")),
-    row(id::JAVA_SCRIPT_DATA, "JavaScriptDataStream", "JavaScript data, no public layout", raw),
-    row(id::SYSTEM_MEMORY_INFO, "SystemMemoryInfoStream", "memory of the machine", |cx, _| {
-        say(system_memory::parse(cx), |m| {
-            let pages = |v: Option<u64>| v.map_or("?".into(), |v| v.to_string());
-            let physical = m.physical_pages.map(u64::from);
-            format!("{} of {} pages available", pages(m.available_pages), pages(physical))
-        })
-    }),
-    row(id::PROCESS_VM_COUNTERS, "ProcessVmCountersStream", "memory counters of the process", |cx, _| {
-        say(vm_counters::parse(cx), |v| {
-            let bytes = |v: Option<u64>| v.map_or("?".into(), |v| format!("{v:#x}"));
-            format!("working set {}, private {}", bytes(v.working_set), bytes(v.private))
-        })
-    }),
-    row(id::IPT_TRACE, "IptTraceStream", "Intel processor trace, no public layout", raw),
-    row(id::THREAD_NAMES, "ThreadNamesStream", "names that the program gave its threads", |cx, _| {
-        list(thread_names::parse(cx), "name")
-    }),
-    row(0x4767_0001, "BreakpadInfoStream", "Breakpad: the dumping and the crashed thread", raw),
-    row(0x4767_0002, "AssertionInfoStream", "Breakpad: a failed assertion", raw),
-    row(0x4767_0003, "LinuxCpuInfo", "Breakpad: /proc/cpuinfo", raw),
-    row(0x4767_0004, "LinuxProcStatus", "Breakpad: /proc/PID/status", raw),
-    row(0x4767_0005, "LinuxLsbRelease", "Breakpad: /etc/lsb-release", raw),
-    row(0x4767_0006, "LinuxCmdLine", "Breakpad: /proc/PID/cmdline", raw),
-    row(0x4767_0007, "LinuxEnviron", "Breakpad: /proc/PID/environ", raw),
-    row(0x4767_0008, "LinuxAuxv", "Breakpad: /proc/PID/auxv", raw),
-    row(0x4767_0009, "LinuxMaps", "Breakpad: /proc/PID/maps", raw),
-    row(0x4767_000a, "LinuxDsoDebug", "Breakpad: the dynamic linker's list", raw),
-    row(0x4350_0001, "CrashpadInfoStream", "Crashpad: annotations", raw),
-    row(0x4b6b_0002, "StabilityReportStream", "Chromium: stability report", raw),
-    row(0x4d7a_0001, "MozMacosCrashInfoStream", "Firefox: macOS crash information", raw),
-    row(0x4d7a_0002, "MozMacosBootargsStream", "Firefox: macOS boot arguments", raw),
-];
-
-fn say<T>(parsed: Parsed<T>, text: impl FnOnce(&T) -> String) -> StreamSummary {
-    let text = parsed.value().map(text).unwrap_or_default();
-    StreamSummary { text, warnings: parsed.warnings().to_vec() }
+const fn row<S: Stream>() -> StreamInfo {
+    StreamInfo {
+        number: S::NUMBER,
+        name: S::NAME,
+        about: S::ABOUT,
+        summarize: |cx| {
+            let parsed = S::parse(cx);
+            let text = parsed.value().map(S::summary).unwrap_or_default();
+            StreamSummary { text, warnings: parsed.warnings().to_vec() }
+        },
+        warnings: |kept| kept.downcast_ref::<Parsed<S::Value>>().map_or(&[], Parsed::warnings),
+        end: S::end,
+    }
 }
 
-fn count(n: usize, noun: &str) -> String {
+/// A stream type whose content is not decoded here.
+const fn raw(number: u32, name: &'static str, about: &'static str) -> StreamInfo {
+    let summarize = |cx: StreamCx<'_>| {
+        let text = format!("{:#x} bytes", cx.cursor().left());
+        StreamSummary { text, warnings: cx.done(()).warnings().to_vec() }
+    };
+    StreamInfo { number, name, about, summarize, warnings: |_| &[], end: |_| 0 }
+}
+
+/// `3 threads`.
+pub(crate) fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
-fn list<T>(parsed: Parsed<Vec<T>>, noun: &str) -> StreamSummary {
-    say(parsed, |v| count(v.len(), noun))
-}
-
-fn ranges(parsed: Parsed<Vec<memory_list::RawRange>>) -> StreamSummary {
-    say(parsed, |v| {
-        let bytes = v.iter().fold(0u64, |sum, r| sum.saturating_add(r.size));
-        format!("{}, {bytes:#x} bytes", count(v.len(), "range"))
-    })
-}
-
-/// A stream whose content is not decoded here.
-fn raw(cx: StreamCx<'_>, _: bool) -> StreamSummary {
-    let there = cx.cursor().left();
-    say(cx.done(there), |n| format!("{n:#x} bytes"))
-}
+/// Every stream type with a name. Warnings are told in this order.
+pub const STREAMS: &[StreamInfo] = &[
+    row::<SystemInfoStream>(),
+    row::<MiscInfoStream>(),
+    row::<ExceptionStream>(),
+    row::<ThreadListStream>(),
+    row::<ThreadExListStream>(),
+    row::<ThreadInfoListStream>(),
+    row::<ThreadNamesStream>(),
+    row::<ModuleListStream>(),
+    row::<UnloadedModuleListStream>(),
+    row::<Memory64ListStream>(),
+    row::<MemoryListStream>(),
+    row::<MemoryInfoListStream>(),
+    row::<HandleDataStream>(),
+    row::<CommentStreamA>(),
+    row::<CommentStreamW>(),
+    row::<FunctionTableStream>(),
+    row::<HandleOperationListStream>(),
+    row::<TokenStream>(),
+    row::<SystemMemoryInfoStream>(),
+    row::<ProcessVmCountersStream>(),
+    raw(id::JAVA_SCRIPT_DATA, "JavaScriptDataStream", "JavaScript data, no public layout"),
+    raw(id::IPT_TRACE, "IptTraceStream", "Intel processor trace, no public layout"),
+    raw(0x4767_0001, "BreakpadInfoStream", "Breakpad: the dumping and the crashed thread"),
+    raw(0x4767_0002, "AssertionInfoStream", "Breakpad: a failed assertion"),
+    raw(0x4767_0003, "LinuxCpuInfo", "Breakpad: /proc/cpuinfo"),
+    raw(0x4767_0004, "LinuxProcStatus", "Breakpad: /proc/PID/status"),
+    raw(0x4767_0005, "LinuxLsbRelease", "Breakpad: /etc/lsb-release"),
+    raw(0x4767_0006, "LinuxCmdLine", "Breakpad: /proc/PID/cmdline"),
+    raw(0x4767_0007, "LinuxEnviron", "Breakpad: /proc/PID/environ"),
+    raw(0x4767_0008, "LinuxAuxv", "Breakpad: /proc/PID/auxv"),
+    raw(0x4767_0009, "LinuxMaps", "Breakpad: /proc/PID/maps"),
+    raw(0x4767_000a, "LinuxDsoDebug", "Breakpad: the dynamic linker's list"),
+    raw(0x4350_0001, "CrashpadInfoStream", "Crashpad: annotations"),
+    raw(0x4b6b_0002, "StabilityReportStream", "Chromium: stability report"),
+    raw(0x4d7a_0001, "MozMacosCrashInfoStream", "Firefox: macOS crash information"),
+    raw(0x4d7a_0002, "MozMacosBootargsStream", "Firefox: macOS boot arguments"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -200,12 +201,14 @@ mod tests {
         // Counts and offsets of all ones, zeros and small numbers, in streams of every size.
         for fill in [0u8, 0xff, 1, 16, 40] {
             let file = vec![fill; 700];
+            let machine = if fill % 2 == 0 { Machine::Amd64 } else { Machine::X86 };
             for size in [0u32, 1, 3, 4, 7, 8, 12, 16, 24, 56, 108, 168, 492, 700, 701, u32::MAX] {
                 for s in STREAMS {
                     let offset = crate::base::FileOff(0);
                     let entry = DirectoryEntry { stream_type: s.number, size, offset };
-                    let summary = s.summarize(&file, entry, fill % 2 == 0);
+                    let summary = s.summarize(&file, entry, machine);
                     assert!(summary.warnings.len() <= 33);
+                    let _ = s.end(&file, entry, machine);
                     assert!(size <= 700 || !summary.warnings.is_empty(), "{} {size}", s.name);
                 }
             }

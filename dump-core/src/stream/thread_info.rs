@@ -1,6 +1,6 @@
 //! ThreadInfoListStream (17).
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{FileOff, Tid, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -46,17 +46,23 @@ pub const DUMP_INVALID_TEB: u32 = 0x20;
 /// `MINIDUMP_THREAD_INFO`: 64 bytes.
 const ENTRY: usize = 64;
 
-/// Parses the stream.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<ThreadInfo>> {
-    let mut out = Vec::new();
-    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
-        out.reserve(count);
-        for _ in 0..count {
-            let Some(raw) = c.take(size) else { break };
-            out.extend(entry(&cx, raw));
-        }
+pub(crate) struct ThreadInfoListStream;
+
+impl Stream for ThreadInfoListStream {
+    const NUMBER: u32 = id::THREAD_INFO_LIST;
+    const NAME: &'static str = "ThreadInfoListStream";
+    const ABOUT: &'static str = "thread times and start addresses";
+    type Value = Vec<ThreadInfo>;
+
+    /// Parses the stream.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let out = cx.sized_entries(false, ENTRY, |raw| entry(&cx, raw));
+        cx.done(out)
     }
-    cx.done(out)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "thread")
+    }
 }
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<ThreadInfo> {

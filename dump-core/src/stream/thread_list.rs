@@ -1,6 +1,6 @@
 //! ThreadListStream (3) and ThreadExListStream (8).
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{FileOff, Tid, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -35,24 +35,42 @@ pub struct RawThread {
     pub context_size: u32,
 }
 
-/// Parses ThreadListStream.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<RawThread>> {
-    parse_entries(cx, ENTRY)
-}
+pub(crate) struct ThreadListStream;
 
-/// Parses ThreadExListStream; the backing store is left out, no supported processor has one.
-pub(crate) fn parse_ex(cx: StreamCx<'_>) -> Parsed<Vec<RawThread>> {
-    parse_entries(cx, ENTRY_EX)
-}
+impl Stream for ThreadListStream {
+    const NUMBER: u32 = id::THREAD_LIST;
+    const NAME: &'static str = "ThreadListStream";
+    const ABOUT: &'static str = "threads: id, TEB, stack, context";
+    type Value = Vec<RawThread>;
 
-fn parse_entries(cx: StreamCx<'_>, size: usize) -> Parsed<Vec<RawThread>> {
-    let (mut c, count) = cx.counted_list(size);
-    let mut threads = Vec::with_capacity(count);
-    for _ in 0..count {
-        let Some(raw) = c.take(size) else { break };
-        threads.extend(entry(&cx, raw));
+    /// Parses ThreadListStream.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let threads = cx.counted_entries(ENTRY, |raw| entry(&cx, raw));
+        cx.done(threads)
     }
-    cx.done(threads)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "thread")
+    }
+}
+
+pub(crate) struct ThreadExListStream;
+
+impl Stream for ThreadExListStream {
+    const NUMBER: u32 = id::THREAD_EX_LIST;
+    const NAME: &'static str = "ThreadExListStream";
+    const ABOUT: &'static str = "threads with a backing store (Itanium)";
+    type Value = Vec<RawThread>;
+
+    /// Parses ThreadExListStream; the backing store is left out, no supported processor has one.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let threads = cx.counted_entries(ENTRY_EX, |raw| entry(&cx, raw));
+        cx.done(threads)
+    }
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "thread")
+    }
 }
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<RawThread> {

@@ -1,6 +1,6 @@
 //! TokenStream (19): security tokens of the process and of impersonating threads.
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::FileOff;
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -23,42 +23,61 @@ pub struct Token {
     pub size: u32,
 }
 
-/// Parses the stream: {size of the list, tokens, list header size, element header size}, then per token a header
-/// {size, id, handle} of the announced size and the content.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<Token>> {
-    let all = cx.cursor();
-    let mut c = all;
-    let head = (c.u32(), c.u32(), c.u32(), c.u32());
-    let (Some(list_size), Some(count), Some(list_header), Some(header)) = head else {
-        if cx.entry.size < 16 {
-            cx.warn(Some(cx.entry.offset), "the stream is too small for its header");
+pub(crate) struct TokenStream;
+
+impl Stream for TokenStream {
+    const NUMBER: u32 = id::TOKEN;
+    const NAME: &'static str = "TokenStream";
+    const ABOUT: &'static str = "security tokens";
+    type Value = Vec<Token>;
+
+    /// Parses the stream: {size of the list, tokens, list header size, element header size}, then per token a header
+    /// {size, id, handle} of the announced size and the content.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let all = cx.cursor();
+        let mut c = all;
+        let head = (c.u32(), c.u32(), c.u32(), c.u32());
+        let (Some(list_size), Some(count), Some(list_header), Some(header)) = head else {
+            if cx.entry.size < 16 {
+                cx.warn(Some(cx.entry.offset), "the stream is too small for its header");
+            }
+            return cx.done(Vec::new());
+        };
+        let (list_header, header, list_size) = (list_header as usize, header as usize, list_size as usize);
+        if list_header < 16 || header < ELEMENT {
+            if count > 0 {
+                cx.warn(
+                    Some(cx.entry.offset),
+                    format!("header sizes {list_header} and {header} are too small"),
+                );
+            }
+            return cx.done(Vec::new());
         }
-        return cx.done(Vec::new());
-    };
-    let (list_header, header, list_size) = (list_header as usize, header as usize, list_size as usize);
-    if list_header < 16 || header < ELEMENT {
-        if count > 0 {
-            cx.warn(Some(cx.entry.offset), format!("header sizes {list_header} and {header} are too small"));
+        let count = (count as usize).min(MAX_TOKENS);
+        // The SDK does not say whether a token's size counts its header. The list's size does.
+        let first = all.at(list_header);
+        let inclusive = walk(first, count, header, true);
+        let exclusive = walk(first, count, header, false);
+        let (tokens, end) = match (&inclusive, &exclusive) {
+            (Some((_, end)), _) if *end == list_size => inclusive.unwrap_or_default(),
+            (_, Some((_, end))) if *end == list_size => exclusive.unwrap_or_default(),
+            _ => inclusive.or(exclusive).unwrap_or_default(),
+        };
+        if tokens.len() < count || end != list_size {
+            cx.warn(
+                Some(cx.entry.offset),
+                format!(
+                    "{count} tokens in {list_size:#x} bytes are announced, {} end at {end:#x}",
+                    tokens.len()
+                ),
+            );
         }
-        return cx.done(Vec::new());
+        cx.done(tokens)
     }
-    let count = (count as usize).min(MAX_TOKENS);
-    // The SDK does not say whether a token's size counts its header. The list's size does.
-    let first = all.at(list_header);
-    let inclusive = walk(first, count, header, true);
-    let exclusive = walk(first, count, header, false);
-    let (tokens, end) = match (&inclusive, &exclusive) {
-        (Some((_, end)), _) if *end == list_size => inclusive.unwrap_or_default(),
-        (_, Some((_, end))) if *end == list_size => exclusive.unwrap_or_default(),
-        _ => inclusive.or(exclusive).unwrap_or_default(),
-    };
-    if tokens.len() < count || end != list_size {
-        cx.warn(
-            Some(cx.entry.offset),
-            format!("{count} tokens in {list_size:#x} bytes are announced, {} end at {end:#x}", tokens.len()),
-        );
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "token")
     }
-    cx.done(tokens)
 }
 
 /// Tokens one after another; `None` when not even the first one fits. Also returns where they end.
@@ -85,6 +104,7 @@ fn walk(mut c: Cursor<'_>, count: usize, header: usize, inclusive: bool) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Machine;
     use crate::stream::DirectoryEntry;
 
     fn tokens(list_size: u32, header: u32, elements: &[(u32, u32, usize)]) -> Parsed<Vec<Token>> {
@@ -100,7 +120,7 @@ mod tests {
             b.resize(start + bytes, 0xaa);
         }
         let entry = DirectoryEntry { stream_type: 19, size: b.len() as u32, offset: FileOff(0) };
-        parse(StreamCx::new("TokenStream", &b, entry))
+        TokenStream::parse(StreamCx::new("TokenStream", &b, entry, Machine::Amd64))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! UnloadedModuleListStream (14).
 
-use super::StreamCx;
+use super::{Stream, StreamCx, count, id};
 use crate::base::{FileOff, Va};
 use crate::bytes::Cursor;
 use crate::error::Parsed;
@@ -23,17 +23,23 @@ pub struct UnloadedModule {
 /// `MINIDUMP_UNLOADED_MODULE`: 24 bytes.
 const ENTRY: usize = 24;
 
-/// Parses the stream.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<Vec<UnloadedModule>> {
-    let mut out = Vec::new();
-    if let Some((mut c, size, count)) = cx.sized_list(false, ENTRY) {
-        out.reserve(count);
-        for _ in 0..count {
-            let Some(raw) = c.take(size) else { break };
-            out.extend(entry(&cx, raw));
-        }
+pub(crate) struct UnloadedModuleListStream;
+
+impl Stream for UnloadedModuleListStream {
+    const NUMBER: u32 = id::UNLOADED_MODULE_LIST;
+    const NAME: &'static str = "UnloadedModuleListStream";
+    const ABOUT: &'static str = "modules that were unloaded";
+    type Value = Vec<UnloadedModule>;
+
+    /// Parses the stream.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let out = cx.sized_entries(false, ENTRY, |raw| entry(&cx, raw));
+        cx.done(out)
     }
-    cx.done(out)
+
+    fn summary(v: &Self::Value) -> String {
+        count(v.len(), "module")
+    }
 }
 
 fn entry(cx: &StreamCx<'_>, raw: &[u8]) -> Option<UnloadedModule> {

@@ -1,6 +1,6 @@
 //! ProcessVmCountersStream (22): memory counters of the process.
 
-use super::StreamCx;
+use super::{Stream, StreamCx, id};
 use crate::error::Parsed;
 
 /// `MINIDUMP_PROCESS_VM_COUNTERS_1` (80 bytes) and `_2` (152 bytes). Bytes, except for the fault count. `None`
@@ -41,33 +41,47 @@ const VIRTUAL_SIZE: u16 = 1;
 const EX: u16 = 2;
 const EX2: u16 = 4;
 
-/// Parses the stream; both forms agree up to 0x48.
-pub(crate) fn parse(cx: StreamCx<'_>) -> Parsed<VmCounters> {
-    let all = cx.cursor();
-    let revision = all.at(0).u16().unwrap_or(0);
-    let second = revision >= 2;
-    let want = if second { 152 } else { 80 };
-    if cx.entry.size < want {
-        cx.warn(Some(cx.entry.offset), format!("{} bytes instead of {want}", cx.entry.size));
+pub(crate) struct ProcessVmCountersStream;
+
+impl Stream for ProcessVmCountersStream {
+    const NUMBER: u32 = id::PROCESS_VM_COUNTERS;
+    const NAME: &'static str = "ProcessVmCountersStream";
+    const ABOUT: &'static str = "memory counters of the process";
+    type Value = VmCounters;
+
+    /// Parses the stream; both forms agree up to 0x48.
+    fn parse(cx: StreamCx<'_>) -> Parsed<Self::Value> {
+        let all = cx.cursor();
+        let revision = all.at(0).u16().unwrap_or(0);
+        let second = revision >= 2;
+        let want = if second { 152 } else { 80 };
+        if cx.entry.size < want {
+            cx.warn(Some(cx.entry.offset), format!("{} bytes instead of {want}", cx.entry.size));
+        }
+        let flags = if second { all.at(2).u16().unwrap_or(0) } else { 0 };
+        let word = |at: usize| all.at(at).u64();
+        let second_word = |bit: u16, at: usize| if second && flags & bit != 0 { word(at) } else { None };
+        let counters = VmCounters {
+            revision,
+            flags,
+            page_faults: all.at(4).u32(),
+            peak_working_set: word(0x8),
+            working_set: word(0x10),
+            paged_pool: word(0x20),
+            nonpaged_pool: word(0x30),
+            pagefile: word(0x38),
+            peak_pagefile: word(0x40),
+            peak_virtual: second_word(VIRTUAL_SIZE, 0x48),
+            virtual_size: second_word(VIRTUAL_SIZE, 0x50),
+            private: if second { second_word(EX, 0x58) } else { word(0x48) },
+            private_working_set: second_word(EX2, 0x60),
+            shared_commit: second_word(EX2, 0x68),
+        };
+        cx.done(counters)
     }
-    let flags = if second { all.at(2).u16().unwrap_or(0) } else { 0 };
-    let word = |at: usize| all.at(at).u64();
-    let second_word = |bit: u16, at: usize| if second && flags & bit != 0 { word(at) } else { None };
-    let counters = VmCounters {
-        revision,
-        flags,
-        page_faults: all.at(4).u32(),
-        peak_working_set: word(0x8),
-        working_set: word(0x10),
-        paged_pool: word(0x20),
-        nonpaged_pool: word(0x30),
-        pagefile: word(0x38),
-        peak_pagefile: word(0x40),
-        peak_virtual: second_word(VIRTUAL_SIZE, 0x48),
-        virtual_size: second_word(VIRTUAL_SIZE, 0x50),
-        private: if second { second_word(EX, 0x58) } else { word(0x48) },
-        private_working_set: second_word(EX2, 0x60),
-        shared_commit: second_word(EX2, 0x68),
-    };
-    cx.done(counters)
+
+    fn summary(v: &Self::Value) -> String {
+        let bytes = |v: Option<u64>| v.map_or("?".into(), |v| format!("{v:#x}"));
+        format!("working set {}, private {}", bytes(v.working_set), bytes(v.private))
+    }
 }

@@ -10,7 +10,7 @@ use dumpscope_analyzers::crash::{Access, access_of, exception_code, fast_fail_na
 use dumpscope_core::base::text::escape;
 use dumpscope_core::context::Context;
 use dumpscope_core::stream::exception::ExceptionRecord;
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{ReadMemory, Va};
 use serde::Serialize;
 
 pub(crate) const EXR: Command = Command {
@@ -190,23 +190,6 @@ impl Answer for ExceptionReport {
     }
 }
 
-/// An `EXCEPTION_RECORD` in memory. Source: winnt.h, `EXCEPTION_RECORD32` and `EXCEPTION_RECORD64`.
-fn read_record(memory: &impl ReadMemory, at: Va, machine: Machine) -> Option<ExceptionRecord> {
-    let size = machine.ptr_size() as u64;
-    let code = memory.u32(at)?;
-    let flags = memory.u32(at.offset(4))?;
-    let nested = memory.ptr(at.offset(8), machine)?;
-    let address = memory.ptr(at.offset(8 + size), machine)?;
-    let count = u64::from(memory.u32(at.offset(8 + 2 * size))?).min(15);
-    // On 64-bit systems four bytes of padding follow the count.
-    let first = at.offset(8 + 3 * size);
-    let parameters = (0..count)
-        .map_while(|i| memory.ptr(first.offset(i.wrapping_mul(size)), machine))
-        .map(|va| va.0)
-        .collect();
-    Some(ExceptionRecord { code, flags, nested, address, parameters })
-}
-
 fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let at = args.pos();
@@ -221,7 +204,7 @@ fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
         return session.emit(sink, &ExceptionReport::new(session, &stream.record, wide));
     }
     let machine = session.sel.machine;
-    let Some(record) = read_record(dump.memory().as_ref(), session.address(value), machine) else {
+    let Some(record) = ExceptionRecord::read(dump.memory().as_ref(), session.address(value), machine) else {
         return Err(CommandError::caret(at, "Memory access error"));
     };
     session.emit(sink, &ExceptionReport::new(session, &record, machine.is_64()))
@@ -330,7 +313,7 @@ fn run_thread(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         return Err(CommandError::caret(0, "Illegal thread error"));
     };
     session.sel.select_thread(thread);
-    let raw = session.dump().threads().iter().find(|t| t.index == thread).map(|t| t.raw.teb);
+    let raw = session.dump().thread(thread).map(|t| t.raw.teb);
     let text = fmt::addr(raw.unwrap_or_default(), session.dump().machine().is_64());
     session.emit(sink, &Message(vec![Line::plain(format!("Implicit thread is now {text}"))]))
 }
@@ -339,6 +322,7 @@ fn run_thread(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
 mod tests {
     use super::*;
     use crate::session::Layout;
+    use dumpscope_core::Machine;
 
     fn report(code: u32, parameters: &[u64], wide: bool) -> ExceptionReport {
         let record = ExceptionRecord {
@@ -418,9 +402,9 @@ mod tests {
         raw[0x18] = 2;
         raw[0x20] = 1;
         raw[0x28..0x30].copy_from_slice(&0x45u64.to_le_bytes());
-        let r = read_record(&Bytes(raw.clone()), Va(0), Machine::Amd64).unwrap();
+        let r = ExceptionRecord::read(&Bytes(raw.clone()), Va(0), Machine::Amd64).unwrap();
         assert_eq!((r.code, r.address, r.parameters), (0xc000_0005, Va(0x7ff8_0000_1234), vec![1, 0x45]));
         raw.truncate(8);
-        assert_eq!(read_record(&Bytes(raw), Va(0), Machine::X86), None);
+        assert_eq!(ExceptionRecord::read(&Bytes(raw), Va(0), Machine::X86), None);
     }
 }

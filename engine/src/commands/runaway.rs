@@ -148,7 +148,7 @@ impl Answer for TtimeReport {
 fn run_ttime(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     inv.cursor().end()?;
     let dump = session.dump();
-    let thread = dump.threads().iter().find(|t| Some(t.index) == session.sel.thread);
+    let thread = session.sel.thread.and_then(|t| dump.thread(t));
     let Some(thread) = thread else {
         return Err(CommandError::caret(0, "Illegal thread error"));
     };

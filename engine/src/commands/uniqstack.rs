@@ -165,7 +165,7 @@ fn run_uniqstack(
             group.threads.push(thread.0);
             continue;
         }
-        let Some(info) = session.dump().threads().iter().find(|t| t.index == thread) else { continue };
+        let Some(info) = session.dump().thread(thread) else { continue };
         let first = thread_row(session, info, session.sel.thread);
         groups.push(Group { threads: vec![thread.0], stack, first });
     }

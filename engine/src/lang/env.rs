@@ -138,11 +138,7 @@ impl Env for SessionEnv<'_> {
             "peb" | "proc" => self.peb().map(|v| v.0),
             "teb" | "thread" => self.teb(),
             "tpid" => session.dump().pid().map(|p| u64::from(p.0)),
-            "tid" => session
-                .sel
-                .thread
-                .and_then(|t| session.dump().threads().get(t.0 as usize))
-                .map(|t| u64::from(t.tid.0)),
+            "tid" => session.sel.thread.and_then(|t| session.dump().thread(t)).map(|t| u64::from(t.tid.0)),
             "dtid" => session.sel.thread.map(|t| u64::from(t.0)),
             "dpid" | "dsid" => Some(0),
             // FILETIME: 100 ns since 1601.

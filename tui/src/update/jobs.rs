@@ -298,7 +298,7 @@ fn show(dump: &mut DumpState, summary: Summary, early: bool) {
     // The prompt stands at the thread that the verdict is about, unless somebody has chosen another one.
     let tid = summary.row.verdict.as_ref().and_then(|v| v.tid);
     if let (false, Some(tid), Some(session)) = (dump.chosen, tid, &mut dump.session) {
-        let thread = session.dump().threads().iter().find(|t| t.tid.0 == tid).map(|t| t.index);
+        let thread = session.dump().thread_by_tid(dumpscope_core::Tid(tid)).map(|t| t.index);
         if let Some(thread) = thread.filter(|t| session.sel.thread != Some(*t)) {
             session.sel.select_thread(thread);
             stale(dump, false);

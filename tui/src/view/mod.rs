@@ -270,7 +270,7 @@ fn title(state: &State, area: Rect, buf: &mut Buffer) {
             }
         }
         if let Some(thread) = sel.thread {
-            let tid = session.dump().threads().iter().find(|t| t.index == thread).map(|t| t.tid.0);
+            let tid = session.dump().thread(thread).map(|t| t.tid.0);
             let tid = tid.map(|t| format!(" (id {t:x})")).unwrap_or_default();
             text.push_str(&format!("  thread {}{tid}", thread.0));
         }

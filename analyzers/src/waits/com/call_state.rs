@@ -1,8 +1,8 @@
 //! The offsets in `SOleTlsData` that the COM library's export `CoGetCallState` tells, read out of its code.
 //!
 //! `CoGetCallState(type, ULONG *offset)` is how wait chain traversal finds them (public `wct.h`): type 0 is the
-//! outgoing call, 1 the incoming one, 2 the activation (shared reference, section 5.1). The function is followed for
-//! each of them, a few instructions, with the numbers that it is called with.
+//! outgoing call, 1 the incoming one, 2 the activation (`docs/reference/com.md#thread-data`). The function is
+//! followed for each of them, a few instructions, with the numbers that it is called with.
 
 use super::library;
 use super::run::follow;

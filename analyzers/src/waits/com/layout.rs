@@ -1,6 +1,6 @@
 //! Where the fields of `CMessageCall` are: from combase's own symbols, else by the build of Windows.
 //!
-//! Source of the table: PDB types of the builds named, and a published analysis (shared reference, section 5.2).
+//! Source of the table: PDB types of the builds named, and a published analysis (`docs/reference/com.md#calls`).
 
 use super::library::of_type;
 use super::tls::LayoutSource;

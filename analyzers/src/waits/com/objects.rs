@@ -1,9 +1,9 @@
 //! Objects of the COM library that name processes, threads and interfaces: `OXIDEntry`, `IPIDEntry`, `ServerCall`,
 //! the modal loop of a single-threaded apartment.
 //!
-//! Sources: shared reference, sections 5.1 to 5.3 (PDB types of 8.1, 1607, 2004 and 11; a published tool). `IPIDEntry`
-//! of 32-bit processes follows from the 64-bit one by the size of its pointers. Every object is believed only when
-//! words of it that do not depend on each other agree.
+//! Sources: `docs/reference/com.md#thread-data` and `docs/reference/com.md#entries` (PDB types of 8.1, 1607, 2004 and
+//! 11; a published tool). `IPIDEntry` of 32-bit processes follows from the 64-bit one by the size of its pointers.
+//! Every object is believed only when words of it that do not depend on each other agree.
 
 use super::library::of_type;
 use super::tls::{Apartment, ComThread, Layout, is_id};

@@ -1,8 +1,8 @@
 //! A thread's COM data (`SOleTlsData`, at `TEB.ReservedForOle`): its apartment, the calls that it makes and serves.
 //!
-//! Sources: the library's symbols; the code of its export `CoGetCallState`; else offsets by build (shared reference,
-//! section 5.1: PDB types of Windows 7 to 11, seen in dumps of 22631). What lies between two known builds is read
-//! by both layouts and believed when only one of them makes sense.
+//! Sources: the library's symbols; the code of its export `CoGetCallState`; else offsets by build
+//! (`docs/reference/com.md#thread-data`: PDB types of Windows 7 to 11, seen in dumps of 22631). What lies between two
+//! known builds is read by both layouts and believed when only one of them makes sense.
 
 use super::library::of_type;
 use super::{call_state, incoming, objects};

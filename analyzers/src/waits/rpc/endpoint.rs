@@ -1,7 +1,7 @@
 //! The endpoint that a call is bound to, from the objects behind its handle.
 //!
 //! The runtime's objects differ from version to version; what does not is that a binding keeps its parts as texts, the
-//! pointers to them side by side: protocol sequence, network address, endpoint (shared reference, section 6.2:
+//! pointers to them side by side: protocol sequence, network address, endpoint (`docs/reference/rpc.md#endpoint`:
 //! `DCE_BINDING`). Two known words at the right distance are believed, a text alone is not.
 
 use crate::Target;

@@ -1,7 +1,7 @@
 //! `RPC_MESSAGE` and the description of an interface that it leads to.
 //!
 //! Source: `rpcdcep.h` of the SDK: `RPC_MESSAGE`, `RPC_CLIENT_INTERFACE`, `RPC_SERVER_INTERFACE`, `RPC_PROTSEQ_ENDPOINT`
-//! (shared reference, section 6.1). The same in all versions of Windows.
+//! (`docs/reference/rpc.md#message`). The same in all versions of Windows.
 
 use crate::Target;
 use dumpscope_core::base::Guid;

@@ -129,7 +129,7 @@ impl<'a> Map<'a> {
                 }
             }
             None if machine == dump.machine() => {
-                let raw = dump.threads().iter().find(|t| t.index == thread).map(|t| t.raw);
+                let raw = dump.thread(thread).map(|t| t.raw);
                 if let Some(raw) = raw.filter(|r| r.stack_size > 0) {
                     let end = raw.stack_start.offset(raw.stack_size.into());
                     let usage = Usage::Stack(thread, machine);
@@ -257,7 +257,7 @@ impl<'a> Map<'a> {
         let dump = self.session.dump();
         let pid = dump.pid().map_or(0, |p| p.0);
         let thread = |idx: &ThreadIdx| {
-            let tid = dump.threads().iter().find(|t| t.index == *idx).map_or(0, |t| t.tid.0);
+            let tid = dump.thread(*idx).map_or(0, |t| t.tid.0);
             format!("[~{}; {pid:x}.{tid:x}]", idx.0)
         };
         match &used.usage {

@@ -40,7 +40,7 @@ pub(crate) fn stack_report(
             add_arguments(row, &found);
         }
     }
-    let tid = thread.and_then(|t| session.dump().threads().iter().find(|x| x.index == t)).map(|t| t.tid.0);
+    let tid = thread.and_then(|t| session.dump().thread(t)).map(|t| t.tid.0);
     let wide = stack.machine.is_64();
     let cut = frames.len() < stack.frames.len();
     let (end, note) = end_words(&stack.end, wide);
@@ -94,16 +94,12 @@ fn site(session: &Session, machine: Machine, f: &StackFrame) -> Site {
         };
     }
     // A frame in a module that is gone by now.
-    let unloaded = session.dump().unloaded().value().map_or(&[][..], Vec::as_slice);
-    let gone = unloaded.iter().find_map(|u| {
-        let offset = ip.distance_from(u.base).filter(|d| *d < u64::from(u.size))?;
-        Some((format!("<Unloaded_{}>", escape(&u.name)), offset))
-    });
-    match gone {
-        Some((name, offset)) => {
-            Site { ip: ip.into(), module: Some(name), function: None, displacement: Hex(offset) }
-        }
-        None => Site { ip: ip.into(), ..Site::default() },
+    let Some(gone) = session.dump().unloaded_at(ip) else { return Site { ip: ip.into(), ..Site::default() } };
+    Site {
+        ip: ip.into(),
+        module: Some(format!("<Unloaded_{}>", escape(&gone.name))),
+        function: None,
+        displacement: Hex(ip.distance_from(gone.base).unwrap_or(0)),
     }
 }
 

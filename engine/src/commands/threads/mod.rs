@@ -47,7 +47,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let threads = sel
         .threads
         .iter()
-        .filter_map(|idx| dump.threads().iter().find(|t| t.index == *idx))
+        .filter_map(|idx| dump.thread(*idx))
         .map(|t| thread_row(session, t, session.sel.thread))
         .collect::<Vec<_>>();
     if threads.is_empty() {
@@ -87,8 +87,7 @@ pub(crate) fn emit_header(
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let Some(sel) = inv.threads.filter(|_| inv.wants_thread_header()) else { return Ok(()) };
-    let selected = session.sel.thread;
-    let Some(thread) = session.dump().threads().iter().find(|t| Some(t.index) == selected) else {
+    let Some(thread) = session.sel.thread.and_then(|t| session.dump().thread(t)) else {
         return Ok(());
     };
     let row = thread_row(session, thread, sel.home);
