@@ -1,6 +1,6 @@
 //! Completion of the word at the cursor, and help for the command that is being typed.
 
-use dumpscope_engine::command::{self, Command};
+use dumpscope_engine::command::{self, Command, Completes};
 use dumpscope_engine::lang::thread_prefix;
 use dumpscope_engine::{COMMANDS, Session};
 use std::collections::BTreeSet;
@@ -47,9 +47,10 @@ pub fn complete(session: Option<&Session>, before: &str, history: &[String]) -> 
         return names(text, before, history);
     };
     let word = found.args.rsplit(starts).next().unwrap_or("");
-    let is_type = matches!(found.command.name, "dt" | "??") && !word.starts_with('-');
+    let completes = found.command.completes;
+    let is_type = completes == Completes::Types && !word.starts_with('-');
     let mut out = Candidates { replaces: word.chars().count(), items: Vec::new() };
-    if found.command.name == ".hh" || found.command.name == ".help" {
+    if completes == Completes::Commands {
         let all = COMMANDS.iter().map(|c| (c.name.to_owned(), c.summary.to_owned()));
         out.items = all.filter(|(n, _)| n.starts_with(word)).collect();
     } else if let Some(session) = session {

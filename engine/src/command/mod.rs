@@ -65,6 +65,18 @@ pub enum Extent {
     Block,
 }
 
+/// What may be completed in a command's arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Completes {
+    /// Modules and their symbols.
+    #[default]
+    Symbols,
+    /// Modules and their types.
+    Types,
+    /// Commands.
+    Commands,
+}
+
 /// One command.
 pub struct Command {
     /// Main name, as typed (`k`, `!runaway`, `.frame`).
@@ -87,6 +99,8 @@ pub struct Command {
     pub examples: &'static [(&'static str, &'static str)],
     /// What it needs.
     pub needs: &'static [Needs],
+    /// What completion offers behind its name.
+    pub completes: Completes,
     /// Runs it.
     pub run: fn(&mut Session, &Invocation<'_>, &mut dyn Sink) -> Result<(), CommandError>,
 }
@@ -105,6 +119,7 @@ impl Command {
         help: "",
         examples: &[],
         needs: &[],
+        completes: Completes::Symbols,
         run: nothing,
     };
 }

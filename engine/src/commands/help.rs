@@ -1,6 +1,6 @@
 //! `.help`, `.hh`: what there is and how it is used.
 
-use crate::command::{self, COMMANDS, Command, CommandError, Invocation, Needs};
+use crate::command::{self, COMMANDS, Command, CommandError, Completes, Invocation, Needs};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ pub(crate) const HELP: Command = Command {
     help: "Without a name all commands are listed by group. With a name the command's syntax, explanation and examples \
            are shown.",
     examples: &[(".help", "All commands"), (".hh k", "The command k")],
+    completes: Completes::Commands,
     run,
     ..Command::BASE
 };

@@ -8,7 +8,8 @@ use crate::msg::Effect;
 use crate::panes::PaneKind;
 use crate::state::{Ask, Popup, State};
 use crate::work::bytes_per_line;
-use dumpscope_engine::Role;
+use dumpscope_core::Va;
+use dumpscope_engine::{Line, Link, Role};
 
 /// Thousandths that a border moves at once.
 const STEP: i16 = 40;
@@ -299,17 +300,18 @@ fn page_on(state: &mut State, kind: PaneKind, by: isize, height: usize) -> bool 
         return false;
     }
     // Instructions have no fixed size: code goes on from the address of its last or first line.
-    let addresses: Vec<String> =
-        pane.doc.rows().iter().filter_map(|r| address_of(&r.line.to_text())).collect();
+    let addresses: Vec<Va> = pane.doc.rows().iter().filter_map(|r| address_of(&r.line)).collect();
     let next = if by > 0 { addresses.last() } else { addresses.first() };
     let Some(next) = next else { return false };
-    pane.expr = format!("0x{next}");
+    pane.expr = format!("0x{:01$x}", next.0, if wide { 16 } else { 8 });
     (pane.form, pane.stale) = (if by > 0 { 2 } else { 0 }, true);
     true
 }
 
 /// The address that a line of code begins with.
-fn address_of(line: &str) -> Option<String> {
-    let word = line.split_whitespace().next()?.replace('`', "");
-    (word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit())).then_some(word)
+fn address_of(line: &Line) -> Option<Va> {
+    match line.0.first().filter(|s| s.role == Role::Address)?.link {
+        Some(Link::Goto(va)) => Some(va),
+        _ => None,
+    }
 }

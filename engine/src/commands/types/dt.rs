@@ -7,7 +7,7 @@ use super::report::{DtReport, EnumeratorRow, Style};
 use super::rows::{Filler, MAX_ROWS, Open, elements, verbose};
 use super::subject::{self, Object, Subject};
 use super::wild::{self, Wanted};
-use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::command::{Command, CommandError, Completes, Invocation, Needs};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::expr::TypeSet;
 use crate::fmt::{self, Hex};
@@ -46,6 +46,7 @@ pub(crate) const DT: Command = Command {
         ("dt _PEB @$peb Ldr.Initialized", "A field of a nested structure"),
     ],
     needs: &[Needs::Memory],
+    completes: Completes::Types,
     run,
     ..Command::BASE
 };

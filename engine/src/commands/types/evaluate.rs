@@ -3,7 +3,7 @@
 use super::dt::with_cx;
 use super::report::{Style, rows};
 use super::rows::{DtRow, Filler, Open};
-use crate::command::{Command, CommandError, Glued, Invocation};
+use crate::command::{Command, CommandError, Completes, Glued, Invocation};
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::expr::cpp::Value;
@@ -34,6 +34,7 @@ pub(crate) const TYPED: Command = Command {
         ("?? (unsigned short)@$ip", "A cast"),
         ("?? @$peb->ProcessHeap; ? @@c++(@$peb->ProcessHeap) + 10", "The same value in a MASM expression"),
     ],
+    completes: Completes::Types,
     run,
     ..Command::BASE
 };
