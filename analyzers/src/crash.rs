@@ -5,7 +5,8 @@
 
 use crate::Target;
 pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, exception_code, fast_fail_name};
-use crate::foreign::ForeignCrash;
+use crate::model::ForeignCrash;
+pub use crate::model::{Access, ExceptionFacts, Interest};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
@@ -20,53 +21,6 @@ const FAST_FAIL: u32 = 0xc000_0409;
 const CPP_EXCEPTION: u32 = 0xe06d_7363;
 /// Addresses below this are never mapped by Windows programs.
 const NULL_AREA: u64 = 0x1_0000;
-
-/// What a faulting access wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// To read.
-    Read,
-    /// To write.
-    Write,
-    /// To execute.
-    Execute,
-}
-
-/// Whether the exception is why the dump exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// The process failed.
-    Crash,
-    /// A breakpoint instruction in the program's own code: an assertion, or a stop in a debugger.
-    OwnBreakpoint,
-    /// A breakpoint or single step of a debugger or of the dump's writer.
-    Debugger,
-    /// The dump's writer says that the process did not answer.
-    Hang,
-    /// A requested dump, a thread name, debug output.
-    Harmless,
-}
-
-/// The exception of a dump.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ExceptionFacts {
-    /// `ExceptionCode`; for dumps of other systems the signal or Mach exception number.
-    pub code: u32,
-    /// Name of the code in the SDK, when it is known.
-    pub name: Option<String>,
-    /// The thread that raised it.
-    pub tid: Tid,
-    /// The instruction.
-    pub address: Va,
-    /// What the faulting access wanted, for access violations.
-    pub access: Option<Access>,
-    /// The address that it wanted.
-    pub target: Option<Va>,
-    /// One sentence without a full stop. Holds no unsafe characters.
-    pub description: String,
-    /// Whether it is a crash.
-    pub interest: Interest,
-}
 
 /// The exception stream of a dump, explained. `None` when there is no such stream, or an empty one.
 #[must_use]

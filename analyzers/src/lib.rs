@@ -13,6 +13,7 @@ pub mod foreign;
 pub mod handles_summary;
 pub mod incident;
 pub mod locks;
+pub mod model;
 pub mod patterns;
 pub mod runaway;
 pub mod scope;

@@ -1,5 +1,6 @@
 //! Patterns of waits and roles of threads as data: a built-in file and files of users.
 
+pub use crate::model::{ThreadRole, WaitKind};
 use serde::Deserialize;
 use std::sync::{Arc, OnceLock};
 
@@ -11,62 +12,6 @@ const DEPTH: usize = 16;
 
 /// Most rows of one file.
 const MAX_ROWS: usize = 10_000;
-
-/// Kinds of waits that the innermost frames tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum WaitKind {
-    /// `RtlEnterCriticalSection`.
-    CriticalSection,
-    /// A slim reader-writer lock.
-    SrwLock,
-    /// A condition variable.
-    ConditionVariable,
-    /// `WaitOnAddress`.
-    Address,
-    /// A one-time initialization.
-    RunOnce,
-    /// A keyed event.
-    KeyedEvent,
-    /// The loader lock or the loader's work queue.
-    LoaderLock,
-    /// One object of unknown type.
-    Object,
-    /// Several objects.
-    Multiple,
-    /// An outgoing COM call.
-    ComCall,
-    /// An outgoing RPC call.
-    RpcCall,
-    /// A message queue.
-    MessageQueue,
-    /// A sent window message.
-    SentMessage,
-    /// A completion port.
-    IoCompletion,
-    /// A thread that waits for work.
-    WorkerIdle,
-    /// `Sleep`.
-    Sleep,
-    /// A file.
-    FileIo,
-    /// The network.
-    Socket,
-    /// Something else.
-    Other,
-}
-
-/// What a thread is there for, when that is to look after others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ThreadRole {
-    /// It watches whether others make progress.
-    Watchdog,
-    /// It writes the dump.
-    DumpWriter,
-}
 
 /// A row that tells a wait.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,7 +1,7 @@
 //! ntdll's list of critical sections (`RtlCriticalSectionList`), found without symbols.
 
-use super::section::{CriticalSection, DebugBlock};
 use crate::Target;
+use crate::model::{CriticalSection, DebugBlock};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use std::collections::BTreeSet;
 

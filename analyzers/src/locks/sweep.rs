@@ -1,7 +1,7 @@
 //! Critical sections in memory: in the writable data of modules, and in heaps.
 
-use super::section::{Counting, CriticalSection};
 use super::{Owner, counts_upwards, regions, thread_state};
+use crate::model::{Counting, CriticalSection};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_symbols::image::PeHeaders;

@@ -5,23 +5,11 @@
 use super::facts::frame_text;
 use crate::Target;
 use crate::crash::{ExceptionFacts, Interest};
-use crate::patterns::{NamedFrame, ThreadRole, WaitKind};
+use crate::model::{Activity, ThreadRole};
+use crate::patterns::NamedFrame;
 use crate::stacks::{Stack, StackFrame};
 use crate::syscalls::{by_number, is_far, system_call_name};
 use dumpscope_core::{Machine, ReadMemory};
-
-/// What a thread is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// One sentence without a full stop. Holds no unsafe characters.
-    pub text: String,
-    /// What kind of wait it is, when it is one.
-    pub wait: Option<WaitKind>,
-    /// True when such a thread waits for work and blocks nobody.
-    pub idle: bool,
-    /// Name of the pattern that said so.
-    pub pattern: Option<String>,
-}
 
 /// Says what a thread does. `raised`: the exception, when this thread raised it.
 pub(super) fn activity_of(

@@ -1,17 +1,18 @@
 //! What the rules look at: exception, threads, stacks, times, gathered once for a dump.
 
-use super::activity::{Activity, activity_of, is_running, role_of};
-use super::reported::{self, Reported};
+use super::activity::{activity_of, is_running, role_of};
+use super::reported;
 use crate::crash::{ExceptionFacts, Interest, exception_facts};
 use crate::locks::Locks;
+use crate::model::{Reported, ThreadFacts};
 use crate::patterns::ThreadRole;
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
-use crate::waits::{ComThread, DllMain, ProcessExit, RpcCall, Wait, add_waits};
+use crate::waits::{ProcessExit, add_waits};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{SAME_TEB_INITIAL_THREAD, Thread};
 use dumpscope_core::stream::thread_info::DUMP_WRITING_THREAD;
-use dumpscope_core::{Machine, ThreadIdx, Tid};
+use dumpscope_core::{Machine, Tid};
 use dumpscope_symbols::Limits;
 
 /// Most TEBs that are read to find the first thread.
@@ -34,46 +35,6 @@ pub struct Facts<'a> {
     pub exit: Option<ProcessExit>,
     /// True when somebody stopped the work before all threads were looked at.
     pub stopped: bool,
-}
-
-/// One thread.
-#[derive(Debug)]
-pub struct ThreadFacts {
-    /// The debugger's number.
-    pub index: ThreadIdx,
-    /// System id.
-    pub tid: Tid,
-    /// Name given by the program. Untrusted.
-    pub name: Option<String>,
-    /// CPU time in user mode, 100 ns.
-    pub user: Option<u64>,
-    /// CPU time in kernel mode, 100 ns.
-    pub kernel: Option<u64>,
-    /// Time from creation to the dump, 100 ns.
-    pub elapsed: Option<u64>,
-    /// True for the thread that wrote the dump.
-    pub is_writer: bool,
-    /// What it is there for, when that is to look after others.
-    pub role: Option<ThreadRole>,
-    /// True for the process's first thread; when the process is ending, for the one that ends it.
-    pub is_main: bool,
-    /// Whether it runs: false in a system call, `None` when that cannot be said.
-    pub running: Option<bool>,
-    /// The stack of the process's own architecture: the 32-bit one in a WOW64 process. For the thread that crashed
-    /// it starts at the exception. `None` when the dump has no context for it.
-    pub stack: Option<Stack>,
-    /// WOW64: the 64-bit stack.
-    pub native_stack: Option<Stack>,
-    /// COM's data of it, when it has some.
-    pub com: Option<Box<ComThread>>,
-    /// The RPC call that it serves; COM's calls are in `com`.
-    pub serves: Option<Box<RpcCall>>,
-    /// What it waits for, when it waits.
-    pub wait: Option<Wait>,
-    /// The DLL's entry point that the loader called and that it is in.
-    pub dll_main: Option<DllMain>,
-    /// What it is doing, when its frames say so.
-    pub activity: Option<Activity>,
 }
 
 impl Facts<'_> {

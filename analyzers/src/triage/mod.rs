@@ -2,16 +2,14 @@
 
 mod activity;
 mod facts;
-mod finding;
 mod reported;
 mod rules;
 mod signature;
 
-pub use crate::patterns::{ThreadRole, WaitKind};
-pub use activity::Activity;
-pub use facts::{Facts, ThreadFacts, frame_text};
-pub use finding::{Confidence, Finding, FindingClass, FindingKind};
-pub use reported::Reported;
+pub use crate::model::{
+    Activity, Confidence, Finding, FindingClass, FindingKind, Reported, ThreadFacts, ThreadRole, WaitKind,
+};
+pub use facts::{Facts, frame_text};
 pub use rules::{RULES, Rule};
 pub use signature::{Signature, signature};
 

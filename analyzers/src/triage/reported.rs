@@ -1,8 +1,9 @@
 //! An exception that is being reported: the dump has no exception stream, but a thread is in the system's code for
 //! exceptions that nobody caught.
 
-use super::{Facts, ThreadFacts};
+use super::Facts;
 use crate::crash::{ExceptionFacts, Interest, explain};
+use crate::model::{Reported, ThreadFacts};
 use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from};
 use crate::syscalls::is_far;
 use crate::{Cancel, Target};
@@ -27,25 +28,6 @@ const MAX_PARAMETERS: u32 = 15;
 
 /// Bytes of the largest context that is read.
 const CONTEXT_BYTES: usize = 0x4d0;
-
-/// The exception, found through the stack of the thread that reports it.
-#[derive(Clone, Debug)]
-pub struct Reported {
-    /// The exception. Its thread is the one that reports it.
-    pub exception: ExceptionFacts,
-    /// Its record.
-    pub record: ExceptionRecord,
-    /// Address of the `EXCEPTION_POINTERS`.
-    pub pointers: Va,
-    /// Address of the record.
-    pub record_at: Va,
-    /// Address of the context.
-    pub context_at: Va,
-    /// The function on the stack that only unhandled exceptions lead to.
-    pub through: String,
-    /// The stack from the exception's context on.
-    pub stack: Option<Stack>,
-}
 
 impl Facts<'_> {
     /// The exception that ended the process: the recorded one, else one that a thread reports.

@@ -3,8 +3,8 @@
 //! Crashes: the exception and the frames that count, in Socorro's manner; which ones count is data
 //! (`data/signatures.toml`). Hangs: `hang:<class>|<waiter frame>|<owner frame>`.
 
-use super::facts::ThreadFacts;
 use super::{Facts, Finding, FindingKind};
+use crate::model::ThreadFacts;
 use crate::stacks::StackFrame;
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;

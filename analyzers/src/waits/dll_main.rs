@@ -11,6 +11,7 @@
 use crate::Cancel;
 use crate::Target;
 use crate::arguments::{part_at, recover_all};
+use crate::model::{DllMain, Reason};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
 use dumpscope_core::model::{DDAG_INITIALIZING, LdrEntry, LoaderData};
@@ -85,80 +86,6 @@ const REASONS: [(&str, Reason); 13] = [
     ("LdrpUnloadNode", Reason::ProcessDetach),
     ("LdrUnloadDll", Reason::ProcessDetach),
 ];
-
-/// Why the loader calls an entry point (`fdwReason`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The DLL is unloaded, or the process ends.
-    ProcessDetach,
-    /// The DLL was loaded.
-    ProcessAttach,
-    /// A thread starts.
-    ThreadAttach,
-    /// A thread ends.
-    ThreadDetach,
-}
-
-impl Reason {
-    fn of(value: u64) -> Option<Reason> {
-        Some(match value {
-            0 => Reason::ProcessDetach,
-            1 => Reason::ProcessAttach,
-            2 => Reason::ThreadAttach,
-            3 => Reason::ThreadDetach,
-            _ => return None,
-        })
-    }
-
-    /// In words.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Reason::ProcessDetach => "process detach",
-            Reason::ProcessAttach => "process attach",
-            Reason::ThreadAttach => "thread attach",
-            Reason::ThreadDetach => "thread detach",
-        }
-    }
-
-    /// The name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::ProcessDetach => "process_detach",
-            Reason::ProcessAttach => "process_attach",
-            Reason::ThreadAttach => "thread_attach",
-            Reason::ThreadDetach => "thread_detach",
-        }
-    }
-}
-
-/// An entry point or TLS callback that a thread is in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DllMain {
-    /// File name of the DLL. Untrusted.
-    pub module: String,
-    /// Its base.
-    pub base: Va,
-    /// Why it was called; `None` when not known.
-    pub reason: Option<Reason>,
-    /// True for a TLS callback instead of the entry point.
-    pub tls: bool,
-    /// How sure it is.
-    pub confidence: Confidence,
-    /// What it rests on, one sentence each. Untrusted.
-    pub evidence: Vec<String>,
-}
-
-impl DllMain {
-    /// `DllMain of plugin.dll (process attach)`. Untrusted.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let what = if self.tls { "a TLS callback" } else { "DllMain" };
-        let reason = self.reason.map(|r| format!(" ({})", r.text())).unwrap_or_default();
-        format!("{what} of {}{reason}", self.module)
-    }
-}
 
 /// The innermost entry point that the loader called and that has not returned. `loader`: the loader's data as the
 /// stack's machine has them.

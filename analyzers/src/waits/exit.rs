@@ -6,9 +6,9 @@
 //! Source: Microsoft's documentation of `ExitProcess`; `PEB_LDR_DATA` (`docs/reference/process-blocks.md#peb`).
 
 use super::dll_main::name;
+use crate::model::ProcessExit;
 use crate::stacks::Stack;
 use crate::triage::{Confidence, ThreadFacts};
-use dumpscope_core::Tid;
 use dumpscope_core::model::LoaderData;
 use dumpscope_symbols::Trust;
 
@@ -21,19 +21,6 @@ const ENDS: [(&str, bool); 4] = [
     ("ExitProcess", false),
     ("ExitProcessImplementation", false),
 ];
-
-/// A process that ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessExit {
-    /// The thread that ends it.
-    pub tid: Tid,
-    /// True when the other threads were ended already.
-    pub others_ended: bool,
-    /// How sure it is.
-    pub confidence: Confidence,
-    /// What it rests on, one sentence each.
-    pub evidence: Vec<String>,
-}
 
 /// Whether the process ends, and who ends it.
 pub(super) fn process_exit(

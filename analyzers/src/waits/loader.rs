@@ -8,9 +8,10 @@
 //! Source: `docs/reference/process-blocks.md#teb` and `docs/reference/locks.md#loader` (measured flags; public
 //! descriptions of the loader).
 
-use super::dll_main::{DllMain, initializing};
+use super::dll_main::initializing;
 use super::{Kind, Wait, loading, thread_words};
 use crate::locks::{CriticalSection, Locks};
+use crate::model::DllMain;
 use crate::triage::{Confidence, ThreadFacts};
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;

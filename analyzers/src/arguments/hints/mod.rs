@@ -12,48 +12,10 @@ pub(super) use buffers::Buffers;
 use table::Kind;
 pub(super) use table::Parameter;
 
-use super::Argument;
+use crate::model::{Argument, Hint, HintSource};
 use crate::stacks::{Stack, StackFrame};
 use crate::{Cancel, Target};
 use dumpscope_core::Va;
-
-/// Why a hint is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum HintSource {
-    /// The table of well-known functions says what the argument is.
-    Table,
-    /// The argument points at text.
-    Text,
-    /// The argument points at an object that points at text.
-    TextInObject,
-    /// The argument points at a GUID with a known name.
-    Guid,
-}
-
-impl HintSource {
-    /// The name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            HintSource::Table => "table",
-            HintSource::Text => "text",
-            HintSource::TextInObject => "text_in_object",
-            HintSource::Guid => "guid",
-        }
-    }
-}
-
-/// What an argument means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// In words. Untrusted: texts of the process are in it.
-    pub text: String,
-    /// Why it is believed.
-    pub source: HintSource,
-    /// Where the text or object lies, when it is in memory.
-    pub at: Option<Va>,
-}
 
 /// Adds hints to the arguments of all rows of a stack.
 pub fn add_hints(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>], cancel: &Cancel) {

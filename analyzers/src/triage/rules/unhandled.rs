@@ -1,7 +1,7 @@
 //! A dump without an exception stream in which a thread is handling an exception that nobody caught: the process has
 //! crashed, and the dump was written while the system or a dialog reported it.
 
-use crate::triage::reported::Reported;
+use crate::model::Reported;
 use crate::triage::{Confidence, Facts, Finding, FindingKind};
 
 pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {

@@ -3,34 +3,13 @@
 use super::library::is_library;
 use super::message::MAX_SPAN;
 use super::objects::{Served, served, server_calls};
-use super::tls::{ComThread, Layout, LayoutSource, is_id};
+use super::tls::{Layout, is_id};
 use crate::Target;
+use crate::model::{ComThread, Incoming, LayoutSource};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::Confidence;
-use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 use std::collections::BTreeSet;
-
-/// Who called a thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// The calling process.
-    pub pid: Pid,
-    /// The calling thread.
-    pub tid: Option<Tid>,
-    /// The interface pointer of this process that is called.
-    pub ipid: Option<Guid>,
-    /// Its interface.
-    pub iid: Option<Guid>,
-    /// Name of the interface, when it is a known one.
-    pub interface: Option<String>,
-    /// The chain of calls: the same in the caller's dump.
-    pub causality: Option<Guid>,
-    /// How sure process and thread are.
-    pub confidence: Confidence,
-    /// What it rests on, one sentence each.
-    pub evidence: Vec<String>,
-}
 
 /// Completes what `incomingCallData` say: `pid` is the client.
 pub(super) fn read(

@@ -3,8 +3,8 @@
 //! Source of the table: PDB types of the builds named, and a published analysis (`docs/reference/com.md#calls`).
 
 use super::library::of_type;
-use super::tls::LayoutSource;
 use crate::Target;
+use crate::model::LayoutSource;
 use dumpscope_core::Machine;
 
 /// Offsets in a `CMessageCall`, bytes.

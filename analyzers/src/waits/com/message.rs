@@ -3,8 +3,9 @@
 use super::layout::{Layout, layouts};
 use super::library::in_library;
 use super::objects::oxid;
-use super::tls::{LayoutSource, is_id};
+use super::tls::is_id;
 use crate::Target;
+use crate::model::Message;
 use crate::stacks::{Stack, StackFrame};
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
@@ -18,31 +19,6 @@ const MAX_CATEGORY: u32 = 6;
 
 /// Largest method number that is believed.
 const MAX_METHOD: u32 = 0x1000;
-
-/// What a message object says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// Its address.
-    pub address: Va,
-    /// The event that the caller waits for, by its handle.
-    pub event: Option<u64>,
-    /// The interface pointer that is called.
-    pub ipid: Guid,
-    /// The interface.
-    pub iid: Option<Guid>,
-    /// The chain of calls that it belongs to.
-    pub causality: Option<Guid>,
-    /// Serving process, by its own field or by the server's OXID entry.
-    pub pid: Option<Pid>,
-    /// Serving thread.
-    pub tid: Option<Tid>,
-    /// Method number in the interface.
-    pub method: Option<u32>,
-    /// The server's OXID entry, and the process and thread that it names.
-    pub oxid: Option<(Va, Pid, Option<Tid>)>,
-    /// How the layout is known.
-    pub layout: LayoutSource,
-}
 
 /// The message objects that the frames of a COM call point at, most convincing first: one whose event is among
 /// `handles`, then the others in address order. `frames`: how many of the innermost frames belong to the call.

@@ -13,11 +13,9 @@ mod objects;
 mod run;
 mod tls;
 
+use crate::model::{ComCall, ComThread, LayoutSource, Message};
 pub(super) use agree::agree;
-pub use incoming::Incoming;
-pub use message::Message;
 pub(super) use message::{MAX_SPAN, pointers};
-pub use tls::{Apartment, ComThread, LayoutSource, Outgoing};
 
 use super::{Kind, Wait, thread_words};
 use crate::Target;
@@ -43,34 +41,6 @@ pub(super) fn read_threads(target: &Target, machine: Machine, threads: &mut [Thr
     for t in threads {
         t.com = tls::read(target, machine, t.tid, t.stack.as_ref(), &layouts).map(Box::new);
     }
-}
-
-/// An outgoing COM call: what its sources say together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ComCall {
-    /// The serving process.
-    pub pid: Option<Pid>,
-    /// The serving thread; `None` when any thread may serve it.
-    pub tid: Option<Tid>,
-    /// What the thread's COM data say.
-    pub outgoing: Option<Outgoing>,
-    /// The message object.
-    pub message: Option<Message>,
-    /// True when the thread waits for the message object's event.
-    pub waited: bool,
-    /// True when the thread waits for other handles than the message object's event: the object may be of an earlier
-    /// call. Its interface is not told then.
-    pub stale: bool,
-    /// True when the object may be of an earlier call to the same server: its interface is not told then.
-    pub several: bool,
-    /// Name of the interface, when it is a known one.
-    pub interface: Option<String>,
-    /// The class that is being activated.
-    pub activation: Option<Guid>,
-    /// Name of that class, when it is a known one.
-    pub class: Option<String>,
-    /// True when the sources name different servers.
-    pub conflict: bool,
 }
 
 /// Frames of a stack that belong to the call: those before the first one of the program.

@@ -6,8 +6,9 @@
 //! Every object is believed only when words of it that do not depend on each other agree.
 
 use super::library::of_type;
-use super::tls::{Apartment, ComThread, Layout, is_id};
+use super::tls::{Layout, is_id};
 use crate::Target;
+use crate::model::{Apartment, ComThread};
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 

@@ -11,7 +11,7 @@ use crate::stacks::Stack;
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 
-use super::incoming::Incoming;
+use crate::model::{Apartment, ComThread, LayoutSource, Outgoing};
 
 /// First and last build whose layout is not known by itself: it is that of one of its neighbours.
 const BETWEEN: std::ops::RangeInclusive<u32> = 17763..=18363;
@@ -19,32 +19,6 @@ const BETWEEN: std::ops::RangeInclusive<u32> = 17763..=18363;
 const BETWEEN_X86: std::ops::RangeInclusive<u32> = 10240..=18363;
 /// Last build whose layout was seen.
 const NEWEST: u32 = 22631;
-
-/// How a layout is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LayoutSource {
-    /// The types of the library's own symbols.
-    Symbols,
-    /// The code of the library's export that tells the offsets.
-    Code,
-    /// A table by build of Windows.
-    Build,
-    /// The table's row for another build; the memory fits.
-    Neighbour,
-}
-
-impl LayoutSource {
-    /// `by the library's symbols` and the like.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            LayoutSource::Symbols => "by the library's symbols",
-            LayoutSource::Code => "by the code of CoGetCallState",
-            LayoutSource::Build => "by the layout of this build",
-            LayoutSource::Neighbour => "by the layout of a neighbouring build, which fits",
-        }
-    }
-}
 
 /// Offsets in `SOleTlsData`, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,65 +165,6 @@ fn of_symbols(target: &Target, machine: Machine) -> Option<Layout> {
             source: LayoutSource::Symbols,
         })
     })
-}
-
-/// What kind of apartment a thread is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Apartment {
-    /// Single-threaded.
-    Single,
-    /// Single-threaded, of an app: calls do not come in while it waits.
-    App,
-    /// Multithreaded.
-    Multi,
-    /// It has COM data but entered none.
-    None,
-}
-
-impl Apartment {
-    /// `STA`, `ASTA`, `MTA` or `none`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Apartment::Single => "STA",
-            Apartment::App => "ASTA",
-            Apartment::Multi => "MTA",
-            Apartment::None => "none",
-        }
-    }
-}
-
-/// Where an outgoing call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Serving process.
-    pub pid: Pid,
-    /// Serving thread; `None` when any thread of the process may serve it.
-    pub tid: Option<Tid>,
-}
-
-/// COM's data of a thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComThread {
-    /// `SOleTlsData`.
-    pub data: Va,
-    /// How its layout is known.
-    pub layout: LayoutSource,
-    /// The apartment.
-    pub apartment: Apartment,
-    /// The apartment's number; of old builds it is the id of its thread.
-    pub apartment_id: u32,
-    /// The call that it makes.
-    pub outgoing: Option<Outgoing>,
-    /// The call that it serves.
-    pub incoming: Option<Incoming>,
-    /// The class that it activates.
-    pub activation: Option<Guid>,
-    /// The chain of calls that it is part of: the same in the caller's and in the server's dump. `None` while it
-    /// makes and serves no call.
-    pub causality: Option<Guid>,
-    /// The thread that it waits for by the modal loop of its apartment, with the object that says so.
-    pub callee: Option<(Tid, Va)>,
 }
 
 /// True for what can be a process or thread id.

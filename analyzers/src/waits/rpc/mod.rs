@@ -4,10 +4,10 @@ mod endpoint;
 mod message;
 mod table;
 
-use super::Wait;
 use super::com::pointers;
 use crate::Target;
 use crate::arguments::recover_all;
+use crate::model::{RpcCall, Wait};
 use crate::stacks::{Stack, StackFrame};
 use crate::triage::{Confidence, ThreadFacts};
 use crate::{Cancel, arguments::Argument};
@@ -41,41 +41,6 @@ const SERVER: [&str; 6] = [
     "Ndr64AsyncServerCallAll",
     "Ndr64AsyncServerCall64",
 ];
-
-/// An RPC call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RpcCall {
-    /// The interface.
-    pub interface: Guid,
-    /// Its name, when it is a known one.
-    pub name: Option<String>,
-    /// Procedure number.
-    pub procedure: u32,
-    /// Protocol sequence and endpoint, such as `ncalrpc:[ntsvcs]`. Untrusted.
-    pub endpoint: Option<String>,
-    /// The service behind interface or endpoint, when it is a known one.
-    pub service: Option<&'static str>,
-    /// How sure interface and procedure are.
-    pub confidence: Confidence,
-    /// What it rests on, one sentence each.
-    pub evidence: Vec<String>,
-}
-
-impl RpcCall {
-    /// `{guid} name`.
-    #[must_use]
-    pub fn interface_words(&self) -> String {
-        let name = self.name.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
-        format!("{{{}}}{name}", self.interface)
-    }
-
-    /// `svcctl, procedure 19`; an interface without a name by its id.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let interface = self.name.clone().unwrap_or_else(|| format!("interface {{{}}}", self.interface));
-        format!("{interface}, procedure {}", self.procedure)
-    }
-}
 
 /// Completes the wait with interface, procedure and endpoint, when one message is found.
 pub(super) fn fill(target: &Target, machine: Machine, stack: &Stack, wait: &mut Wait) {

@@ -1,5 +1,6 @@
 //! What an analysis concludes, with its evidence.
 
+use super::Confidence;
 use dumpscope_core::{Pid, Tid, Va};
 
 /// The kind of a finding, worst first: findings are ordered by it.
@@ -75,29 +76,6 @@ impl FindingClass {
             FindingClass::Kind(kind) => kind.name(),
             FindingClass::LostCompletion => "lost_completion",
             FindingClass::Join => "join",
-        }
-    }
-}
-
-/// How sure a finding is; surer ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Confidence {
-    /// Plausible, not confirmed.
-    Guess,
-    /// Several signs agree.
-    Strong,
-    /// The facts leave no other reading.
-    Proven,
-}
-
-impl Confidence {
-    /// The name in documents and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Confidence::Guess => "guess",
-            Confidence::Strong => "strong",
-            Confidence::Proven => "proven",
         }
     }
 }
