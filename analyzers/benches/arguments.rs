@@ -3,7 +3,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dumpscope_analyzers::arguments::recover_all;
-use dumpscope_analyzers::stacks::{Stack, thread_stack};
+use dumpscope_analyzers::model::Stack;
+use dumpscope_analyzers::stacks::thread_stack;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ThreadIdx};

@@ -2,6 +2,7 @@
 
 use crate::Target;
 use crate::handles_summary::HandleSummary;
+use crate::text::count_bytes;
 use dumpscope_core::model::DumpKind;
 use dumpscope_core::{Machine, ReadMemory, Va};
 
@@ -284,15 +285,6 @@ fn unloaded(f: &Facts<'_>) -> Answer {
     match f.target.dump.unloaded().value() {
         Some(list) => yes(count(list.len(), "unloaded module")),
         None => no("no list of unloaded modules"),
-    }
-}
-
-/// `23 MB`, `512 bytes`.
-pub(crate) fn count_bytes(n: u64) -> String {
-    match n {
-        0..1024 => format!("{n} bytes"),
-        1024..0x10_0000 => format!("{} kB", n >> 10),
-        _ => format!("{} MB", n >> 20),
     }
 }
 

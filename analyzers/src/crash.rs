@@ -6,7 +6,7 @@
 use crate::Target;
 pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, exception_code, fast_fail_name};
 use crate::model::ForeignCrash;
-pub use crate::model::{Access, ExceptionFacts, Interest};
+use crate::model::{Access, ExceptionFacts, Interest};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};

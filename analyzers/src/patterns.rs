@@ -1,6 +1,6 @@
 //! Patterns of waits and roles of threads as data: a built-in file and files of users.
 
-pub use crate::model::{ThreadRole, WaitKind};
+use crate::model::{ThreadRole, WaitKind};
 use serde::Deserialize;
 use std::sync::{Arc, OnceLock};
 
@@ -123,7 +123,7 @@ impl Patterns {
             for c in &mut r.contains {
                 *c = c.to_ascii_lowercase();
             }
-            // An empty part is in every name.
+            // An empty text would match every name.
             r.contains.retain(|c| !c.is_empty());
             r
         };

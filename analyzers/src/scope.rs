@@ -1,7 +1,7 @@
 //! Parameters and local variables of one row of a stack, from a symbol file: where they are and what they hold.
 #![warn(clippy::indexing_slicing)]
 
-use crate::triage::Confidence;
+use crate::model::Confidence;
 use crate::{Stack, Target};
 use dumpscope_core::{Machine, RegSet, Va};
 use dumpscope_symbols::provider::variable::{FrameRegs, Location, Place, Variable};

@@ -4,7 +4,7 @@
 //! though, and the stub's number tells the call.
 
 use crate::Target;
-use crate::stacks::StackFrame;
+use crate::model::StackFrame;
 use dumpscope_core::{Machine, ReadMemory};
 use dumpscope_symbols::SymbolSource;
 

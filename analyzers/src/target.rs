@@ -1,14 +1,14 @@
 //! What every analysis receives.
 
-use crate::arguments::HintTable;
-use crate::foreign::{ForeignDump, read_foreign};
+use crate::hint_table::HintTable;
+use crate::memo::Memo;
+use crate::model::ForeignDump;
 use crate::patterns::Patterns;
 use dumpscope_core::memory::ImageSection;
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, ReadMemory, Tid, Va};
+use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::unwind::UnwindCache;
 use dumpscope_symbols::{SymbolConfig, SymbolManager};
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -21,15 +21,13 @@ pub struct Target {
     pub symbols: SymbolManager,
     /// Image headers that stack walks have read.
     pub unwind: UnwindCache,
-    /// Functions that argument recovery has decoded.
-    pub arguments: crate::arguments::Cache,
     /// In which generation of the symbol configuration a module's image file was looked for, to fill holes in
     /// the dump's memory; 0: never.
     mapped: Vec<AtomicU64>,
     /// What is known of a dump of another system; empty until somebody asks.
-    foreign: OnceLock<Option<ForeignDump>>,
-    /// Threads that something else than the thread list tells of; gathered when first asked for.
-    pub(crate) unlisted: OnceLock<BTreeSet<Tid>>,
+    pub(crate) foreign: OnceLock<Option<ForeignDump>>,
+    /// What analyses have worked out.
+    memo: Memo,
     /// Patterns of waits; the built-in ones are parsed when they are first asked for: many commands need none.
     patterns: OnceLock<Arc<Patterns>>,
     /// What arguments of well-known functions mean; parsed when first asked for, too.
@@ -53,10 +51,9 @@ impl Target {
             dump,
             symbols,
             unwind: UnwindCache::default(),
-            arguments: crate::arguments::Cache::default(),
             mapped,
             foreign: OnceLock::new(),
-            unlisted: OnceLock::new(),
+            memo: Memo::default(),
             patterns: OnceLock::new(),
             hints: OnceLock::new(),
         }
@@ -65,6 +62,7 @@ impl Target {
     /// Uses other patterns of waits than the built-in ones.
     pub fn set_patterns(&mut self, patterns: Arc<Patterns>) {
         self.patterns = OnceLock::from(patterns);
+        self.memo = Memo::default();
     }
 
     /// Patterns of waits.
@@ -76,6 +74,7 @@ impl Target {
     /// Uses another table of what arguments mean than the built-in one.
     pub fn set_hints(&mut self, hints: Arc<HintTable>) {
         self.hints = OnceLock::from(hints);
+        self.memo = Memo::default();
     }
 
     /// What arguments of well-known functions mean, and names of GUIDs.
@@ -118,10 +117,15 @@ impl Target {
         self.symbols.format(va, self.process_machine())
     }
 
-    /// What another reader says of a dump of Linux, macOS or another system; `None` for Windows dumps, and when
-    /// that reader cannot read it.
+    /// What an analysis keeps in a type of its own, as long as the symbols stay the same; fresh at the first question.
+    pub(crate) fn memo<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.memo.of(self.symbols.generation())
+    }
+
+    /// True under Wine: its ntdll exports what Windows' has not.
     #[must_use]
-    pub fn foreign(&self) -> Option<&ForeignDump> {
-        self.foreign.get_or_init(|| read_foreign(self)).as_ref()
+    pub fn is_wine(&self) -> bool {
+        let ntdll = self.symbols.modules_named("ntdll");
+        ntdll.into_iter().any(|m| !self.symbols.by_name(Some(m), "wine_get_version").is_empty())
     }
 }

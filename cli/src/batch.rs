@@ -9,7 +9,7 @@ use crate::output::{create, read_table};
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
-use dumpscope_analyzers::arguments::HintTable;
+use dumpscope_analyzers::hint_table::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;

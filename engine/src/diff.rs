@@ -5,11 +5,11 @@ use crate::doc::{Line, Role};
 use crate::document::ConfidenceName;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
+use dumpscope_analyzers::facts::Case;
 use dumpscope_analyzers::incident::Digest;
-use dumpscope_analyzers::triage::{Facts, run_rules, verdict_of};
+use dumpscope_analyzers::triage::{run_rules, verdict_of};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
-use dumpscope_symbols::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -105,7 +105,8 @@ pub enum DiffFailure {
 /// What is needed of an open dump.
 #[must_use]
 pub fn snapshot(target: &Target, cancel: &dumpscope_analyzers::Cancel) -> Snapshot {
-    let facts = Facts::gather(target, &Limits::default(), cancel);
+    let facts = target.facts(cancel);
+    let facts = Case { target, facts: &facts };
     let found = run_rules(&facts).findings;
     Snapshot::of(&facts, &Digest::of(&facts, &found), &verdict_of(&facts, &found))
 }

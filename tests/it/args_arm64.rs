@@ -5,9 +5,9 @@
 //! long long outer(long long a, long long b) { long long r = inner(b + 1, 5, a); return r + a * b; }
 //! ```
 
-use dumpscope_analyzers::arguments::{ArgSource, recover_all};
+use dumpscope_analyzers::arguments::recover_all;
+use dumpscope_analyzers::model::{ArgSource, Confidence};
 use dumpscope_analyzers::stacks::thread_stack;
-use dumpscope_analyzers::triage::Confidence;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ThreadIdx};

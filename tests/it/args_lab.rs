@@ -1,9 +1,9 @@
 //! Arguments in the lab's dumps, without PDBs. The truth is in the lab's README.
 
 use crate::core_common::shared_or_skip;
-use dumpscope_analyzers::arguments::{Argument, HintSource, add_hints, recover_all, system_call_args};
-use dumpscope_analyzers::stacks::{Stack, thread_stack};
-use dumpscope_analyzers::triage::Confidence;
+use dumpscope_analyzers::arguments::{add_hints, recover_all, system_call_args};
+use dumpscope_analyzers::model::{Argument, Confidence, HintSource, Stack};
+use dumpscope_analyzers::stacks::thread_stack;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx, Va};

@@ -3,9 +3,9 @@
 //! What counts as recoverable is found here, from the dump alone: a parameter's value lies in a non-volatile register
 //! or a stack word of the frames from the innermost to the caller's, or as a constant in the code.
 
-use dumpscope_analyzers::arguments::{ArgPlace, Argument, recover_all};
-use dumpscope_analyzers::stacks::{Stack, StackFrame, thread_stack};
-use dumpscope_analyzers::triage::Confidence;
+use dumpscope_analyzers::arguments::recover_all;
+use dumpscope_analyzers::model::{ArgPlace, Argument, Confidence, Stack, StackFrame};
+use dumpscope_analyzers::stacks::thread_stack;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory, Reg, ThreadIdx, Va};

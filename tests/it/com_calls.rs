@@ -1,20 +1,22 @@
 //! Outgoing COM calls: sources that agree, contradict each other, or are old.
 
-use dumpscope_analyzers::triage::{Confidence, Facts, run_rules, verdict};
-use dumpscope_analyzers::waits::{LayoutSource, Wait};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Confidence, LayoutSource, Wait};
+use dumpscope_analyzers::triage::{run_rules, verdict};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
 use dumpscope_fixtures::{article, dump};
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 
 /// `CMessageCall` and `SOleTlsData` of the article's main thread.
 const MESSAGE: u64 = 0x0050_5170;
 const OLE: u64 = 0x0051_2200;
 
-fn look<T>(dump: &dump::Dump, see: impl FnOnce(&Facts<'_>, &Wait) -> T) -> T {
+fn look<T>(dump: &dump::Dump, see: impl FnOnce(&Case<'_>, &Wait) -> T) -> T {
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let facts = target.facts(&Cancel::default());
+    let facts = Case { target: &target, facts: &facts };
     let wait = facts.thread(Tid(article_main())).unwrap().wait.clone().unwrap();
     see(&facts, &wait)
 }
@@ -140,7 +142,8 @@ fn the_labs_call_with_and_without_symbols() {
         let config = SymbolConfig { symbol_path: symbols, offline: true, ..SymbolConfig::default() };
         let dump = Dump::open(&shared.join("lab/ruby-x86.dmp.zst")).unwrap();
         let target = Target::new(dump, config);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let w = facts.thread(Tid(0x24)).unwrap().wait.as_ref().unwrap();
         let m = w.com.as_ref().unwrap().message.unwrap();
         assert_eq!(

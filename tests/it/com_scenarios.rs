@@ -1,18 +1,20 @@
 //! COM calls of the scenarios: both ends of a call, what is known of each build, old objects, sources that disagree.
 
-use dumpscope_analyzers::triage::{Confidence, Facts, run_rules, verdict};
-use dumpscope_analyzers::waits::{LayoutSource, Wait};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Confidence, LayoutSource, Wait};
+use dumpscope_analyzers::triage::{run_rules, verdict};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
 use dumpscope_fixtures::pdb::{Fields, base};
 use dumpscope_fixtures::scenarios::{self, Scenario};
 use dumpscope_fixtures::{article, dump};
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 
-fn look<T>(dump: &dump::Dump, config: SymbolConfig, see: impl FnOnce(&Facts<'_>, &Wait) -> T) -> T {
+fn look<T>(dump: &dump::Dump, config: SymbolConfig, see: impl FnOnce(&Case<'_>, &Wait) -> T) -> T {
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), config);
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let facts = target.facts(&Cancel::default());
+    let facts = Case { target: &target, facts: &facts };
     let wait = facts.threads[0].wait.clone().unwrap();
     see(&facts, &wait)
 }
@@ -28,11 +30,12 @@ fn of_build(s: &Scenario, build: u32) -> dump::Dump {
 }
 
 /// A scenario's dump, looked at without symbols.
-fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, &Facts<'_>)) {
+fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, &Case<'_>)) {
     let mut seen = 0;
     for s in scenarios::all().iter().filter(|s| s.name.starts_with(prefix)) {
         let target = Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), SymbolConfig::default());
-        see(&s.name, &Facts::gather(&target, &Limits::default(), &Cancel::default()));
+        let facts = target.facts(&Cancel::default());
+        see(&s.name, &Case { target: &target, facts: &facts });
         seen += 1;
     }
     assert!(seen > 0, "no scenario {prefix}");
@@ -268,7 +271,8 @@ fn equal_calls_of_one_server_are_one_finding() {
         dump.threads.push(copy);
     }
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let facts = target.facts(&Cancel::default());
+    let facts = Case { target: &target, facts: &facts };
     let found = run_rules(&facts).findings;
     let blocked: Vec<_> = found.iter().filter(|f| f.server_pid == Some(dumpscope_core::Pid(0x30c))).collect();
     let [one] = blocked.as_slice() else { panic!("{} findings", blocked.len()) };

@@ -1,14 +1,15 @@
 //! Remote procedure calls: which message is the living one, its binding, the server's side.
 
-use dumpscope_analyzers::triage::{Confidence, Facts};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::Confidence;
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
 use dumpscope_fixtures::scenarios;
 use dumpscope_fixtures::symfile::write_folder;
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 
-fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, bool, &Facts<'_>)) {
+fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, bool, &Case<'_>)) {
     let mut seen = 0;
     for s in scenarios::all().iter().filter(|s| s.name.starts_with(prefix)) {
         for symbols in [false, true] {
@@ -19,7 +20,8 @@ fn in_scenarios(prefix: &str, mut see: impl FnMut(&str, bool, &Facts<'_>)) {
                 config.symbol_path = folder.path().display().to_string();
             }
             let target = Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), config);
-            see(&s.name, symbols, &Facts::gather(&target, &Limits::default(), &Cancel::default()));
+            let facts = target.facts(&Cancel::default());
+            see(&s.name, symbols, &Case { target: &target, facts: &facts });
             seen += 1;
         }
     }

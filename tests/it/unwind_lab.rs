@@ -1,7 +1,8 @@
 //! Stacks of real dumps: the lab's README and the corpus' own expectations are the truth.
 
 use crate::core_common::shared_or_skip;
-use dumpscope_analyzers::stacks::{Stack, StackFrame, stack_bounds, stack_from, thread_stack};
+use dumpscope_analyzers::model::{Stack, StackFrame};
+use dumpscope_analyzers::stacks::{stack_bounds, stack_from, thread_stack};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::{Reg, amd64};
 use dumpscope_core::model::Dump;

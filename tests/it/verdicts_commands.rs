@@ -1,14 +1,15 @@
 //! `!analyze`, `!deadlock`, `!waits` and signatures on dumps with known truth.
 
 use crate::article_replay::session_with_symbols;
-use dumpscope_analyzers::triage::{Facts, Signature, run_rules, signature, verdict};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::triage::{Signature, run_rules, signature, verdict};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_engine::{LineStatus, Session, TextSink, run_line};
 use dumpscope_fixtures::scenarios::{self, Scenario};
 use dumpscope_fixtures::symfile::{SymFile, write_folder};
 use dumpscope_fixtures::{article, dump, small};
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 
 fn run(session: &mut Session, line: &str) -> String {
     let mut out = Vec::new();
@@ -133,7 +134,8 @@ fn signed(dump: &dump::Dump, symbols: &[SymFile]) -> Option<Signature> {
     let symbol_path = folder.path().display().to_string();
     let config = SymbolConfig { symbol_path, offline: true, ..SymbolConfig::default() };
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), config);
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let facts = target.facts(&Cancel::default());
+    let facts = Case { target: &target, facts: &facts };
     signature(&facts, &verdict(&run_rules(&facts).findings))
 }
 
@@ -316,7 +318,8 @@ fn the_labs_locks_under_wine() {
     let ended =
         "the complete list of 4 threads has no thread 118, and no thread times of it are in the dump either";
     has(&run(&mut session, "!analyze -v"), &[ended]);
-    let facts = Facts::gather(&session.target, &Limits::default(), &Cancel::default());
+    let facts = session.target.facts(&Cancel::default());
+    let facts = Case { target: &session.target, facts: &facts };
     let of_locks: Vec<_> = facts.threads.iter().filter_map(|t| t.wait.as_ref()).collect();
     assert_eq!(of_locks.len(), 3);
     assert!(of_locks.iter().all(|w| w.timeout.is_none()), "{of_locks:#?}");

@@ -1,12 +1,13 @@
 //! What is said of threads that hold the loader, and of a process that ends: sentences, evidence, JSON.
 
-use dumpscope_analyzers::triage::{Confidence, Facts, run_rules, verdict};
-use dumpscope_analyzers::waits::Reason;
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Confidence, Reason};
+use dumpscope_analyzers::triage::{run_rules, verdict};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
 use dumpscope_fixtures::scenarios::{self, Scenario};
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 
 fn scenario(name: &str) -> Scenario {
     scenarios::all().into_iter().find(|s| s.name == name).unwrap()
@@ -31,7 +32,8 @@ fn entry_points_are_certain_without_symbols() {
     for (name, reason) in reasons {
         let s = scenario(name);
         let target = target(&s);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let thread = facts.thread(Tid(0x1110)).unwrap();
         let d = thread.dll_main.as_ref().unwrap();
         assert_eq!(
@@ -63,7 +65,8 @@ fn a_dll_on_a_dead_share_is_named() {
     ] {
         let s = scenario(name);
         let target = target(&s);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let says = &facts.thread(Tid(0x1110)).unwrap().activity.as_ref().unwrap().text;
         assert_eq!(*says, format!(r#"loads "\\files\plugins\codec.dll" and waits for {waits}"#));
         let v = verdict(&run_rules(&facts).findings);
@@ -79,7 +82,8 @@ fn the_end_of_the_process_explains_an_orphan_and_a_lost_event() {
     ] {
         let s = scenario(name);
         let target = target(&s);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let exit = facts.exit.as_ref().unwrap();
         assert!(exit.others_ended && exit.confidence == Confidence::Proven, "{exit:?}");
         assert!(facts.thread(Tid(0x1110)).unwrap().is_main);
@@ -90,7 +94,8 @@ fn the_end_of_the_process_explains_an_orphan_and_a_lost_event() {
     // Before the others are ended, nothing is lost yet.
     let s = scenario("exit behind a DllMain (10, x64)");
     let target = target(&s);
-    let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+    let facts = target.facts(&Cancel::default());
+    let facts = Case { target: &target, facts: &facts };
     assert!(!facts.exit.as_ref().unwrap().others_ended);
     let says = &facts.thread(Tid(0x1100)).unwrap().activity.as_ref().unwrap().text;
     assert_eq!(says, "ends the process and waits for the loader, which thread 1110 (number 1) owns");
@@ -102,12 +107,13 @@ fn where_a_thread_starts_is_no_dll_main() {
     for name in ["loader lock in DllMain (11, x64)", "COM call to another process (11, x64)"] {
         let s = scenario(name);
         let target = target(&s);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let loader = target.dump.loader(target.process_machine()).unwrap();
         let is_kernel32 = |n: &String| n.eq_ignore_ascii_case("kernel32.dll");
         let kernel32 = loader.entries.iter().find(|e| e.base_name.as_ref().is_some_and(is_kernel32));
         let entry = kernel32.unwrap().entry_point;
-        let starts = |t: &dumpscope_analyzers::triage::ThreadFacts| {
+        let starts = |t: &dumpscope_analyzers::model::ThreadFacts| {
             let outermost = t.stack.as_ref().unwrap().physical().map(|f| f.frame.ip).collect::<Vec<_>>();
             outermost.iter().rev().take(2).any(|ip| ip.distance_from(entry).is_some_and(|d| d < 0x40))
         };

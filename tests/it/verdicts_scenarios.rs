@@ -1,15 +1,17 @@
 //! Hangs and crashes with known truth: every verdict, culprit, owner, waiter and edge, with and without symbols.
 
-use dumpscope_analyzers::triage::{Confidence, Facts, Finding, ThreadFacts, run_rules, verdict};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Confidence, Finding, ThreadFacts};
+use dumpscope_analyzers::triage::{run_rules, verdict};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_fixtures::scenarios::{self, Scenario};
 use dumpscope_fixtures::symfile::write_folder;
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 use std::fmt::Write as _;
 
 /// What is wrong with the answer on one scenario.
-fn wrong(s: &Scenario, facts: &Facts<'_>, v: &Finding) -> Vec<String> {
+fn wrong(s: &Scenario, facts: &Case<'_>, v: &Finding) -> Vec<String> {
     let truth = &s.truth;
     let mut out = Vec::new();
     let tid = v.tid.map(|t| t.0);
@@ -90,7 +92,7 @@ fn wrong(s: &Scenario, facts: &Facts<'_>, v: &Finding) -> Vec<String> {
 }
 
 /// Edges within the process that are called proven: how many, and which are wrong.
-fn proven_edges(s: &Scenario, target: &Target, facts: &Facts<'_>) -> (usize, Vec<String>) {
+fn proven_edges(s: &Scenario, target: &Target, facts: &Case<'_>) -> (usize, Vec<String>) {
     let mut n = 0;
     let mut out = Vec::new();
     for t in &facts.threads {
@@ -120,7 +122,8 @@ fn every_scenario_gets_the_right_verdict() {
                 config.symbol_path = folder.path().display().to_string();
             }
             let target = Target::new(Dump::from_bytes(s.dump.bytes()).unwrap(), config);
-            let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+            let facts = target.facts(&Cancel::default());
+            let facts = Case { target: &target, facts: &facts };
             let v = verdict(&run_rules(&facts).findings);
             let mut bad = wrong(s, &facts, &v);
             let (n, wrong_edges) = proven_edges(s, &target, &facts);
@@ -163,7 +166,8 @@ fn small_dumps_of_every_scenario_claim_nothing_wrong() {
             Dump::from_bytes(s.dump.small().bytes()).unwrap(),
             SymbolConfig { offline: true, ..SymbolConfig::default() },
         );
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
+        let facts = Case { target: &target, facts: &facts };
         let v = verdict(&run_rules(&facts).findings);
         rows += 1;
         same += usize::from(v.kind.name() == s.truth.kind);
@@ -227,18 +231,19 @@ fn an_owner_with_a_thread_block_is_not_gone() {
                 Dump::from_bytes(dump.bytes()).unwrap(),
                 SymbolConfig { offline: true, ..SymbolConfig::default() },
             );
-            let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+            let facts = target.facts(&Cancel::default());
+            let facts = Case { target: &target, facts: &facts };
             let lock = facts.locks.at(dumpscope_core::Va(s.truth.lock.unwrap())).unwrap();
             (lock.owner, verdict(&run_rules(&facts).findings).kind)
         };
-        use dumpscope_analyzers::{locks::Owner, triage::FindingKind};
-        let gone = (Owner::Missing, FindingKind::OrphanedLock);
+        use dumpscope_analyzers::model::{FindingKind, OwnerState};
+        let gone = (OwnerState::Missing, FindingKind::OrphanedLock);
         assert_eq!(verdict_with(None, false), gone, "{name}");
         // Another thread's block, or one whose stack is gone, says nothing.
         assert_eq!(verdict_with(Some(dead + 4), true), gone, "{name}");
         assert_eq!(verdict_with(Some(dead), false), gone, "{name}");
         let (owner, kind) = verdict_with(Some(dead), true);
-        assert_eq!(owner, Owner::Unknown, "{name}");
+        assert_eq!(owner, OwnerState::Unknown, "{name}");
         assert_ne!(kind, FindingKind::OrphanedLock, "{name}");
     }
 }

@@ -125,7 +125,7 @@ pub(super) fn decode(
                     break;
                 }
                 let Some(insn) = decoder.insn(mem, at) else {
-                    // A guess that leads to no code was none.
+                    // The guessed target holds no code: the guess was wrong.
                     f.cut |= !guessed.contains(&start);
                     break;
                 };

@@ -68,13 +68,12 @@ pub(super) struct CallSite {
 
 type PointKey = (u64, u64, bool, Option<u16>);
 
-/// Decoded functions and the points that were worked out, for one target. Bounded; a full cache starts anew.
+/// Decoded functions and the points that were worked out, for one target. Bounded; a full cache starts anew. Fresh when
+/// images may have become readable since.
 #[derive(Debug, Default)]
-pub struct Cache {
+pub(super) struct Cache {
     functions: Mutex<BTreeMap<u64, Option<Arc<Function>>>>,
     points: Mutex<BTreeMap<PointKey, Option<Arc<Point>>>>,
-    /// The symbol generation that the entries belong to.
-    generation: Mutex<u64>,
     buffers: OnceLock<Buffers>,
 }
 
@@ -83,17 +82,6 @@ impl Cache {
     pub(super) fn buffers(&self, target: &Target) -> &Buffers {
         self.buffers.get_or_init(|| Buffers::find(target))
     }
-
-    /// Forgets everything when images may have become readable since.
-    fn fresh(&self, target: &Target) {
-        let now = target.symbols.generation();
-        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
-        if *generation != now {
-            *generation = now;
-            self.functions.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            self.points.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-    }
 }
 
 /// Answers questions about the code of one machine in a target.
@@ -101,18 +89,19 @@ pub(super) struct Analysis<'a> {
     pub(super) target: &'a Target,
     pub(super) machine: Machine,
     pub(super) abi: &'static Abi,
+    cache: Arc<Cache>,
     work: Cell<usize>,
 }
 
 impl<'a> Analysis<'a> {
     pub(super) fn new(target: &'a Target, machine: Machine) -> Option<Analysis<'a>> {
-        target.arguments.fresh(target);
-        Some(Analysis { target, machine, abi: Abi::of(machine)?, work: Cell::new(0) })
+        let abi = Abi::of(machine)?;
+        Some(Analysis { target, machine, abi, cache: target.memo(), work: Cell::new(0) })
     }
 
     /// The code of the function at `entry`.
     pub(super) fn function(&self, entry: Va) -> Option<Arc<Function>> {
-        let functions = &self.target.arguments.functions;
+        let functions = &self.cache.functions;
         if let Some(known) = functions.lock().unwrap_or_else(PoisonError::into_inner).get(&entry.0) {
             return known.clone();
         }
@@ -137,7 +126,7 @@ impl<'a> Analysis<'a> {
         let function = self.function(entry)?;
         let residue = entry_sp.filter(|_| function.aligns).map(|sp| (sp.0 & 0xfff) as u16);
         let key = (entry.0, ip.0, exact, residue);
-        let points = &self.target.arguments.points;
+        let points = &self.cache.points;
         if let Some(known) = points.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }

@@ -6,9 +6,8 @@ use super::names::Root;
 use super::signature::{self, Signature};
 use super::starts::{entries, prologues, walked_entry_sp};
 use super::values::{at_offset, by, combine, evaluate, learn, mask, read_slot, safe, stack_word};
-use super::{ArgPlace, ArgSource, Argument, Evidence, Value, extent, syscall};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::Confidence;
+use super::{extent, syscall};
+use crate::model::{ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Reg, Va};
 use dumpscope_symbols::Trust;
@@ -224,7 +223,7 @@ fn agrees(cx: &Analysis<'_>, frame: &Frame<'_>, point: &Point) -> Option<Va> {
     if known.any(|other| other != first) {
         return None;
     }
-    // Nothing of the code's to compare with: a frame of unknown size.
+    // The code gives no size of the frame to compare with.
     (by_sp.is_some() || by_fp.is_some()).then_some(first)
 }
 

@@ -24,13 +24,12 @@ mod state;
 mod syscall;
 mod values;
 
-pub use crate::model::{ArgPlace, ArgSource, Argument, Evidence, Hint, HintSource, Value};
+use crate::model::Argument;
 pub(crate) use extent::part_at;
-pub use flow::Cache;
-pub use hints::{HintTable, HintTableError, add_hints};
+pub use hints::add_hints;
 pub use syscall::{SystemCallArgs, system_call_args};
 
-use crate::stacks::Stack;
+use crate::model::Stack;
 use crate::{Cancel, Target};
 
 /// The arguments of one row of a stack (an inlined call has none of its own: empty). For several rows use

@@ -1,9 +1,7 @@
 //! How many arguments a function takes, where the convention puts them, and what a PDB says of them.
 
 use super::flow::{Analysis, Point};
-use super::{ArgPlace, ArgSource, Evidence, Value};
-use crate::stacks::StackFrame;
-use crate::triage::Confidence;
+use crate::model::{ArgPlace, ArgSource, Confidence, Evidence, StackFrame, Value};
 use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
 use dumpscope_symbols::SymbolProvider;
 use dumpscope_symbols::provider::variable::{FrameRegs, Location, Variable};
@@ -65,7 +63,7 @@ pub(super) fn of(
         return signature;
     }
     if let Some(known) = super::hints::parameters(cx.target, frame) {
-        let param = |(n, p): (usize, &super::hints::Parameter)| Param {
+        let param = |(n, p): (usize, &crate::hint_table::Parameter)| Param {
             name: Some(p.name.clone()),
             ..Param::at(place(cx, n))
         };

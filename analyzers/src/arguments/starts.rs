@@ -2,7 +2,7 @@
 
 use super::extent;
 use super::flow::Analysis;
-use crate::stacks::StackFrame;
+use crate::model::StackFrame;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;
 

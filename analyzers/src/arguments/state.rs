@@ -126,7 +126,7 @@ impl State {
             let known = u8::try_from(slot.bytes.min(8)).unwrap_or(8);
             return slot.cell.sym.low(known).low(bytes);
         }
-        // Part of another one?
+        // It may be a part of another slot.
         if self.overlapping(offset, u16::from(bytes)).next().is_some() {
             return Sym::UNKNOWN;
         }
@@ -231,7 +231,7 @@ impl State {
                     _ => Some(Source::Behind(a)),
                 });
                 let made = self.make(at, place);
-                // A value behind itself (`mov rax, [rax]`) has lost what it was read from.
+                // `mov rax, [rax]` overwrites the pointer that the value was read through: its source is lost.
                 match source {
                     Some(Source::Behind(s)) if s.root == made.root => {
                         sources.remove(&at);

@@ -2,11 +2,9 @@
 //!
 //! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
-use super::{ArgPlace, ArgSource, Argument, Evidence, Value};
 use crate::Target;
-use crate::stacks::{Stack, StackFrame};
+use crate::model::{ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value};
 use crate::syscalls::system_call_name;
-use crate::triage::Confidence;
 use dumpscope_core::base::{amd64, x86};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;
@@ -86,7 +84,7 @@ fn on_stack(target: &Target, top: &StackFrame, skip: u64) -> Option<Vec<Value>> 
 /// the call's number, which the stub's code tells. Wine's stubs look the same and its registers mean nothing.
 fn in_registers(target: &Target, top: &StackFrame, row: usize) -> Option<Vec<Value>> {
     let regs = &top.frame.regs;
-    if crate::locks::is_wine(target) || target.dump.system().value()?.build < KEEPS_REGISTERS {
+    if target.is_wine() || target.dump.system().value()?.build < KEEPS_REGISTERS {
         return None;
     }
     // mov r10, rcx; mov eax, imm32; ...; syscall

@@ -5,9 +5,8 @@ use super::frames::Frame;
 use super::ir::Abi;
 use super::names::{Root, Sym};
 use super::state::{REACH, Source};
-use super::{ArgSource, Evidence, Value};
 use crate::Target;
-use crate::triage::Confidence;
+use crate::model::{ArgSource, Confidence, Evidence, Value};
 use dumpscope_core::{ReadMemory, Va};
 
 pub(super) fn at_offset(abi: &Abi, base: Va, by: i64) -> Va {

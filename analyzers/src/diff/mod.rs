@@ -8,7 +8,7 @@ mod standing;
 
 pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
 
-use crate::triage::{Confidence, FindingKind};
+use crate::model::{Confidence, FindingKind};
 use dumpscope_core::{Pid, Tid};
 use standing::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,9 @@
 //! What is kept of one dump to compare it with another of the same process.
 
+use crate::facts::Case;
 use crate::incident::{Digest, MachineId};
-use crate::triage::{Facts, Finding, FindingKind, ThreadFacts, frame_text};
-use crate::waits::Kind;
+use crate::model::{Finding, FindingKind, Kind, ThreadFacts};
+use crate::text::frame_text;
 use dumpscope_core::{Pid, Tid, Va};
 use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
@@ -78,7 +79,7 @@ pub struct ThreadSnapshot {
 impl Snapshot {
     /// Takes what is needed of a dump. `verdict`: the dump's own.
     #[must_use]
-    pub fn of(facts: &Facts<'_>, digest: &Digest, verdict: &Finding) -> Snapshot {
+    pub fn of(facts: &Case<'_>, digest: &Digest, verdict: &Finding) -> Snapshot {
         let dump = &facts.target.dump;
         let text = |t: &Option<String>| t.clone().unwrap_or_default();
         let open = dump.handles().value().map(|data| {
@@ -86,7 +87,7 @@ impl Snapshot {
         });
         let mut warnings = Vec::new();
         if dump.missing_bytes() > 0 {
-            let size = crate::capabilities::count_bytes(dump.missing_bytes());
+            let size = crate::text::count_bytes(dump.missing_bytes());
             warnings.push(format!("the file is cut off, {size} at its end are missing: copy it again"));
         }
         // The verdict says what else keeps it from an answer.
@@ -120,7 +121,7 @@ impl Snapshot {
     }
 }
 
-fn thread(facts: &Facts<'_>, t: &ThreadFacts) -> ThreadSnapshot {
+fn thread(facts: &Case<'_>, t: &ThreadFacts) -> ThreadSnapshot {
     let stack = t.stack.as_ref().or(t.native_stack.as_ref());
     let sure = stack.iter().flat_map(|s| s.physical()).take_while(|f| f.trust != Trust::Scan);
     let wait = t.wait.as_ref();

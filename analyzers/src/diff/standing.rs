@@ -1,7 +1,7 @@
 //! Circles and orphaned locks that every dump shows: who is in one cannot have gone on between the dumps.
 
 use super::Snapshot;
-use crate::triage::{Confidence, Finding, FindingKind};
+use crate::model::{Confidence, Finding, FindingKind};
 use dumpscope_core::{Tid, Va};
 use std::collections::BTreeSet;
 

@@ -2,8 +2,7 @@
 
 use super::snapshot::WaitKey;
 use super::*;
-use crate::triage::Finding;
-use crate::waits::Kind;
+use crate::model::{Finding, Kind};
 use dumpscope_core::Va;
 
 fn thread(tid: u32, cpu_ms: u64, frames: &[u64]) -> ThreadSnapshot {

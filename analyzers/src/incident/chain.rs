@@ -3,8 +3,7 @@
 use super::entry::entry;
 use super::joins::{Join, Joins};
 use super::{Digest, Incident, Link, same_process};
-use crate::locks::Owner;
-use crate::triage::{Confidence, Finding};
+use crate::model::{Confidence, Finding, OwnerState};
 use dumpscope_core::{Pid, Tid};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,8 +195,8 @@ impl<'a> Walk<'a> {
                 return;
             }
             match wait.map(|w| (w.owner, w.state)) {
-                Some((Some(owner), Owner::Alive)) => tid = owner,
-                Some((Some(owner), Owner::Missing)) => {
+                Some((Some(owner), OwnerState::Alive)) => tid = owner,
+                Some((Some(owner), OwnerState::Missing)) => {
                     let gone = format!("thread {:x} no longer exists", owner.0);
                     self.gone = Some(owner);
                     // Its sentence says so already for a lock.

@@ -1,10 +1,9 @@
 //! What is kept of one dump to compare it with others.
 
 use super::MachineId;
-use crate::locks::{Owner, thread_state};
-use crate::patterns::ThreadRole;
-use crate::triage::{Confidence, Facts, Finding, ThreadFacts};
-use crate::waits::Kind;
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, Kind, OwnerState, ThreadFacts, ThreadRole};
+use crate::thread_state::thread_state;
 use dumpscope_core::base::Guid;
 use dumpscope_core::model::ProcessParameters;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
@@ -78,7 +77,7 @@ pub struct ThreadWait {
     /// The thread of the same process that it waits for.
     pub owner: Option<Tid>,
     /// Whether that thread exists.
-    pub state: Owner,
+    pub state: OwnerState,
     /// How sure; `None` for a thread that does not wait.
     pub confidence: Option<Confidence>,
     /// What its wait rests on, one sentence each; empty when it waits for nobody in particular. Untrusted.
@@ -151,7 +150,7 @@ pub struct Digest {
 impl Digest {
     /// Takes what is needed of a dump.
     #[must_use]
-    pub fn of(facts: &Facts<'_>, findings: &[Finding]) -> Digest {
+    pub fn of(facts: &Case<'_>, findings: &[Finding]) -> Digest {
         let target = facts.target;
         let dump = &target.dump;
         let parameters: Option<ProcessParameters> =
@@ -177,7 +176,7 @@ impl Digest {
         out
     }
 
-    fn thread(&mut self, facts: &Facts<'_>, t: &ThreadFacts) {
+    fn thread(&mut self, facts: &Case<'_>, t: &ThreadFacts) {
         let target = facts.target;
         let own = target.dump.pid();
         let sentence =
@@ -203,7 +202,7 @@ impl Digest {
             ThreadWait {
                 sentence,
                 owner,
-                state: owner.map_or(Owner::Unknown, |o| thread_state(target, o)),
+                state: owner.map_or(OwnerState::Unknown, |o| thread_state(target, o)),
                 confidence: wait.map(|w| w.confidence),
                 evidence: wait.filter(|_| matters).map(|w| w.evidence.clone()).unwrap_or_default(),
                 named,
@@ -230,7 +229,7 @@ impl Digest {
         }
     }
 
-    fn named_objects(&mut self, facts: &Facts<'_>) {
+    fn named_objects(&mut self, facts: &Case<'_>) {
         let Some(data) = facts.target.dump.handles().value() else { return };
         for h in data.handles.iter() {
             let Some((type_name, name)) = object_name(h) else { continue };
@@ -284,7 +283,7 @@ fn object_name(h: &Handle) -> Option<(String, String)> {
 }
 
 /// Type and name of the one object that a thread waits for, or of the port that its local RPC call goes to.
-fn named(facts: &Facts<'_>, wait: &crate::waits::Wait) -> Option<(String, String)> {
+fn named(facts: &Case<'_>, wait: &crate::model::Wait) -> Option<(String, String)> {
     if let Some(endpoint) = wait.rpc.as_ref().and_then(|r| r.endpoint.as_deref()) {
         let local = endpoint.strip_prefix("ncalrpc:[")?.strip_suffix(']')?;
         return Some((PORT.0.to_owned(), format!("{}{local}", PORT.1)));

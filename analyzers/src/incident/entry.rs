@@ -6,7 +6,7 @@
 use super::digest::Wanted;
 use super::joins::{Join, Role};
 use super::{Digest, Serving};
-use crate::triage::{Confidence, Finding, FindingKind};
+use crate::model::{Confidence, Finding, FindingKind};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 

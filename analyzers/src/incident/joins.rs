@@ -2,7 +2,7 @@
 
 use super::digest::{PORT, Wanted};
 use super::{Digest, same_moment};
-use crate::triage::Confidence;
+use crate::model::Confidence;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Pid, Tid};
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ fn shared(
     };
     let others: Vec<usize> = others.iter().filter(fits).copied().collect();
     let owner = |i: &usize| digests.get(*i).and_then(|o| o.owner_of(type_name, name));
-    // Only who made a port has it by its name.
+    // Only the process that created a port has a handle with the port's name.
     let is_port = type_name == PORT.0;
     let what = format!("{} \"{}\"", escape(&type_name.to_ascii_lowercase()), escape(name));
     let owners: Vec<usize> = others.iter().copied().filter(|i| owner(i).is_some()).collect();

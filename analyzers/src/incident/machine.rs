@@ -4,7 +4,7 @@
 //! the boot, and where ntdll lies, which Windows chooses anew at each boot, for all processes alike.
 
 use crate::Target;
-use crate::triage::Confidence;
+use crate::model::Confidence;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::ProcessParameters;
 use dumpscope_core::{Machine, ReadMemory, Va};
@@ -107,7 +107,7 @@ pub fn system_uptime(target: &Target) -> Option<u64> {
 /// When the machine was booted: what one clock says less what the other one says.
 fn boot(target: &Target) -> Option<u64> {
     let since_boot = system_uptime(target)?;
-    // Half a clock is none.
+    // Both clocks are needed.
     system_time(target, SYSTEM_TIME)?.checked_sub(since_boot)
 }
 
@@ -129,7 +129,7 @@ fn ntdll(target: &Target) -> Option<(u32, u32, Va)> {
     let high = |base: Va| base.0 > u64::from(u32::MAX);
     let found = target.dump.modules().iter().filter(named).find(|m| high(m.base) == wide)?;
     // Wine may place it anew in each process.
-    if found.timestamp == 0 || crate::locks::is_wine(target) {
+    if found.timestamp == 0 || target.is_wine() {
         return None;
     }
     Some((found.timestamp, found.size, found.base))

@@ -13,7 +13,7 @@ mod machine;
 pub use digest::{CrossWait, Digest, NamedObject, Serving, ThreadWait, Wanted};
 pub use machine::{MachineId, system_uptime};
 
-use crate::triage::{Confidence, Finding};
+use crate::model::{Confidence, Finding};
 use dumpscope_core::{Pid, Tid};
 use joins::Join;
 use std::collections::{BTreeMap, BTreeSet};

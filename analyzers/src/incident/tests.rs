@@ -1,8 +1,7 @@
 //! Incidents of hand-written digests.
 
 use super::*;
-use crate::locks::Owner;
-use crate::triage::FindingKind;
+use crate::model::{FindingKind, OwnerState};
 
 fn digest(pid: u32, name: &str, computer: &str, time: u32) -> Digest {
     Digest {
@@ -21,11 +20,11 @@ fn digest(pid: u32, name: &str, computer: &str, time: u32) -> Digest {
     }
 }
 
-fn thread(d: &mut Digest, tid: u32, sentence: &str, owner: Option<(u32, Owner)>) {
+fn thread(d: &mut Digest, tid: u32, sentence: &str, owner: Option<(u32, OwnerState)>) {
     let w = ThreadWait {
         sentence: sentence.into(),
         owner: owner.map(|o| Tid(o.0)),
-        state: owner.map_or(Owner::Unknown, |o| o.1),
+        state: owner.map_or(OwnerState::Unknown, |o| o.1),
         confidence: Some(Confidence::Proven),
         evidence: vec![format!("what the wait of {tid:x} rests on")],
         named: None,
@@ -50,7 +49,7 @@ fn waits(d: &mut Digest, tid: u32, pid: u32, server: Option<u32>) {
 fn orphan(d: &mut Digest, tid: u32, owner: u32) {
     let sentence =
         format!("waits for the critical section at 1000, which thread {owner:x} held when it ended");
-    thread(d, tid, &sentence, Some((owner, Owner::Missing)));
+    thread(d, tid, &sentence, Some((owner, OwnerState::Missing)));
     let mut f = Finding::new(FindingKind::OrphanedLock, Confidence::Proven, "orphan");
     (f.tid, f.owner_tid) = (Some(Tid(tid)), Some(Tid(owner)));
     f.tids = vec![Tid(tid)];
@@ -289,7 +288,7 @@ fn the_chain_goes_on_where_it_can() {
         &mut b,
         0x34,
         "waits for the critical section at 1000, which thread 3c holds",
-        Some((0x3c, Owner::Alive)),
+        Some((0x3c, OwnerState::Alive)),
     );
     waits(&mut b, 0x3c, 0x40, Some(0x44));
     waits(&mut c, 0x44, 0x50, None);

@@ -6,88 +6,24 @@
 mod list;
 mod regions;
 mod sweep;
-mod tebs;
 
-pub use crate::model::{Counting, CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, SlimLock};
+use crate::model::{CriticalSection, DebugBlock, Lock, LockSource, Locks, OwnerState};
 
+use crate::thread_state::thread_state;
 use crate::{Cancel, Target};
-use dumpscope_core::error::Parsed;
-use dumpscope_core::stream::handle_data::ObjectInfo;
-use dumpscope_core::{Machine, Tid, Va};
-use std::collections::{BTreeMap, BTreeSet};
+use dumpscope_core::{Machine, Va};
+use std::collections::BTreeSet;
 
 /// True where `LockCount` may count upwards: before Windows Vista, and under Wine.
 #[must_use]
 pub fn counts_upwards(target: &Target) -> bool {
-    target.dump.os_version().0 < 6 || is_wine(target)
-}
-
-/// True under Wine: its ntdll exports what Windows' has not.
-#[must_use]
-pub fn is_wine(target: &Target) -> bool {
-    let ntdll = target.symbols.modules_named("ntdll");
-    ntdll.into_iter().any(|m| !target.symbols.by_name(Some(m), "wine_get_version").is_empty())
+    target.dump.os_version().0 < 6 || target.is_wine()
 }
 
 /// Whether the thread that owns a lock exists.
 #[must_use]
-pub fn owner_state(target: &Target, section: &CriticalSection) -> Owner {
-    section.owner_tid().map_or(Owner::Unknown, |tid| thread_state(target, tid))
-}
-
-/// Whether a thread of this process exists.
-#[must_use]
-pub fn thread_state(target: &Target, tid: Tid) -> Owner {
-    if target.dump.thread_by_tid(tid).is_some() {
-        return Owner::Alive;
-    }
-    // Only a thread list that was read to its end can say that a thread is gone.
-    let complete = matches!(target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
-    if !complete || target.unlisted.get_or_init(|| unlisted(target)).contains(&tid) {
-        return Owner::Unknown;
-    }
-    Owner::Missing
-}
-
-/// Why a thread that [`thread_state`] calls missing is believed to be gone, one sentence.
-#[must_use]
-pub fn missing_words(target: &Target, tid: Tid) -> String {
-    let n = target.dump.threads().len();
-    // Wine keeps the block of a thread that ended: there it was not looked for.
-    let block = if is_wine(target) { "no thread times" } else { "no thread times and no thread block (TEB)" };
-    let handle = match by_handle(target).get(&tid) {
-        Some(false) => "; an open handle to it says that it ended",
-        _ => "",
-    };
-    format!(
-        "the complete list of {n} threads has no thread {:x}, and {block} of it are in the dump either{handle}",
-        tid.0
-    )
-}
-
-/// Threads that the list may lack though they exist. A writer that filtered threads out may have left their times in;
-/// an open handle to a thread may say that it still runs; its block may be there.
-fn unlisted(target: &Target) -> BTreeSet<Tid> {
-    let dump = &target.dump;
-    let mut out: BTreeSet<Tid> = dump.thread_info().value().into_iter().flatten().map(|t| t.tid).collect();
-    out.extend(by_handle(target).into_iter().filter(|(_, runs)| *runs).map(|(tid, _)| tid));
-    out.extend(tebs::owners(target));
-    out
-}
-
-/// What open handles to threads of this process say: whether they still run.
-fn by_handle(target: &Target) -> BTreeMap<Tid, bool> {
-    const STILL_ACTIVE: u32 = 0x103;
-    let mut out = BTreeMap::new();
-    let Some(handles) = target.dump.handles().value() else { return out };
-    for info in handles.handles.iter().flat_map(|h| &h.info) {
-        if let ObjectInfo::Thread { tid, pid, exit_status, .. } = info
-            && target.dump.pid().is_none_or(|p| p == *pid)
-        {
-            out.entry(*tid).or_insert(*exit_status == STILL_ACTIVE);
-        }
-    }
-    out
+pub fn owner_state(target: &Target, section: &CriticalSection) -> OwnerState {
+    section.owner_tid().map_or(OwnerState::Unknown, |tid| thread_state(target, tid))
 }
 
 /// Makes the entry of a section.
@@ -110,7 +46,7 @@ pub fn find_locks(target: &Target, machine: Machine, cancel: &Cancel) -> Locks {
     let heap = sweep.heaps();
     for (swept, what) in [(&data, "writable data of the modules"), (&heap, "heap memory")] {
         if swept.partly {
-            let limit = crate::capabilities::count_bytes(sweep::MAX_BYTES);
+            let limit = crate::text::count_bytes(sweep::MAX_BYTES);
             out.notes.push(format!(
                 "not all {what} was searched for critical sections: the search ends after {limit}, or when it is stopped"
             ));

@@ -1,7 +1,8 @@
 //! Critical sections in memory: in the writable data of modules, and in heaps.
 
-use super::{Owner, counts_upwards, regions, thread_state};
-use crate::model::{Counting, CriticalSection};
+use super::{counts_upwards, regions};
+use crate::model::{Counting, CriticalSection, OwnerState};
+use crate::thread_state::thread_state;
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_symbols::image::PeHeaders;
@@ -37,7 +38,7 @@ pub(super) struct Sweep<'a> {
     upwards: bool,
     threads: BTreeSet<u64>,
     /// What is known of owners that are in no thread list.
-    gone: RefCell<BTreeMap<Tid, Owner>>,
+    gone: RefCell<BTreeMap<Tid, OwnerState>>,
     /// Most bytes of one search.
     budget: u64,
     cancel: &'a Cancel,
@@ -66,17 +67,17 @@ impl<'a> Sweep<'a> {
     }
 
     /// Whether a section's owner exists. Of very many that may be gone only the first are looked for.
-    pub(super) fn owner(&self, s: &CriticalSection) -> Owner {
-        let Some(tid) = s.owner_tid() else { return Owner::Unknown };
+    pub(super) fn owner(&self, s: &CriticalSection) -> OwnerState {
+        let Some(tid) = s.owner_tid() else { return OwnerState::Unknown };
         if self.threads.contains(&s.owner) {
-            return Owner::Alive;
+            return OwnerState::Alive;
         }
         let mut gone = self.gone.borrow_mut();
         let room = gone.len() < MAX_GONE;
         match gone.get(&tid) {
             Some(known) => *known,
             None if room => *gone.entry(tid).or_insert_with(|| thread_state(self.target, tid)),
-            None => Owner::Unknown,
+            None => OwnerState::Unknown,
         }
     }
 
@@ -221,7 +222,7 @@ impl<'a> Sweep<'a> {
             // Wine waits on the semaphore's word itself.
             return s.semaphore <= 1 || self.is_all_ones(s.semaphore) || self.is_handle(s.semaphore);
         }
-        s.waiters() > 0 && self.has_shape_of_contended(s) && self.owner(s) == Owner::Missing
+        s.waiters() > 0 && self.has_shape_of_contended(s) && self.owner(s) == OwnerState::Missing
     }
 
     fn is_all_ones(&self, word: u64) -> bool {

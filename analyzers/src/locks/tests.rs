@@ -1,6 +1,8 @@
 //! Tests of finding critical sections.
 
 use super::*;
+
+use dumpscope_core::Tid;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
 
@@ -18,7 +20,7 @@ fn the_articles_list_is_found_without_symbols() {
     assert!(locks.orphaned.is_empty() && locks.notes.is_empty(), "{:?}", locks.notes);
     let held: Vec<&Lock> = locks.held().collect();
     assert_eq!(held.len(), 1);
-    assert_eq!((held[0].section.address, held[0].owner), (Va(0x0366_e260), Owner::Missing));
+    assert_eq!((held[0].section.address, held[0].owner), (Va(0x0366_e260), OwnerState::Missing));
     assert_eq!((held[0].section.owner_tid(), held[0].section.waiters()), (Some(Tid(0x2f84)), 1));
 }
 
@@ -33,7 +35,7 @@ fn a_thread_list_that_is_cut_off_cannot_say_that_an_owner_is_gone() {
     let target = Target::new(Dump::from_bytes(bytes).unwrap(), SymbolConfig::default());
     assert!(!target.dump.thread_list().warnings().is_empty());
     let locks = find_locks(&target, Machine::X86, &Cancel::default());
-    assert_eq!(locks.held().next().map(|l| l.owner), Some(Owner::Unknown));
+    assert_eq!(locks.held().next().map(|l| l.owner), Some(OwnerState::Unknown));
 }
 
 /// Fields of a 64-bit section: DebugInfo, LockCount, RecursionCount, OwningThread, LockSemaphore, SpinCount.
@@ -57,7 +59,7 @@ fn scenario(name: &str) -> dumpscope_fixtures::dump::Dump {
     all.into_iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no scenario {name}")).dump
 }
 
-fn found_in_heap(dump: &dumpscope_fixtures::dump::Dump, machine: Machine) -> Vec<(Va, Owner)> {
+fn found_in_heap(dump: &dumpscope_fixtures::dump::Dump, machine: Machine) -> Vec<(Va, OwnerState)> {
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
     let locks = find_locks(&target, machine, &Cancel::default());
     let of_heap = locks.locks.iter().filter(|l| l.source == LockSource::Heap);
@@ -103,7 +105,7 @@ fn what_only_looks_like_a_lock_in_the_heap_is_left_out() {
     // The same words on a stack say nothing.
     let (low, size) = dump.threads[1].stack;
     put(&mut dump, low + size - 0x200, (NONE, -2, 1, 0x1100, 0, 0x0200_07d0));
-    let expected = [(Va(held), Owner::Alive), (Va(gone), Owner::Missing)];
+    let expected = [(Va(held), OwnerState::Alive), (Va(gone), OwnerState::Missing)];
     let beyond = |dump: &_| {
         let mut found = found_in_heap(dump, Machine::Amd64);
         found.retain(|(at, _)| at.0 >= HEAP || at.0 < 0x1d0_6e4a_0000);
@@ -133,7 +135,7 @@ fn a_64_bit_lock_of_a_32_bit_process_is_not_taken_for_a_32_bit_one() {
     let wow64 = scenario("lock that only the heap names (10, wow64)");
     let heap = 0x59_5000;
     let before = found_in_heap(&wow64, Machine::X86);
-    assert_eq!(before.iter().filter(|(_, owner)| *owner == Owner::Alive).count(), 2);
+    assert_eq!(before.iter().filter(|(_, owner)| *owner == OwnerState::Alive).count(), 2);
     let mut dump = wow64.clone();
     put(&mut dump, heap, (NONE, -2, 1, 0x1110, 0, 0x0200_07d0));
     assert_eq!(found_in_heap(&dump, Machine::X86), before);
@@ -173,5 +175,5 @@ fn very_many_owners_that_are_gone_cost_little() {
         put(&mut dump, base + 0x40 * n, (NONE, -6, 1, 0x10_0000 + 4 * n, NONE, 0x0200_07d0));
     }
     let found = found_in_heap(&dump, Machine::Amd64);
-    assert_eq!(found.iter().filter(|(_, owner)| *owner == Owner::Missing).count(), 256);
+    assert_eq!(found.iter().filter(|(_, owner)| *owner == OwnerState::Missing).count(), 256);
 }

@@ -5,13 +5,25 @@ use dumpscope_core::{Tid, Va};
 
 /// Whether a lock's owner exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum OwnerState {
     /// It is in the thread list.
     Alive,
     /// It is not in the complete thread list.
     Missing,
     /// The thread list is damaged or something contradicts it, or the lock has no owner.
     Unknown,
+}
+
+impl OwnerState {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            OwnerState::Alive => "alive",
+            OwnerState::Missing => "missing",
+            OwnerState::Unknown => "unknown",
+        }
+    }
 }
 
 /// How a lock was found.
@@ -51,7 +63,7 @@ pub struct Lock {
     /// How it was found.
     pub source: LockSource,
     /// State of its owner.
-    pub owner: Owner,
+    pub owner: OwnerState,
     /// Threads that wait for it, in the order of the thread list.
     pub waiters: Vec<Tid>,
 }

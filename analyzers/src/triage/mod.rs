@@ -1,18 +1,13 @@
-//! The verdict on one dump: facts gathered once, a table of rules, findings worst first.
+//! The verdict on one dump: a table of rules that read its facts, findings worst first.
 
-mod activity;
-mod facts;
-mod reported;
 mod rules;
 mod signature;
 
-pub use crate::model::{
-    Activity, Confidence, Finding, FindingClass, FindingKind, Reported, ThreadFacts, ThreadRole, WaitKind,
-};
-pub use facts::{Facts, frame_text};
 pub use rules::{RULES, Rule};
 pub use signature::{Signature, signature};
 
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the rules found.
@@ -26,11 +21,11 @@ pub struct Findings {
 
 /// Runs all rules. A rule that breaks costs its own findings and gives a warning, nothing else.
 #[must_use]
-pub fn run_rules(facts: &Facts<'_>) -> Findings {
+pub fn run_rules(facts: &Case<'_>) -> Findings {
     run(RULES, facts)
 }
 
-fn run(rules: &[Rule], facts: &Facts<'_>) -> Findings {
+fn run(rules: &[Rule], facts: &Case<'_>) -> Findings {
     let mut out = Findings { findings: Vec::new(), warnings: Vec::new() };
     for rule in rules {
         // A rule only reads the facts: nothing is left half-changed behind a panic.
@@ -62,7 +57,7 @@ pub fn verdict(findings: &[Finding]) -> Finding {
 
 /// As [`verdict`]; when it is `unknown` it tells what the dump or the work lacked.
 #[must_use]
-pub fn verdict_of(facts: &Facts<'_>, findings: &[Finding]) -> Finding {
+pub fn verdict_of(facts: &Case<'_>, findings: &[Finding]) -> Finding {
     let mut found = verdict(findings);
     if found.kind != FindingKind::Unknown {
         return found;
@@ -76,7 +71,7 @@ pub fn verdict_of(facts: &Facts<'_>, findings: &[Finding]) -> Finding {
             "give it more time",
         )
     } else if missing > 0 {
-        let size = crate::capabilities::count_bytes(missing);
+        let size = crate::text::count_bytes(missing);
         (
             format!(
                 "the dump file is cut off: {size} at its end are missing, and what is left explains nothing"

@@ -15,7 +15,8 @@ mod waiting;
 
 pub(super) use context::add as add_context;
 
-use super::{Facts, Finding};
+use crate::facts::Case;
+use crate::model::Finding;
 
 /// One rule.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub struct Rule {
     /// What it looks for, one line.
     pub about: &'static str,
     /// Looks.
-    pub run: fn(&Facts<'_>) -> Vec<Finding>,
+    pub run: fn(&Case<'_>) -> Vec<Finding>,
 }
 
 /// All rules.

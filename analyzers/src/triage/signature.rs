@@ -3,9 +3,8 @@
 //! Crashes: the exception and the frames that count, in Socorro's manner; which ones count is data
 //! (`data/signatures.toml`). Hangs: `hang:<class>|<waiter frame>|<owner frame>`.
 
-use super::{Facts, Finding, FindingKind};
-use crate::model::ThreadFacts;
-use crate::stacks::StackFrame;
+use crate::facts::Case;
+use crate::model::{Finding, FindingKind, StackFrame, ThreadFacts};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Trust;
@@ -52,7 +51,7 @@ pub struct Signature {
 
 /// The signature of a verdict; `None` when nothing stable is known.
 #[must_use]
-pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<Signature> {
+pub fn signature(facts: &Case<'_>, verdict: &Finding) -> Option<Signature> {
     let mut trace = Vec::new();
     let parts = match verdict.kind {
         FindingKind::Crash => crash(facts, &mut trace)?,
@@ -65,7 +64,7 @@ pub fn signature(facts: &Facts<'_>, verdict: &Finding) -> Option<Signature> {
 }
 
 /// `module!function`, or `module+0xoffset` where there is no name: that stays equal between processes.
-fn frame_name(facts: &Facts<'_>, frame: &StackFrame) -> String {
+fn frame_name(facts: &Case<'_>, frame: &StackFrame) -> String {
     let machine = frame.frame.regs.machine();
     let module = frame.module.map(|i| facts.target.symbols.name_in(i, machine));
     match (module, &frame.function) {
@@ -76,7 +75,7 @@ fn frame_name(facts: &Facts<'_>, frame: &StackFrame) -> String {
     }
 }
 
-fn crash(facts: &Facts<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
+fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let exception = facts.fatal().or(facts.exception.as_ref())?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];
@@ -115,7 +114,7 @@ fn crash(facts: &Facts<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
     Some(parts)
 }
 
-fn hang(facts: &Facts<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {
+fn hang(facts: &Case<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let mut parts = vec![format!("hang:{}", verdict.class.name())];
     let mut of = |tid: Tid, what: &str| {
         let name = facts.thread(tid).and_then(|t| own_frame(facts, t));
@@ -161,7 +160,7 @@ fn hang(facts: &Facts<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option
 }
 
 /// The innermost frame of a stack that is not the system's; the innermost at all when there is none.
-fn own_frame(facts: &Facts<'_>, thread: &ThreadFacts) -> Option<String> {
+fn own_frame(facts: &Case<'_>, thread: &ThreadFacts) -> Option<String> {
     let stack = thread.stack.as_ref().or(thread.native_stack.as_ref())?;
     let patterns = facts.target.patterns();
     let system = |f: &&StackFrame| {

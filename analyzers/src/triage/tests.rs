@@ -41,7 +41,7 @@ fn empty_target() -> Option<Target> {
 #[test]
 fn a_broken_rule_costs_one_finding() {
     let target = empty_target().unwrap();
-    let facts = Facts::gather(&target, &dumpscope_symbols::Limits::default(), &crate::Cancel::default());
+    let facts = target.facts(&crate::Cancel::default());
     let rules = [
         Rule { code: "bad", about: "", run: |_| panic!("a broken rule") },
         Rule {
@@ -55,7 +55,7 @@ fn a_broken_rule_costs_one_finding() {
             run: |_| vec![Finding::new(FindingKind::Crash, Confidence::Guess, "c")],
         },
     ];
-    let out = run(&rules, &facts);
+    let out = run(&rules, &Case { target: &target, facts: &facts });
     assert_eq!(
         out.findings.iter().map(|f| f.kind).collect::<Vec<_>>(),
         [FindingKind::Crash, FindingKind::Idle]

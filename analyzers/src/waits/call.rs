@@ -2,11 +2,9 @@
 //!
 //! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
-use super::Timeout;
 use crate::arguments::{recover, recover_all, system_call_args};
-use crate::stacks::Stack;
+use crate::model::{Confidence, Stack, Timeout};
 use crate::syscalls::system_call_name;
-use crate::triage::Confidence;
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;

@@ -11,9 +11,7 @@
 use crate::Cancel;
 use crate::Target;
 use crate::arguments::{part_at, recover_all};
-use crate::model::{DllMain, Reason};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::Confidence;
+use crate::model::{Confidence, DllMain, Reason, Stack, StackFrame};
 use dumpscope_core::model::{DDAG_INITIALIZING, LdrEntry, LoaderData};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::image::PeHeaders;
@@ -89,7 +87,7 @@ const REASONS: [(&str, Reason); 13] = [
 
 /// The innermost entry point that the loader called and that has not returned. `loader`: the loader's data as the
 /// stack's machine has them.
-pub(super) fn dll_main(
+pub(crate) fn dll_main(
     target: &Target,
     stack: &Stack,
     loader: Option<&LoaderData>,

@@ -6,9 +6,7 @@
 //! Source: Microsoft's documentation of `ExitProcess`; `PEB_LDR_DATA` (`docs/reference/process-blocks.md#peb`).
 
 use super::dll_main::name;
-use crate::model::ProcessExit;
-use crate::stacks::Stack;
-use crate::triage::{Confidence, ThreadFacts};
+use crate::model::{Confidence, ProcessExit, Stack, ThreadFacts};
 use dumpscope_core::model::LoaderData;
 use dumpscope_symbols::Trust;
 
@@ -23,7 +21,7 @@ const ENDS: [(&str, bool); 4] = [
 ];
 
 /// Whether the process ends, and who ends it.
-pub(super) fn process_exit(
+pub(crate) fn process_exit(
     target: &Target,
     threads: &[ThreadFacts],
     loader: Option<&LoaderData>,

@@ -9,10 +9,9 @@
 //! descriptions of the loader).
 
 use super::dll_main::initializing;
-use super::{Kind, Wait, loading, thread_words};
-use crate::locks::{CriticalSection, Locks};
-use crate::model::DllMain;
-use crate::triage::{Confidence, ThreadFacts};
+use super::loading;
+use crate::model::{Confidence, CriticalSection, DllMain, Kind, Locks, ThreadFacts, Wait};
+use crate::text::thread_words;
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::{LoaderData, SAME_TEB_LOAD_OWNER, SAME_TEB_LOADER_WORKER};
@@ -24,7 +23,7 @@ const MAX_TEBS: usize = 16_384;
 
 /// What the process says about who holds the loader.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(crate) struct Holders {
     /// Threads with the flag `LoadOwner`.
     flagged: Vec<Tid>,
     /// The same, sorted.
@@ -40,7 +39,7 @@ pub(super) struct Holders {
 }
 
 impl Holders {
-    pub(super) fn gather(
+    pub(crate) fn gather(
         target: &Target,
         machine: Machine,
         threads: &[ThreadFacts],
@@ -81,7 +80,7 @@ impl Holders {
             return;
         }
         if self.flags.contains(&tid) {
-            // It has the loader itself: the workers are to finish what it gave them.
+            // This thread owns the loader and waits for the loader's worker threads.
             wait.evidence.push("its TEB says that it owns the loader itself".into());
             wait.sentence = match self.workers.as_slice() {
                 [worker] if *worker != tid => {
@@ -139,7 +138,7 @@ impl Holders {
         wait.confidence = match (agree, says.len()) {
             (true, 2..) => Confidence::Proven,
             (true, _) => Confidence::Strong,
-            // The flag is of the very event; the others are what is held behind it.
+            // The flag belongs to the event that is waited for; the other signs are about locks that are taken after it.
             (false, _) if flagged => Confidence::Strong,
             (false, _) => {
                 wait.confidence = Confidence::Guess;
@@ -152,7 +151,7 @@ impl Holders {
     }
 
     /// What runs inside of the loader's critical section. Escaped.
-    pub(super) fn note(&self, threads: &[ThreadFacts]) -> Option<String> {
+    pub(crate) fn note(&self, threads: &[ThreadFacts]) -> Option<String> {
         let (at, owner) = self.lock?;
         let d = threads.iter().find(|t| t.tid == owner)?.dll_main.as_ref()?;
         let words = d.words();
@@ -161,14 +160,14 @@ impl Holders {
     }
 
     /// What a thread with the flag does with the loader, when it is in no entry point. Untrusted.
-    pub(super) fn loads(&self, target: &Target, t: &ThreadFacts, cancel: &Cancel) -> Option<String> {
+    pub(crate) fn loads(&self, target: &Target, t: &ThreadFacts, cancel: &Cancel) -> Option<String> {
         let idle = t.dll_main.is_some() || !self.flags.contains(&t.tid);
         if idle { None } else { loading::words(target, t.stack.as_ref()?, cancel) }
     }
 
     /// Where the stack does not show the entry point: the thread that owns the loader has a frame in the one DLL
     /// that is being initialized.
-    pub(super) fn by_data(&self, target: &Target, loader: &LoaderData, t: &ThreadFacts) -> Option<DllMain> {
+    pub(crate) fn by_data(&self, target: &Target, loader: &LoaderData, t: &ThreadFacts) -> Option<DllMain> {
         let entry = initializing(loader)?;
         let owns = self.flagged == [t.tid] || self.lock.is_some_and(|l| l.1 == t.tid);
         let frames = &t.stack.as_ref()?.frames;

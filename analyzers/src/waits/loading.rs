@@ -4,8 +4,7 @@
 
 use super::dll_main::{is_ntdll, name};
 use crate::arguments::recover_all;
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::Confidence;
+use crate::model::{Confidence, Stack, StackFrame};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;

@@ -3,139 +3,65 @@
 //! Two roads that check each other: the names of the innermost frames say what kind of wait it is, the arguments of
 //! the system call say which object. Locks are believed only when their own words agree.
 
-mod blocks;
 mod call;
-mod com;
-mod dll_main;
-mod exit;
-mod loader;
+pub(crate) mod com;
+pub(crate) mod dll_main;
+pub(crate) mod exit;
+pub(crate) mod loader;
 mod loading;
 mod object;
-mod once;
-mod rpc;
-mod section;
-mod slim;
+pub(crate) mod once;
+pub(crate) mod rpc;
+pub(crate) mod section;
+pub(crate) mod slim;
+mod wait_blocks;
+pub(crate) mod words;
 
-pub use crate::model::{
-    Apartment, ComCall, ComThread, DllMain, Incoming, Kind, LayoutSource, Message, Outgoing, ProcessExit,
-    Reason, RpcCall, Timeout, Wait,
-};
 pub use call::{SystemCall, system_call, waiting_limit};
-
 pub(crate) use slim::stacks_with;
 
-use crate::locks::{LockSource, Locks, find_locks, lock_of};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::{Activity, Confidence, ThreadFacts, WaitKind};
+use crate::locks::lock_of;
+use crate::model::{
+    Activity, Confidence, CriticalSection, Kind, LockSource, Locks, Stack, StackFrame, ThreadFacts, Timeout,
+    Wait, WaitKind,
+};
 use crate::{Cancel, Target};
-use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
+use loader::Holders;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 /// Threads whose waits are worked out even when the work was stopped: an answer about the first ones comes fast, and
 /// without waits there is none.
-const AFTER_STOP: usize = 4096;
+pub(crate) const AFTER_STOP: usize = 4096;
 
-/// Works out the waits of all threads, writes them and better activity sentences into `threads`, and returns the
-/// locks with their waiters, and whether the process ends. When the work is stopped `threads` gets shorter.
-pub(crate) fn add_waits(
+/// Works out what each thread waits for, and notes it as a waiter of its lock. Returns how many threads were looked at:
+/// fewer than there are when the work was stopped.
+pub(crate) fn find(
     target: &Target,
-    threads: &mut Vec<ThreadFacts>,
+    machine: Machine,
+    threads: &mut [ThreadFacts],
+    locks: &mut Locks,
+    holders: &Holders,
     cancel: &Cancel,
-) -> (Locks, Option<ProcessExit>) {
-    let machine = target.process_machine();
-    if cancel.is_cancelled() {
-        threads.truncate(AFTER_STOP);
-    }
-    let mut locks = find_locks(target, machine, cancel);
-    com::read_threads(target, machine, threads);
-    let loader = target.dump.loader(machine);
-    for t in threads.iter_mut() {
-        let Some(stack) = t.stack.as_ref() else { continue };
-        t.dll_main = dll_main::dll_main(target, stack, loader.as_ref(), cancel);
-    }
-    let holders = loader::Holders::gather(target, machine, threads, &locks);
-    if let Some(loader) = &loader {
-        for t in threads.iter_mut().filter(|t| t.dll_main.is_none()) {
-            t.dll_main = holders.by_data(target, loader, t);
-        }
-    }
-    let exit = exit::process_exit(target, threads, loader.as_ref());
+) -> usize {
     let mut places = BTreeMap::new();
     for (nth, lock) in locks.locks.iter().enumerate() {
         places.entry(lock.section.address).or_insert(nth);
     }
-    let mut done = 0_usize;
-    for t in threads.iter_mut() {
-        if done >= AFTER_STOP && cancel.is_cancelled() {
-            break;
+    for (nth, t) in threads.iter_mut().enumerate() {
+        if nth >= AFTER_STOP && cancel.is_cancelled() {
+            return nth;
         }
-        done = done.saturating_add(1);
         let Some(stack) = t.stack.as_ref() else { continue };
         let Some(activity) = t.activity.as_ref() else { continue };
-        t.wait = wait_of(target, machine, t, stack, activity, &locks);
+        t.wait = wait_of(target, machine, t, stack, activity, locks);
         if let Some(wait) = &mut t.wait {
             holders.fill(target, machine, t.tid, wait);
-            enter(target, machine, &mut locks, &mut places, wait, t.tid);
+            enter(target, machine, locks, &mut places, wait, t.tid);
         }
     }
-    // A thread that was not looked at would be taken for one that does not wait.
-    threads.truncate(done);
-    section::agree(threads, &locks);
-    section::place(target, threads, &mut locks);
-    once::owners(target, machine, threads);
-    com::agree(target, threads);
-    rpc::add_serving(target, machine, threads);
-    locks.slim = slim::groups(target, machine, threads);
-    slim::suspects(target, machine, threads, cancel);
-    locks.notes.extend(holders.note(threads));
-    let ends = exit.as_ref().map(|e| e.tid).filter(|e| threads.iter().any(|t| t.tid == *e));
-    for t in threads.iter_mut() {
-        t.is_main = ends.map_or(t.is_main, |e| e == t.tid);
-        if let (Some(wait), Some(activity)) = (&t.wait, &mut t.activity) {
-            activity.text = escape(&wait.sentence).into_owned();
-        }
-        let serves = serving_words(target, t);
-        if let (Some(serves), Some(activity)) = (serves, t.activity.as_mut().filter(|a| !a.idle)) {
-            let text = format!("{}, and serves {serves}", activity.text);
-            activity.text = escape(&text).into_owned();
-        }
-        let loads = holders.loads(target, t, cancel);
-        within(t, ends == Some(t.tid), loads);
-    }
-    (locks, exit)
-}
-
-/// Says in the thread's sentence within what it does it: the end of the process, an entry point, the loader.
-fn within(t: &mut ThreadFacts, ends: bool, loads: Option<String>) {
-    let Some(activity) = &mut t.activity else { return };
-    let runs = t.dll_main.as_ref().map(|d| format!("runs {}", d.words()));
-    let within = match (ends, runs.or(loads).filter(|_| !t.is_writer)) {
-        (true, Some(runs)) => format!("ends the process, {runs}"),
-        (true, None) => "ends the process".into(),
-        (false, Some(runs)) => runs,
-        (false, None) => return,
-    };
-    activity.text = format!("{} and {}", escape(&within), activity.text);
-    // Such a thread keeps others waiting, whatever it waits for.
-    activity.idle = false;
-}
-
-/// The call that a thread serves, as in `serves ...`.
-fn serving_words(target: &Target, t: &ThreadFacts) -> Option<String> {
-    if let Some(call) = &t.serves {
-        return Some(format!("an RPC call ({})", call.words()));
-    }
-    let call = t.com.as_ref()?.incoming.as_ref()?;
-    let name = call.interface.as_deref().map(|n| format!(" ({n})")).unwrap_or_default();
-    let own = target.dump.pid() == Some(call.pid);
-    Some(match call.tid {
-        Some(tid) if own => format!("a COM call{name} of {}", thread_words(target, tid)),
-        Some(tid) => format!("a COM call{name} of thread {:x} of process {:x}", tid.0, call.pid.0),
-        None if own => format!("a COM call{name} of its own process"),
-        None => format!("a COM call{name} of process {:x}", call.pid.0),
-    })
+    threads.len()
 }
 
 /// Notes a waiter, and a lock that no other road led to.
@@ -154,7 +80,7 @@ fn enter(
     }
     if let Entry::Vacant(place) = places.entry(address) {
         let memory = target.dump.memory().as_ref();
-        if let Some(s) = crate::locks::CriticalSection::read(memory, address, machine) {
+        if let Some(s) = CriticalSection::read(memory, address, machine) {
             place.insert(locks.locks.len());
             locks.locks.push(lock_of(target, s, LockSource::Waiter));
         }
@@ -174,8 +100,8 @@ fn wait_of(
 ) -> Option<Wait> {
     let tid = thread.tid;
     let data = thread.com.as_deref();
-    let call = system_call(target, stack);
     let named = activity.wait?;
+    let call = system_call(target, stack);
     let mut wait = Wait {
         kind: Kind::of(named),
         object: None,
@@ -192,7 +118,7 @@ fn wait_of(
             .frames
             .first()
             .map(|f| {
-                format!("it is in {}{}", crate::triage::frame_text(target, f), by_number(target, machine, f))
+                format!("it is in {}{}", crate::text::frame_text(target, f), by_number(target, machine, f))
             })
             .into_iter()
             .collect(),
@@ -253,7 +179,7 @@ fn wait_of(
         }
         _ => {}
     }
-    // Who takes one of these waits in slices and tries again: a slice's end is not the end of the wait.
+    // These locks are waited for in slices: the limit of one slice is no limit of the wait.
     if matches!(wait.kind, Kind::CriticalSection | Kind::LoaderLock | Kind::SrwLock) {
         wait.timeout = wait.timeout.filter(|t| *t == Timeout::Infinite);
     }
@@ -269,12 +195,4 @@ fn by_number(target: &Target, machine: Machine, top: &StackFrame) -> String {
 /// A pointer-sized word of the dumped process.
 fn word(target: &Target, machine: Machine, at: Va) -> Option<u64> {
     Some(target.dump.memory().ptr(at, machine)?.0)
-}
-
-/// A thread's id as in `thread 118`, with what is known of it.
-pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
-    match target.dump.thread_by_tid(tid) {
-        Some(t) => format!("thread {:x} (number {})", tid.0, t.index.0),
-        None => format!("thread {:x}", tid.0),
-    }
 }

@@ -1,9 +1,8 @@
 //! Waits for handles: what the object is and who owns it.
 
-use super::{Kind, Timeout, Wait, thread_words};
 use crate::Target;
-use crate::stacks::Stack;
-use crate::triage::Confidence;
+use crate::model::{Confidence, Kind, Stack, Timeout, Wait};
+use crate::text::thread_words;
 use dumpscope_core::Machine;
 use dumpscope_core::base::amd64;
 use dumpscope_core::base::text::escape;

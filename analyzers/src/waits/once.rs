@@ -1,12 +1,11 @@
 //! Who runs a one-time initialization that others wait for.
 
-use super::blocks::ONCE_IN_PROGRESS;
 use super::section::pointers;
-use super::{thread_words, word};
+use super::wait_blocks::ONCE_IN_PROGRESS;
+use super::word;
 use crate::Target;
-use crate::patterns::WaitKind;
-use crate::stacks::StackFrame;
-use crate::triage::{Confidence, ThreadFacts};
+use crate::model::{Confidence, StackFrame, ThreadFacts, WaitKind};
+use crate::text::thread_words;
 use dumpscope_core::{Machine, Tid, Va};
 use dumpscope_symbols::Trust;
 use std::collections::BTreeMap;
@@ -19,7 +18,7 @@ const DEPTH: usize = 256;
 
 /// Nothing in memory names the thread. One that stands in the function that runs initializations, with this one's
 /// address there, and does not wait for it, runs it: never more than `strong`.
-pub(super) fn owners(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
+pub(crate) fn owners(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
     let waits_for = |t: &ThreadFacts| {
         let once = t.activity.as_ref().is_some_and(|a| a.wait == Some(WaitKind::RunOnce));
         t.wait.as_ref().filter(|_| once)?.address

@@ -1,10 +1,12 @@
 //! Which critical section a thread waits for.
 
-use super::{Kind, SystemCall, Wait, thread_words};
+use super::SystemCall;
 use crate::Target;
-use crate::locks::{CriticalSection, Lock, Locks, Owner, counts_upwards, owner_state};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::{Confidence, ThreadFacts};
+use crate::locks::{counts_upwards, owner_state};
+use crate::model::{
+    Confidence, CriticalSection, Kind, Lock, Locks, OwnerState, Stack, StackFrame, ThreadFacts, Wait,
+};
+use crate::text::thread_words;
 use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Tid, Va};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,9 +70,9 @@ fn describe(
     let what = if wait.kind == Kind::LoaderLock { "loader lock" } else { "critical section" };
     let named = target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();
     let held = match (section.owner_tid(), owner_state(target, section)) {
-        (Some(o), Owner::Alive) => format!(", which {} holds", thread_words(target, o)),
-        (Some(o), Owner::Missing) => format!(", which thread {:x} held when it ended", o.0),
-        (Some(o), Owner::Unknown) => format!(", which thread {:x} holds", o.0),
+        (Some(o), OwnerState::Alive) => format!(", which {} holds", thread_words(target, o)),
+        (Some(o), OwnerState::Missing) => format!(", which thread {:x} held when it ended", o.0),
+        (Some(o), OwnerState::Unknown) => format!(", which thread {:x} holds", o.0),
         (None, _) => String::new(),
     };
     wait.sentence = format!("waits for the {what} at {:x}{named}{held}", at.0);
@@ -177,7 +179,7 @@ pub(super) fn pointers(
 
 /// Two facts that do not depend on each other make a match certain: what the waiter points at, and the lock's own
 /// count of waiters, when it is the number of threads that were found waiting.
-pub(super) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
+pub(crate) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
     let mut at_lock: BTreeMap<Va, Vec<usize>> = BTreeMap::new();
     for (nth, t) in threads.iter().enumerate() {
         let wait = t.wait.as_ref().filter(|w| w.confidence >= Confidence::Strong);
@@ -207,7 +209,7 @@ pub(super) fn agree(threads: &mut [ThreadFacts], locks: &Locks) {
 
 /// Threads whose lock no road led to. When one held lock alone counts waiters that are not known, and as many as there
 /// are such threads, it is theirs.
-pub(super) fn place(target: &Target, threads: &mut [ThreadFacts], locks: &mut Locks) {
+pub(crate) fn place(target: &Target, threads: &mut [ThreadFacts], locks: &mut Locks) {
     let is_lost = |t: &ThreadFacts| {
         t.wait.as_ref().is_some_and(|w| w.kind == Kind::CriticalSection && w.address.is_none())
     };

@@ -2,13 +2,12 @@
 //!
 //! Source: wait blocks and keys measured over public dumps (`docs/reference/locks.md#wait-blocks`).
 
-use super::blocks::Seat;
 use super::section::pointers;
-use super::{Kind, SystemCall, Wait, thread_words, word};
-use crate::locks::SlimLock;
-use crate::patterns::WaitKind;
-use crate::stacks::{Stack, StackFrame, stack_bounds};
-use crate::triage::{Confidence, ThreadFacts};
+use super::wait_blocks::Seat;
+use super::{SystemCall, word};
+use crate::model::{Confidence, Kind, SlimLock, Stack, StackFrame, ThreadFacts, Wait, WaitKind};
+use crate::stacks::stack_bounds;
+use crate::text::thread_words;
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,7 +154,7 @@ fn is_locked(target: &Target, machine: Machine, at: Va) -> bool {
 }
 
 /// Threads that wait for one address, by address.
-pub(super) fn groups(target: &Target, machine: Machine, threads: &[ThreadFacts]) -> Vec<SlimLock> {
+pub(crate) fn groups(target: &Target, machine: Machine, threads: &[ThreadFacts]) -> Vec<SlimLock> {
     let mut by_address: BTreeMap<Va, SlimLock> = BTreeMap::new();
     for t in threads {
         let Some(w) = t.wait.as_ref() else { continue };
@@ -178,7 +177,7 @@ fn is_slim(kind: Kind) -> bool {
 
 /// Such a lock never names its owner. A thread that has the lock's address on its stack or in its registers and
 /// does not wait for it may hold it: when there is exactly one, it is a suspect.
-pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadFacts], cancel: &Cancel) {
+pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadFacts], cancel: &Cancel) {
     let locks = groups(target, machine, threads);
     let wanted: BTreeMap<u64, usize> = locks.iter().enumerate().map(|(i, l)| (l.address.0, i)).collect();
     let mut found: Vec<Vec<Tid>> = vec![Vec::new(); locks.len()];
@@ -196,7 +195,7 @@ pub(super) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
             }
         }
     }
-    // Threads with one id wait for what each of them waits for.
+    // Threads of a damaged dump may share an id: each gets the waits of all of them.
     let mut waits: BTreeMap<Tid, Vec<usize>> = BTreeMap::new();
     for (nth, tids) in waiters.iter().enumerate() {
         tids.iter().for_each(|t| waits.entry(*t).or_default().push(nth));
@@ -267,8 +266,7 @@ fn mentions(
 
 #[cfg(test)]
 mod tests {
-    use crate::patterns::WaitKind;
-    use crate::waits::Kind;
+    use crate::model::{Kind, WaitKind};
 
     #[test]
     fn kinds_without_owner() {

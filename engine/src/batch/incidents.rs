@@ -3,7 +3,7 @@
 use super::rows;
 use crate::document::{DumpRow, IncidentRow, LinkRow, here};
 use dumpscope_analyzers::incident::{Digest, Incident, Link, incidents};
-use dumpscope_analyzers::triage::{Finding, FindingKind};
+use dumpscope_analyzers::model::{Finding, FindingKind};
 use dumpscope_core::Pid;
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;

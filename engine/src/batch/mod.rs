@@ -31,7 +31,7 @@ pub use one::triage_target;
 use crate::document::{Buckets, Document, settle};
 use dumpscope_analyzers::Cancel;
 use dumpscope_analyzers::Target;
-use dumpscope_analyzers::arguments::HintTable;
+use dumpscope_analyzers::hint_table::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;

@@ -2,13 +2,13 @@
 
 use super::{Observer, Progress, TriageOptions, rows};
 use crate::document::{DumpRow, ErrorRow, Kept};
+use dumpscope_analyzers::facts::Case;
 use dumpscope_analyzers::incident::Digest;
-use dumpscope_analyzers::triage::{Facts, run_rules, signature, verdict_of};
+use dumpscope_analyzers::triage::{run_rules, signature, verdict_of};
 use dumpscope_analyzers::{Cancel, Target, capabilities, handles_summary};
 use dumpscope_core::OpenError;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
-use dumpscope_symbols::Limits;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
@@ -77,7 +77,8 @@ fn open_and_triage(
 /// Analyzes an open dump; `path` is what the row shows. When `cancel` stops the work the row holds what was found
 /// so far, with a warning.
 pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
-    let facts = Facts::gather(target, &Limits::default(), cancel);
+    let facts = target.facts(cancel);
+    let facts = Case { target, facts: &facts };
     let found = run_rules(&facts);
     let verdict = verdict_of(&facts, &found.findings);
     let signature = signature(&facts, &verdict);

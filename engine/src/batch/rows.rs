@@ -7,14 +7,13 @@ use crate::document::{
     Timeout, TrustName, WaitKindName, WaitRow,
 };
 use crate::fmt::{Hex, rfc3339};
-use dumpscope_analyzers::arguments::{Argument, add_hints, recover_all};
+use dumpscope_analyzers::arguments::{add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
-use dumpscope_analyzers::crash::{Access, ExceptionFacts};
 use dumpscope_analyzers::handles_summary::HandleSummary;
-use dumpscope_analyzers::locks::{Lock, LockSource, Owner, SlimLock};
-use dumpscope_analyzers::stacks::{Stack, StackFrame};
-use dumpscope_analyzers::triage::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts};
-use dumpscope_analyzers::waits::{self, DllMain, Kind, Reason, Wait};
+use dumpscope_analyzers::model::{
+    self, Access, Argument, Confidence, DllMain, ExceptionFacts, Finding, FindingClass, FindingKind, Kind,
+    Lock, LockSource, Reason, SlimLock, Stack, StackFrame, ThreadFacts, Wait,
+};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
@@ -301,8 +300,8 @@ pub(crate) fn wait(w: &Wait) -> WaitRow {
         object: w.object.as_deref().map(text),
         handles: w.handles.as_ref().map(|h| h.iter().map(|v| Hex(*v)).collect()),
         timeout_ms: w.timeout.map(|t| match t {
-            waits::Timeout::Infinite => Timeout::Infinite(Infinite::Infinite),
-            waits::Timeout::Ms(ms) => Timeout::Ms(ms),
+            model::Timeout::Infinite => Timeout::Infinite(Infinite::Infinite),
+            model::Timeout::Ms(ms) => Timeout::Ms(ms),
         }),
         owner_tid: w.owner_tid.map(|t| t.0),
         owner_pid: w.owner_pid.map(|p| p.0),
@@ -319,9 +318,9 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
         kind: WaitKindName::CriticalSection,
         owner_tid: s.owner_tid().map(|t| t.0),
         owner: match l.owner {
-            Owner::Alive => OwnerState::Alive,
-            Owner::Missing => OwnerState::Missing,
-            Owner::Unknown => OwnerState::Unknown,
+            model::OwnerState::Alive => OwnerState::Alive,
+            model::OwnerState::Missing => OwnerState::Missing,
+            model::OwnerState::Unknown => OwnerState::Unknown,
         },
         recursion: Some(s.recursion.into()),
         lock_count: Some(s.lock_count.into()),

@@ -10,14 +10,13 @@ use crate::render::TextSink;
 use crate::run::run_captured;
 use crate::session::Session;
 use dumpscope_analyzers::capabilities::{WHICH_EXCEPTION, capabilities};
-use dumpscope_analyzers::crash::{Access, ExceptionFacts};
-use dumpscope_analyzers::triage::{
-    Facts, Finding, FindingKind, ThreadFacts, frame_text, run_rules, signature, verdict_of,
-};
-use dumpscope_analyzers::waits::Kind;
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Access, ExceptionFacts, Finding, FindingKind, Kind, ThreadFacts};
+use dumpscope_analyzers::text::frame_text;
+use dumpscope_analyzers::triage::{run_rules, signature, verdict_of};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Tid};
-use dumpscope_symbols::{Limits, Trust};
+use dumpscope_symbols::Trust;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -182,7 +181,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     args.end()?;
     let target = session.target.clone();
-    let facts = Facts::gather(&target, &Limits::default(), &session.cancel);
+    let facts = target.facts(&session.cancel);
+    let facts = Case { target: &target, facts: &facts };
     let found = run_rules(&facts).findings;
     let is_crash = |f: &&Finding| f.kind == FindingKind::Crash;
     let crash = found.iter().find(is_crash).filter(|_| !hang);
@@ -235,7 +235,7 @@ fn one(name: &str, value: impl Into<String>) -> (String, Vec<String>) {
 
 fn crash_fields(
     session: &Session,
-    facts: &Facts<'_>,
+    facts: &Case<'_>,
     finding: &Finding,
     e: &ExceptionFacts,
     verbose: bool,
@@ -277,7 +277,7 @@ fn crash_fields(
 
 fn hang_fields(
     session: &Session,
-    facts: &Facts<'_>,
+    facts: &Case<'_>,
     verdict: &Finding,
     verbose: bool,
     out: &mut Vec<(String, Vec<String>)>,
@@ -311,7 +311,7 @@ fn hang_fields(
     out.push(one("FAILURE_BUCKET_ID", bucket(facts, verdict)));
 }
 
-fn process_name(facts: &Facts<'_>, out: &mut Vec<(String, Vec<String>)>) {
+fn process_name(facts: &Case<'_>, out: &mut Vec<(String, Vec<String>)>) {
     if let Some(name) = rows::process(facts.target).name {
         out.push(one("PROCESS_NAME", name));
     }
@@ -319,7 +319,7 @@ fn process_name(facts: &Facts<'_>, out: &mut Vec<(String, Vec<String>)>) {
 
 /// Stack, source line and symbol of the thread that the verdict is about.
 fn thread_fields(
-    facts: &Facts<'_>,
+    facts: &Case<'_>,
     thread: Option<&ThreadFacts>,
     verbose: bool,
     is_crash: bool,
@@ -371,7 +371,7 @@ fn thread_fields(
 }
 
 /// The commands that select the context of the exception.
-fn select_context(facts: &Facts<'_>) -> String {
+fn select_context(facts: &Case<'_>) -> String {
     let Some(r) = facts.reported.first() else { return ".ecxr".into() };
     // A 64-bit dump of a 32-bit process begins in the 64-bit view.
     let view = if facts.target.dump.is_wow64() { ".effmach x86; " } else { "" };
@@ -379,18 +379,18 @@ fn select_context(facts: &Facts<'_>) -> String {
 }
 
 /// The command that shows the record of the exception.
-fn show_record(facts: &Facts<'_>) -> String {
+fn show_record(facts: &Case<'_>) -> String {
     let Some(r) = facts.reported.first() else { return ".exr -1".into() };
     let view = if facts.target.dump.is_wow64() { ".effmach x86; " } else { "" };
     format!("{view}.exr {:x}", r.record_at.0)
 }
 
 /// Ours: WinDbg's names of buckets depend on its own lists.
-fn bucket(facts: &Facts<'_>, finding: &Finding) -> String {
+fn bucket(facts: &Case<'_>, finding: &Finding) -> String {
     signature(facts, finding).map_or_else(|| "unknown".into(), |s| s.text)
 }
 
-fn system_fields(facts: &Facts<'_>, out: &mut Vec<(String, Vec<String>)>) {
+fn system_fields(facts: &Case<'_>, out: &mut Vec<(String, Vec<String>)>) {
     let row = rows::system(facts.target);
     if let (Some(version), Some(build)) = (row.version, row.build) {
         out.push(one("OS_VERSION", format!("{version}.{build}")));
@@ -405,7 +405,7 @@ fn system_fields(facts: &Facts<'_>, out: &mut Vec<(String, Vec<String>)>) {
 }
 
 /// Who waits for whom, from the thread that shows the hang to the one that causes it.
-fn chain(facts: &Facts<'_>, verdict: &Finding) -> Vec<ChainRow> {
+fn chain(facts: &Case<'_>, verdict: &Finding) -> Vec<ChainRow> {
     let start = match verdict.kind {
         FindingKind::LockContention => verdict.tids.first().copied(),
         FindingKind::Idle | FindingKind::Unknown => None,

@@ -8,8 +8,10 @@ use crate::doc::{Answer, Line, Link, Message, RenderCx, Report, Role, Sink, Span
 use crate::document::ArgRow;
 use crate::fmt;
 use crate::session::Session;
-use dumpscope_analyzers::arguments::{ArgPlace, Argument, Evidence, add_hints, recover_all};
-use dumpscope_analyzers::{Stack, triage::frame_text};
+use dumpscope_analyzers::Stack;
+use dumpscope_analyzers::arguments::{add_hints, recover_all};
+use dumpscope_analyzers::model::{ArgPlace, Argument, Evidence};
+use dumpscope_analyzers::text::frame_text;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
 use serde::Serialize;
 

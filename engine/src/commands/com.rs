@@ -6,12 +6,10 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::document::{ComCallRow, IncomingCallRow};
 use crate::session::Session;
-use dumpscope_analyzers::arguments::HintTable;
-use dumpscope_analyzers::triage::{Facts, ThreadFacts};
-use dumpscope_analyzers::waits::Apartment;
+use dumpscope_analyzers::hint_table::HintTable;
+use dumpscope_analyzers::model::{Apartment, ThreadFacts};
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::Limits;
 use serde::Serialize;
 
 pub(crate) const COM: Command = Command {
@@ -203,7 +201,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     args.end()?;
     let Some(only) = which.only() else { return Ok(()) };
     let target = session.target.clone();
-    let facts = Facts::gather(&target, &Limits::default(), &session.cancel);
+    let facts = target.facts(&session.cancel);
     let shown = facts.threads.iter().filter(|t| only.is_none_or(|i| i == t.index));
     let threads: Vec<Row> = shown.filter_map(|t| Row::of(target.hints(), t)).collect();
     if threads.is_empty() {

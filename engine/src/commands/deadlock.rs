@@ -3,10 +3,11 @@
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::session::Session;
-use dumpscope_analyzers::triage::{Confidence, Facts, FindingKind, run_rules};
+use dumpscope_analyzers::facts::Case;
+use dumpscope_analyzers::model::{Confidence, FindingKind};
+use dumpscope_analyzers::triage::run_rules;
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::Limits;
 use serde::Serialize;
 
 pub(crate) const DEADLOCK: Command = Command {
@@ -75,10 +76,14 @@ impl Answer for DeadlockReport {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     inv.cursor().end()?;
-    let facts = Facts::gather(&session.target, &Limits::default(), &session.cancel);
+    let facts = session.target.facts(&session.cancel);
     let safe = |s: &String| escape(s).into_owned();
     let mut circles = Vec::new();
-    for f in run_rules(&facts).findings.iter().filter(|f| f.kind == FindingKind::Deadlock) {
+    for f in run_rules(&Case { target: &session.target, facts: &facts })
+        .findings
+        .iter()
+        .filter(|f| f.kind == FindingKind::Deadlock)
+    {
         let member = |tid: &dumpscope_core::Tid| {
             let thread = facts.thread(*tid);
             let wait = thread.and_then(|t| t.wait.as_ref());

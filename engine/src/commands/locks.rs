@@ -8,14 +8,11 @@ use crate::fmt;
 use crate::render::TextSink;
 use crate::run::run_captured;
 use crate::session::{Layout, Session};
-use dumpscope_analyzers::locks::{
-    CriticalSection, DebugBlock, Lock, LockSource, Locks, Owner, find_locks, is_wine, lock_of, locks_between,
-};
-use dumpscope_analyzers::triage::Facts;
+use dumpscope_analyzers::locks::{find_locks, lock_of, locks_between};
+use dumpscope_analyzers::model::{CriticalSection, DebugBlock, Lock, LockSource, Locks, OwnerState};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
 use dumpscope_core::{ThreadIdx, Va};
-use dumpscope_symbols::Limits;
 
 pub(crate) const LOCKS: Command = Command {
     name: "!locks",
@@ -135,9 +132,9 @@ impl Row {
         let s = &self.lock.section;
         if let Some(owner) = s.owner_tid() {
             let text = match self.lock.owner {
-                Owner::Alive => format!("thread {:x} exists", owner.0),
-                Owner::Missing => format!("thread {:x} no longer exists: orphaned", owner.0),
-                Owner::Unknown => format!("not known whether thread {:x} exists", owner.0),
+                OwnerState::Alive => format!("thread {:x} exists", owner.0),
+                OwnerState::Missing => format!("thread {:x} no longer exists: orphaned", owner.0),
+                OwnerState::Unknown => format!("not known whether thread {:x} exists", owner.0),
             };
             emit(Line::new().role(Role::Note, format!("Owner              {text}")));
         }
@@ -211,7 +208,7 @@ fn woken(s: &CriticalSection) -> String {
 fn notes(rows: &[Row], emit: &mut dyn FnMut(Line)) {
     for row in rows {
         let section = &row.lock.section;
-        if let (Owner::Missing, Some(owner)) = (row.lock.owner, section.owner_tid()) {
+        if let (OwnerState::Missing, Some(owner)) = (row.lock.owner, section.owner_tid()) {
             let text = format!(
                 "thread {:x}, the owner of {:x}, no longer exists: the lock is orphaned",
                 owner.0, section.address.0
@@ -292,7 +289,7 @@ impl Report for LocksReport {
 fn all_locks(session: &Session) -> Locks {
     let target = &session.target;
     if session.sel.machine == target.process_machine() {
-        return Facts::gather(target, &Limits::default(), &session.cancel).locks;
+        return target.facts(&session.cancel).locks.clone();
     }
     find_locks(target, session.sel.machine, &session.cancel)
 }
@@ -435,7 +432,7 @@ fn run_cs(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
         }
     }
     if creators {
-        let wine = is_wine(&session.target);
+        let wine = session.target.is_wine();
         for row in &mut rows {
             // Wine records no stacks; it keeps a name where the index's high half would be.
             let debug = row.lock.section.debug.filter(|_| !wine && row.lock.section.points_back());
@@ -463,7 +460,7 @@ fn global_flag(session: &Session, flag: u32) -> Option<bool> {
 
 /// The stack of a section's initialization: as far as a debug block leads.
 fn creator(session: &Session, index: Option<u32>) -> String {
-    if is_wine(&session.target) {
+    if session.target.is_wine() {
         return "No stack trace saved: Wine, under which this process ran, has no stack trace database."
             .into();
     }

@@ -6,11 +6,9 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::lang::Cursor;
 use crate::session::Session;
-use dumpscope_analyzers::triage::{Confidence, Facts, ThreadFacts};
-use dumpscope_analyzers::waits::Kind;
+use dumpscope_analyzers::model::{Confidence, Kind, ThreadFacts};
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::Limits;
 use serde::Serialize;
 
 pub(crate) const WAITS: Command = Command {
@@ -114,7 +112,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     switches(&mut args)?;
     args.end()?;
     let Some(only) = which.only() else { return Ok(()) };
-    let facts = Facts::gather(&session.target, &Limits::default(), &session.cancel);
+    let facts = session.target.facts(&session.cancel);
     let safe = |s: &String| escape(s).into_owned();
     let threads = facts
         .threads

@@ -2,18 +2,13 @@
 //! leads to.
 
 mod buffers;
-mod table;
 mod text;
 mod value;
 
-pub use table::{HintTable, HintTableError};
-
 pub(super) use buffers::Buffers;
-use table::Kind;
-pub(super) use table::Parameter;
 
-use crate::model::{Argument, Hint, HintSource};
-use crate::stacks::{Stack, StackFrame};
+use crate::hint_table::{Kind, Parameter};
+use crate::model::{Argument, Stack, StackFrame};
 use crate::{Cancel, Target};
 use dumpscope_core::Va;
 

@@ -1,8 +1,7 @@
 //! Tests of hints on built dumps.
 
 use super::*;
-use crate::arguments::{ArgPlace, ArgSource, Value};
-use crate::triage::Confidence;
+use crate::model::{ArgPlace, ArgSource, Confidence, HintSource, Value};
 use dumpscope_core::Machine;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;

@@ -1,7 +1,8 @@
 //! Text behind a pointer: at it, or behind a pointer of the object there.
 
-use super::{Hint, HintSource};
 use crate::Target;
+use crate::arguments::flow::Cache;
+use crate::model::{Hint, HintSource};
 use dumpscope_core::{Machine, ReadMemory, Va};
 
 /// Shortest text that is a hint, characters.
@@ -65,7 +66,7 @@ fn is_code(target: &Target, va: Va) -> bool {
 /// in a stream buffer of a C runtime.
 pub(super) fn text_at(target: &Target, va: Va, shortest: usize) -> Option<String> {
     let found = wide(target, va, shortest).or_else(|| narrow(target, va, shortest))?;
-    (!target.arguments.buffers(target).hold(va)).then_some(found)
+    (!target.memo::<Cache>().buffers(target).hold(va)).then_some(found)
 }
 
 fn wide(target: &Target, va: Va, shortest: usize) -> Option<String> {

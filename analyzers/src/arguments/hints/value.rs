@@ -1,10 +1,9 @@
 //! Values of a known kind in words.
 
-use super::table::Kind;
 use super::text::text_at;
-use super::{Hint, HintSource};
 use crate::Target;
-use crate::locks::CriticalSection;
+use crate::hint_table::Kind;
+use crate::model::{CriticalSection, Hint, HintSource};
 use dumpscope_core::{Machine, ReadMemory, Va};
 
 /// Most handles of an array that are shown; Windows waits for at most 64.

@@ -1,7 +1,7 @@
 //! Threads that wait for another process.
 
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
-use crate::waits::{Kind, Wait};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts, Wait};
 use dumpscope_core::Pid;
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct Group<'a> {
     threads: Vec<&'a ThreadFacts>,
 }
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let own = facts.target.dump.pid();
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = BTreeMap::new();

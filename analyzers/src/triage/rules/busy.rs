@@ -1,7 +1,9 @@
 //! A thread that runs without end: it is in no wait, and has used much of its time.
 
 use super::graph::{crashed, is_bystander};
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind, ThreadFacts};
+use crate::text::frame_text;
 use dumpscope_symbols::Trust;
 
 /// 100 ns units in a millisecond.
@@ -13,7 +15,7 @@ const LEAST: u64 = 2_000 * MS;
 /// Frames that the evidence quotes.
 const QUOTED: usize = 5;
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if crashed(facts) {
         return Vec::new();
     }
@@ -39,7 +41,7 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 fn finding(
-    facts: &Facts<'_>,
+    facts: &Case<'_>,
     t: &ThreadFacts,
     sure: Confidence,
     cpu: u64,

@@ -1,9 +1,8 @@
 //! Threads that wait for a lock whose owner is alive and in no circle with them.
 
 use super::graph::{chain, cycles, dependents, edge};
-use crate::locks::Owner;
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
-use crate::waits::{Kind, Wait};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind, Kind, OwnerState, ThreadFacts, Wait};
 use dumpscope_core::{Tid, Va};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +21,7 @@ struct Held<'a> {
     evidence: Option<String>,
 }
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let circles: BTreeSet<Tid> = cycles(facts).iter().flatten().map(|e| e.from.tid).collect();
     let waited = dependents(facts);
     let mut out: Vec<(bool, usize, Finding)> = Vec::new();
@@ -41,9 +40,9 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Critical sections.
-fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
+fn sections<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
     let mut out = Vec::new();
-    for lock in facts.locks.held().filter(|l| l.owner == Owner::Alive && !l.waiters.is_empty()) {
+    for lock in facts.locks.held().filter(|l| l.owner == OwnerState::Alive && !l.waiters.is_empty()) {
         let Some(owner) = lock.section.owner_tid().and_then(|t| facts.thread(t)) else { continue };
         let at = lock.section.address;
         let name = facts.target.name_of(at).map(|n| format!(" ({n})")).unwrap_or_default();
@@ -65,7 +64,7 @@ fn sections<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
 }
 
 /// Mutexes, one-time initializations, and the loader where it is no critical section.
-fn objects<'a>(facts: &'a Facts<'_>) -> Vec<Held<'a>> {
+fn objects<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
     let mut by_object: BTreeMap<(Kind, Tid, Vec<u64>), Held<'a>> = BTreeMap::new();
     for t in &facts.threads {
         let Some(w) = t.wait.as_ref() else { continue };
@@ -108,7 +107,7 @@ fn is_worker(t: &ThreadFacts) -> bool {
     names.any(|f| f == "TppWorkerThread" || f == "TppWorkpExecuteCallback")
 }
 
-fn finding(facts: &Facts<'_>, held: &Held<'_>) -> Finding {
+fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     let owner = held.owner.tid;
     let waits = held.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
     let sure = waits.map(|w| w.confidence).min().unwrap_or(Confidence::Guess);

@@ -2,9 +2,8 @@
 //! `DllMain` keeps all others from loading, starting and ending, and `ExitProcess` leaves nobody who could act.
 
 use super::graph::edge;
-use crate::locks::Owner;
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts};
-use crate::waits::{DllMain, Kind};
+use crate::facts::Case;
+use crate::model::{Confidence, DllMain, Finding, FindingKind, Kind, OwnerState, ThreadFacts};
 use dumpscope_core::base::text::escape;
 
 /// Most threads of a finding that are looked at.
@@ -15,7 +14,7 @@ const NOT_THERE: &str = "do not wait, start threads that you wait for, or load D
                          program calls later";
 
 /// Adds evidence and advice.
-pub(in crate::triage) fn add(facts: &Facts<'_>, finding: &mut Finding) {
+pub(in crate::triage) fn add(facts: &Case<'_>, finding: &mut Finding) {
     if matches!(finding.kind, FindingKind::Idle | FindingKind::Unknown) {
         return;
     }
@@ -42,7 +41,7 @@ pub(in crate::triage) fn add(facts: &Facts<'_>, finding: &mut Finding) {
 }
 
 /// Threads of the finding that are in an entry point.
-fn concerned<'a>(facts: &'a Facts<'_>, finding: &Finding) -> Vec<(&'a ThreadFacts, &'a DllMain)> {
+fn concerned<'a>(facts: &'a Case<'_>, finding: &Finding) -> Vec<(&'a ThreadFacts, &'a DllMain)> {
     let tids = finding.tids.iter().chain(&finding.tid).chain(&finding.owner_tid).take(MAX_THREADS);
     let mut seen = Vec::new();
     for tid in tids {
@@ -57,7 +56,7 @@ fn concerned<'a>(facts: &'a Facts<'_>, finding: &Finding) -> Vec<(&'a ThreadFact
 
 /// Advice when a thread that the others wait for waits itself inside of `DllMain`.
 fn in_dll_main(
-    facts: &Facts<'_>,
+    facts: &Case<'_>,
     finding: &Finding,
     concerned: &[(&ThreadFacts, &DllMain)],
 ) -> Option<String> {
@@ -94,12 +93,12 @@ fn in_dll_main(
 }
 
 /// Advice when the process ends.
-fn at_exit(facts: &Facts<'_>, finding: &Finding) -> Option<String> {
+fn at_exit(facts: &Case<'_>, finding: &Finding) -> Option<String> {
     let exit = facts.exit.as_ref()?;
     match finding.kind {
         FindingKind::OrphanedLock if exit.others_ended => {
             let owner = finding.owner_tid?;
-            let gone = crate::locks::thread_state(facts.target, owner) == Owner::Missing;
+            let gone = crate::thread_state::thread_state(facts.target, owner) == OwnerState::Missing;
             gone.then(|| {
                 format!(
                     "ExitProcess ended thread {:x} while it held this lock: stop and join such threads before the process \

@@ -1,14 +1,14 @@
 //! An exception ended the process.
 
-use crate::crash::{ExceptionFacts, Interest};
-use crate::stacks::Stack;
-use crate::triage::{Confidence, Facts, Finding, FindingKind, ThreadFacts, frame_text};
+use crate::facts::Case;
+use crate::model::{Confidence, ExceptionFacts, Finding, FindingKind, Interest, Stack, ThreadFacts};
+use crate::text::frame_text;
 use dumpscope_symbols::Trust;
 
 /// Frames that the evidence quotes.
 const QUOTED: usize = 3;
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let Some(exception) = &facts.exception else { return Vec::new() };
     let confidence = match exception.interest {
         Interest::Crash => Confidence::Proven,
@@ -25,7 +25,7 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
     vec![finding]
 }
 
-fn summary(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> String {
+fn summary(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> String {
     let place = thread
         .and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref()))
         .and_then(|s| s.frames.first())
@@ -33,7 +33,7 @@ fn summary(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&Thread
     format!("thread {:x} crashed in {place}: {}", exception.tid.0, exception.description)
 }
 
-fn evidence(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> Vec<String> {
+fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> Vec<String> {
     let mut out = vec![format!(
         "the exception stream holds code {:08x} at 0x{:x} in thread {:x}",
         exception.code, exception.address.0, exception.tid.0
@@ -53,13 +53,13 @@ fn evidence(facts: &Facts<'_>, exception: &ExceptionFacts, thread: Option<&Threa
 }
 
 /// The innermost frames, as far as they are sure.
-pub(super) fn quote(facts: &Facts<'_>, stack: Option<&Stack>) -> Option<String> {
+pub(super) fn quote(facts: &Case<'_>, stack: Option<&Stack>) -> Option<String> {
     let sure = stack?.frames.iter().take_while(|f| f.trust != Trust::Scan);
     let quoted: Vec<String> = sure.take(QUOTED).map(|f| frame_text(facts.target, f)).collect();
     (!quoted.is_empty()).then(|| format!("its stack from the exception: {}", quoted.join(", called from ")))
 }
 
-fn advice(facts: &Facts<'_>, thread: Option<&ThreadFacts>) -> String {
+fn advice(facts: &Case<'_>, thread: Option<&ThreadFacts>) -> String {
     let first =
         thread.and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref())).and_then(|s| s.frames.first());
     match first {

@@ -1,10 +1,11 @@
 //! Threads that wait for each other in a circle.
 
 use super::graph::{Edge, cycles, suspected_cycles};
-use crate::triage::{Confidence, Facts, Finding, FindingKind};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind};
 use dumpscope_core::Tid;
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let known = cycles(facts).into_iter().map(|c| (c, true));
     known.chain(suspected_cycles(facts).into_iter().map(|c| (c, false))).map(|(c, k)| finding(c, k)).collect()
 }

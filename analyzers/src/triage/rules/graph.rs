@@ -1,7 +1,7 @@
 //! Who waits for whom within the process.
 
-use crate::triage::{Confidence, Facts, ThreadFacts};
-use crate::waits::{Kind, Timeout, Wait};
+use crate::facts::Case;
+use crate::model::{Confidence, Kind, ThreadFacts, Timeout, Wait};
 use dumpscope_core::Tid;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub(super) struct Edge<'a> {
 }
 
 /// The edge that leaves a thread, when its owner is known and exists.
-pub(super) fn edge<'a>(facts: &'a Facts<'_>, from: &'a ThreadFacts) -> Option<Edge<'a>> {
+pub(super) fn edge<'a>(facts: &'a Case<'_>, from: &'a ThreadFacts) -> Option<Edge<'a>> {
     let wait = from.wait.as_ref()?;
     let to = wait.owner_tid?;
     let own = facts.target.dump.pid();
@@ -22,13 +22,13 @@ pub(super) fn edge<'a>(facts: &'a Facts<'_>, from: &'a ThreadFacts) -> Option<Ed
 }
 
 /// Cycles, each once, members in the order of the waits beginning with the lowest thread id.
-pub(super) fn cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
+pub(super) fn cycles<'a>(facts: &'a Case<'_>) -> Vec<Vec<Edge<'a>>> {
     circles(facts, |t| edge(facts, t).filter(|e| e.wait.confidence >= Confidence::Strong))
 }
 
 /// Cycles that close only when the one thread with an SRW lock's address on its stack holds the lock: the lock
 /// itself does not say.
-pub(super) fn suspected_cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
+pub(super) fn suspected_cycles<'a>(facts: &'a Case<'_>) -> Vec<Vec<Edge<'a>>> {
     let suspected = |t: &'a ThreadFacts| {
         let wait = t.wait.as_ref().filter(|w| w.kind == Kind::SrwLock && w.owner_tid.is_none())?;
         let to = wait.suspect.filter(|to| *to != t.tid && facts.thread(*to).is_some())?;
@@ -41,7 +41,7 @@ pub(super) fn suspected_cycles<'a>(facts: &'a Facts<'_>) -> Vec<Vec<Edge<'a>>> {
 }
 
 fn circles<'a>(
-    facts: &'a Facts<'_>,
+    facts: &'a Case<'_>,
     next: impl Fn(&'a ThreadFacts) -> Option<Edge<'a>>,
 ) -> Vec<Vec<Edge<'a>>> {
     // A thread waits for one at most: each is walked over once, and a walk that meets itself has found a circle.
@@ -68,13 +68,13 @@ fn circles<'a>(
 }
 
 /// The living thread that a thread waits for, proven or only suspected, or that would have to act for it.
-pub(super) fn towards(facts: &Facts<'_>, from: &ThreadFacts) -> Option<Tid> {
+pub(super) fn towards(facts: &Case<'_>, from: &ThreadFacts) -> Option<Tid> {
     let known = edge(facts, from).map(|e| e.to);
     known.or_else(|| from.wait.as_ref()?.suspect).filter(|to| *to != from.tid)
 }
 
 /// How many threads wait for each thread, directly or through others.
-pub(super) fn dependents(facts: &Facts<'_>) -> BTreeMap<Tid, usize> {
+pub(super) fn dependents(facts: &Case<'_>) -> BTreeMap<Tid, usize> {
     let next: BTreeMap<Tid, Tid> =
         facts.threads.iter().filter_map(|t| Some((t.tid, towards(facts, t)?))).collect();
     counts(&next)
@@ -114,7 +114,7 @@ fn counts(next: &BTreeMap<Tid, Tid>) -> BTreeMap<Tid, usize> {
 
 /// The end of the chain of waits that begins at a thread, and the threads on the way (the first one included). In a
 /// circle the last one that was not yet met.
-pub(super) fn chain(facts: &Facts<'_>, from: Tid) -> Vec<Tid> {
+pub(super) fn chain(facts: &Case<'_>, from: Tid) -> Vec<Tid> {
     let mut out = vec![from];
     let mut seen = BTreeSet::from([from]);
     let mut at = facts.thread(from);
@@ -127,7 +127,7 @@ pub(super) fn chain(facts: &Facts<'_>, from: Tid) -> Vec<Tid> {
 
 /// True when a thread comes back by itself: it sleeps, or its wait has a limit.
 pub(super) fn wakes_up(wait: &Wait) -> bool {
-    wait.kind == crate::waits::Kind::Sleep || matches!(wait.timeout, Some(Timeout::Ms(_)))
+    wait.kind == crate::model::Kind::Sleep || matches!(wait.timeout, Some(Timeout::Ms(_)))
 }
 
 /// True for a thread that waits for work, or looks after others: nobody's culprit.
@@ -136,7 +136,7 @@ pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
 }
 
 /// True when an exception ended the process: its threads wait for nothing that matters.
-pub(super) fn crashed(facts: &Facts<'_>) -> bool {
+pub(super) fn crashed(facts: &Case<'_>) -> bool {
     facts.fatal().is_some()
 }
 

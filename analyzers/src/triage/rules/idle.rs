@@ -1,9 +1,10 @@
 //! A process in which nothing is wrong: every thread waits for work.
 
 use super::graph::{crashed, is_bystander, wakes_up};
-use crate::triage::{Confidence, Facts, Finding, FindingKind};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind};
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if crashed(facts) || facts.threads.is_empty() || facts.stopped {
         return Vec::new();
     }

@@ -2,8 +2,9 @@
 
 use super::graph::wakes_up;
 use crate::Target;
-use crate::triage::{Facts, ThreadFacts, ThreadRole};
-use crate::waits::{Kind, Timeout, Wait, waiting_limit};
+use crate::facts::Case;
+use crate::model::{Kind, ThreadFacts, ThreadRole, Timeout, Wait};
+use crate::waits::waiting_limit;
 use dumpscope_core::error::Parsed;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 
@@ -22,7 +23,7 @@ pub(super) struct Lost {
 ///
 /// Never more than `strong`: a thread that waits for work may be given some, and the kernel itself may set an event
 /// when I/O is done.
-pub(super) fn lost(facts: &Facts<'_>, t: &ThreadFacts) -> Option<Lost> {
+pub(super) fn lost(facts: &Case<'_>, t: &ThreadFacts) -> Option<Lost> {
     let wait = t.wait.as_ref()?;
     let ended_by_threads = matches!(wait.kind, Kind::ConditionVariable | Kind::Address);
     if !ended_by_threads && !matches!(wait.kind, Kind::Event | Kind::Semaphore) {
@@ -63,17 +64,17 @@ pub(super) fn lost(facts: &Facts<'_>, t: &ThreadFacts) -> Option<Lost> {
 }
 
 /// How long a thread waits.
-pub(super) fn limit(facts: &Facts<'_>, t: &ThreadFacts, wait: &Wait) -> Option<Timeout> {
+pub(super) fn limit(facts: &Case<'_>, t: &ThreadFacts, wait: &Wait) -> Option<Timeout> {
     wait.timeout.or_else(|| waiting_limit(facts.target, t.stack.as_ref()?))
 }
 
 /// True when a wait can only be ended by another thread of this process.
-fn is_stuck(facts: &Facts<'_>, t: &ThreadFacts, wait: &Wait) -> bool {
+fn is_stuck(facts: &Case<'_>, t: &ThreadFacts, wait: &Wait) -> bool {
     let own = facts.target.dump.pid();
     let inside = wait.owner_tid.is_some() && wait.owner_pid.is_none_or(|p| Some(p) == own);
     let endless = || limit(facts, t, wait) == Some(Timeout::Infinite);
     let closed = match wait.kind {
-        // These have no limit.
+        // Waits of these kinds have no time limit.
         Kind::CriticalSection | Kind::SrwLock | Kind::LoaderLock => true,
         Kind::ConditionVariable | Kind::Address => endless(),
         Kind::Event | Kind::Semaphore => alone(facts.target, wait).is_some() && endless(),

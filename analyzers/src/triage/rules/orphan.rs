@@ -1,12 +1,12 @@
 //! A lock whose owner no longer exists, and threads that wait for it.
 
-use crate::locks::{Owner, missing_words, thread_state};
-use crate::triage::{Confidence, Facts, Finding, FindingKind};
-use crate::waits::Kind;
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind, Kind, OwnerState};
+use crate::thread_state::{missing_words, thread_state};
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
-    for lock in facts.locks.held().filter(|l| l.owner == Owner::Missing && !l.waiters.is_empty()) {
+    for lock in facts.locks.held().filter(|l| l.owner == OwnerState::Missing && !l.waiters.is_empty()) {
         let (Some(owner), Some(&first)) = (lock.section.owner_tid(), lock.waiters.first()) else { continue };
         let wait = facts.thread(first).and_then(|t| t.wait.as_ref());
         let sure = wait.map_or(Confidence::Guess, |w| w.confidence);
@@ -45,13 +45,13 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Mutexes of this process whose owner, as the handle data name it, is in no thread list.
-fn mutexes(facts: &Facts<'_>) -> Vec<Finding> {
+fn mutexes(facts: &Case<'_>) -> Vec<Finding> {
     let own = facts.target.dump.pid();
     let mut out = Vec::new();
     for thread in &facts.threads {
         let Some(wait) = thread.wait.as_ref().filter(|w| w.kind == Kind::Mutex) else { continue };
         let Some(owner) = wait.owner_tid.filter(|_| own.is_some() && wait.owner_pid == own) else { continue };
-        if thread_state(facts.target, owner) != Owner::Missing {
+        if thread_state(facts.target, owner) != OwnerState::Missing {
             continue;
         }
         let mut finding = Finding::new(

@@ -1,14 +1,14 @@
 //! A dump without an exception stream in which a thread is handling an exception that nobody caught: the process has
 //! crashed, and the dump was written while the system or a dialog reported it.
 
-use crate::model::Reported;
-use crate::triage::{Confidence, Facts, Finding, FindingKind};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingKind, Reported};
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     facts.reported.iter().map(|r| of(facts, r)).collect()
 }
 
-fn of(facts: &Facts<'_>, r: &Reported) -> Finding {
+fn of(facts: &Case<'_>, r: &Reported) -> Finding {
     let tid = r.exception.tid;
     let mut out = Finding::new(
         FindingKind::Crash,

@@ -2,8 +2,9 @@
 
 use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
 use super::lost::{limit, lost};
-use crate::triage::{Confidence, Facts, Finding, FindingClass, FindingKind, ThreadFacts};
-use crate::waits::{Kind, Timeout, Wait, stacks_with};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, Timeout, Wait};
+use crate::waits::stacks_with;
 use dumpscope_core::{Tid, Va};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ const MAX_LISTED: usize = 16;
 /// Most threads with a handle's value on their stacks that are named.
 const MAX_HOLDERS: usize = 4;
 
-pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if graph::crashed(facts) {
         return Vec::new(); // the threads of a process that crashed wait for nothing that matters
     }
@@ -61,7 +62,7 @@ pub(super) fn run(facts: &Facts<'_>) -> Vec<Finding> {
 }
 
 /// Threads that wait for the same thing, the thread itself included.
-fn group(facts: &Facts<'_>, of: &ThreadFacts) -> Vec<Tid> {
+fn group(facts: &Case<'_>, of: &ThreadFacts) -> Vec<Tid> {
     let same = |t: &ThreadFacts| {
         let (Some(a), Some(b)) = (of.wait.as_ref(), t.wait.as_ref()) else { return false };
         let address = a.address.is_some() && a.address == b.address;
@@ -80,7 +81,7 @@ struct GroupSizes {
 }
 
 impl GroupSizes {
-    fn of(facts: &Facts<'_>) -> GroupSizes {
+    fn of(facts: &Case<'_>) -> GroupSizes {
         let mut out = GroupSizes::default();
         for w in facts.threads.iter().filter_map(|t| t.wait.as_ref()) {
             let (address, handle) = (w.address, one_handle(w));
@@ -112,7 +113,7 @@ fn one_handle(w: &Wait) -> Option<u64> {
     if let Some(&[handle]) = w.handles.as_deref() { Some(handle) } else { None }
 }
 
-fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
+fn finding(facts: &Case<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
     let sure = if dependents > 0 || t.is_main { Confidence::Strong } else { Confidence::Guess };
     let does = t.activity.as_ref().map_or("waits", |a| a.text.as_str());
     let others = match dependents {
@@ -153,7 +154,7 @@ fn finding(facts: &Facts<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
 }
 
 /// Who could still end the wait.
-fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
+fn nobody(facts: &Case<'_>, t: &ThreadFacts) -> String {
     let others: Vec<&ThreadFacts> =
         facts.threads.iter().filter(|o| o.tid != t.tid && !is_bystander(o)).collect();
     let running = others.iter().filter(|o| o.wait.is_none()).count();
@@ -172,7 +173,7 @@ fn nobody(facts: &Facts<'_>, t: &ThreadFacts) -> String {
 }
 
 /// Other threads that may know the object: they have the handle's value on their stacks. Never an owner.
-fn holders(facts: &Facts<'_>, t: &ThreadFacts) -> Option<String> {
+fn holders(facts: &Case<'_>, t: &ThreadFacts) -> Option<String> {
     let wait = t.wait.as_ref().filter(|w| matches!(w.kind, Kind::Event | Kind::Semaphore))?;
     let &[handle] = wait.handles.as_deref()? else { return None };
     let others = facts.threads.iter().filter(|o| o.tid != t.tid && !is_bystander(o));
@@ -219,7 +220,7 @@ fn advice(kind: Kind, waiters: usize) -> String {
 }
 
 /// No thread waits for something without an owner, but the main thread waits for one that runs.
-fn held_up(facts: &Facts<'_>) -> Vec<Finding> {
+fn held_up(facts: &Case<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
     for t in facts.threads.iter().filter(|t| t.is_main && !is_bystander(t)) {
         let Some(w) = t.wait.as_ref().filter(|w| w.kind == Kind::Thread && !wakes_up(w)) else { continue };
@@ -227,7 +228,7 @@ fn held_up(facts: &Facts<'_>) -> Vec<Finding> {
         let Some(last) = chain.last().and_then(|l| facts.thread(*l)).filter(|l| l.tid != t.tid) else {
             continue;
         };
-        // A circle, or another process, says it better.
+        // Rules for deadlocks and for other processes explain these cases better.
         if edge(facts, last).is_some() || last.wait.as_ref().is_some_and(|w| w.owner_pid.is_some()) {
             continue;
         }

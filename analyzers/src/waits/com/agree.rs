@@ -2,8 +2,7 @@
 
 use super::sentence;
 use crate::Target;
-use crate::triage::{Confidence, ThreadFacts};
-use crate::waits::Kind;
+use crate::model::{Confidence, Kind, ThreadFacts};
 use dumpscope_core::Tid;
 use dumpscope_core::base::Guid;
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ struct Server {
 
 /// Compares what callers wait for with what the threads of the process serve. A server that waits for its client
 /// calls back: the client's newest call is another one.
-pub(in crate::waits) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
+pub(crate) fn agree(target: &Target, threads: &mut [ThreadFacts]) {
     let Some(own) = target.dump.pid() else { return };
     let server = |t: &ThreadFacts| {
         let incoming = t.com.as_ref()?.incoming.as_ref().filter(|i| i.pid == own)?;

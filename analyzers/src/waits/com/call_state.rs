@@ -4,8 +4,8 @@
 //! outgoing call, 1 the incoming one, 2 the activation (`docs/reference/com.md#thread-data`). The function is
 //! followed for each of them, a few instructions, with the numbers that it is called with.
 
+use super::emulate::follow;
 use super::library;
-use super::run::follow;
 use crate::Target;
 use dumpscope_core::{Machine, Va};
 use dumpscope_symbols::SymbolState;

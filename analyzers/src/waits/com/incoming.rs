@@ -5,9 +5,7 @@ use super::message::MAX_SPAN;
 use super::objects::{Served, served, server_calls};
 use super::tls::{Layout, is_id};
 use crate::Target;
-use crate::model::{ComThread, Incoming, LayoutSource};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::Confidence;
+use crate::model::{ComThread, Confidence, Incoming, LayoutSource, Stack, StackFrame};
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
 use std::collections::BTreeSet;
 

@@ -39,7 +39,7 @@ pub(super) fn of_type<T>(
         let providers = target.symbols.providers(index);
         for types in providers.iter().filter_map(|p| p.types()) {
             let ids = names.iter().filter_map(|n| types.find_type(n, false).first().copied());
-            // Only a declaration has no rows.
+            // A type without rows is declared, not defined.
             let mut found = ids.map(|id| Fields { types, rows: rows(types, id) });
             if let Some(out) = found.find_map(|f| read(&f)) {
                 return Some(out);

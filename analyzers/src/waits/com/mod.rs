@@ -5,22 +5,23 @@
 
 mod agree;
 mod call_state;
+mod emulate;
 mod incoming;
 mod layout;
 mod library;
 mod message;
 mod objects;
-mod run;
 mod tls;
 
-use crate::model::{ComCall, ComThread, LayoutSource, Message};
-pub(super) use agree::agree;
+pub(crate) use agree::agree;
 pub(super) use message::{MAX_SPAN, pointers};
 
-use super::{Kind, Wait, thread_words};
 use crate::Target;
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::{Confidence, ThreadFacts, WaitKind};
+use crate::model::{
+    ComCall, ComThread, Confidence, Kind, LayoutSource, Message, Stack, StackFrame, ThreadFacts, Wait,
+    WaitKind,
+};
+use crate::text::thread_words;
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, Tid};
 use message::messages;
@@ -29,7 +30,7 @@ use message::messages;
 const DEPTH: usize = 16;
 
 /// Reads the COM data of all threads.
-pub(super) fn read_threads(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
+pub(crate) fn read_threads(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
     let has_data = |t: &ThreadFacts| {
         let teb = target.dump.read_teb(t.index, machine);
         teb.and_then(|t| t.reserved_for_ole).is_some_and(|d| !d.is_null())
@@ -90,7 +91,7 @@ pub(super) fn call(
     let agrees = |m: &Message| {
         outgoing.is_some_and(|o| m.pid == Some(o.pid) && o.tid.zip(m.tid).is_none_or(|(a, b)| a == b))
     };
-    // Another build's layout needs more than itself.
+    // The layout of another build is believed only when something else confirms it.
     found.retain(|m| m.layout != LayoutSource::Neighbour || is_waited(m) || agrees(m));
     let waited = found.iter().find(|m| is_waited(m)).copied();
     // What is neither waited for nor agrees with the other source may be an old object.
@@ -203,7 +204,7 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
     if call.conflict {
         wait.evidence.push("the sources name different servers: one of them is old".into());
     }
-    // An activation is an RPC call to the activator: it says more of it.
+    // An activation is an RPC call too: its message tells more.
     if call.activation.is_some()
         && let Some(rpc) = super::rpc::outgoing(target, stack.machine, stack)
     {

@@ -7,11 +7,9 @@
 use super::library::of_type;
 use super::{call_state, incoming, objects};
 use crate::Target;
-use crate::stacks::Stack;
+use crate::model::{Apartment, ComThread, LayoutSource, Outgoing, Stack};
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Pid, ReadMemory, Tid, Va};
-
-use crate::model::{Apartment, ComThread, LayoutSource, Outgoing};
 
 /// First and last build whose layout is not known by itself: it is that of one of its neighbours.
 const BETWEEN: std::ops::RangeInclusive<u32> = 17763..=18363;
@@ -120,11 +118,11 @@ pub(super) fn layouts(target: &Target, machine: Machine) -> Vec<Layout> {
     if let Some(of_symbols) = of_symbols(target, machine) {
         return vec![of_symbols];
     }
-    // What several sources tell of a build needs no reading of code.
+    // Where the layout of this build is certain the code is not read.
     let certain = known.iter().all(|l| l.source == LayoutSource::Build)
         && (machine == Machine::Amd64 || build < *between.start());
     if !certain && let Some(told) = call_state::read(target, machine) {
-        // The rest moved with what the code tells.
+        // The other offsets are those of the known layout with the same call offsets.
         let same = |l: &Layout| l.outgoing == told.outgoing && l.incoming == told.incoming;
         let full = known.iter().chain(&[late, early]).find(|l| same(l)).copied();
         let bare = Layout {
@@ -184,7 +182,7 @@ fn words(target: &Target, data: Va, l: &Layout) -> Option<Words> {
     let memory = target.dump.memory();
     let word = |o: u64| memory.u32(data.offset(o));
     let (pid, tid, client) = (word(l.outgoing)?, word(l.outgoing.saturating_add(4))?, word(l.incoming)?);
-    // Clear or all bits set: no call.
+    // Zero and all bits set mean that there is no call.
     let plausible = |v: u32| v == 0 || v == u32::MAX || is_id(v);
     if ![pid, tid, client].into_iter().all(plausible) {
         return None;
@@ -192,19 +190,19 @@ fn words(target: &Target, data: Va, l: &Layout) -> Option<Words> {
     let tid = Some(tid).filter(|&t| is_id(t)).map(Tid);
     let own = target.dump.pid();
     let outgoing = match pid {
-        // Into another apartment of this process.
+        // Process 0 and a thread: the call goes to another apartment of this process.
         0 => own.filter(|_| tid.is_some()).map(|pid| Outgoing { pid, tid }),
         id if is_id(id) => Some(Outgoing { pid: Pid(id), tid }),
         _ => None,
     };
-    // A thread of the own process must be there.
+    // A call into this process names one of its threads, or the layout is wrong.
     let inside = outgoing.is_some_and(|o| own == Some(o.pid));
     let gone = |t: Tid| target.dump.thread_by_tid(t).is_none();
     if inside && l.source == LayoutSource::Neighbour && tid.is_some_and(gone) {
         return None;
     }
     let bytes: [u8; 16] = memory.bytes(data.offset(l.activation))?;
-    // No class begins so: nothing is in progress, or these are the neighbours of such a place.
+    // No class id begins with eight zero or ff bytes: nothing is being activated.
     let empty = |v: u8| bytes.iter().take(8).all(|b| *b == v);
     let some = !empty(0) && !empty(0xff);
     Some(Words {

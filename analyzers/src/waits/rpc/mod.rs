@@ -5,12 +5,10 @@ mod message;
 mod table;
 
 use super::com::pointers;
+use crate::Cancel;
 use crate::Target;
 use crate::arguments::recover_all;
-use crate::model::{RpcCall, Wait};
-use crate::stacks::{Stack, StackFrame};
-use crate::triage::{Confidence, ThreadFacts};
-use crate::{Cancel, arguments::Argument};
+use crate::model::{Argument, Confidence, RpcCall, Stack, StackFrame, ThreadFacts, Wait};
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;
@@ -202,7 +200,7 @@ fn of_arguments(target: &Target, machine: Machine, stack: &Stack, inner: usize) 
 }
 
 /// Says which RPC calls the threads serve.
-pub(super) fn add_serving(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
+pub(crate) fn add_serving(target: &Target, machine: Machine, threads: &mut [ThreadFacts]) {
     for t in threads {
         // COM's data say more about COM's calls.
         let com = t.com.as_ref().is_some_and(|c| c.incoming.is_some());

@@ -7,6 +7,7 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Message, Sink};
 use crate::fmt::Hex;
 use crate::session::Session;
+use dumpscope_analyzers::thread_state::thread_state;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 use dumpscope_core::{Tid, Va};
@@ -157,8 +158,8 @@ fn object_row(session: &Session, info: &[ObjectInfo]) -> Option<ObjectRow> {
             ObjectInfo::MutantOwner { pid, tid } if tid.0 != 0 => {
                 let row = out.mutant.get_or_insert_default();
                 (row.owner_pid, row.owner_tid) = (Some(pid.0), Some(tid.0));
-                if dump.pid() == Some(*pid) && !dump.threads().is_empty() {
-                    row.owner = Some(if dump.thread_by_tid(*tid).is_some() { "alive" } else { "missing" });
+                if dump.pid() == Some(*pid) {
+                    row.owner = Some(thread_state(&session.target, *tid).name());
                 }
             }
             ObjectInfo::MutantOwner { .. } => {

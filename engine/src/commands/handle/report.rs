@@ -81,7 +81,7 @@ pub(crate) struct MutantRow {
     pub(crate) owner_pid: Option<u32>,
     /// Owning thread.
     pub(crate) owner_tid: Option<u32>,
-    /// `alive`, `missing` (no such thread in the dump) or null: another process's, or no owner recorded.
+    /// `alive`, `missing` (no such thread any more), `unknown` (the dump may lack it) or null: another process's, or no owner recorded.
     pub(crate) owner: Option<&'static str>,
 }
 

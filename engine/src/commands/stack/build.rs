@@ -6,7 +6,7 @@ use crate::batch::rows;
 use crate::commands::args::with_hints;
 use crate::fmt::{self, Hex};
 use crate::session::Session;
-use dumpscope_analyzers::arguments::Argument;
+use dumpscope_analyzers::model::Argument;
 use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx};

@@ -6,8 +6,7 @@
 //! library; its answers come out as our own types.
 
 use crate::Target;
-pub use crate::model::{ForeignCrash, ForeignDump};
-use crate::stacks::{Stack, StackFrame};
+use crate::model::{ForeignCrash, ForeignDump, Stack, StackFrame};
 use dumpscope_core::{Machine, RegSet, Rva, Tid, Va};
 use dumpscope_symbols::{EndReason, Frame, SourceLine, Symbol, SymbolKind, SymbolSource, Trust, UnwindIssue};
 use minidump_processor::{ProcessState, ProcessorOptions, process_minidump_with_options};
@@ -20,8 +19,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+impl Target {
+    /// What another reader says of a dump of Linux, macOS or another system; `None` for Windows dumps, and when
+    /// that reader cannot read it.
+    #[must_use]
+    pub fn foreign(&self) -> Option<&ForeignDump> {
+        self.foreign.get_or_init(|| read_foreign(self)).as_ref()
+    }
+}
+
 /// Reads a dump of another system. `None` for Windows dumps and for dumps that the library refuses.
-pub(crate) fn read_foreign(target: &Target) -> Option<ForeignDump> {
+fn read_foreign(target: &Target) -> Option<ForeignDump> {
     if target.dump.system().value().is_none_or(|s| s.is_windows()) {
         return None;
     }
@@ -110,7 +118,7 @@ fn add_rows(
     };
     if from.function_name.is_none() && from.inlines.is_empty() {
         // The library finds `.sym` files by the store's layout only; our own search knows more places.
-        crate::stacks::name_frame(target, &frame, None, rows);
+        super::name_frame(target, &frame, None, rows);
         return;
     }
     let row = |trust, function: Option<String>, file: Option<String>, line: Option<u32>| StackFrame {

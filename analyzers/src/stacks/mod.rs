@@ -1,7 +1,9 @@
 //! A thread's stack with names: physical frames from the unwinder, inlined calls from the symbols.
 #![warn(clippy::indexing_slicing)]
 
-pub use crate::model::{Stack, StackFrame, StackWarning};
+use crate::model::{Stack, StackFrame};
+mod foreign;
+
 use crate::{Cancel, Target};
 use dumpscope_core::stream::function_table::FunctionTables;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};

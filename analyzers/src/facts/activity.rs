@@ -2,13 +2,11 @@
 //!
 //! The patterns are data ([`crate::patterns`]). They name the wait, not what is waited for.
 
-use super::facts::frame_text;
 use crate::Target;
-use crate::crash::{ExceptionFacts, Interest};
-use crate::model::{Activity, ThreadRole};
+use crate::model::{Activity, ExceptionFacts, Interest, Stack, StackFrame, ThreadRole};
 use crate::patterns::NamedFrame;
-use crate::stacks::{Stack, StackFrame};
 use crate::syscalls::{by_number, is_far, system_call_name};
+use crate::text::frame_text;
 use dumpscope_core::{Machine, ReadMemory};
 
 /// Says what a thread does. `raised`: the exception, when this thread raised it.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-const FUNCTIONS: &str = include_str!("../../../data/hints.toml");
-const GUIDS: &str = include_str!("../../../data/guids.toml");
+const FUNCTIONS: &str = include_str!("../data/hints.toml");
+const GUIDS: &str = include_str!("../data/guids.toml");
 
 /// Most parameters of one function.
 const MAX_PARAMETERS: usize = 32;

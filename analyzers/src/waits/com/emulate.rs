@@ -150,7 +150,7 @@ impl Run<'_> {
 
     fn store(&mut self, at: u64, value: Option<u64>) -> Option<()> {
         if at == self.out {
-            // Functions clear what they give back before they know it.
+            // Functions first store 0 as the result, and the value later.
             self.answer = Some(value? & 0xffff_ffff).filter(|v| *v != 0);
             return Some(());
         }

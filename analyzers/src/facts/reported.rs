@@ -1,10 +1,9 @@
 //! An exception that is being reported: the dump has no exception stream, but a thread is in the system's code for
 //! exceptions that nobody caught.
 
-use super::Facts;
-use crate::crash::{ExceptionFacts, Interest, explain};
-use crate::model::{Reported, ThreadFacts};
-use crate::stacks::{Stack, StackFrame, stack_bounds, stack_from};
+use crate::crash::explain;
+use crate::model::{ExceptionFacts, Interest, Reported, Stack, StackFrame, ThreadFacts};
+use crate::stacks::{stack_bounds, stack_from};
 use crate::syscalls::is_far;
 use crate::{Cancel, Target};
 use dumpscope_core::context::Context;
@@ -28,15 +27,6 @@ const MAX_PARAMETERS: u32 = 15;
 
 /// Bytes of the largest context that is read.
 const CONTEXT_BYTES: usize = 0x4d0;
-
-impl Facts<'_> {
-    /// The exception that ended the process: the recorded one, else one that a thread reports.
-    #[must_use]
-    pub fn fatal(&self) -> Option<&ExceptionFacts> {
-        let recorded = self.exception.as_ref().filter(|e| e.interest == Interest::Crash);
-        recorded.or_else(|| self.reported.first().map(|r| &r.exception))
-    }
-}
 
 pub(super) fn of_thread(
     target: &Target,

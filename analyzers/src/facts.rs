@@ -1,0 +1,253 @@
+//! The facts of a dump, gathered once and shared.
+//!
+//! The gathering is one list of passes. Each is a function that reads what earlier ones gave.
+
+mod activity;
+mod reported;
+mod thread;
+
+use crate::crash::exception_facts;
+use crate::locks::find_locks;
+use crate::model::{Facts, Interest};
+use crate::waits::loader::Holders;
+use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, words};
+use crate::{Cancel, Target};
+use dumpscope_core::Machine;
+use dumpscope_core::model::LoaderData;
+use dumpscope_symbols::Limits;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Duration;
+
+/// What passes give and need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The recorded exception.
+    Exception,
+    /// Threads with stacks, times, roles, and the kind of their wait.
+    Threads,
+    /// Exceptions that threads report.
+    Reported,
+    /// Critical sections.
+    Locks,
+    /// COM's data of the threads.
+    Com,
+    /// Which threads are in an entry point of a DLL.
+    EntryPoints,
+    /// Who holds the loader.
+    Loader,
+    /// Whether the process ends, and which thread ends it.
+    Exit,
+    /// What each thread waits for, and the waiters of each lock.
+    Waits,
+    /// Waits of which several threads together tell more.
+    Agreed,
+    /// RPC calls that threads serve.
+    Serving,
+    /// Locks without an owner.
+    Slim,
+    /// One sentence for each thread.
+    Sentences,
+    /// Threads by id.
+    Places,
+}
+
+/// A step of the gathering.
+struct Pass {
+    gives: Part,
+    needs: &'static [Part],
+    run: fn(&mut Work<'_>),
+}
+
+const fn pass(gives: Part, needs: &'static [Part], run: fn(&mut Work<'_>)) -> Pass {
+    Pass { gives, needs, run }
+}
+
+/// All passes in their order.
+const PASSES: &[Pass] = {
+    use Part::*;
+    &[
+        pass(Exception, &[], |w| w.facts.exception = exception_facts(w.target)),
+        pass(Threads, &[Exception], threads),
+        pass(Reported, &[Exception, Threads], reported),
+        pass(Locks, &[Threads], locks),
+        pass(Com, &[Threads], |w| com::read_threads(w.target, w.machine, &mut w.facts.threads)),
+        pass(EntryPoints, &[Threads], entry_points),
+        pass(Loader, &[Threads, Locks, EntryPoints], |w| {
+            w.holders = Holders::gather(w.target, w.machine, &w.facts.threads, &w.facts.locks);
+        }),
+        pass(EntryPoints, &[Loader], more_entry_points),
+        pass(Exit, &[Threads], |w| {
+            w.facts.exit = exit::process_exit(w.target, &w.facts.threads, w.loader.as_ref());
+        }),
+        pass(Waits, &[Threads, Locks, Com, Loader], find_waits),
+        pass(Agreed, &[Waits], |w| section::agree(&mut w.facts.threads, &w.facts.locks)),
+        pass(Agreed, &[Waits], |w| section::place(w.target, &mut w.facts.threads, &mut w.facts.locks)),
+        pass(Agreed, &[Waits], |w| once::owners(w.target, w.machine, &mut w.facts.threads)),
+        pass(Agreed, &[Waits, Com], |w| com::agree(w.target, &mut w.facts.threads)),
+        pass(Serving, &[Threads, Com], |w| rpc::add_serving(w.target, w.machine, &mut w.facts.threads)),
+        pass(Slim, &[Waits, Agreed], |w| {
+            w.facts.locks.slim = slim::groups(w.target, w.machine, &w.facts.threads);
+            slim::suspects(w.target, w.machine, &mut w.facts.threads, w.cancel);
+        }),
+        pass(Sentences, &[EntryPoints, Exit, Waits, Agreed, Serving, Slim], sentences),
+        pass(Places, &[Threads], |w| {
+            let ids = w.facts.threads.iter().enumerate().rev();
+            w.facts.places = ids.map(|(nth, t)| (t.tid, nth)).collect();
+        }),
+    ]
+};
+
+/// True when each pass needs only what earlier ones gave.
+const fn in_order(passes: &[Pass]) -> bool {
+    let mut given = 0_u32;
+    let mut rest = passes;
+    while let [pass, later @ ..] = rest {
+        let mut needs = pass.needs;
+        while let [need, others @ ..] = needs {
+            if given & (1 << (*need as u32)) == 0 {
+                return false;
+            }
+            needs = others;
+        }
+        given |= 1 << (pass.gives as u32);
+        rest = later;
+    }
+    true
+}
+
+// A wrong order does not compile.
+const _: () = assert!(in_order(PASSES), "a pass needs what no earlier one gives");
+
+/// What the passes work on.
+struct Work<'a> {
+    target: &'a Target,
+    machine: Machine,
+    cancel: &'a Cancel,
+    loader: Option<LoaderData>,
+    holders: Holders,
+    facts: Facts,
+}
+
+impl Work<'_> {
+    /// Keeps the first threads: the work was stopped, and nothing is known of the others.
+    fn cut(&mut self, threads: usize) {
+        self.facts.stopped |= threads < self.facts.threads.len();
+        self.facts.threads.truncate(threads);
+    }
+}
+
+fn threads(w: &mut Work<'_>) {
+    let exception = w.facts.exception.as_ref();
+    for t in w.target.dump.threads() {
+        if w.cancel.is_cancelled() {
+            w.facts.stopped = true;
+            break;
+        }
+        w.facts.threads.push(thread::thread_facts(w.target, t, exception, w.cancel));
+    }
+}
+
+fn reported(w: &mut Work<'_>) {
+    if w.facts.exception.as_ref().is_none_or(|e| e.interest != Interest::Crash) {
+        let of = |t| reported::of_thread(w.target, t, &Limits::default(), w.cancel);
+        w.facts.reported = w.facts.threads.iter().filter_map(of).collect();
+    }
+}
+
+fn locks(w: &mut Work<'_>) {
+    if w.cancel.is_cancelled() {
+        w.cut(AFTER_STOP);
+    }
+    w.facts.locks = find_locks(w.target, w.machine, w.cancel);
+}
+
+fn entry_points(w: &mut Work<'_>) {
+    for t in &mut w.facts.threads {
+        let stack = t.stack.as_ref();
+        t.dll_main = stack.and_then(|s| dll_main::dll_main(w.target, s, w.loader.as_ref(), w.cancel));
+    }
+}
+
+/// Where the stack does not show the entry point, the loader's own data may.
+fn more_entry_points(w: &mut Work<'_>) {
+    let Some(loader) = &w.loader else { return };
+    for t in w.facts.threads.iter_mut().filter(|t| t.dll_main.is_none()) {
+        t.dll_main = w.holders.by_data(w.target, loader, t);
+    }
+}
+
+fn find_waits(w: &mut Work<'_>) {
+    let (threads, locks) = (&mut w.facts.threads, &mut w.facts.locks);
+    let done = waits::find(w.target, w.machine, threads, locks, &w.holders, w.cancel);
+    // A thread that was not looked at would be taken for one that does not wait.
+    w.cut(done);
+}
+
+fn sentences(w: &mut Work<'_>) {
+    let threads = &mut w.facts.threads;
+    w.facts.locks.notes.extend(w.holders.note(threads));
+    let ends = w.facts.exit.as_ref().map(|e| e.tid).filter(|e| threads.iter().any(|t| t.tid == *e));
+    for t in threads {
+        t.is_main = ends.map_or(t.is_main, |e| e == t.tid);
+        let loads = w.holders.loads(w.target, t, w.cancel);
+        words::say(w.target, t, ends == Some(t.tid), loads);
+    }
+}
+
+fn gather(target: &Target, cancel: &Cancel) -> Facts {
+    let machine = target.process_machine();
+    let loader = target.dump.loader(machine);
+    let (holders, facts) = (Holders::default(), Facts::default());
+    let mut work = Work { target, machine, cancel, loader, holders, facts };
+    PASSES.iter().for_each(|p| (p.run)(&mut work));
+    work.facts
+}
+
+/// Facts that were gathered to the end.
+#[derive(Default)]
+struct Kept(Mutex<Option<Arc<Facts>>>);
+
+/// How often it is looked whether somebody else has gathered the facts.
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Target {
+    /// The facts, gathered at the first question and shared until the symbols change. When `cancel` stops the work
+    /// they are as far as they came, and the next question begins anew.
+    #[must_use]
+    pub fn facts(&self, cancel: &Cancel) -> Arc<Facts> {
+        let kept = self.memo::<Kept>();
+        let mut kept = loop {
+            match kept.0.try_lock() {
+                Ok(kept) => break kept,
+                Err(TryLockError::Poisoned(kept)) => break kept.into_inner(),
+                // A cancelled caller does not wait for others.
+                Err(TryLockError::WouldBlock) if cancel.is_cancelled() => return gather(self, cancel).into(),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+            }
+        };
+        if let Some(facts) = &*kept {
+            return facts.clone();
+        }
+        let facts = Arc::new(gather(self, cancel));
+        *kept = Some(facts.clone()).filter(|_| !cancel.is_cancelled());
+        facts
+    }
+}
+
+/// What a question about a dump is asked with: its facts, and the target, which knows the names.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The dump and its symbols.
+    pub target: &'a Target,
+    /// Its facts.
+    pub facts: &'a Facts,
+}
+
+impl Deref for Case<'_> {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        self.facts
+    }
+}

@@ -1,0 +1,41 @@
+//! Words that several analyses use.
+
+use crate::Target;
+use crate::model::StackFrame;
+use dumpscope_core::Tid;
+use dumpscope_core::base::text::escape;
+
+/// `module!function+0x12`, `module+0x12` or the bare address, without unsafe characters.
+#[must_use]
+pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
+    let machine = frame.frame.regs.machine();
+    let module = frame.module.map(|i| target.symbols.name_in(i, machine));
+    let offset = match dumpscope_symbols::wrapped(frame.displacement, machine) {
+        0 => String::new(),
+        d => format!("+0x{d:x}"),
+    };
+    let text = match (module, frame.function.as_deref()) {
+        (Some(m), Some(f)) => format!("{m}!{f}{offset}"),
+        (None, Some(f)) => format!("{f}{offset}"),
+        (Some(m), None) => format!("{m}{offset}"),
+        (None, None) => format!("0x{:x}", frame.frame.ip.0),
+    };
+    escape(&text).into_owned()
+}
+
+/// A thread's id as in `thread 118`, with what is known of it.
+pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
+    match target.dump.thread_by_tid(tid) {
+        Some(t) => format!("thread {:x} (number {})", tid.0, t.index.0),
+        None => format!("thread {:x}", tid.0),
+    }
+}
+
+/// `23 MB`, `512 bytes`.
+pub(crate) fn count_bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} bytes"),
+        1024..0x10_0000 => format!("{} kB", n >> 10),
+        _ => format!("{} MB", n >> 20),
+    }
+}
