@@ -13,7 +13,7 @@ Examples:
 
 Exit codes:
   0    done
-  1    a dump could not be analyzed (the others were)
+  1    a dump could not be analyzed (the others were), or `symbols fetch` failed
   2    wrong usage
   3    a kind named by --fail-on was found
   130  stopped with Ctrl+C
@@ -21,6 +21,9 @@ Exit codes:
 Environment:
   _NT_SYMBOL_PATH            symbol path when -y is not given
   _NT_EXECUTABLE_IMAGE_PATH  image path when -i is not given
+  DUMPSCOPE_SYMBOL_HEADERS   file with request headers for symbol servers; NETRC or ~/.netrc has passwords
+  DUMPSCOPE_PRIVATE_REDIRECTS=1
+                             follow redirects of public symbol servers to private addresses
   NO_COLOR                   no colours when --color is auto";
 
 const EXEC_EXAMPLES: &str = "\

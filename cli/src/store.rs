@@ -6,7 +6,7 @@ use dumpscope_analyzers::Cancel;
 use dumpscope_symbols::SymbolConfig;
 use dumpscope_symbols::store::{
     Auth, Client, Event, Http, NoTransport, Policy, Receiver, Request, SystemClock, Transport,
-    TransportError, Watch,
+    TransportError, Watch, default_cache,
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -32,7 +32,8 @@ pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn 
     let symbol_path = common.symbol_path.clone().unwrap_or_else(from_env);
     let image_path =
         common.image_path.clone().or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH")).unwrap_or_default();
-    let policy = Policy::default();
+    let inside = env("DUMPSCOPE_PRIVATE_REDIRECTS").is_some_and(|v| v == "1");
+    let policy = Policy { private_redirects: inside, ..Policy::default() };
     // A session may name a server later (`.symfix`): what the network needs is set up by the first request.
     let transport: Arc<dyn Transport> = if common.offline {
         Arc::new(NoTransport)
@@ -86,21 +87,6 @@ fn auth(wanted: bool, console: &Console) -> Auth {
         auth.add_netrc(&text);
     }
     auth
-}
-
-/// The user's cache folder for symbols, by the system's custom.
-fn default_cache() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = if cfg!(windows) {
-        var("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        std::env::home_dir().map(|h| h.join("Library/Caches"))
-    } else {
-        var("XDG_CACHE_HOME")
-            .filter(|p| p.is_absolute())
-            .or_else(|| Some(std::env::home_dir()?.join(".cache")))
-    };
-    Some(base?.join("dumpscope").join("symbols"))
 }
 
 /// A bar for each download that takes longer than a moment, on stderr when that is a terminal.

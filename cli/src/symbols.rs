@@ -8,8 +8,10 @@ use crate::{batch, store};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
-use dumpscope_symbols::locate::SymbolPath;
+use dumpscope_symbols::locate::{Place, SymbolPath};
+use dumpscope_symbols::store::open_to_others;
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -30,7 +32,7 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
         }
         match Dump::open(path) {
             Ok(dump) => {
-                // Who fetches wants to know that a server could not be asked.
+                // Who fetches wants to know that a server could not be asked or a file not be written.
                 if one(path, dump, &config, fetch, &cancel, console)? && fetch {
                     exit = Exit::BadDump;
                 }
@@ -44,7 +46,7 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
     Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
 }
 
-/// Tells one dump's modules; gives whether a server could not be asked for one of them.
+/// Tells one dump's modules; gives whether a server failed for one of them, or its file could not be written.
 fn one(
     path: &Path,
     dump: Dump,
@@ -74,9 +76,17 @@ fn one(
         out,
         "{good} modules with symbol files, {poor} with exports or image tables only, {none} without names"
     )?;
-    let failed = (0..symbols.modules().len()).filter(|&i| symbols.failed(i)).count();
+    let count = |of: &dyn Fn(usize) -> bool| all.iter().filter(|&&i| of(i)).count();
+    let failed = count(&|i| symbols.failed(i));
     if failed > 0 {
         writeln!(out, "For {failed} of them a server refused or did not answer: try again later.")?;
+    }
+    let unwritten = count(&|i| symbols.unwritten(i));
+    if unwritten > 0 {
+        writeln!(
+            out,
+            "For {unwritten} of them nothing could be written to the cache: see above, or name another with --cache."
+        )?;
     }
     let path = SymbolPath::parse(&config.symbol_path);
     if fetch && !config.symbol_path.is_empty() && path.urls().next().is_none() {
@@ -88,8 +98,20 @@ fn one(
             "No symbol path is set: -y 'srv*https://msdl.microsoft.com/download/symbols' asks Microsoft's server."
         )?;
     }
+    for warning in open_stores(&path, config.cache.as_deref()) {
+        writeln!(out, "{}", escape(&warning))?;
+    }
     out.flush()?;
-    Ok(failed > 0)
+    Ok(failed > 0 || unwritten > 0)
+}
+
+/// Stores of the path, the cache among them, in which others can exchange files.
+fn open_stores(path: &SymbolPath, cache: Option<&Path>) -> BTreeSet<String> {
+    let stores = path.candidates(cache).into_iter().flat_map(|c| match c.place {
+        Place::Store(dir) => vec![dir],
+        _ => c.stores,
+    });
+    stores.filter_map(|dir| open_to_others(&dir)).collect()
 }
 
 /// One module: a line of the table, and for `check` (or where nothing was found) every place that was tried.

@@ -117,7 +117,7 @@ fn another_build_is_refused() {
     let signature = pdb::open(&path, None).unwrap().signature();
     let nb10 = |signature, age| {
         let record = CodeView::Pdb20 { signature, age, path: "sigsegv.pdb".into() };
-        pdb::open_for(&path, &record)
+        pdb::open_for(&path, &path, &record)
     };
     assert!(nb10(signature, 1).is_ok());
     assert!(matches!(nb10(signature, 2), Err(PdbError::OtherTime { .. })));

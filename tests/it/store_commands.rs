@@ -34,9 +34,9 @@ impl Table {
 
 impl Transport for Table {
     fn get(&self, r: &Request, _: &dyn Watch, to: &mut dyn Receiver) -> Result<(), TransportError> {
-        self.asked.lock().unwrap().push(r.url.to_string());
+        self.asked.lock().unwrap().push(r.url.secret().to_string());
         let files = self.files.lock().unwrap();
-        let found = files.iter().find(|(path, _)| r.url.path().eq_ignore_ascii_case(path));
+        let found = files.iter().find(|(path, _)| r.url.secret().path().eq_ignore_ascii_case(path));
         let status = if found.is_some() { 200 } else { 404 };
         if to.head(&Head { status, ..Head::default() }) == ControlFlow::Continue(())
             && let Some((_, bytes)) = found

@@ -15,7 +15,7 @@ struct Willing(Mutex<Vec<String>>);
 
 impl Transport for Willing {
     fn get(&self, r: &Request, _: &dyn Watch, to: &mut dyn Receiver) -> Result<(), TransportError> {
-        self.0.lock().unwrap().push(r.url.to_string());
+        self.0.lock().unwrap().push(r.url.secret().to_string());
         if to.head(&Head { status: 200, ..Head::default() }).is_continue() {
             let _ = to.data(b"MODULE windows x86_64 0 x\nnot what was asked for");
         }

@@ -1,7 +1,7 @@
 //! The store client against a real HTTP server on loopback, with everything that servers do wrong.
 
 use dumpscope_symbols::locate::{FileKey, FileKind, SafeName, SymbolPath};
-use dumpscope_symbols::store::{Auth, Client, Fetched, Http, Job, Policy, SystemClock, Unwatched};
+use dumpscope_symbols::store::{Auth, Client, Fetched, Http, Policy, SystemClock, Unwatched, Wanted};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,16 +82,19 @@ fn key(id: &str) -> FileKey {
 }
 
 /// A file is good when it says so and is whole.
-fn verify(path: &Path) -> Result<(), String> {
+fn open(path: &Path, _: &Path, _: &FileKey) -> Result<Vec<u8>, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    if bytes == b"good pdb" { Ok(()) } else { Err("made for another build".into()) }
+    if bytes == b"good pdb" { Ok(bytes) } else { Err("made for another build".into()) }
 }
 
-fn fetch(client: &Client, dir: &Path, url: &str, id: &str) -> Fetched {
-    let key = key(id);
-    let job = Job { key: &key, image: "foo.dll", verify: &verify, fresh: false };
-    let path = SymbolPath::parse(&format!("srv*{}*{url}", dir.display()));
-    client.fetch(&path, &dir.join("default"), &job)
+fn fetch(client: &Client, dir: &Path, url: &str, id: &str) -> Fetched<Vec<u8>> {
+    fetch_until(client, &format!("srv*{}*{url}", dir.display()), id, &|| false)
+}
+
+fn fetch_until(client: &Client, path: &str, id: &str, stop: &(dyn Fn() -> bool + Sync)) -> Fetched<Vec<u8>> {
+    let keys = [key(id)];
+    let wanted = Wanted { keys: &keys, image: "foo.dll", open: &open, cache: None, fresh: false, stop };
+    client.find(&SymbolPath::parse(path).candidates(None), &wanted)
 }
 
 /// Fetches once from a server that misbehaves; gives what is said of the server. Nothing may be left in the store
@@ -104,7 +107,7 @@ fn outcome_with(policy: Policy, answer: impl Fn(Request, usize) + Send + Sync + 
     let rig = Rig::new(answer);
     let dir = tempfile::tempdir().unwrap();
     let got = fetch(&client_with(policy), dir.path(), &rig.url(), ID);
-    assert!(got.file.is_none(), "{got:?}");
+    assert!(got.found.is_none(), "{got:?}");
     assert!(!dir.path().join("foo.pdb").join(ID).join("foo.pdb").exists());
     let left = std::fs::read_dir(dir.path().join(".dumpscope/tmp")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "temporary files are left");
@@ -126,7 +129,7 @@ fn raw(request: Request, text: &[u8]) {
 fn a_good_server_and_a_slow_one() {
     let rig = Rig::new(|r, _| drop(r.respond(ok(b"good pdb"))));
     let dir = tempfile::tempdir().unwrap();
-    assert!(fetch(&client(), dir.path(), &rig.url(), ID).file.is_some());
+    assert!(fetch(&client(), dir.path(), &rig.url(), ID).found.is_some());
     // Slow, but never silent for too long.
     let rig = Rig::new(|r, _| {
         let mut writer = r.into_writer();
@@ -138,7 +141,7 @@ fn a_good_server_and_a_slow_one() {
         }
     });
     let dir = tempfile::tempdir().unwrap();
-    assert!(fetch(&client(), dir.path(), &rig.url(), ID).file.is_some());
+    assert!(fetch(&client(), dir.path(), &rig.url(), ID).found.is_some());
 }
 
 #[test]
@@ -235,7 +238,7 @@ fn tls_errors_are_said() {
     let dir = tempfile::tempdir().unwrap();
     let got = fetch(&client(), dir.path(), &format!("https://127.0.0.1:{}/", rig.port()), ID);
     let say = got.attempts.last().unwrap().outcome.to_string();
-    assert!(got.file.is_none() && say.starts_with("failed: "), "{say}");
+    assert!(got.found.is_none() && say.starts_with("failed: "), "{say}");
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn who_asks_at_the_same_time_shares_one_download() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             // A client each, as separate processes have.
-            scope.spawn(|| assert!(fetch(&client(), dir.path(), &url, ID).file.is_some()));
+            scope.spawn(|| assert!(fetch(&client(), dir.path(), &url, ID).found.is_some()));
         }
     });
     assert_eq!(rig.asked.load(Ordering::SeqCst), 1);
@@ -300,11 +303,114 @@ fn many_files_are_fetched_in_parallel() {
                     if n >= 50 {
                         return;
                     }
-                    assert!(fetch(&client, dir.path(), &url, &format!("{n:033X}")).file.is_some());
+                    assert!(fetch(&client, dir.path(), &url, &format!("{n:033X}")).found.is_some());
                 }
             });
         }
     });
     eprintln!("50 files at 100 ms latency: {:?}", begun.elapsed());
     assert_eq!(asked.load(Ordering::SeqCst), 50);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn answers_are_decoded_and_bombs_are_bounded() {
+    let coded = |body: Vec<u8>| {
+        move |r: Request, _: usize| {
+            let asked = r
+                .headers()
+                .iter()
+                .any(|h| h.field.equiv("Accept-Encoding") && h.value.as_str() == "identity");
+            let coding = Header::from_bytes("Content-Encoding", "gzip").unwrap();
+            let answer = if asked { ok(&body).with_header(coding) } else { ok(b"not asked for identity") };
+            drop(r.respond(answer));
+        }
+    };
+    let rig = Rig::new(coded(gzip(b"good pdb")));
+    let dir = tempfile::tempdir().unwrap();
+    assert!(fetch(&client(), dir.path(), &rig.url(), ID).found.is_some());
+    assert_eq!(
+        outcome(coded(gzip(&vec![0; 8 << 20]))),
+        "rejected: the gzip file expands to more than 1048576 bytes"
+    );
+}
+
+#[test]
+fn slow_and_endless_answers_end() {
+    // A byte at a time, for ever, never silent.
+    let policy = Policy { slowest: (Duration::from_secs(1), 1000), ..policy() };
+    let say = outcome_with(policy, |r, _| {
+        let mut writer = r.into_writer();
+        let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        while writer.write_all(b"x").and_then(|()| writer.flush()).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert!(say.starts_with("failed: too slow: "), "{say}");
+    // A header that never ends: fast, and slowly.
+    let say = outcome_with(impatient(), |r, _| {
+        let mut writer = r.into_writer();
+        let _ = writer.write_all(b"HTTP/1.1 200 OK\r\n");
+        while writer.write_all(b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").is_ok()
+        {
+        }
+    });
+    assert!(say.starts_with("failed: "), "{say}");
+    let say = outcome_with(impatient(), |r, _| {
+        let mut writer = r.into_writer();
+        let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nX-More: ");
+        while writer.write_all(b"x").and_then(|()| writer.flush()).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert!(say.starts_with("failed: no answer for 0.4 s"), "{say}");
+    // A pause that nobody waits for is waited for by nobody.
+    let say = outcome(|r, _| {
+        let later = Header::from_bytes("Retry-After", "3600").unwrap();
+        drop(r.respond(Response::empty(503).with_header(later)));
+    });
+    assert_eq!(say, "failed: HTTP 503, the server wants 3600 s without requests");
+}
+
+#[test]
+fn a_stop_reaches_every_slow_server() {
+    type Answer = Box<dyn Fn(Request, usize) + Send + Sync>;
+    let answers: [Answer; 4] = [
+        Box::new(|r, _| {
+            std::thread::sleep(Duration::from_secs(300));
+            drop(r);
+        }),
+        Box::new(|r, _| {
+            raw(r, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ngood");
+            std::thread::sleep(Duration::from_secs(300));
+        }),
+        Box::new(|r, _| {
+            let later = Header::from_bytes("Retry-After", "20").unwrap();
+            drop(r.respond(Response::empty(503).with_header(later)));
+        }),
+        Box::new(|r, _| {
+            let mut writer = r.into_writer();
+            let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+            while writer.write_all(b"x").and_then(|()| writer.flush()).is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }),
+    ];
+    for answer in answers {
+        let rig = Rig::new(answer);
+        let dir = tempfile::tempdir().unwrap();
+        let asked = rig.asked.clone();
+        // Stopped once it has been asked.
+        let stop = move || asked.load(Ordering::SeqCst) > 0;
+        let path = format!("srv*{}*{}", dir.path().display(), rig.url());
+        let got = fetch_until(&client(), &path, ID, &stop);
+        assert_eq!(got.attempts.last().unwrap().outcome.to_string(), "stopped");
+        let left = std::fs::read_dir(dir.path().join(".dumpscope/tmp")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "temporary files are left");
+    }
 }

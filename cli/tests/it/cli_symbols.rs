@@ -324,3 +324,169 @@ fn offline_asks_nobody_and_says_so() {
     let r = run(dumpscope().args(["symbols", "check"]).arg(rig.dir.path().join("app.dmp")));
     assert!(r.out.contains("No symbol path is set: -y 'srv*https://"), "{}", r.out);
 }
+
+/// A server that has nothing.
+fn empty_server() -> Server {
+    Server::new(|s, _| say(s, "404 Not Found", b""))
+}
+
+#[test]
+fn secrets_of_urls_are_in_no_output() {
+    let rig = Rig::new();
+    let server = empty_server();
+    let dump = rig.dir.path().join("app.dmp").display().to_string();
+    let good = format!("http://user:s3cr3t@127.0.0.1:{}/x?sig=SECRET", server.port);
+    for url in [
+        good.as_str(),
+        "http://user:s3/cr3t@127.0.0.1:1/x?sig=SECRET",
+        "http://user:s3*cr3t@127.0.0.1:1/x?sig=SECRET",
+        "http://user:s3;cr3t@127.0.0.1:1/x?sig=SECRET",
+        "ftp://user:s3cr3t@127.0.0.1:1/x?sig=SECRET",
+        "http://user:s3cr3t@127.0.0.1:99999/x?sig=SECRET",
+    ] {
+        let commands = ".sympath; .exepath; ld *; .reload /f /v; !sym noisy; .reload /f; !lmi demo; lm; ~*k; !analyze -v";
+        let lines: [&[&str]; 6] = [
+            &["symbols", "check", &dump],
+            &["symbols", "fetch", &dump],
+            &["exec", &dump, "-c", commands],
+            &["exec", &dump, "-c", commands, "--format", "json"],
+            &["triage", &dump, "--format", "json"],
+            &["symbols", "check", &dump, "--offline"],
+        ];
+        for line in lines {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_dumpscope"));
+            command.args(line).args(["-y", &format!("srv**{url}"), "-i", url, "--cache"]).arg(rig.cache());
+            let r = run(&mut assert_cmd::Command::from_std(command));
+            for text in [&r.out, &r.err] {
+                assert!(!text.contains("cr3t") && !text.contains("SECRET"), "{line:?} {url}: {text}");
+            }
+        }
+    }
+    assert!(server.asked.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn a_fetch_that_could_not_write_fails() {
+    let rig = Rig::new();
+    let server = rig.good_server();
+    // A file where the cache should be: not even root can write there.
+    std::fs::write(rig.cache(), b"").unwrap();
+    let r = rig.run("fetch", &server.url());
+    assert_eq!(r.code, 1, "{}", r.out);
+    assert!(r.out.contains("cannot be written") && r.out.contains("--cache"), "{}", r.out);
+    assert!(!r.out.contains("not asked"), "{}", r.out);
+    // A full disk, where a small one can be had.
+    #[cfg(target_os = "linux")]
+    {
+        std::fs::remove_file(rig.cache()).unwrap();
+        std::fs::create_dir(rig.cache()).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=32k", "tmpfs"])
+            .arg(rig.cache())
+            .stderr(Stdio::null())
+            .status();
+        if !mount.is_ok_and(|s| s.success()) {
+            eprintln!("skipped: no tmpfs may be mounted here");
+            return;
+        }
+        let big = Server::new(|s, _| {
+            let mut body = b"MSCF".to_vec();
+            body.resize(1 << 20, 0);
+            say(s, "200 OK", &body);
+        });
+        let r = rig.run("fetch", &big.url());
+        let left = stored(&rig.cache());
+        let _ = Command::new("umount").arg(rig.cache()).status();
+        assert_eq!(r.code, 1, "{}", r.out);
+        assert!(r.out.contains("cannot be written: No space left"), "{}", r.out);
+        assert_eq!(left, []);
+    }
+}
+
+#[test]
+fn a_budget_ends_waiting_for_slow_servers() {
+    let rig = Rig::new();
+    let silent = Server::new(|_, _| std::thread::sleep(Duration::from_secs(300)));
+    let dripping = Server::new(|s, _| {
+        let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        while s.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let later = Server::new(|s, _| {
+        let _ = s.write_all(
+            b"HTTP/1.1 503 Busy\r\nRetry-After: 25\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    });
+    for server in [silent, dripping, later] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dumpscope"));
+        command.args(["triage", "--budget", "1", "-y", &format!("srv**{}", server.url()), "--cache"]);
+        command.arg(rig.cache()).arg(rig.dir.path().join("app.dmp")).env("NO_PROXY", "127.0.0.1");
+        let begun = Instant::now();
+        let r = run(&mut assert_cmd::Command::from_std(command));
+        // Without the budget each of them takes 20 seconds or more for one module.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(r.out.contains("the time budget was used up"), "{}", r.out);
+        assert!(server.asked.load(Ordering::SeqCst) > 0);
+    }
+}
+
+/// The folder `shared/cases`, when it lies beside the checkout.
+fn cases() -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases");
+    if !dir.is_dir() {
+        assert!(std::env::var_os("DUMPSCOPE_REQUIRE_SHARED").is_none(), "no folder `shared`");
+        eprintln!("skipped: no folder `shared`");
+        return None;
+    }
+    Some(dir)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_real_pdb_is_found_whatever_its_case_and_packing() {
+    const ID: &str = "4BF5DDACF5D954224C4C44205044422E1";
+    let Some(cases) = cases() else { return };
+    let pdb = std::fs::read(cases.join("name-case/app.pdb")).unwrap();
+    let check = |dump: &str, path: &str, cache: &Path| {
+        let mut command = dumpscope();
+        command.args(["symbols", "check", "-y", path, "--cache"]).arg(cache).arg(cases.join(dump));
+        command.env("NO_PROXY", "127.0.0.1");
+        run(&mut command).out
+    };
+    for (place, packed) in [
+        (format!("MYAPP.PDB/{ID}/MYAPP.PDB"), false),
+        (format!("my/myapp.pdb/{}/myapp.pdb", ID.to_lowercase()), false),
+        ("MYAPP.pdb".to_owned(), false),
+        ("Symbols/EXE/myApp.PDB".to_owned(), false),
+        ("myapp.PDB.gz".to_owned(), true),
+        (format!("MyApp.pdb/{ID}/MYAPP.PD_"), true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s").join(&place);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, if packed { gzip(&pdb) } else { pdb.clone() }).unwrap();
+        let path = dir.path().join("s").display().to_string();
+        let out = check("name-case/Mixed.dmp", &path, &dir.path().join("c"));
+        assert!(out.contains("1 modules with symbol files"), "{place}: {out}");
+    }
+    let body = gzip(&pdb);
+    let server = Server::new(move |stream, path| {
+        if !path.ends_with(&format!("/app.pdb/{ID}/app.pdb")) {
+            return say(stream, "404 Not Found", b"");
+        }
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let out = check("gzip-reply/noimg.dmp", &format!("srv**{}", server.url()), dir.path());
+    assert!(out.contains("1 modules with symbol files"), "{out}");
+}

@@ -62,6 +62,11 @@ fn open_and_triage(
     match Dump::open_with(path, &mut unpacking) {
         Ok(dump) => {
             let target = options.target(dump);
+            // No server is waited for beyond the budget.
+            target.symbols.stop_when({
+                let cancel = cancel.clone();
+                move || cancel.is_cancelled()
+            });
             let mut row = triage_target(name, &target, &cancel);
             if cancel.is_late() {
                 let text = "the time budget was used up: this is the answer so far";

@@ -56,12 +56,13 @@ pub enum ImageFileError {
 }
 
 impl ImageFile {
-    /// Opens an image file and checks that it is the module's, by time stamp and size as symbol stores do.
+    /// Opens an image file and checks that it is the module's, by time stamp and size as symbol stores do. `shown` is
+    /// where the file is going to lie, which may be elsewhere.
     ///
     /// # Errors
     /// It cannot be read, is no image, or another build.
-    pub fn open(path: &Path, module: &ModuleInfo) -> Result<ImageFile, ImageFileError> {
-        let image = ImageFile::from_bytes(FileBytes::open(path)?, &path.display().to_string())?;
+    pub fn open(path: &Path, shown: &Path, module: &ModuleInfo) -> Result<ImageFile, ImageFileError> {
+        let image = ImageFile::from_bytes(FileBytes::open(path)?, &shown.display().to_string())?;
         let h = &image.headers;
         if (h.timestamp, h.size_of_image) != (module.timestamp, module.size) {
             return Err(ImageFileError::Mismatch {

@@ -1,64 +1,104 @@
-//! Places where a file of a module could lie.
+//! A symbol path as one list of places, in its own order.
 
-use super::{Element, FileKey, FileKind, Store, SymbolPath};
-use dumpscope_core::ModuleInfo;
+use super::path::UNC;
+use super::{Element, Store, StoreUrl, SymbolPath};
 use std::path::{Path, PathBuf};
 
-/// A place to look at.
+/// A place where a file may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A plain folder of this machine; it may have a store's folders, too.
+    Folder(PathBuf),
+    /// A folder of this machine with a store's layout.
+    Store(PathBuf),
+    /// A server.
+    Server(StoreUrl),
+    /// What the path names but cannot be looked at.
+    Refused {
+        /// The text, without secrets. Untrusted.
+        text: String,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// A place with the stores that get a copy of what is found there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What should be there.
-    pub key: FileKey,
-    /// Where.
-    pub path: PathBuf,
+    /// Where to look.
+    pub place: Place,
+    /// Stores to its left, the nearest first: of its own chain, then those of `cache*` elements.
+    pub stores: Vec<PathBuf>,
 }
 
-/// Every local place for the files of `module`, in the order in which they are tried: kinds in the order of
-/// their worth (PDB, Breakpad file, image), within a kind the elements of `path` from left to right.
-///
-/// `default` is the folder of the default store (`srv**…`, `cache*`), when there is one. Existence is not
-/// checked; elements with a URL give no place of their own.
-#[must_use]
-pub fn candidates(module: &ModuleInfo, path: &SymbolPath, default: Option<&Path>) -> Vec<Candidate> {
-    let (keys, _) = super::keys(module);
-    let mut found = Vec::new();
-    for key in keys {
-        for element in &path.elements {
+impl Candidate {
+    /// True for a server.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        matches!(self.place, Place::Server(_))
+    }
+}
+
+impl SymbolPath {
+    /// Every place that the path names, in its order, servers among them.
+    ///
+    /// `default` is the cache folder: the store of `srv**URL` and `cache*`, and the one into which a server's files
+    /// go that has no store to its left. Without one such a server gives [`Place::Refused`].
+    #[must_use]
+    pub fn candidates(&self, default: Option<&Path>) -> Vec<Candidate> {
+        let mut out: Vec<Candidate> = Vec::new();
+        let mut caches: Vec<PathBuf> = Vec::new();
+        let mut add = |place: Place, stores: Vec<PathBuf>| {
+            let candidate = Candidate { place, stores };
+            if !out.contains(&candidate) {
+                out.push(candidate);
+            }
+        };
+        for element in &self.elements {
             match element {
-                Element::Folder(dir) => {
-                    push(&mut found, &key, folder_paths(dir, &key, &module.file_name));
-                    push(&mut found, &key, store_paths(dir, &key));
+                Element::Folder(dir) => add(Place::Folder(dir.clone()), caches.clone()),
+                Element::Unc(text) => add(Place::Refused { text: text.clone(), why: UNC }, Vec::new()),
+                Element::Invalid { text, why } => {
+                    add(Place::Refused { text: text.clone(), why }, Vec::new());
                 }
+                Element::Cache(store) => match local(store, default) {
+                    Some(dir) => {
+                        // Nearest first: the last `cache*` is the nearest of them.
+                        add(Place::Store(dir.to_owned()), caches.clone());
+                        caches.insert(0, dir.to_owned());
+                    }
+                    None => add(refused(store), Vec::new()),
+                },
                 Element::Chain(stores) => {
+                    let mut left = caches.clone();
                     for store in stores {
-                        push(
-                            &mut found,
-                            &key,
-                            local(store, default).map_or(Vec::new(), |d| store_paths(d, &key)),
-                        );
+                        match (store, local(store, default)) {
+                            (_, Some(dir)) => {
+                                add(Place::Store(dir.to_owned()), left.clone());
+                                left.insert(0, dir.to_owned());
+                            }
+                            (Store::Url(url), None) => {
+                                let mut left = left.clone();
+                                if left.is_empty() {
+                                    left.extend(default.map(Path::to_owned));
+                                }
+                                if left.is_empty() {
+                                    add(Place::Refused { text: url.to_string(), why: NO_CACHE }, left);
+                                } else {
+                                    add(Place::Server(url.clone()), left);
+                                }
+                            }
+                            (_, None) => add(refused(store), Vec::new()),
+                        }
                     }
                 }
-                Element::Cache(store) => {
-                    push(
-                        &mut found,
-                        &key,
-                        local(store, default).map_or(Vec::new(), |d| store_paths(d, &key)),
-                    );
-                }
-                Element::Unc(_) | Element::Invalid { .. } => {}
             }
         }
+        out
     }
-    found
 }
 
-fn push(found: &mut Vec<Candidate>, key: &FileKey, paths: Vec<PathBuf>) {
-    for path in paths {
-        if !found.iter().any(|c| c.path == path) {
-            found.push(Candidate { key: key.clone(), path });
-        }
-    }
-}
+const NO_CACHE: &str = "there is no cache folder to download into";
 
 fn local<'a>(store: &'a Store, default: Option<&'a Path>) -> Option<&'a Path> {
     match store {
@@ -68,102 +108,61 @@ fn local<'a>(store: &'a Store, default: Option<&'a Path>) -> Option<&'a Path> {
     }
 }
 
-/// Places in a plain folder: the file itself, and WinDbg's subfolders by the image's kind (`dll`, `exe`) with
-/// and without `symbols` before it.
-#[must_use]
-pub fn folder_paths(dir: &Path, key: &FileKey, image: &str) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    let ending = image.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
-    let ending =
-        ending.filter(|e| (1..=4).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_alphanumeric()));
-    for file in spellings(key.file.as_str(), key.file.to_lower().as_str()) {
-        paths.push(dir.join(&file));
-        if key.kind == FileKind::Pdb
-            && let Some(ending) = &ending
-        {
-            paths.push(dir.join(ending).join(&file));
-            paths.push(dir.join("symbols").join(ending).join(&file));
-        }
+fn refused(store: &Store) -> Place {
+    match store {
+        Store::Unc(text) => Place::Refused { text: text.clone(), why: UNC },
+        _ => Place::Refused { text: "the cache folder".into(), why: "there is none" },
     }
-    paths
-}
-
-/// Places in a store: `name/ID/file`, and `na/name/ID/file` in a two-tier one. Names as the dump has them and in
-/// lower case, ids as stores write them and in lower case: a store made on Windows does not care.
-#[must_use]
-pub fn store_paths(root: &Path, key: &FileKey) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    if key.id.is_empty() {
-        return paths;
-    }
-    let names = spellings(key.folder.as_str(), key.folder.to_lower().as_str());
-    let files = spellings(key.file.as_str(), key.file.to_lower().as_str());
-    for (i, folder) in names.iter().enumerate() {
-        let file = files.get(i).or(files.first()).map_or(key.file.as_str(), String::as_str);
-        for id in spellings(&key.id, &key.id.to_ascii_lowercase()) {
-            paths.push(root.join(folder).join(&id).join(file));
-            let tier: String = folder.chars().take(2).collect();
-            // A name may start with two dots, or with one and nothing else: no folder of a store does.
-            if tier.chars().any(|c| c != '.') {
-                paths.push(root.join(tier).join(folder).join(&id).join(file));
-            }
-        }
-    }
-    paths
-}
-
-fn spellings(exact: &str, lower: &str) -> Vec<String> {
-    if exact == lower { vec![exact.into()] } else { vec![exact.into(), lower.into()] }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manager::tests::module;
-    use dumpscope_core::base::{CodeView, Guid};
-
-    fn ruby() -> ModuleInfo {
-        let mut m = module("ruby", 0x40_0000, 0x1000);
-        m.timestamp = 0x5000_00ab;
-        m.codeview =
-            Some(CodeView::Pdb70 { guid: Guid::default(), age: 1, path: "C:\\lab\\Ruby.pdb".into() });
-        m
-    }
 
     fn texts(path: &str, default: Option<&str>) -> Vec<String> {
-        let found = candidates(&ruby(), &SymbolPath::parse(path), default.map(Path::new));
-        found.iter().map(|c| c.path.to_string_lossy().replace('\\', "/")).collect()
+        let text = |c: &Candidate| {
+            let place = match &c.place {
+                Place::Folder(dir) => format!("folder {}", dir.display()),
+                Place::Store(dir) => format!("store {}", dir.display()),
+                Place::Server(url) => format!("server {url}"),
+                Place::Refused { text, .. } => format!("refused {text}"),
+            };
+            let left: Vec<_> = c.stores.iter().map(|s| s.display().to_string()).collect();
+            format!("{place} < {}", left.join(" ")).trim_end_matches(" < ").to_owned()
+        };
+        SymbolPath::parse(path).candidates(default.map(Path::new)).iter().map(text).collect()
     }
 
     #[test]
-    fn a_plain_folder_has_all_layouts() {
-        let got = texts("/s", None);
-        let zero = "0".repeat(32);
-        for want in [
-            "/s/Ruby.pdb".to_owned(),
-            "/s/ruby.pdb".to_owned(),
-            "/s/symbols/dll/ruby.pdb".to_owned(),
-            format!("/s/Ruby.pdb/{zero}1/Ruby.pdb"),
-            format!("/s/Ru/Ruby.pdb/{zero}1/Ruby.pdb"),
-            format!("/s/Ruby.pdb/{zero}1/Ruby.sym"),
-            "/s/Ruby.sym".to_owned(),
-            "/s/ruby.dll".to_owned(),
-            "/s/ruby.dll/500000AB1000/ruby.dll".to_owned(),
-            "/s/ruby.dll/500000ab1000/ruby.dll".to_owned(),
-        ] {
-            assert!(got.contains(&want), "{want} in {got:#?}");
-        }
-        let kinds = candidates(&ruby(), &SymbolPath::parse("/a;/b"), None);
-        assert!(kinds.is_sorted_by_key(|c| c.key.kind));
+    fn the_order_is_the_paths() {
+        assert_eq!(
+            texts("srv*/a*/b*https://x/y;/f;srv*https://z/", Some("/d")),
+            [
+                "store /a",
+                "store /b < /a",
+                "server https://x/y < /b /a",
+                "folder /f",
+                "server https://z/ < /d"
+            ]
+        );
+        assert_eq!(
+            texts("/f;cache*/c;cache*;srv*/a*https://x/;/g", Some("/d")),
+            [
+                "folder /f",
+                "store /c",
+                "store /d < /c",
+                "store /a < /d /c",
+                "server https://x/ < /a /d /c",
+                "folder /g < /d /c"
+            ]
+        );
+        assert_eq!(texts("/f;/f", None), ["folder /f"]);
     }
 
     #[test]
-    fn stores_without_flat_files_and_urls_without_places() {
-        assert!(texts("srv*https://x", None).is_empty());
-        assert!(texts("srv**https://x", None).is_empty());
-        assert!(texts("srv**https://x", Some("/d")).iter().all(|p| p.starts_with("/d/")));
-        let got = texts("cache*/c;srv*/a*https://x", None);
-        assert!(got.iter().all(|p| p.starts_with("/c/") || p.starts_with("/a/")));
-        assert!(!got.contains(&"/a/ruby.pdb".to_owned()));
+    fn without_a_cache_nothing_is_downloaded() {
+        assert_eq!(texts("srv*https://x/;srv*/a*https://x/", None)[0], "refused https://x/");
+        assert_eq!(texts("srv*https://x/;srv*/a*https://x/", None)[2], "server https://x/ < /a");
+        assert_eq!(texts("cache*;srv**https://u:p@x/", None)[1], "refused https://***@x/");
     }
 }

@@ -1,9 +1,8 @@
 //! Joins the sources of one module.
 
-use super::search::{FoundImage, Search};
+use super::search::{FoundImage, Search, Stop};
 use super::{SymbolConfig, SymbolState};
 use crate::image::PeHeaders;
-use crate::locate::{self, SymbolPath};
 use crate::provider::{Coff, Dwarf, Exports, SymbolProvider};
 use dumpscope_core::{ModuleInfo, ReadMemory, Va};
 use std::sync::Arc;
@@ -19,8 +18,12 @@ pub(super) struct Loaded {
     pub(super) missing: Option<String>,
     /// Every place tried, and what it answered.
     pub(super) log: Vec<String>,
-    /// A server or the cache failed, so that it is not known whether the file exists.
+    /// A server failed, so that it is not known whether the file exists.
     pub(super) failed: bool,
+    /// A file could not be written to a store.
+    pub(super) unwritten: bool,
+    /// Somebody said stop before all places were asked.
+    pub(super) stopped: bool,
 }
 
 /// Loads a module. `image` looks for its image file; it is called only when nothing better was found.
@@ -28,31 +31,22 @@ pub(super) fn load<'a>(
     module: &ModuleInfo,
     mem: &dyn ReadMemory,
     config: &SymbolConfig,
+    stop: Stop<'_>,
     image: &dyn Fn() -> &'a FoundImage,
 ) -> Loaded {
-    let mut search = Search::new(module);
-    let mut providers: Vec<Arc<dyn SymbolProvider>> = Vec::new();
-    let path = SymbolPath::parse(&config.symbol_path);
-    let places = locate::candidates(module, &path, config.cache.as_deref());
-    providers.extend(search.pdb(&places));
-    // A file that may be there as well is worth a line only when it is.
-    search.only_found = !providers.is_empty();
-    providers.extend(search.breakpad(&places));
-    search.only_found = false;
-    if providers.is_empty() {
-        providers.extend(search.fetched_symbols(&path, config));
-    }
+    let mut search = Search::new(module, config, stop);
+    let mut providers = search.symbols();
     let in_memory = PeHeaders::read(mem, module.base);
     let mut missing = None;
     if providers.is_empty() {
         let found = image();
-        search.join(found);
+        search.trail.join(&found.trail);
         if let Some(file) = &found.file {
             providers.extend(Dwarf::new(file).map(|d| Arc::new(d) as Arc<dyn SymbolProvider>));
             providers.extend(Coff::new(file).map(|c| Arc::new(c) as Arc<dyn SymbolProvider>));
         }
         if providers.is_empty() {
-            missing = Some(search.missing(&path, config, in_memory.as_ref().ok()));
+            missing = Some(search.missing(in_memory.as_ref().ok()));
         }
     }
     let in_memory = in_memory.and_then(|h| Exports::read(mem, module.base, &h));
@@ -82,8 +76,10 @@ pub(super) fn load<'a>(
     Loaded {
         providers: providers.into(),
         state,
-        failed: search.failed && missing.is_some(),
+        failed: search.trail.failed && missing.is_some(),
+        unwritten: search.trail.unwritten,
+        stopped: search.trail.stopped,
         missing,
-        log: search.log,
+        log: search.trail.log,
     }
 }

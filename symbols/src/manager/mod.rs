@@ -1,6 +1,5 @@
 //! Symbols of all modules of a process, loaded when they are first asked for.
 
-mod fetch;
 mod index;
 mod load;
 mod search;
@@ -11,7 +10,7 @@ use crate::store::Client;
 use dumpscope_core::{Machine, ModuleInfo, ReadMemory, Rva, Va};
 use index::ModuleIndex;
 use load::Loaded;
-use search::FoundImage;
+use search::{FoundImage, Search, Stop};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -25,15 +24,16 @@ const PARALLEL: usize = 16;
 /// Where symbols and images are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct SymbolConfig {
-    /// Symbol path in WinDbg's syntax; empty means "none".
+    /// Symbol path in WinDbg's syntax, asked from left to right; empty means "none".
     pub symbol_path: String,
-    /// Image path, `;`-separated folders.
+    /// Image path in the same syntax; images are looked for here before they are on the symbol path.
     pub image_path: String,
-    /// Cache folder for downloads; `None` takes the user's cache folder.
+    /// The folder that `srv**URL` and `cache*` mean and into which a server's files go that has no store to its left.
+    /// `None`: such servers are not asked. [`crate::store::default_cache`] is the user's.
     pub cache: Option<PathBuf>,
     /// Never use the network.
     pub offline: bool,
-    /// The client that asks stores, servers among them. Without one only plain files of this machine are found.
+    /// The client that asks servers. `None`: only what lies on this machine is found.
     pub store: Option<Arc<Client>>,
     /// Ask servers again for what is remembered as missing.
     pub fresh: bool,
@@ -107,7 +107,11 @@ pub struct SymbolManager {
     /// One per module; exchanged to forget what was loaded.
     slots: RwLock<Vec<Arc<Slot>>>,
     generation: AtomicU64,
+    stop: RwLock<Option<Arc<StopFn>>>,
 }
+
+/// Asks whether to stop.
+type StopFn = dyn Fn() -> bool + Send + Sync;
 
 /// What was found of a module; both parts on demand.
 #[derive(Default)]
@@ -128,6 +132,7 @@ impl SymbolManager {
             config: RwLock::new(config),
             slots: RwLock::new(slots),
             generation: AtomicU64::new(1),
+            stop: RwLock::default(),
         }
     }
 
@@ -193,30 +198,67 @@ impl SymbolManager {
         self.with_loaded(module, |l| l.failed).unwrap_or(false)
     }
 
+    /// Loads a module's symbols, and tells whether a file could not be written to a store.
+    pub fn unwritten(&self, module: usize) -> bool {
+        self.with_loaded(module, |l| l.unwritten).unwrap_or(false)
+    }
+
     /// Loads a module's symbols, and lists every place that was tried with what it answered.
     pub fn search_log(&self, module: usize) -> Vec<String> {
         self.with_loaded(module, |l| l.log.clone()).unwrap_or_default()
+    }
+
+    /// From now on no server is waited for while `stop` says true (a deadline, a user). What is not found for that
+    /// reason is looked for again when it is asked for after `stop` says false.
+    pub fn stop_when(&self, stop: impl Fn() -> bool + Send + Sync + 'static) {
+        *self.stop.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(stop));
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.read().unwrap_or_else(PoisonError::into_inner).clone();
+        stop.is_some_and(|stop| stop())
     }
 
     /// The module's image file on this machine, looked for on the image path and the symbol path when it is
     /// first asked for.
     pub fn image(&self, module: usize) -> Option<Arc<ImageFile>> {
         let (slot, info) = (self.slot(module)?, self.modules.get(module)?);
-        self.found_image(&slot, info).file.clone()
+        let found = self.found_image(&slot, info, &|| self.is_stopped());
+        if found.trail.stopped && !self.is_stopped() {
+            let slot = self.exchanged(module)?;
+            return self.found_image(&slot, info, &|| self.is_stopped()).file.clone();
+        }
+        found.file.clone()
     }
 
-    fn found_image<'a>(&self, slot: &'a Slot, info: &ModuleInfo) -> &'a FoundImage {
+    fn found_image<'a>(&self, slot: &'a Slot, info: &ModuleInfo, stop: Stop<'_>) -> &'a FoundImage {
         slot.image.get_or_init(|| {
             // A full dump holds the image: nothing to fetch. Files of this machine may still have more (DWARF).
             let in_memory = PeHeaders::read(&*self.memory, info.base).is_ok();
-            search::image(info, &self.config(), !in_memory)
+            Search::new(info, &self.config(), stop).image(!in_memory)
         })
     }
 
     fn with_loaded<T>(&self, module: usize, f: impl FnOnce(&Loaded) -> T) -> Option<T> {
-        let (slot, info) = (self.slot(module)?, self.modules.get(module)?);
-        let load = || load::load(info, &*self.memory, &self.config(), &|| self.found_image(&slot, info));
+        self.with_loaded_until(module, &|| false, f)
+    }
+
+    fn with_loaded_until<T>(&self, module: usize, stop: Stop<'_>, f: impl FnOnce(&Loaded) -> T) -> Option<T> {
+        let (mut slot, info) = (self.slot(module)?, self.modules.get(module)?);
+        let stop = || stop() || self.is_stopped();
+        if slot.loaded.get().is_some_and(|l| l.stopped) && !stop() {
+            slot = self.exchanged(module)?;
+        }
+        let load = || {
+            load::load(info, &*self.memory, &self.config(), &stop, &|| self.found_image(&slot, info, &stop))
+        };
         Some(f(slot.loaded.get_or_init(load)))
+    }
+
+    /// Forgets what was found of one module, and gives its new slot.
+    fn exchanged(&self, module: usize) -> Option<Arc<Slot>> {
+        self.reload(Some(module));
+        self.slot(module)
     }
 
     /// Forgets what was loaded or not found (`.reload`), for one module or all.
@@ -237,7 +279,7 @@ impl SymbolManager {
         self.forget(|i, _| modules.contains(&i).then(Slot::default));
     }
 
-    /// Loads the symbols of some modules now, several at a time; `stop` ends it between two of them.
+    /// Loads the symbols of some modules now, several at a time; `stop` ends it.
     pub fn load_now(&self, modules: &[usize], stop: &(dyn Fn() -> bool + Sync)) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -247,7 +289,7 @@ impl SymbolManager {
                         if stop() {
                             return;
                         }
-                        self.providers(module);
+                        self.with_loaded_until(module, stop, |_| ());
                     }
                 });
             }

@@ -2,12 +2,14 @@
 
 use super::SymbolConfig;
 use crate::image::{ImageError, ImageFile, PeHeaders};
-use crate::locate::{self, Candidate, Element, FileKind, Store, SymbolPath};
+use crate::locate::{self, Candidate, FileKey, FileKind, Place, SymbolPath};
 use crate::provider::{Breakpad, Exports, SymbolProvider, pdb};
+use crate::store::{Attempt, Client, Found, Outcome, Wanted};
 use dumpscope_core::ModuleInfo;
 use dumpscope_core::base::CodeView;
 use dumpscope_core::base::text::escape;
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Longest part of a module's name in a message, characters.
@@ -15,13 +17,73 @@ const MAX_SHOWN_NAME: usize = 80;
 /// Most lines of a module's search log.
 const MAX_LOG: usize = 1000;
 
+/// Asks whether to stop.
+pub(super) type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// What a search left behind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trail {
+    /// Every place tried, and what it answered.
+    pub(super) log: Vec<String>,
+    /// Files that were there but could not be used, servers that did not do what they should.
+    problems: Vec<String>,
+    /// Servers that were not asked again.
+    remembered: Vec<String>,
+    /// A server refused or did not answer.
+    pub(super) failed: bool,
+    /// A file could not be written to a store.
+    pub(super) unwritten: bool,
+    /// Not all places were asked, because somebody said stop.
+    pub(super) stopped: bool,
+}
+
+impl Trail {
+    pub(super) fn note(&mut self, place: &str, outcome: &dyn Display) {
+        if self.log.len() < MAX_LOG {
+            self.log.push(format!("{}: {}", escape(place), escape(&outcome.to_string())));
+        }
+    }
+
+    /// Writes down what a place answered. `taken` says what is found there.
+    fn attempt(&mut self, attempt: &Attempt, taken: &str) {
+        let Attempt { file, place, is_server, outcome } = attempt;
+        match outcome {
+            // The place is the file itself.
+            Outcome::Found => self.note(place, &format!("{taken}, taken")),
+            Outcome::Wrong(_) if !is_server => self.note(place, outcome),
+            _ => self.note(&format!("{file} at {place}"), outcome),
+        }
+        let told = || escape(&format!("{place}: {outcome}")).into_owned();
+        match outcome {
+            Outcome::Wrong(why) if !is_server => self.problems.push(format!("{place} {}", escape(why))),
+            Outcome::Wrong(_) | Outcome::Denied(_) | Outcome::Failure(_) | Outcome::Unwritable(_) => {
+                self.problems.push(told());
+            }
+            Outcome::Skipped(_) if *is_server => self.problems.push(told()),
+            Outcome::Remembered(_) => self.remembered.push(told()),
+            _ => {}
+        }
+        self.failed |= matches!(outcome, Outcome::Failure(_) | Outcome::Denied(_));
+        self.unwritten |= matches!(outcome, Outcome::Unwritable(_));
+    }
+
+    /// Takes over what the search for the image found out.
+    pub(super) fn join(&mut self, image: &Trail) {
+        let room = MAX_LOG.saturating_sub(self.log.len());
+        self.log.extend(image.log.iter().take(room).cloned());
+        self.problems.extend(image.problems.iter().cloned());
+        self.remembered.extend(image.remembered.iter().cloned());
+        self.failed |= image.failed;
+        self.unwritten |= image.unwritten;
+        self.stopped |= image.stopped;
+    }
+}
+
 /// The outcome of the search for a module's image file.
 #[derive(Debug, Default)]
 pub(super) struct FoundImage {
     pub(super) file: Option<Arc<ImageFile>>,
-    log: Vec<String>,
-    problems: Vec<String>,
-    failed: bool,
+    pub(super) trail: Trail,
 }
 
 impl FoundImage {
@@ -31,60 +93,101 @@ impl FoundImage {
     }
 }
 
-/// Looks for a module's image file on the image path, then on the symbol path, as WinDbg does.
-/// Servers are asked only when `fetch` says so.
-pub(super) fn image(module: &ModuleInfo, config: &SymbolConfig, fetch: bool) -> FoundImage {
-    let mut search = Search::new(module);
-    for path in [&config.image_path, &config.symbol_path] {
-        let places = locate::candidates(module, &SymbolPath::parse(path), config.cache.as_deref());
-        for c in places.iter().filter(|c| c.key.kind == FileKind::Image) {
-            if !search.exists(c) {
-                continue;
-            }
-            match ImageFile::open(&c.path, module) {
-                Ok(file) => {
-                    search.note(&c.path.display().to_string(), &"image file, taken");
-                    let file = Some(Arc::new(file));
-                    return FoundImage { file, log: search.log, ..FoundImage::default() };
-                }
-                Err(e) => search.refuse(c, &e),
-            }
-        }
-    }
-    if fetch && let Some(file) = search.fetched_image(config) {
-        return FoundImage { file: Some(file), log: search.log, ..FoundImage::default() };
-    }
-    FoundImage { file: None, log: search.log, problems: search.problems, failed: search.failed }
-}
-
 /// True for debug records that name a PDB.
-pub(super) fn names_pdb(record: &CodeView) -> bool {
+fn names_pdb(record: &CodeView) -> bool {
     matches!(record, CodeView::Pdb70 { .. } | CodeView::Pdb20 { .. })
 }
 
 /// The search for one module's files.
 pub(super) struct Search<'a> {
-    pub(super) module: &'a ModuleInfo,
-    pub(super) log: Vec<String>,
-    /// Files that were there but could not be used.
-    pub(super) problems: Vec<String>,
-    /// What is not there is not noted.
-    pub(super) only_found: bool,
-    /// A server did not answer, or the cache could not be written.
-    pub(super) failed: bool,
+    module: &'a ModuleInfo,
+    config: &'a SymbolConfig,
+    client: Arc<Client>,
+    stop: Stop<'a>,
+    pub(super) trail: Trail,
 }
 
-impl Search<'_> {
-    pub(super) fn new(module: &ModuleInfo) -> Search<'_> {
-        Search { module, log: Vec::new(), problems: Vec::new(), only_found: false, failed: false }
+impl<'a> Search<'a> {
+    pub(super) fn new(module: &'a ModuleInfo, config: &'a SymbolConfig, stop: Stop<'a>) -> Search<'a> {
+        let client = config.store.clone().unwrap_or_else(|| Arc::new(Client::local()));
+        Search { module, config, client, stop, trail: Trail::default() }
     }
 
-    /// Takes over what the search for the image found out.
-    pub(super) fn join(&mut self, image: &FoundImage) {
-        let room = MAX_LOG.saturating_sub(self.log.len());
-        self.log.extend(image.log.iter().take(room).cloned());
-        self.problems.extend(image.problems.iter().cloned());
-        self.failed |= image.failed;
+    /// Symbol files: the first PDB or Breakpad file along the path. What lies on this machine of the other kind is
+    /// taken, too: each knows what the other does not.
+    pub(super) fn symbols(&mut self) -> Vec<Arc<dyn SymbolProvider>> {
+        let (module, places) = (self.module, self.places(&self.config.symbol_path, true));
+        let record = module.codeview.as_ref().filter(|r| names_pdb(r));
+        let code_id = format!("{:08X}{:x}", module.timestamp, module.size);
+        let open = |path: &Path, shown: &Path, key: &FileKey| match (key.kind, record) {
+            (FileKind::Pdb, Some(record)) => pdb::open_for(path, shown, record)
+                .map(|f| f as Arc<dyn SymbolProvider>)
+                .map_err(|e| e.to_string()),
+            _ => Breakpad::open_as(path, shown, &key.id, &code_id)
+                .map(|f| Arc::new(f) as Arc<dyn SymbolProvider>)
+                .map_err(|e| e.to_string()),
+        };
+        let mut keys = locate::keys(module).0;
+        keys.retain(|k| k.kind == FileKind::Breakpad || (k.kind == FileKind::Pdb && record.is_some()));
+        let Some(first) = self.find(&places, &keys, &open, false) else { return Vec::new() };
+        keys.retain(|k| k.kind != first.key.kind);
+        let here: Vec<Candidate> = places.into_iter().filter(|c| !c.is_server()).collect();
+        let second = self.find(&here, &keys, &open, true);
+        std::iter::once(first).chain(second).map(|f| f.file).collect()
+    }
+
+    /// The module's image file on the image path, then on the symbol path, as WinDbg does. Servers are asked only when
+    /// `fetch` says so.
+    pub(super) fn image(mut self, fetch: bool) -> FoundImage {
+        let module = self.module;
+        let mut places = self.places(&self.config.image_path, fetch);
+        places.extend(self.places(&self.config.symbol_path, fetch));
+        let open = |path: &Path, shown: &Path, _: &FileKey| {
+            ImageFile::open(path, shown, module).map(Arc::new).map_err(|e| e.to_string())
+        };
+        let mut keys = locate::keys(module).0;
+        keys.retain(|k| k.kind == FileKind::Image);
+        let found = self.find(&places, &keys, &open, false);
+        FoundImage { file: found.map(|f| f.file), trail: self.trail }
+    }
+
+    /// The places of a path; servers only where they may be asked.
+    fn places(&mut self, path: &str, fetch: bool) -> Vec<Candidate> {
+        let mut places = SymbolPath::parse(path).candidates(self.config.cache.as_deref());
+        let why = why_not_asked(self.config);
+        if let (Some(why), true) = (why, fetch) {
+            for c in &places {
+                if let Place::Server(url) = &c.place {
+                    self.trail.note(&url.to_string(), &format!("not asked ({why})"));
+                }
+            }
+        }
+        places.retain(|c| !c.is_server() || (fetch && why.is_none()));
+        places
+    }
+
+    /// Asks the client. `quiet`: only what is found is worth a line.
+    fn find<T>(
+        &mut self,
+        places: &[Candidate],
+        keys: &[FileKey],
+        open: &dyn Fn(&Path, &Path, &FileKey) -> Result<T, String>,
+        quiet: bool,
+    ) -> Option<Found<T>> {
+        let cache = self.config.cache.as_deref();
+        let (fresh, image) = (self.config.fresh, self.module.file_name.as_str());
+        let wanted = Wanted { keys, image, open, cache, fresh, stop: self.stop };
+        let fetched = self.client.find(places, &wanted);
+        let taken = match fetched.found.as_ref().map(|f| f.key.kind) {
+            Some(FileKind::Pdb) => "PDB",
+            Some(FileKind::Breakpad) => "Breakpad symbols",
+            Some(FileKind::Image) | None => "image file",
+        };
+        for attempt in fetched.attempts.iter().filter(|a| !quiet || a.outcome == Outcome::Found) {
+            self.trail.attempt(attempt, taken);
+        }
+        self.trail.stopped |= fetched.found.is_none() && (self.stop)();
+        fetched.found
     }
 
     /// The exports read from `place`; the text says why there are none.
@@ -96,79 +199,19 @@ impl Search<'_> {
         let place = format!("export table in {}", escape(place));
         let why = match exports {
             Ok(exports) if !exports.is_empty() => {
-                self.note(&place, &format!("{} names", exports.len()));
+                self.trail.note(&place, &format!("{} names", exports.len()));
                 return Ok(Arc::new(exports));
             }
             Ok(_) => "exports nothing".to_owned(),
             Err(e) => e.to_string(),
         };
-        self.note(&place, &why);
+        self.trail.note(&place, &why);
         Err(format!("{place}: {why}"))
     }
 
-    pub(super) fn note(&mut self, place: &str, outcome: &dyn Display) {
-        if self.log.len() < MAX_LOG {
-            self.log.push(format!("{}: {}", escape(place), escape(&outcome.to_string())));
-        }
-    }
-
-    fn refuse(&mut self, candidate: &Candidate, why: &dyn Display) {
-        let place = candidate.path.display().to_string();
-        self.note(&place, why);
-        self.problems.push(format!("{} {}", escape(&place), escape(&why.to_string())));
-    }
-
-    /// The first PDB that belongs to the module.
-    pub(super) fn pdb(&mut self, places: &[Candidate]) -> Option<Arc<dyn SymbolProvider>> {
-        let record = self.module.codeview.as_ref().filter(|r| names_pdb(r))?;
-        for c in places.iter().filter(|c| c.key.kind == FileKind::Pdb) {
-            if !self.exists(c) {
-                continue;
-            }
-            match pdb::open_for(&c.path, record) {
-                Ok(file) => {
-                    self.note(&c.path.display().to_string(), &"PDB, taken");
-                    return Some(file);
-                }
-                Err(e) => self.refuse(c, &e),
-            }
-        }
-        None
-    }
-
-    /// The first Breakpad file that belongs to the module.
-    pub(super) fn breakpad(&mut self, places: &[Candidate]) -> Option<Arc<dyn SymbolProvider>> {
-        let code_id = format!("{:08X}{:x}", self.module.timestamp, self.module.size);
-        for c in places.iter().filter(|c| c.key.kind == FileKind::Breakpad) {
-            if !self.exists(c) {
-                continue;
-            }
-            match Breakpad::open(&c.path, &c.key.id, &code_id) {
-                Ok(file) => {
-                    self.note(&c.path.display().to_string(), &"Breakpad symbols, taken");
-                    return Some(Arc::new(file));
-                }
-                Err(e) => self.refuse(c, &e),
-            }
-        }
-        None
-    }
-
-    fn exists(&mut self, c: &Candidate) -> bool {
-        let there = c.path.is_file();
-        if !there && !self.only_found {
-            self.note(&c.path.display().to_string(), &"not there");
-        }
-        there
-    }
-
     /// One line: what was looked for, where, and what to do.
-    pub(super) fn missing(
-        &self,
-        path: &SymbolPath,
-        config: &SymbolConfig,
-        in_memory: Option<&PeHeaders>,
-    ) -> String {
+    pub(super) fn missing(&self, in_memory: Option<&PeHeaders>) -> String {
+        let path = SymbolPath::parse(&self.config.symbol_path);
         let (keys, refused) = locate::keys(self.module);
         let files: Vec<String> = keys
             .iter()
@@ -198,11 +241,11 @@ impl Search<'_> {
             format!(
                 "no symbols for {name}: needs {wanted}, and no symbol path is set (-y PATH or .sympath PATH)"
             )
-        } else if self.problems.is_empty() {
+        } else if self.trail.problems.is_empty() {
             let mut places: Vec<String> = Vec::new();
             let mut hints: Vec<String> = Vec::new();
-            for e in &path.elements {
-                describe(e, &mut places, &mut hints, why_not_asked(config));
+            for c in path.candidates(self.config.cache.as_deref()) {
+                self.describe(&c.place, &mut places, &mut hints);
             }
             let looked = match places.is_empty() {
                 true => "no place to look".to_owned(),
@@ -220,12 +263,15 @@ impl Search<'_> {
                     }
                 });
             }
+            if let Some(remembered) = self.trail.remembered.first() {
+                text.push_str(&format!("; {remembered}"));
+            }
             text
         } else {
             format!("no symbols for {name}: needs {wanted}")
         };
         // One is enough for a line; the log has all.
-        if let Some(problem) = self.problems.first() {
+        if let Some(problem) = self.trail.problems.first() {
             text.push_str(&format!("; {problem}"));
         }
         // Long section names are `/4` and the like, offsets in a string table that no loader maps.
@@ -237,6 +283,24 @@ impl Search<'_> {
         }
         text
     }
+
+    /// Names a place of the path for the user, and what it cannot do here.
+    fn describe(&self, place: &Place, places: &mut Vec<String>, hints: &mut Vec<String>) {
+        let text = match place {
+            Place::Folder(dir) | Place::Store(dir) if self.config.cache.as_ref() == Some(dir) => {
+                "the cache folder".to_owned()
+            }
+            Place::Folder(dir) | Place::Store(dir) => dir.display().to_string(),
+            Place::Server(url) => match why_not_asked(self.config) {
+                None => url.to_string(),
+                Some(why) => return hints.push(format!("{url} was not asked ({why})")),
+            },
+            Place::Refused { text, why } => return hints.push(format!("{}: {why}", escape(text))),
+        };
+        if !places.contains(&text) {
+            places.push(text);
+        }
+    }
 }
 
 /// Why servers are not asked at all.
@@ -245,34 +309,5 @@ fn why_not_asked(config: &SymbolConfig) -> Option<&'static str> {
         (true, _) => Some("--offline"),
         (false, None) => Some("there is no store client"),
         (false, Some(_)) => None,
-    }
-}
-
-/// Names an element of the path for the user, and what it cannot do here.
-fn describe(element: &Element, places: &mut Vec<String>, hints: &mut Vec<String>, not_asked: Option<&str>) {
-    const UNC: &str = "network shares can be opened on Windows only; mount it and give the folder";
-    match element {
-        Element::Folder(dir) => places.push(dir.display().to_string()),
-        Element::Unc(unc) => {
-            places.push(unc.clone());
-            hints.push(format!("{unc}: {UNC}"));
-        }
-        Element::Chain(stores) => stores.iter().for_each(|s| store(s, places, hints, not_asked)),
-        Element::Cache(s) => store(s, places, hints, not_asked),
-        Element::Invalid { text, why } => hints.push(format!("\"{}\" in the path: {why}", escape(text))),
-    }
-    fn store(store: &Store, places: &mut Vec<String>, hints: &mut Vec<String>, not_asked: Option<&str>) {
-        match store {
-            Store::Dir(dir) => places.push(dir.display().to_string()),
-            Store::Default => places.push("the cache folder".into()),
-            Store::Url(url) => match not_asked {
-                None => places.push(url.clone()),
-                Some(why) => hints.push(format!("{url} was not asked ({why})")),
-            },
-            Store::Unc(unc) => {
-                places.push(unc.clone());
-                hints.push(format!("{unc}: {UNC}"));
-            }
-        }
     }
 }

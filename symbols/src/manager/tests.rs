@@ -91,6 +91,8 @@ fn a_part_before_its_function_has_a_displacement_that_wraps() {
         missing: None,
         log: Vec::new(),
         failed: false,
+        unwritten: false,
+        stopped: false,
     };
     assert!(m.slot(1).unwrap().loaded.set(loaded).is_ok());
     let part = Va(0x40_1fe8);

@@ -29,7 +29,7 @@ impl Auth {
                 continue;
             }
             if !line.starts_with([' ', '\t']) {
-                let url = Url::parse(line.trim()).map_err(|e| format!("line {number}: {e}"))?;
+                let url = Url::parse(line.trim()).map_err(|e| format!("line {number}: not a URL: {e}"))?;
                 self.headers.push((url, Vec::new()));
                 continue;
             }
@@ -48,31 +48,33 @@ impl Auth {
         Ok(())
     }
 
-    /// Adds a netrc file; macros are skipped, unknown words too.
+    /// Adds a netrc file; macros and comments are skipped, unknown words too.
     pub fn add_netrc(&mut self, text: &str) {
         let text = text.get(..text.len().min(MAX_FILE)).unwrap_or_default();
-        let mut words = text.split_whitespace();
+        let mut words = netrc_words(text).into_iter();
         let mut entry: Option<(Option<String>, String, String)> = None;
         while let Some(word) = words.next() {
-            match word {
+            match word.as_str() {
                 "machine" | "default" => {
                     self.netrc.extend(entry.take());
-                    let host = if word == "machine" { words.next().map(str::to_owned) } else { None };
-                    entry = Some((host, String::new(), String::new()));
+                    let host = if word == "machine" { words.next() } else { None };
+                    entry = Some((host.map(|h| h.to_ascii_lowercase()), String::new(), String::new()));
                 }
                 "login" | "password" => {
                     if let (Some(e), Some(value)) = (entry.as_mut(), words.next()) {
-                        if word == "login" { e.1 = value.into() } else { e.2 = value.into() }
+                        if word == "login" { e.1 = value } else { e.2 = value }
                     }
                 }
+                "account" => drop(words.next()),
                 _ => {}
             }
         }
         self.netrc.extend(entry);
     }
 
-    /// Headers for a request. netrc counts only where no `Authorization` header is given, and its default entry
-    /// only over https.
+    /// Headers for a request to a server that the symbol path names: what a redirect leads to must not be asked with
+    /// them. netrc counts only where neither an `Authorization` header nor a user in the URL is given, and its default
+    /// entry only over https.
     #[must_use]
     pub fn headers(&self, url: &Url) -> Vec<(String, String)> {
         let below = |prefix: &Url| {
@@ -83,7 +85,8 @@ impl Auth {
         };
         let mut out: Vec<(String, String)> =
             self.headers.iter().filter(|(p, _)| below(p)).flat_map(|(_, h)| h.clone()).collect();
-        if !out.iter().any(|(n, _)| n.eq_ignore_ascii_case("authorization")) {
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if !has_user && !out.iter().any(|(n, _)| n.eq_ignore_ascii_case("authorization")) {
             let host = url.host_str().unwrap_or_default();
             let named = self.netrc.iter().find(|e| e.0.as_deref() == Some(host));
             let default = || self.netrc.iter().find(|e| e.0.is_none() && url.scheme() == "https");
@@ -107,6 +110,41 @@ impl fmt::Debug for Auth {
 fn is_below(path: &str, prefix: &str) -> bool {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'));
     rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
+}
+
+/// The words of a netrc file: quoted ones may hold blanks and escapes; a line that begins with `#` is a comment, and a
+/// macro ends at an empty line.
+fn netrc_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut lines = text.lines();
+    'lines: while let Some(line) = lines.next() {
+        let mut chars = line.chars().peekable();
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        loop {
+            while chars.next_if(|c| c.is_whitespace()).is_some() {}
+            let mut word = String::new();
+            if chars.next_if_eq(&'"').is_some() {
+                while let Some(c) = chars.next().filter(|c| *c != '"') {
+                    word.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+                }
+            } else {
+                while let Some(c) = chars.next_if(|c| !c.is_whitespace()) {
+                    word.push(c);
+                }
+                if word.is_empty() {
+                    continue 'lines;
+                }
+            }
+            if word == "macdef" {
+                lines.by_ref().find(|l| l.trim().is_empty());
+                continue 'lines;
+            }
+            words.push(word);
+        }
+    }
+    words
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -133,6 +171,21 @@ mod tests {
         {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
+    }
+
+    #[test]
+    fn netrc_files_as_people_write_them() {
+        let mut auth = Auth::default();
+        auth.add_netrc(
+            "# machine a.example login no password no\nmachine A.example\n\tlogin \"my name\"\n\tpassword \"a\\\"b\"\n\
+             macdef init\n  login evil password evil\n\nmachine b.example account x login u password p",
+        );
+        let of = |u: &str| auth.headers(&Url::parse(u).unwrap());
+        assert_eq!(of("https://a.example/")[0].1, format!("Basic {}", base64(b"my name:a\"b")));
+        assert_eq!(of("http://b.example:8080/")[0].1, format!("Basic {}", base64(b"u:p")));
+        // Who names a user in the URL means that one.
+        assert!(of("https://x:y@b.example/").is_empty());
+        assert!(of("https://c.example/").is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A circuit breaker per host: a server that fails again and again is left alone for a while, so that fifty
+//! A circuit breaker per server (scheme, host, port): a server that fails again and again is left alone for a while, so that fifty
 //! modules do not each wait for the same dead server. One that never answered is left alone at once.
 
 use std::collections::BTreeMap;

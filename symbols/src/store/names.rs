@@ -1,33 +1,37 @@
 //! Names in stores: where a file lies in a local one, and which URLs a server is asked for.
 
-use crate::locate::{FileKey, FileKind, store_paths};
+use crate::locate::{FileKey, FileKind, StoreUrl, packed_name, store_layouts, tier};
 use dumpscope_core::base::text::escape;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// Where a file goes in a local store: two-tier when the store says so.
-pub(super) fn home(root: &Path, key: &FileKey) -> PathBuf {
-    let paths = store_paths(root, key);
+/// Where a file goes in a local store: two-tier when the store says so. `None`: nothing tells its identity.
+pub(super) fn home(root: &Path, key: &FileKey) -> Option<PathBuf> {
+    let layouts = store_layouts(key);
     let tiered = root.join("index2.txt").is_file();
-    let at = if tiered { paths.get(1) } else { None };
-    at.or(paths.first()).cloned().unwrap_or_else(|| root.join(key.folder.as_str()).join(key.file.as_str()))
+    let at = if tiered { layouts.get(1) } else { None };
+    let parts = at.or(layouts.first())?;
+    Some(parts.iter().fold(root.to_owned(), |dir, part| dir.join(part)))
 }
 
-/// `foo.pdb` as a store names its compressed form: `foo.pd_`.
-pub(super) fn compressed(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(packed_name(&name))
+/// Name of a pointer to the file.
+pub(super) const POINTER: &str = "file.ptr";
+/// Longest pointer that is read, bytes.
+pub(super) const MAX_POINTER: u64 = 4096;
+
+/// What a pointer says: the target, or a message.
+fn pointed(text: &str) -> Result<&str, String> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if let Some(message) = text.strip_prefix("MSG:") {
+        return Err(format!("file.ptr says: {}", escape(message.trim())));
+    }
+    Ok(text.strip_prefix("PATH:").unwrap_or(text).trim())
 }
 
-fn packed_name(name: &str) -> String {
-    let mut chars: Vec<char> = name.chars().collect();
-    chars.pop();
-    chars.push('_');
-    chars.into_iter().collect()
+fn leads_out(text: &str) -> String {
+    let text: String = crate::locate::redacted(text).chars().take(300).collect();
+    format!("file.ptr leads out of the store or to nothing: {}", escape(&text))
 }
-
-/// Longest `file.ptr` that is read, bytes.
-const MAX_POINTER: u64 = 4096;
 
 /// The target of a `file.ptr`. Only targets inside the same store are followed: a pointer is a file from
 /// elsewhere and must not open other files of this machine.
@@ -37,18 +41,42 @@ pub(super) fn follow(pointer: &Path, root: &Path) -> Option<Result<PathBuf, Stri
         return Some(Err("file.ptr is too long".into()));
     }
     let text = std::fs::read_to_string(pointer).ok()?;
-    let text = text.trim();
-    let text = text.strip_prefix("PATH:").unwrap_or(text);
-    if let Some(message) = text.strip_prefix("MSG:") {
-        return Some(Err(format!("file.ptr says: {}", escape(message.trim()))));
-    }
-    let inside = || {
+    let text = match pointed(&text) {
+        Ok(text) => text,
+        Err(message) => return Some(Err(message)),
+    };
+    let inside = |text: &str| {
         let root = root.canonicalize().ok()?;
         let target = root.join(text).canonicalize().ok()?;
         (target.starts_with(&root) && target.is_file()).then_some(target)
     };
-    let refused = || format!("file.ptr leads out of the store or to nothing: {}", escape(text));
-    Some(inside().ok_or_else(refused))
+    let found = inside(text).or_else(|| inside(&text.replace('\\', "/")));
+    Some(found.ok_or_else(|| leads_out(text)))
+}
+
+/// The target of a `file.ptr` that a server sent: on that server, and nowhere else.
+pub(super) fn follow_url(base: &StoreUrl, text: &str) -> Result<Url, String> {
+    let text = pointed(text)?;
+    let base = base.secret();
+    if let Ok(mut url) = Url::parse(text) {
+        if url.origin() != base.origin() || url.host_str().is_none() {
+            return Err(leads_out(text));
+        }
+        // What opens the store opens its files.
+        let _ = url.set_username(base.username());
+        let _ = url.set_password(base.password());
+        if url.query().is_none() {
+            url.set_query(base.query());
+        }
+        return Ok(url);
+    }
+    let parts: Vec<&str> = text.split(['/', '\\']).collect();
+    let plain = |p: &&str| !p.is_empty() && **p != *"." && **p != *".." && !p.contains(':');
+    if text.is_empty() || !parts.iter().all(plain) {
+        return Err(leads_out(text));
+    }
+    let parts: Vec<String> = parts.into_iter().map(str::to_owned).collect();
+    Ok(joined(base, &parts))
 }
 
 /// What is asked for, in order: as stores write it, its packed form, both in lower case, then MSFZ.
@@ -62,7 +90,7 @@ pub(super) fn requests(key: &FileKey, tiered: bool) -> Vec<Vec<String>> {
         let [folder, id, file] = parts;
         let mut segments = Vec::new();
         if tiered {
-            segments.push(folder.chars().take(2).collect());
+            segments.extend(tier(folder));
         }
         segments.extend([folder.to_owned(), id.to_owned()]);
         segments.extend(extra.map(str::to_owned));
@@ -88,6 +116,14 @@ pub(super) fn requests(key: &FileKey, tiered: bool) -> Vec<Vec<String>> {
     out
 }
 
+/// Where a server may keep a pointer to the file; Breakpad's stores have none.
+pub(super) fn pointer_request(key: &FileKey, tiered: bool) -> Option<Vec<String>> {
+    let mut first = requests(key, tiered).into_iter().next().filter(|_| key.kind != FileKind::Breakpad)?;
+    first.pop();
+    first.push(POINTER.into());
+    Some(first)
+}
+
 pub(super) fn joined(base: &Url, segments: &[String]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
@@ -96,12 +132,33 @@ pub(super) fn joined(base: &Url, segments: &[String]) -> Url {
     url
 }
 
-/// A URL for people: without user, password and query.
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_of_servers_stay_on_the_server() {
+        let base = StoreUrl::parse("https://u:p@s.example/sym?sig=1").unwrap();
+        let to = |text| follow_url(&base, text).map(|u| u.to_string());
+        assert_eq!(
+            to("PATH:https://s.example/other/a.pdb").unwrap(),
+            "https://u:p@s.example/other/a.pdb?sig=1"
+        );
+        assert_eq!(to("a.pdb\\1\\b.pdb\r\n").unwrap(), "https://u:p@s.example/sym/a.pdb/1/b.pdb?sig=1");
+        for out in [
+            "",
+            "PATH:/etc/passwd",
+            "..\\x",
+            "a//b",
+            "\\\\server\\share\\x.pdb",
+            "C:\\x.pdb",
+            "http://s.example/x",
+            "https://s.example:444/x",
+            "https://evil.example/x",
+            "file:///etc/passwd",
+        ] {
+            assert!(to(out).unwrap_err().contains("leads out"), "{out}");
+        }
+        assert_eq!(to("MSG: gone\u{1b}").unwrap_err(), "file.ptr says: gone\\x1b");
+    }
 }

@@ -45,10 +45,35 @@ impl fmt::Display for Cause {
 pub struct Remembered {
     /// Why.
     pub cause: Cause,
-    /// When, seconds since 1970 UTC.
-    pub at: u64,
+    /// Seconds ago.
+    pub age: u64,
     /// What was said then.
     pub text: String,
+}
+
+/// What the server did, how long ago, and how it is asked again.
+impl fmt::Display for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.cause {
+            Cause::Missing => "not there",
+            Cause::Denied => "refused",
+            Cause::Wrong => "rejected",
+            Cause::Failure => "failed",
+        })?;
+        if !self.text.is_empty() {
+            write!(f, ": {}", self.text)?;
+        }
+        let (count, unit) = match self.age {
+            s @ ..120 => (s, "second"),
+            s @ ..7200 => (s / 60, "minute"),
+            s => (s / 3600, "hour"),
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        write!(
+            f,
+            ", {count} {unit}{plural} ago (remembered; `.reload` or `dumpscope symbols fetch` asks again)"
+        )
+    }
 }
 
 /// Longest record that is read back, bytes.
@@ -75,14 +100,14 @@ pub(super) fn recall(cache: &Path, what: &str, now: u64) -> Option<Remembered> {
     let cause = CAUSES.iter().find(|c| c.1 == cause)?.0;
     let at: u64 = at.parse().ok()?;
     let fresh = now >= at && now.saturating_sub(at) < cause.lifetime();
-    fresh.then(|| Remembered { cause, at, text: text.to_owned() })
+    fresh.then(|| Remembered { cause, age: now.saturating_sub(at), text: text.to_owned() })
 }
 
 /// Remembers a failure. A cache that cannot be written is no error: it is only asked again.
 pub(super) fn remember(cache: &Path, what: &str, cause: Cause, now: u64, text: &str) {
     let text: String = text.chars().take(500).collect();
     let record = format!("{cause}\n{now}\n{what}\n{text}");
-    let _ = create::write_whole(&file(cache, what), record.as_bytes());
+    let _ = create::write_whole(cache, &file(cache, what), record.as_bytes());
 }
 
 /// Forgets it (`.reload /f`, `symbols fetch`).
@@ -102,7 +127,7 @@ mod tests {
         for (cause, _, life) in CAUSES {
             remember(dir.path(), what, *cause, 1000, "said so");
             let got = recall(dir.path(), what, 1000 + life - 1).unwrap();
-            assert_eq!(got, Remembered { cause: *cause, at: 1000, text: "said so".into() });
+            assert_eq!(got, Remembered { cause: *cause, age: life - 1, text: "said so".into() });
             assert_eq!(recall(dir.path(), what, 1000 + life), None);
             // A clock that was set back is not believed.
             assert_eq!(recall(dir.path(), what, 999), None);

@@ -51,9 +51,9 @@ impl Transport for Fake {
     fn get(&self, r: &Request, _: &dyn Watch, to: &mut dyn Receiver) -> Result<(), TransportError> {
         let resume = r.resume.as_ref().map_or(String::new(), |(from, v)| format!(" from {from} if {v}"));
         let auth = r.headers.iter().map(|(n, _)| format!(" +{n}")).collect::<String>();
-        self.asked.lock().unwrap().push(format!("{}{resume}{auth}", r.url));
+        self.asked.lock().unwrap().push(format!("{}{resume}{auth}", r.url.secret()));
         let mut answers = self.answers.lock().unwrap();
-        let answer = match answers.get_mut(r.url.as_str()) {
+        let answer = match answers.get_mut(r.url.secret().as_str()) {
             Some(list) if list.len() > 1 => list.pop_front().unwrap(),
             Some(list) => list.front().unwrap().clone(),
             None => status(404),
@@ -111,19 +111,26 @@ impl Rig {
     }
 
     /// A file is good when it starts with `good`.
-    fn fetch(&self, path: &str, fresh: bool) -> Fetched {
-        let verify = |p: &Path| {
-            let bytes = fs::read(p).map_err(|e| e.to_string())?;
-            if bytes.starts_with(b"good") { Ok(()) } else { Err("made for another build".to_owned()) }
-        };
-        let job = Job { key: &self.key, image: "Foo.dll", verify: &verify, fresh };
-        let path = path.replace("DIR", &self.dir.path().to_string_lossy());
-        self.client.fetch(&SymbolPath::parse(&path), &self.dir.path().join("default"), &job)
+    fn fetch(&self, path: &str, fresh: bool) -> Fetched<Vec<u8>> {
+        self.fetch_until(path, fresh, &|| false)
     }
 
-    fn said(&self, fetched: &Fetched) -> Vec<String> {
+    fn fetch_until(&self, path: &str, fresh: bool, stop: &(dyn Fn() -> bool + Sync)) -> Fetched<Vec<u8>> {
+        let open = |p: &Path, _: &Path, _: &FileKey| {
+            let bytes = fs::read(p).map_err(|e| e.to_string())?;
+            if bytes.starts_with(b"good") { Ok(bytes) } else { Err("made for another build".to_owned()) }
+        };
+        let cache = self.dir.path().join("default");
+        let keys = [self.key.clone()];
+        let wanted = Wanted { keys: &keys, image: "Foo.dll", open: &open, cache: Some(&cache), fresh, stop };
+        let path = path.replace("DIR", &self.dir.path().to_string_lossy());
+        self.client.find(&SymbolPath::parse(&path).candidates(Some(&cache)), &wanted)
+    }
+
+    fn said<T>(&self, fetched: &Fetched<T>) -> Vec<String> {
         let dir = self.dir.path().to_string_lossy().into_owned();
-        fetched.attempts.iter().map(|a| format!("{}: {}", a.place.replace(&dir, "DIR"), a.outcome)).collect()
+        let text = |a: &Attempt| format!("{}: {}", a.place, a.outcome).replace(&dir, "DIR");
+        fetched.attempts.iter().map(text).collect()
     }
 
     fn has(&self, file: &str) -> bool {
@@ -150,8 +157,10 @@ fn a_hit_is_copied_to_every_store_on_the_left() {
         ["DIR/a: not there", "DIR/b: not there", "https://s.example/sym: downloaded, 8 bytes"]
     );
     let place = format!("Foo.pdb/{ID}/Foo.pdb");
-    assert_eq!(got.file, Some(rig.dir.path().join("a").join(&place)));
-    assert!(rig.has(&format!("b/{place}")) && rig.is_clean("b"));
+    let found = got.found.unwrap();
+    // Opened once: as it came, before it was copied further.
+    assert_eq!((found.path, found.file), (rig.dir.path().join("b").join(&place), b"good pdb".to_vec()));
+    assert!(rig.has(&format!("a/{place}")) && rig.is_clean("a") && rig.is_clean("b"));
     assert_eq!(rig.net.asked().len(), 1);
     let again = rig.fetch("srv*DIR/a*DIR/b*https://s.example/sym", false);
     assert_eq!(rig.said(&again), [format!("DIR/a/{place}: found")]);
@@ -163,13 +172,13 @@ fn the_default_store_and_cache_elements() {
     let rig = Rig::new();
     let place = format!("Foo.pdb/{ID}/Foo.pdb");
     rig.net.on(&url(&place), &[ok(b"good")]);
-    assert!(rig.fetch("srv*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*https://s.example/sym", false).found.is_some());
     assert!(rig.has(&format!("default/{place}")));
     let rig = Rig::new();
     fs::create_dir_all(rig.dir.path().join("plain")).unwrap();
     fs::write(rig.dir.path().join("plain/foo.pdb"), b"good").unwrap();
     let got = rig.fetch("cache*DIR/c;DIR/plain", false);
-    assert_eq!(got.file, Some(rig.dir.path().join("c").join(&place)));
+    assert_eq!(got.found.unwrap().path, rig.dir.path().join("c").join(&place));
 }
 
 #[test]
@@ -189,17 +198,19 @@ fn missing_is_remembered_by_cause_and_fresh_asks_again() {
             format!("foo.pdb/{ID}/foo.pdb"),
             format!("foo.pdb/{low}/foo.pdb"),
             format!("Foo.pdb/{ID}/msfz0/Foo.pdb"),
+            format!("Foo.pdb/{ID}/file.ptr"),
             "index2.txt".to_owned(),
         ]
     );
     let got = rig.fetch(path, false);
-    assert_eq!(rig.said(&got)[1], "https://s.example/sym: not asked again yet, the last answer was: missing");
+    let again = "(remembered; `.reload` or `dumpscope symbols fetch` asks again)";
+    assert_eq!(rig.said(&got)[1], format!("https://s.example/sym: not there, 0 seconds ago {again}"));
     assert!(rig.net.asked().is_empty());
-    assert_eq!(rig.fetch(path, true).file, None);
-    assert_eq!(rig.net.asked().len(), 5);
+    assert!(rig.fetch(path, true).found.is_none());
+    assert_eq!(rig.net.asked().len(), 6);
     rig.clock.sleep(Duration::from_secs(24 * 3600), &|| false);
     rig.fetch(path, false);
-    assert_eq!(rig.net.asked().len(), 5);
+    assert_eq!(rig.net.asked().len(), 6);
 }
 
 #[test]
@@ -207,10 +218,10 @@ fn two_tier_servers_are_noticed() {
     let rig = Rig::new();
     rig.net.on(&url("index2.txt"), &[ok(b"x")]);
     rig.net.on(&url(&format!("Fo/Foo.pdb/{ID}/Foo.pdb")), &[ok(b"good")]);
-    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
     rig.net.asked();
     fs::remove_dir_all(rig.dir.path().join("a")).unwrap();
-    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
     assert_eq!(rig.net.asked().len(), 1);
 }
 
@@ -225,7 +236,7 @@ fn wrong_and_empty_files_are_rejected_and_remembered() {
         assert_eq!(rig.said(&got)[1], format!("https://s.example/sym: {said}"));
         assert!(!rig.has(&format!("a/Foo.pdb/{ID}/Foo.pdb")) && rig.is_clean("a"));
         let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
-        assert!(rig.said(&got)[1].contains("not asked again yet, the last answer was: wrong"));
+        assert!(rig.said(&got)[1].contains("rejected: ") && rig.said(&got)[1].contains("0 seconds ago (rem"));
     }
 }
 
@@ -236,7 +247,7 @@ fn passing_failures_are_tried_again_with_growing_pauses() {
     let mut later = status(429);
     later.head.retry_after = Some(7);
     rig.net.on(&url(&place), &[later, status(503), ok(b"good")]);
-    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
     assert_eq!(rig.clock.0.lock().unwrap().1, [Duration::from_secs(7), Duration::from_secs(1)]);
     // A longer pause than a person waits for ends the tries.
     let rig = Rig::new();
@@ -244,7 +255,10 @@ fn passing_failures_are_tried_again_with_growing_pauses() {
     later.head.retry_after = Some(3600);
     rig.net.on(&url(&place), &[later]);
     let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
-    assert_eq!(rig.said(&got)[1], "https://s.example/sym: failed: HTTP 429");
+    assert_eq!(
+        rig.said(&got)[1],
+        "https://s.example/sym: failed: HTTP 429, the server wants 3600 s without requests"
+    );
     assert_eq!(rig.net.asked().len(), 1);
 }
 
@@ -264,18 +278,18 @@ fn a_broken_transfer_goes_on_or_starts_again() {
     let rig = Rig::new();
     rig.net.on(&url(&place), &[broken(Some("\"v1\"")), rest(4)]);
     let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
-    assert_eq!(fs::read(got.file.unwrap()).unwrap(), b"good pdb");
+    assert_eq!(got.found.unwrap().file, b"good pdb");
     assert!(rig.net.asked()[1].ends_with(" from 4 if \"v1\""));
     // Resumed at another place: not believed, asked again from the start.
     let rig = Rig::new();
     rig.net.on(&url(&place), &[broken(Some("\"v1\"")), rest(2), ok(b"good new")]);
     let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
-    assert_eq!(fs::read(got.file.unwrap()).unwrap(), b"good new");
+    assert_eq!(got.found.unwrap().file, b"good new");
     // Without a validator the file may have changed: from the start.
     let rig = Rig::new();
     rig.net.on(&url(&place), &[broken(None), ok(b"good new")]);
     let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
-    assert_eq!(fs::read(got.file.unwrap()).unwrap(), b"good new");
+    assert_eq!(got.found.unwrap().file, b"good new");
     assert!(!rig.net.asked()[1].contains("from"));
 }
 
@@ -307,7 +321,7 @@ fn a_host_that_never_answered_is_asked_once() {
     rig.client.forgive();
     rig.key.id = ID.into();
     rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")), &[ok(b"good")]);
-    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
 }
 
 #[test]
@@ -333,7 +347,7 @@ fn redirects_keep_to_https_and_drop_credentials_for_other_hosts() {
     let rig = Rig::with(Policy::default(), auth);
     rig.net.on(&url(&place), &[to("https://cdn.example/blob?sig=1")]);
     rig.net.on("https://cdn.example/blob?sig=1", &[ok(b"good")]);
-    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
     let asked = rig.net.asked();
     assert!(asked[0].ends_with(" +Authorization") && !asked[1].contains('+'), "{asked:?}");
     for (target, said) in [
@@ -389,7 +403,7 @@ fn cabinets_are_expanded_and_bounded() {
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("Foo.pd_"), &packed).unwrap();
     let got = rig.fetch("srv*DIR/a*DIR/l", false);
-    assert_eq!(got.file, Some(rig.dir.path().join(format!("a/Foo.pdb/{ID}/Foo.pdb"))));
+    assert_eq!(got.found.unwrap().path, rig.dir.path().join(format!("a/Foo.pdb/{ID}/Foo.pdb")));
 }
 
 #[test]
@@ -401,9 +415,9 @@ fn pointers_stay_inside_their_store() {
     fs::write(rig.dir.path().join("l/inside.pdb"), b"good").unwrap();
     fs::write(dir.join("file.ptr"), "PATH:../outside.pdb").unwrap();
     let got = rig.fetch("srv*DIR/l", false);
-    assert!(got.file.is_none() && rig.said(&got)[0].contains("leads out of the store"));
+    assert!(got.found.is_none() && rig.said(&got)[0].contains("leads out of the store"));
     fs::write(dir.join("file.ptr"), "PATH:inside.pdb\r\n").unwrap();
-    assert!(rig.fetch("srv*DIR/l", false).file.is_some());
+    assert!(rig.fetch("srv*DIR/l", false).found.is_some());
     fs::write(dir.join("file.ptr"), "MSG: excluded\u{1b}[0m").unwrap();
     let got = rig.fetch("srv*DIR/l", false);
     assert!(rig.said(&got)[0].ends_with("file.ptr says: excluded\\x1b[0m"));
@@ -418,7 +432,7 @@ fn offline_and_unc_say_so() {
     let got = rig.fetch("srv*DIR/a*https://s.example/sym;\\\\server\\share;srv*ftp://x", false);
     let said = rig.said(&got);
     assert_eq!(said[1], "https://s.example/sym: not asked: offline");
-    assert!(said[2].contains("opens only on Windows"));
+    assert!(said[2].contains("on Windows only") && said[3].contains("not an http or https URL"));
     // Offline is no answer of the server: nothing is remembered.
     let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
     assert_eq!(rig.said(&got)[1], "https://s.example/sym: not asked: offline");
@@ -440,14 +454,25 @@ fn events_come_in_order_with_one_end() {
     }
     let rig = Rig::new();
     rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")), &[ok(b"good pdb")]);
-    let job = Job { key: &rig.key, image: "x", verify: &|_| Ok(()), fresh: false };
     let path = SymbolPath::parse("srv*https://u:p@s.example/sym");
     let seen = Arc::new(Seen::default());
     let (policy, auth) = (Policy::default(), Auth::default());
     let client = Client::new(rig.net.clone(), rig.clock.clone(), policy, auth, seen.clone());
     rig.net.on(&url(&format!("Foo.pdb/{ID}/Foo.pdb")).replace("//", "//u:p@"), &[ok(b"good pdb")]);
-    client.fetch(&path, &rig.dir.path().join("d"), &job);
-    assert_eq!(*seen.0.lock().unwrap(), ["start https://s.example/sym", "4", "8", "end downloaded, 8 bytes"]);
+    let (cache, keys) = (rig.dir.path().join("d"), [rig.key.clone()]);
+    let wanted = Wanted {
+        keys: &keys,
+        image: "x",
+        open: &|_: &Path, _: &Path, _: &FileKey| Ok(()),
+        cache: Some(&cache),
+        fresh: false,
+        stop: &|| false,
+    };
+    client.find(&path.candidates(Some(&cache)), &wanted);
+    assert_eq!(
+        *seen.0.lock().unwrap(),
+        ["start https://***@s.example/sym", "4", "8", "end downloaded, 8 bytes"]
+    );
 }
 
 #[test]
@@ -464,12 +489,246 @@ fn a_receiver_that_stops_ends_the_transfer() {
     let net = Fake::default();
     net.on("https://s.example/", &[ok(b"x")]);
     let request = Request {
-        url: url::Url::parse("https://s.example/").unwrap(),
+        url: StoreUrl::parse("https://s.example/").unwrap(),
         headers: Vec::new(),
         resume: None,
+        public_only: false,
         connect: Duration::ZERO,
         stall: Duration::ZERO,
         total: Duration::ZERO,
     };
     assert_eq!(net.get(&request, &Unwatched, &mut Stop), Err(TransportError::Stopped));
+}
+
+/// A redirect to `target`.
+fn to(target: &str) -> Answer {
+    let mut a = status(302);
+    a.head.location = Some(target.into());
+    a
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_paths_order_is_kept_servers_included() {
+    let rig = Rig::new();
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    rig.net.on(&url(&place), &[ok(b"good from the server")]);
+    fs::create_dir_all(rig.dir.path().join("plain")).unwrap();
+    fs::write(rig.dir.path().join("plain/Foo.pdb"), b"good on disk").unwrap();
+    let got = rig.fetch("srv*DIR/a*https://s.example/sym;DIR/plain", false);
+    assert_eq!(got.found.unwrap().file, b"good from the server");
+    let got = rig.fetch("DIR/plain;srv*DIR/b*https://s.example/sym", false);
+    assert_eq!(got.found.unwrap().file, b"good on disk");
+    assert_eq!(rig.net.asked().len(), 1);
+}
+
+#[cfg(not(windows))]
+#[test]
+fn names_are_found_whatever_their_case() {
+    let low = ID.to_ascii_lowercase();
+    for place in [
+        format!("FOO.PDB/{ID}/FOO.PDB"),
+        format!("foo.PDB/{low}/Foo.pdb"),
+        format!("FO/FOO.PDB/{low}/foo.PD_"),
+        format!("fOO.pdb/{ID}/fOO.pdb.GZ"),
+        "FOO.PDB".to_owned(),
+        "SYMBOLS/DLL/foo.pdb".to_owned(),
+        "Dll/FOO.PDB".to_owned(),
+    ] {
+        let rig = Rig::new();
+        let path = rig.dir.path().join("s").join(&place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let packed = place.ends_with('_') || place.ends_with("GZ");
+        fs::write(&path, if packed { gzip(b"good") } else { b"good".to_vec() }).unwrap();
+        let got = rig.fetch("DIR/s", false);
+        assert_eq!(rig.said(&got), [format!("DIR/s/{place}: found")]);
+        // A file that comes later is found, too, though the folder was read before.
+        let rig = Rig::new();
+        fs::create_dir_all(rig.dir.path().join("s")).unwrap();
+        assert!(rig.fetch("DIR/s", false).found.is_none());
+        rig.client.forgive();
+        let path = rig.dir.path().join("s").join(&place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, if packed { gzip(b"good") } else { b"good".to_vec() }).unwrap();
+        assert!(rig.fetch("DIR/s", false).found.is_some());
+    }
+}
+
+#[test]
+fn packed_files_open_wherever_they_lie_and_whatever_they_are_called() {
+    let place = format!("Foo.pdb/{ID}");
+    for (dir, name) in [
+        ("l", "Foo.pdb.gz"),
+        ("l", "Foo.pdb"),
+        ("l", "Foo.pd_"),
+        (place.as_str(), "Foo.pdb"),
+        (&place, "Foo.pdb.zst"),
+    ] {
+        let rig = Rig::new();
+        let dir = rig.dir.path().join("s").join(if dir == "l" { "" } else { dir });
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(name), gzip(b"good and packed")).unwrap();
+        let got = rig.fetch("DIR/s", false);
+        assert_eq!(got.found.unwrap().file, b"good and packed", "{name}");
+        assert!(rig.is_clean("default"));
+        // Another time it is not unpacked again; a newer one is.
+        let got = rig.fetch("DIR/s", false);
+        assert_eq!(got.found.unwrap().path, rig.dir.path().join(format!("default/{place}/Foo.pdb")));
+        std::thread::sleep(Duration::from_millis(20));
+        fs::write(dir.join(name), gzip(b"good and newer")).unwrap();
+        assert_eq!(rig.fetch("DIR/s", false).found.unwrap().file, b"good and newer");
+    }
+}
+
+#[test]
+fn pointers_of_servers() {
+    let pointer = url(&format!("Foo.pdb/{ID}/file.ptr"));
+    let rig = Rig::new();
+    rig.net.on(&pointer, &[ok(b"PATH:https://s.example/other/a.pdb\r\n")]);
+    rig.net.on("https://s.example/other/a.pdb", &[ok(b"good")]);
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
+    for (text, said) in [
+        ("MSG: purged in 2024", "rejected: file.ptr says: purged in 2024"),
+        ("PATH:/etc/passwd", "rejected: file.ptr leads out of the store or to nothing: /etc/passwd"),
+        (
+            "PATH:https://u:s3cr3t@e.example/x",
+            "rejected: file.ptr leads out of the store or to nothing: https://***@e.example/x",
+        ),
+    ] {
+        let rig = Rig::new();
+        rig.net.on(&pointer, &[ok(text.as_bytes())]);
+        let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
+        assert_eq!(rig.said(&got)[1], format!("https://s.example/sym: {said}"));
+        assert!(!rig.net.asked().iter().any(|u| u.contains("e.example") || u.contains("passwd")));
+    }
+}
+
+#[test]
+fn nothing_secret_follows_a_redirect_to_another_origin() {
+    let mut auth = Auth::default();
+    auth.add_netrc("machine s.example login u password p\nmachine t.example login u password p\ndefault login d password e");
+    let rig = Rig::with(Policy::default(), auth);
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    // Even when the path names that one, too; and back again.
+    rig.net.on(&url(&place), &[to("https://t.example/x")]);
+    rig.net.on("https://t.example/x", &[to("https://s.example:443/y")]);
+    rig.net.on("https://s.example/y", &[ok(b"good")]);
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym;srv*DIR/a*https://t.example/", false).found.is_some());
+    let asked = rig.net.asked();
+    let signed: Vec<bool> = asked.iter().map(|a| a.contains("+Authorization")).collect();
+    assert_eq!(signed, [true, false, false], "{asked:?}");
+    // Another port is another origin.
+    rig.net.on(&url(&place), &[to("https://s.example:8443/x")]);
+    let got = rig.fetch("srv*DIR/b*https://s.example/sym", false);
+    assert!(got.found.is_none());
+    assert!(rig.net.asked().iter().all(|a| !a.contains("8443") || !a.contains('+')));
+}
+
+#[test]
+fn redirects_to_the_inside_are_refused_unless_they_are_meant() {
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    let ask = |policy, path: &str, target: &str| {
+        let rig = Rig::with(policy, Auth::default());
+        rig.net.on(&url(&place), &[to(target)]);
+        rig.net.on(target, &[ok(b"good")]);
+        let got = rig.fetch(path, false);
+        (got.found.is_some(), rig.said(&got)[1].clone())
+    };
+    let path = "srv*DIR/a*https://s.example/sym";
+    for target in
+        ["https://10.0.0.7/x", "https://169.254.169.254/latest", "https://localhost/x", "https://[fd00::1]/x"]
+    {
+        let (found, said) = ask(Policy::default(), path, target);
+        assert!(!found && said.contains("refused: a redirect to ") && said.contains("inside"), "{said}");
+        let allowed = Policy { private_redirects: true, ..Policy::default() };
+        assert!(ask(allowed, path, target).0);
+        let named = format!("{path};srv*DIR/a*{target}");
+        assert!(ask(Policy::default(), &named, target).0);
+    }
+    assert!(ask(Policy::default(), path, "https://93.184.216.34/x").0);
+}
+
+#[test]
+fn what_cannot_be_written_is_said_and_the_next_store_is_taken() {
+    let rig = Rig::new();
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    rig.net.on(&url(&place), &[ok(b"good")]);
+    // A file in the folder's place: nobody can write there, not even root.
+    fs::write(rig.dir.path().join("bad"), b"").unwrap();
+    let got = rig.fetch("srv*DIR/bad*https://s.example/sym", false);
+    let said = rig.said(&got);
+    assert!(
+        said[1].starts_with("https://s.example/sym: failed: the cache DIR/bad cannot be written: "),
+        "{said:?}"
+    );
+    assert!(matches!(got.attempts[1].outcome, Outcome::Unwritable(_)));
+    let got = rig.fetch("srv*DIR/a*DIR/bad*https://s.example/sym", false);
+    assert_eq!(got.found.unwrap().path, rig.dir.path().join("a").join(&place));
+    // A folder where the file should be.
+    fs::create_dir_all(rig.dir.path().join("c").join(&place).join("x")).unwrap();
+    let got = rig.fetch("srv*DIR/c*https://s.example/sym", false);
+    assert!(matches!(got.attempts[1].outcome, Outcome::Unwritable(_)), "{:?}", rig.said(&got));
+    assert!(rig.is_clean("c"));
+}
+
+#[test]
+fn who_asks_can_stop_it() {
+    let rig = Rig::new();
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    rig.net.on(&url(&place), &[status(503)]);
+    let got = rig.fetch_until("srv*DIR/a*https://s.example/sym;srv*https://t.example/", false, &|| true);
+    assert!(got.found.is_none());
+    // Nothing of it is remembered.
+    rig.net.on(&url(&place), &[ok(b"good")]);
+    assert!(rig.fetch("srv*DIR/a*https://s.example/sym", false).found.is_some());
+}
+
+#[test]
+fn permanent_errors_are_not_tried_again() {
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    let tls = || Answer { breaks: Some(TransportError::Tls("unknown issuer".into())), ..Answer::default() };
+    let odd = || Answer { breaks: Some(TransportError::Protocol("not HTTP".into())), ..Answer::default() };
+    for (answer, said) in [
+        (status(501), "failed: HTTP 501"),
+        (status(400), "refused: HTTP 400"),
+        (status(401), "refused: HTTP 401"),
+        (tls(), "failed: TLS: unknown issuer"),
+        (odd(), "failed: no proper HTTP answer: not HTTP"),
+    ] {
+        let rig = Rig::new();
+        rig.net.on(&url(&place), &[answer]);
+        let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
+        assert_eq!(rig.said(&got)[1], format!("https://s.example/sym: {said}"));
+        let same = rig.net.asked().iter().filter(|u| u.ends_with(&place)).count();
+        assert_eq!(same, 1, "{said}");
+        assert!(rig.clock.0.lock().unwrap().1.is_empty());
+    }
+}
+
+#[test]
+fn codings_that_nobody_asked_for() {
+    let place = format!("Foo.pdb/{ID}/Foo.pdb");
+    let coded = |coding: &str, body: &[u8]| {
+        let mut answer = ok(body);
+        answer.head.encoding = Some(coding.into());
+        let rig = Rig::new();
+        rig.net.on(&url(&place), &[answer]);
+        let got = rig.fetch("srv*DIR/a*https://s.example/sym", false);
+        (rig.said(&got)[1].clone(), got.found.map(|f| f.file))
+    };
+    assert_eq!(coded("gzip", &gzip(b"good")).1.unwrap(), b"good");
+    // It says so and does not do it.
+    assert_eq!(coded("gzip", b"good").1.unwrap(), b"good");
+    // Packed, and not said.
+    assert_eq!(coded("", &gzip(b"good")).1.unwrap(), b"good");
+    assert!(
+        coded("br", b"xx")
+            .0
+            .ends_with("rejected: the server sends it in the coding \"br\", which was not asked for")
+    );
 }

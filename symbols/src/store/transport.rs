@@ -1,25 +1,36 @@
 //! What the client asks of a network, so that policies are tested without one.
 
 use super::Watch;
+use crate::locate::StoreUrl;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use url::Url;
 
 /// One GET request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
-    /// Where.
-    pub url: Url,
+    /// Where. May hold secrets: it is never shown.
+    pub url: StoreUrl,
     /// Headers to add. Values may be secrets: they are never shown.
     pub headers: Vec<(String, String)>,
     /// Bytes that are already there: sends `Range` (with `If-Range: validator`).
     pub resume: Option<(u64, String)>,
+    /// Connect to public addresses only.
+    pub public_only: bool,
     /// Time for a connection.
     pub connect: Duration,
     /// Longest silence while the answer comes.
     pub stall: Duration,
     /// Time for everything.
     pub total: Duration,
+}
+
+/// Names of headers, never their values.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Request").field("url", &self.url).field("headers", &names).finish_non_exhaustive()
+    }
 }
 
 /// Head of an answer.
@@ -31,6 +42,10 @@ pub struct Head {
     pub location: Option<String>,
     /// `Retry-After`, seconds; a date counts as absent.
     pub retry_after: Option<u64>,
+    /// `Content-Encoding`, in lower case.
+    pub encoding: Option<String>,
+    /// Who answered, when known: a proxy's address where one is used.
+    pub peer: Option<IpAddr>,
     /// `Content-Length`.
     pub length: Option<u64>,
     /// First byte of `Content-Range`.
@@ -48,6 +63,12 @@ pub enum TransportError {
     /// TLS was refused.
     #[error("TLS: {0}")]
     Tls(String),
+    /// What came is no HTTP, or more header than anybody needs.
+    #[error("no proper HTTP answer: {0}")]
+    Protocol(String),
+    /// The address may not be connected to.
+    #[error("{0}")]
+    Forbidden(String),
     /// A time limit.
     #[error("{0}")]
     Timeout(String),

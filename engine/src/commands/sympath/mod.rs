@@ -10,7 +10,6 @@ pub(crate) use reload::{LD, RELOAD};
 use crate::command::{Command, CommandError, Extent, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::session::Session;
-use dumpscope_core::base::text::escape;
 use dumpscope_symbols::SymbolConfig;
 use dumpscope_symbols::locate::SymbolPath;
 use validation::PathReport;
@@ -162,7 +161,7 @@ fn offline_note(config: &SymbolConfig) -> Option<String> {
         (false, None) => "this session has no store client",
         (false, Some(_)) => return None,
     };
-    Some(format!("{} is not asked: {why}.", escape(url)))
+    Some(format!("{url} is not asked: {why}."))
 }
 
 fn note(text: &str) -> Line {

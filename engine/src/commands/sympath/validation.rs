@@ -3,7 +3,8 @@
 use crate::doc::{Answer, Line, RenderCx, Role, Span};
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::SymbolConfig;
-use dumpscope_symbols::locate::{Element, Store, SymbolPath};
+use dumpscope_symbols::locate::{Element, Store, SymbolPath, redacted};
+use dumpscope_symbols::store::open_to_others;
 use serde::Serialize;
 use std::path::Path;
 
@@ -39,11 +40,12 @@ impl PathReport {
         let parsed = SymbolPath::parse(&path);
         let cache = config.cache.as_deref();
         let texts: Vec<String> = parsed.elements.iter().map(|e| element_text(e, cache)).collect();
-        let elements = parsed.elements.iter().zip(&texts).map(|(e, text)| row(e, text)).collect();
+        let elements = parsed.elements.iter().zip(&texts).map(|(e, text)| row(e, text, cache)).collect();
         let expanded = texts.join(";");
         let note = if wanted { super::offline_note(config) } else { None };
         let expanded = (wanted && !path.is_empty()).then(|| escape(&expanded).into_owned());
-        PathReport { path: escape(&path).into_owned(), expanded, elements, note, label, wanted }
+        let path = escape(&redacted(&path)).into_owned();
+        PathReport { path, expanded, elements, note, label, wanted }
     }
 }
 
@@ -53,7 +55,7 @@ fn element_text(element: &Element, cache: Option<&Path>) -> String {
         Store::Dir(dir) => dir.display().to_string(),
         // Without a cache folder the place stays open, as it was written.
         Store::Default => cache.map_or(String::new(), |c| c.display().to_string()),
-        Store::Url(url) => url.clone(),
+        Store::Url(url) => url.to_string(),
         Store::Unc(unc) => unc.clone(),
     };
     match element {
@@ -65,16 +67,26 @@ fn element_text(element: &Element, cache: Option<&Path>) -> String {
     }
 }
 
-fn row(element: &Element, text: &str) -> Row {
+fn row(element: &Element, text: &str, cache: Option<&Path>) -> Row {
     let location = escape(text).into_owned();
     let (response, problem) = match element {
         Element::Folder(dir) if dir.is_dir() => ("OK", None),
         Element::Folder(_) => ("Error", Some("there is no such folder".to_owned())),
         Element::Unc(_) => ("Error", Some("network shares can be opened on Windows only".to_owned())),
         Element::Invalid { why, .. } => ("Error", Some((*why).to_owned())),
-        Element::Chain(_) | Element::Cache(_) => ("Deferred", None),
+        Element::Chain(stores) => ("Deferred", stores.iter().find_map(|s| open_store(s, cache))),
+        Element::Cache(store) => ("Deferred", open_store(store, cache)),
     };
     Row { response, location, problem }
+}
+
+/// What is wrong with a store of this machine whose files somebody else may exchange.
+fn open_store(store: &Store, cache: Option<&Path>) -> Option<String> {
+    match store {
+        Store::Dir(dir) => open_to_others(dir),
+        Store::Default => open_to_others(cache?),
+        Store::Url(_) | Store::Unc(_) => None,
+    }
 }
 
 /// WinDbg's box for a session without a symbol path.

@@ -65,9 +65,17 @@ impl Breakpad {
     /// # Errors
     /// The file cannot be read, is no `.sym` file, or belongs to another build.
     pub fn open(path: &Path, id: &str, code_id: &str) -> Result<Breakpad, BreakpadError> {
+        Breakpad::open_as(path, path, id, code_id)
+    }
+
+    /// As [`Breakpad::open`], of a file that is going to lie at `shown`.
+    ///
+    /// # Errors
+    /// As [`Breakpad::open`].
+    pub fn open_as(path: &Path, shown: &Path, id: &str, code_id: &str) -> Result<Breakpad, BreakpadError> {
         let file = FileBytes::open(path)?;
         let mut found = Breakpad::from_bytes(file, id, code_id)?;
-        found.path = Some(path.display().to_string());
+        found.path = Some(shown.display().to_string());
         Ok(found)
     }
 

@@ -129,6 +129,11 @@ pub struct PdbProvider {
 ///
 /// See [`PdbError`].
 pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvider>, PdbError> {
+    open_as(path, path, expected)
+}
+
+/// As [`open`], of a file that is going to lie at `shown`.
+fn open_as(path: &Path, shown: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvider>, PdbError> {
     let container = Container::open(path)?;
     if let Some((guid, age)) = expected
         && (container.guid != *guid || container.age != age)
@@ -143,7 +148,7 @@ pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvid
     // Four bytes of symbols are the format's number only.
     let private = !container.stripped && container.modules.iter().any(|m| m.symbols > 4 && m.c13 > 0);
     Ok(Arc::new(PdbProvider {
-        path: path.display().to_string(),
+        path: shown.display().to_string(),
         source: if private { SymbolSource::PrivatePdb } else { SymbolSource::PublicPdb },
         modules: container.modules.iter().map(|_| OnceLock::new()).collect(),
         container,
@@ -160,16 +165,17 @@ pub fn open(path: &Path, expected: Option<(&Guid, u32)>) -> Result<Arc<PdbProvid
     }))
 }
 
-/// Opens the PDB that a module's debug record names: `RSDS` by GUID and age, `NB10` by time and age.
+/// Opens the PDB that a module's debug record names: `RSDS` by GUID and age, `NB10` by time and age. `shown` is where
+/// the file is going to lie, which may be elsewhere.
 ///
 /// # Errors
 ///
 /// See [`PdbError`]; [`PdbError::NotPdb`] when the record names no PDB.
-pub fn open_for(path: &Path, record: &CodeView) -> Result<Arc<PdbProvider>, PdbError> {
+pub fn open_for(path: &Path, shown: &Path, record: &CodeView) -> Result<Arc<PdbProvider>, PdbError> {
     match record {
-        CodeView::Pdb70 { guid, age, .. } => open(path, Some((guid, *age))),
+        CodeView::Pdb70 { guid, age, .. } => open_as(path, shown, Some((guid, *age))),
         CodeView::Pdb20 { signature, age, .. } => {
-            let file = open(path, None)?;
+            let file = open_as(path, shown, None)?;
             let (found, found_age) = (file.container.signature, file.container.age);
             if (found, found_age) == (*signature, *age) {
                 return Ok(file);
