@@ -344,12 +344,13 @@ fn secrets_of_urls_are_in_no_output() {
         "ftp://user:s3cr3t@127.0.0.1:1/x?sig=SECRET",
         "http://user:s3cr3t@127.0.0.1:99999/x?sig=SECRET",
     ] {
-        let commands = ".sympath; .exepath; ld *; .reload /f /v; !sym noisy; .reload /f; !lmi demo; lm; ~*k; !analyze -v";
+        // The path of `.sympath` is all that follows on its line.
+        let commands = "ld *; .reload /f /v; !sym noisy; .reload /f; !lmi demo; lm; ~*k; !analyze -v";
         let lines: [&[&str]; 6] = [
             &["symbols", "check", &dump],
             &["symbols", "fetch", &dump],
-            &["exec", &dump, "-c", commands],
-            &["exec", &dump, "-c", commands, "--format", "json"],
+            &["exec", &dump, "-c", ".sympath", "-c", ".exepath", "-c", commands],
+            &["exec", &dump, "-c", ".sympath", "-c", ".exepath", "-c", commands, "--format", "json"],
             &["triage", &dump, "--format", "json"],
             &["symbols", "check", &dump, "--offline"],
         ];
@@ -420,7 +421,16 @@ fn a_budget_ends_waiting_for_slow_servers() {
     });
     for server in [silent, dripping, later] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dumpscope"));
-        command.args(["triage", "--budget", "1", "-y", &format!("srv**{}", server.url()), "--cache"]);
+        command.args([
+            "triage",
+            "--format",
+            "json",
+            "--budget",
+            "1",
+            "-y",
+            &format!("srv**{}", server.url()),
+            "--cache",
+        ]);
         command.arg(rig.cache()).arg(rig.dir.path().join("app.dmp")).env("NO_PROXY", "127.0.0.1");
         let begun = Instant::now();
         let r = run(&mut assert_cmd::Command::from_std(command));
