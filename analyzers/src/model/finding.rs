@@ -66,6 +66,16 @@ pub enum FindingClass {
     LostCompletion,
     /// A thread waits for the end of another one, which goes on.
     Join,
+    /// A circle of waits, at least one of which has a time limit.
+    TimedDeadlock,
+    /// A lock's owner waits for work and did not give it back.
+    LeakedLock,
+    /// A lock's owner is suspended.
+    SuspendedOwner,
+    /// All workers of a thread pool wait for the same thing.
+    PoolStarvation,
+    /// Threads that run only to give way to each other.
+    Livelock,
 }
 
 impl FindingClass {
@@ -76,6 +86,11 @@ impl FindingClass {
             FindingClass::Kind(kind) => kind.name(),
             FindingClass::LostCompletion => "lost_completion",
             FindingClass::Join => "join",
+            FindingClass::TimedDeadlock => "timed_deadlock",
+            FindingClass::LeakedLock => "leaked_lock",
+            FindingClass::SuspendedOwner => "suspended_owner",
+            FindingClass::PoolStarvation => "pool_starvation",
+            FindingClass::Livelock => "livelock",
         }
     }
 }

@@ -169,6 +169,8 @@ pub struct Wait {
     pub handles: Option<Vec<u64>>,
     /// How long; `None` when not known. A slice after which it tries again (critical sections, slim locks) is no limit.
     pub timeout: Option<Timeout>,
+    /// Several objects: true when all of them must be free, false when one is enough; `None` when not known.
+    pub wait_all: Option<bool>,
     /// The thread that has to act.
     pub owner_tid: Option<Tid>,
     /// The process that has to act.

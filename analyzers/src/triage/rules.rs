@@ -12,6 +12,7 @@ mod lost;
 mod orphan;
 mod unhandled;
 mod waiting;
+mod witness;
 
 pub(super) use context::add as add_context;
 

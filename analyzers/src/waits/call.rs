@@ -15,19 +15,24 @@ const MAX_HANDLES: u64 = 64;
 /// 100 ns units in a millisecond.
 const MS: u64 = 10_000;
 
+/// Most arguments of a system call.
+const MAX_ARGUMENTS: usize = 16;
+
 /// A system call and what is known of its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SystemCall {
     /// Name without `Nt` or `Zw`.
     pub name: String,
-    /// Arguments in order, as many as could be recovered.
-    pub args: Vec<u64>,
+    /// Arguments in order; `None` for one that could not be recovered.
+    pub args: Vec<Option<u64>>,
     /// Handles that it waits for; `None` when not known.
     pub handles: Option<Vec<u64>>,
     /// Address that it waits on (`NtWaitForAlertByThreadId`).
     pub address: Option<Va>,
     /// How long it waits; `None` when not known.
     pub timeout: Option<Timeout>,
+    /// For several objects: whether it waits for all of them; `None` when not known.
+    pub wait_all: Option<bool>,
 }
 
 /// The system call at the top of a stack, `None` when it is not in one.
@@ -42,9 +47,9 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         function
     };
     let name = called.strip_prefix("Nt").or_else(|| called.strip_prefix("Zw"))?.to_owned();
-    let args = arguments(target, stack);
+    let args = arguments(target, stack, wanted(&name));
     let memory = target.dump.memory();
-    let arg = |n: usize| args.get(n).copied();
+    let arg = |n: usize| args.get(n).copied().flatten();
     let machine = stack.machine;
     let list = |count: Option<u64>, array: Option<u64>| {
         let count = count.filter(|n| (1..=MAX_HANDLES).contains(n))?;
@@ -77,46 +82,77 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         }
         _ => (None, None, None),
     };
-    Some(SystemCall { name, args, handles, address, timeout })
+    // WaitAll is 0, WaitAny is 1 (`WAIT_TYPE` of the WDK).
+    let wait_type = arg(2).map(|t| t & 0xffff_ffff).filter(|_| name == "WaitForMultipleObjects");
+    let wait_all = wait_type.filter(|t| *t < 2).map(|t| t == 0);
+    Some(SystemCall { name, args, handles, address, timeout, wait_all })
 }
 
-/// Functions that wait, and which argument says for how many milliseconds (SDK `synchapi.h`).
-const LIMITS: [(&str, usize); 6] = [
-    ("WaitForSingleObject", 1),
-    ("WaitForSingleObjectEx", 1),
-    ("SleepConditionVariableCS", 2),
-    ("SleepConditionVariableSRW", 2),
-    ("WaitOnAddress", 3),
-    ("WaitForMultipleObjects", 3),
+/// How many arguments of a system call say something about the wait.
+fn wanted(name: &str) -> usize {
+    match name {
+        "WaitForMultipleObjects" => 5,
+        "SignalAndWaitForSingleObject" | "WaitForKeyedEvent" => 4,
+        "WaitForSingleObject" => 3,
+        "WaitForAlertByThreadId" | "DelayExecution" => 2,
+        _ => 0,
+    }
+}
+
+/// Functions that wait: which argument says for how many milliseconds, and which one whether for all objects (SDK
+/// `synchapi.h`).
+const WAITERS: [(&str, usize, Option<usize>); 8] = [
+    ("WaitForSingleObject", 1, None),
+    ("WaitForSingleObjectEx", 1, None),
+    ("SleepConditionVariableCS", 2, None),
+    ("SleepConditionVariableSRW", 2, None),
+    ("WaitOnAddress", 3, None),
+    ("WaitForMultipleObjects", 3, Some(2)),
+    ("WaitForMultipleObjectsEx", 3, Some(2)),
+    ("SignalObjectAndWait", 2, None),
 ];
 
 /// Innermost rows in which such a function is looked for.
 const DEPTH: usize = 8;
 
-/// How long a thread waits, from what the functions outside the system call were called with: `None` when that is not
-/// known for certain, or when they disagree.
-#[must_use]
-pub fn waiting_limit(target: &Target, stack: &Stack) -> Option<Timeout> {
+/// What the functions outside a system call were called with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// How long it waits; `None` when that is not known for certain, or when they disagree.
+    pub timeout: Option<Timeout>,
+    /// Whether it waits for all objects.
+    pub wait_all: Option<bool>,
+}
+
+/// How long a thread waits, and for how many of its objects, from what the functions outside the system call were
+/// called with.
+pub(crate) fn asked(target: &Target, stack: &Stack) -> Asked {
     const INFINITE: u64 = 0xffff_ffff;
-    let recovered = recover_all(target, stack, &Cancel::default());
-    let mut found = None;
-    for (frame, args) in stack.frames.iter().zip(&recovered).take(DEPTH) {
-        let index = |name: &str| LIMITS.iter().find(|(f, _)| *f == name).map(|(_, n)| *n);
-        let Some(index) = frame.function.as_deref().and_then(index) else { continue };
-        let value = args.iter().find(|a| a.index == index).and_then(|a| a.value.as_ref());
-        let Some(value) = value.filter(|v| v.confidence >= Confidence::Strong && v.bytes >= 4) else {
-            continue;
-        };
-        let limit = match value.bits & INFINITE {
-            INFINITE => Timeout::Infinite,
-            ms => Timeout::Ms(ms),
-        };
-        if found.is_some_and(|f| f != limit) {
-            return None;
-        }
-        found = Some(limit);
+    let is_waiter = |f: &crate::stacks::StackFrame| {
+        f.function.as_deref().is_some_and(|n| WAITERS.iter().any(|(w, ..)| *w == n))
+    };
+    if !stack.frames.iter().take(DEPTH).any(is_waiter) {
+        return Asked::default();
     }
-    found
+    let recovered = recover_all(target, stack, &Cancel::default());
+    let mut out = Asked::default();
+    let mut disagree = false;
+    for (frame, args) in stack.frames.iter().zip(&recovered).take(DEPTH) {
+        let row = |name: &str| WAITERS.iter().find(|(f, ..)| *f == name);
+        let Some((_, limit, all)) = frame.function.as_deref().and_then(row) else { continue };
+        let value = |index: usize| {
+            let value = args.iter().find(|a| a.index == index).and_then(|a| a.value.as_ref());
+            value.filter(|v| v.confidence >= Confidence::Strong && v.bytes >= 4).map(|v| v.bits & INFINITE)
+        };
+        if let Some(limit) = value(*limit) {
+            let limit = if limit == INFINITE { Timeout::Infinite } else { Timeout::Ms(limit) };
+            disagree |= out.timeout.is_some_and(|t| t != limit);
+            out.timeout = Some(limit);
+        }
+        out.wait_all = out.wait_all.or(all.and_then(value).map(|v| v != 0));
+    }
+    out.timeout = out.timeout.filter(|_| !disagree);
+    out
 }
 
 /// What a pointer to a `LARGE_INTEGER` says: null is for ever, a negative value is a span of 100 ns units. A point
@@ -132,15 +168,23 @@ fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
     (value < 0).then(|| Timeout::Ms(value.unsigned_abs() / MS))
 }
 
-/// The call's arguments: where the kernel leaves them, else as far as the code of the stub's caller gives them.
-fn arguments(target: &Target, stack: &Stack) -> Vec<u64> {
-    if let Some(found) = system_call_args(target, stack) {
-        return found.args.iter().map(|v| v.bits).collect();
-    }
-    if stack.machine == Machine::X86 {
-        return Vec::new();
+/// The call's arguments: where the kernel leaves them, and up to the number wanted as far as the code of the stub's
+/// caller gives them.
+fn arguments(target: &Target, stack: &Stack, wanted: usize) -> Vec<Option<u64>> {
+    let left = system_call_args(target, stack);
+    let complete = left.as_ref().is_some_and(|l| l.args.len() >= wanted);
+    let mut out: Vec<Option<u64>> = left.iter().flat_map(|l| &l.args).map(|v| Some(v.bits)).collect();
+    if stack.machine == Machine::X86 || complete {
+        return out;
     }
     let row = stack.frames.iter().position(|f| f.trust != Trust::Inline).unwrap_or(0);
-    let recovered = recover(target, stack, row, &Cancel::default());
-    recovered.iter().map_while(|a| a.at_least(Confidence::Strong)).collect()
+    for argument in recover(target, stack, row, &Cancel::default()) {
+        if out.len() <= argument.index {
+            out.resize(argument.index.saturating_add(1).min(MAX_ARGUMENTS), None);
+        }
+        if let Some(slot) = out.get_mut(argument.index) {
+            *slot = slot.or(argument.at_least(Confidence::Strong));
+        }
+    }
+    out
 }

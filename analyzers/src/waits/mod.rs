@@ -17,7 +17,7 @@ pub(crate) mod slim;
 mod wait_blocks;
 pub(crate) mod words;
 
-pub use call::{SystemCall, system_call, waiting_limit};
+pub use call::{SystemCall, system_call};
 pub(crate) use slim::stacks_with;
 
 use crate::locks::lock_of;
@@ -108,6 +108,7 @@ fn wait_of(
         address: None,
         handles: None,
         timeout: call.as_ref().and_then(|c| c.timeout),
+        wait_all: call.as_ref().and_then(|c| c.wait_all),
         owner_tid: None,
         owner_pid: None,
         suspect: None,
@@ -126,6 +127,12 @@ fn wait_of(
     };
     if let Some(call) = &call {
         wait.handles = call.handles.clone();
+    }
+    // The registers may not have said it; the functions around the system call may.
+    if wait.timeout.is_none() || (named == WaitKind::Multiple && wait.wait_all.is_none()) {
+        let asked = call::asked(target, stack);
+        wait.timeout = wait.timeout.or(asked.timeout);
+        wait.wait_all = wait.wait_all.or(asked.wait_all);
     }
     let com = com::call(target, machine, data, stack, named, wait.handles.as_deref());
     match named {
@@ -152,7 +159,7 @@ fn wait_of(
                     "{register} holds the handle {handle:x}, where the waiting function keeps it"
                 ));
             }
-            object::fill(target, &mut wait);
+            object::fill(target, tid, &mut wait);
             if kept.is_some() {
                 // A register of a caller may be used for something else.
                 wait.confidence = wait.confidence.min(Confidence::Strong);
@@ -171,7 +178,7 @@ fn wait_of(
             None => {}
         },
         WaitKind::SentMessage => {
-            if let Some([window, message, ..]) = call.as_ref().map(|c| c.args.as_slice()) {
+            if let Some([Some(window), Some(message), ..]) = call.as_ref().map(|c| c.args.as_slice()) {
                 wait.object = Some(format!("window {window:x}"));
                 wait.sentence =
                     format!("waits for window {window:x} to answer message {:x}", message & 0xffff_ffff);

@@ -9,7 +9,7 @@ use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 
 /// Completes a wait whose handles are known.
-pub(super) fn fill(target: &Target, wait: &mut Wait) {
+pub(super) fn fill(target: &Target, tid: Tid, wait: &mut Wait) {
     let Some(handles) = wait.handles.clone() else { return };
     let limit = match wait.timeout {
         Some(Timeout::Ms(ms)) => format!(" for at most {ms} ms"),
@@ -17,7 +17,16 @@ pub(super) fn fill(target: &Target, wait: &mut Wait) {
     };
     let &[value] = handles.as_slice() else {
         let list: Vec<String> = handles.iter().map(|h| format!("{h:x}")).collect();
-        wait.sentence = format!("waits for {} objects (handles {}){limit}", handles.len(), list.join(", "));
+        let which = match wait.wait_all {
+            Some(true) => "all of ",
+            Some(false) => "any of ",
+            None => "",
+        };
+        wait.sentence =
+            format!("waits for {which}{} objects (handles {}){limit}", handles.len(), list.join(", "));
+        if wait.wait_all == Some(true) {
+            all_of(target, tid, &handles, wait);
+        }
         return;
     };
     let data = target.dump.handles().value();
@@ -35,6 +44,32 @@ pub(super) fn fill(target: &Target, wait: &mut Wait) {
     let what = escape(&type_name.to_ascii_lowercase()).into_owned();
     wait.sentence = format!("waits for the {what} {value:x}{name}{limit}");
     owner(target, handle, wait);
+}
+
+/// Most objects of a wait for all whose owners are looked up (`MAXIMUM_WAIT_OBJECTS`).
+const MAX_ALL: usize = 64;
+
+/// A wait for all objects: who owns one of them has to act, whatever becomes of the others.
+fn all_of(target: &Target, waiter: Tid, handles: &[u64], wait: &mut Wait) {
+    let Some(data) = target.dump.handles().value() else { return };
+    for value in handles.iter().take(MAX_ALL) {
+        let Some(handle) = data.handles.iter().find(|h| h.value == *value) else { continue };
+        let mutant = handle.type_name.as_deref().is_some_and(|t| kind(t) == Kind::Mutex);
+        let owned = handle.info.iter().any(|i| matches!(i, ObjectInfo::MutantOwner { tid, .. } if tid.0 != 0 && *tid != waiter));
+        if !mutant || !owned {
+            continue;
+        }
+        let several = (wait.kind, wait.sentence.clone());
+        wait.kind = Kind::Mutex;
+        owner(target, handle, wait);
+        wait.evidence.push(format!("handle {value:x} is of type Mutant, and it waits for all of its objects"));
+        wait.kind = several.0;
+        if let (Some(tid), true) = (wait.owner_tid, wait.owner_pid.is_none_or(|p| target.dump.pid() == Some(p)))
+        {
+            wait.sentence = format!("{}; {} owns the mutex {value:x}", several.1, thread_words(target, tid));
+        }
+        return;
+    }
 }
 
 /// Completes a wait for I/O: which file, and whether it is a socket.

@@ -2,7 +2,7 @@
 
 use super::graph::{crashed, is_bystander};
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingKind, ThreadFacts};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts, Timeout, Wait};
 use crate::text::frame_text;
 use dumpscope_symbols::Trust;
 
@@ -23,21 +23,26 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let raised = facts.exception.as_ref().map(|e| e.tid);
     let mut out: Vec<(u64, Finding)> = Vec::new();
     for t in &facts.threads {
-        // Being in a wait at the moment of the dump refutes it, however much the thread has used.
-        let runs = t.running == Some(true) && t.wait.is_none() && !is_bystander(t) && raised != Some(t.tid);
+        // Being in a wait at the moment of the dump refutes it, however much the thread has used; giving way is none.
+        let yields = t.wait.as_ref().is_some_and(gives_way);
+        let runs = (t.running == Some(true) && t.wait.is_none() || yields)
+            && !is_bystander(t)
+            && raised != Some(t.tid);
         let Some(cpu) = t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)) else { continue };
         let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= LEAST) else { continue };
         let percent = cpu.saturating_mul(100).checked_div(elapsed).unwrap_or(0);
-        let sure = match percent {
-            50.. => Confidence::Strong,
-            10.. => Confidence::Guess,
-            _ => continue,
-        };
+        // How much of its time a thread gets depends on what else the machine does.
+        let sure = if percent >= 50 && !yields { Confidence::Strong } else { Confidence::Guess };
         out.push((cpu, finding(facts, t, sure, cpu, elapsed, percent)));
     }
     // The one that used most first; equal ones stay in thread order.
     out.sort_by_key(|(cpu, _)| std::cmp::Reverse(*cpu));
     out.into_iter().map(|(_, f)| f).collect()
+}
+
+/// `Sleep(0)` and waits with a limit of 0: they come back at once.
+fn gives_way(wait: &Wait) -> bool {
+    wait.timeout == Some(Timeout::Ms(0))
 }
 
 fn finding(
@@ -49,6 +54,7 @@ fn finding(
     percent: u64,
 ) -> Finding {
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
+    let yields = t.wait.as_ref().is_some_and(gives_way);
     let place = frames.first().map_or_else(|| "unknown code".into(), |f| frame_text(facts.target, f));
     let mut out = Finding::new(
         FindingKind::BusyLoop,
@@ -57,7 +63,12 @@ fn finding(
     );
     out.tid = Some(t.tid);
     out.tids = vec![t.tid];
-    out.evidence.push("its instruction pointer is in no system call and no wait".into());
+    if yields {
+        out.class = FindingClass::Livelock;
+        out.evidence.push("it only gives way to others for a moment, again and again".into());
+    } else {
+        out.evidence.push("its instruction pointer is in no system call and no wait".into());
+    }
     out.evidence.push(format!(
         "it used {} ms of CPU time in the {} ms since it was created: {} %",
         cpu / MS,

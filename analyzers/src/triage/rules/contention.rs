@@ -1,8 +1,8 @@
 //! Threads that wait for a lock whose owner is alive and in no circle with them.
 
-use super::graph::{chain, cycles, dependents, edge};
+use super::graph::{chain, cycles, dependents, edge, wakes_up};
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingKind, Kind, OwnerState, ThreadFacts, Wait};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, OwnerState, ThreadFacts, Wait};
 use dumpscope_core::{Tid, Va};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,6 +100,14 @@ fn object_name(w: &Wait) -> String {
     }
 }
 
+/// True when a thread is suspended once more than others are: whoever writes a dump suspends all.
+fn is_suspended(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    let Some(list) = facts.target.dump.thread_list().value() else { return false };
+    let counts = || list.iter().map(|t| t.suspend_count);
+    let own = list.iter().find(|l| l.tid == t.tid).map(|l| l.suspend_count);
+    list.len() > 1 && own.zip(counts().min()).is_some_and(|(own, least)| own > least)
+}
+
 /// True when a thread works for the thread pool.
 fn is_worker(t: &ThreadFacts) -> bool {
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
@@ -110,11 +118,15 @@ fn is_worker(t: &ThreadFacts) -> bool {
 fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     let owner = held.owner.tid;
     let waits = held.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
-    let sure = waits.map(|w| w.confidence).min().unwrap_or(Confidence::Guess);
+    // Who gives up after a while is not blocked.
+    let of_wait = |w: &Wait| if wakes_up(w) { Confidence::Guess } else { w.confidence };
+    let sure = waits.map(of_wait).min().unwrap_or(Confidence::Guess);
+    let leaked = held.owner.activity.as_ref().is_some_and(|a| a.idle);
+    let suspended = is_suspended(facts, held.owner);
     let does = held.owner.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
     let n = held.waiters.len();
     let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };
-    let summary = match held.runs {
+    let mut summary = match held.runs {
         true => format!(
             "{n} {threads} {wait} for the {}, and thread {:x}, which runs it, {does}",
             held.what, owner.0
@@ -123,7 +135,22 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
             format!("{n} {threads} {wait} for the {}, whose owner, thread {:x}, {does}", held.what, owner.0)
         }
     };
+    if suspended {
+        summary.push_str(", and is suspended");
+    } else if leaked {
+        summary.push_str(" and has not released it");
+    }
     let mut out = Finding::new(FindingKind::LockContention, sure, summary);
+    if suspended {
+        out.class = FindingClass::SuspendedOwner;
+        out.evidence.push(format!("thread {:x} is suspended more often than the other threads", owner.0));
+    } else if leaked {
+        out.class = FindingClass::LeakedLock;
+        out.evidence.push(format!(
+            "thread {:x} is back where it waits for work: a path through its code left the lock taken",
+            owner.0
+        ));
+    }
     out.tid = Some(owner);
     out.tids = held.waiters.iter().copied().chain([owner]).collect();
     out.lock = held.lock;
@@ -164,6 +191,12 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
         Some(pid) => format!(
             "the owner waits for process {:x}: write a dump of that process while it hangs, and look at it too",
             pid.0
+        ),
+        None if suspended => format!("find who suspended thread {:x}: SuspendThread while it holds a lock blocks everybody", owner.0),
+        None if leaked => format!(
+            "look for a path of thread {:x} that takes this lock and returns without releasing it (an early return, an exception, \
+             taking it twice)",
+            owner.0
         ),
         None if last != owner => format!("look at thread {:x}, where the chain of waits ends", last.0),
         None if held.runs => format!("look at what thread {:x} does inside the initialization", owner.0),

@@ -26,11 +26,14 @@ pub(super) fn cycles<'a>(facts: &'a Case<'_>) -> Vec<Vec<Edge<'a>>> {
     circles(facts, |t| edge(facts, t).filter(|e| e.wait.confidence >= Confidence::Strong))
 }
 
-/// Cycles that close only when the one thread with an SRW lock's address on its stack holds the lock: the lock
-/// itself does not say.
+/// Cycles that close only when the one thread with an SRW lock's address on its stack holds the lock, or when the one
+/// thread that is in a window procedure is the window's: the lock and the window do not say.
 pub(super) fn suspected_cycles<'a>(facts: &'a Case<'_>) -> Vec<Vec<Edge<'a>>> {
     let suspected = |t: &'a ThreadFacts| {
-        let wait = t.wait.as_ref().filter(|w| w.kind == Kind::SrwLock && w.owner_tid.is_none())?;
+        let wait = t.wait.as_ref().filter(|w| w.owner_tid.is_none())?;
+        if !matches!(wait.kind, Kind::SrwLock | Kind::MessageQueue) {
+            return None;
+        }
         let to = wait.suspect.filter(|to| *to != t.tid && facts.thread(*to).is_some())?;
         Some(Edge { from: t, wait, to })
     };
@@ -77,6 +80,15 @@ pub(super) fn towards(facts: &Case<'_>, from: &ThreadFacts) -> Option<Tid> {
 pub(super) fn dependents(facts: &Case<'_>) -> BTreeMap<Tid, usize> {
     let next: BTreeMap<Tid, Tid> =
         facts.threads.iter().filter_map(|t| Some((t.tid, towards(facts, t)?))).collect();
+    counts(&next)
+}
+
+/// How many threads wait for something that each thread has and ought to give back soon (a lock, an answer), directly
+/// or through others. Who only waits for a thread's end says nothing about what that thread does meanwhile.
+pub(super) fn locked_out(facts: &Case<'_>) -> BTreeMap<Tid, usize> {
+    let gives = |t: &ThreadFacts| t.wait.as_ref().is_some_and(|w| w.kind != Kind::Thread);
+    let next: BTreeMap<Tid, Tid> =
+        facts.threads.iter().filter(|t| gives(t)).filter_map(|t| Some((t.tid, towards(facts, t)?))).collect();
     counts(&next)
 }
 

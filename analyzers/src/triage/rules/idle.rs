@@ -1,46 +1,49 @@
 //! A process in which nothing is wrong: every thread waits for work.
 
-use super::graph::{crashed, is_bystander, wakes_up};
+use super::graph::{crashed, edge, is_bystander, wakes_up};
+use super::witness::Witnesses;
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingKind};
+use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts};
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if crashed(facts) || facts.threads.is_empty() || facts.stopped {
         return Vec::new();
     }
-    let mut wakers = 0_usize;
+    let witnesses = Witnesses::of(facts);
     let mut idle = 0_usize;
     for t in &facts.threads {
+        if witnesses.of_thread(facts, t).is_some() {
+            return Vec::new();
+        }
         if is_bystander(t) {
             idle = idle.saturating_add(1);
-        } else if t
-            .wait
-            .as_ref()
-            .is_some_and(|w| wakes_up(w) && w.owner_tid.is_none() && w.owner_pid.is_none())
-        {
-            wakers = wakers.saturating_add(1);
-        } else {
+        } else if !is_harmless(facts, t) {
             return Vec::new();
         }
     }
     let all = facts.threads.len();
-    let (sure, summary) = match wakers {
-        0 => (
+    let others = all.saturating_sub(idle);
+    let limited = |t: &&ThreadFacts| !is_bystander(t) && t.wait.as_ref().is_some_and(wakes_up);
+    let wakers = facts.threads.iter().filter(limited).count();
+    let (sure, summary) = if others == 0 {
+        (
             Confidence::Strong,
             format!("all {all} threads wait for work: nothing in the process is blocked"),
-        ),
-        n => {
-            let wakes = if n == 1 { "one sleeps or waits" } else { "others sleep or wait" };
-            let work = match idle {
-                0 => String::new(),
-                1 => "one of its threads waits for work, ".into(),
-                n => format!("{n} of its {all} threads wait for work, "),
-            };
-            (
-                Confidence::Guess,
-                format!("nothing in the process is blocked: {work}{wakes} for a limited time"),
-            )
-        }
+        )
+    } else {
+        let work = match idle {
+            0 => String::new(),
+            1 => "one of its threads waits for work, ".into(),
+            n => format!("{n} of its {all} threads wait for work, "),
+        };
+        let rest = match (others.saturating_sub(wakers), wakers) {
+            (0, 1) => "one sleeps or waits for a limited time".into(),
+            (0, _) => "others sleep or wait for a limited time".into(),
+            (1, 0) => "one waits for something that nothing says is late".into(),
+            (_, 0) => "others wait for something that nothing says is late".to_owned(),
+            (_, _) => "others sleep, or wait for something that nothing says is late".into(),
+        };
+        (Confidence::Guess, format!("nothing in the process is known to be blocked: {work}{rest}"))
     };
     let mut out = Finding::new(FindingKind::Idle, sure, summary);
     for t in &facts.threads {
@@ -55,6 +58,16 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
             .into(),
     );
     vec![out]
+}
+
+/// True for a wait that says nothing of a fault: nobody is known to hold what is waited for, or it is the end of another
+/// thread.
+fn is_harmless(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    let Some(w) = t.wait.as_ref() else { return false };
+    if w.kind == Kind::Thread {
+        return edge(facts, t).is_some() || w.owner_tid.is_none();
+    }
+    w.owner_tid.is_none() && w.owner_pid.is_none()
 }
 
 /// Most threads that the evidence lists.

@@ -4,7 +4,6 @@ use super::graph::wakes_up;
 use crate::Target;
 use crate::facts::Case;
 use crate::model::{Kind, ThreadFacts, ThreadRole, Timeout, Wait};
-use crate::waits::waiting_limit;
 use dumpscope_core::error::Parsed;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 
@@ -17,6 +16,8 @@ pub(super) struct Lost {
     pub why: String,
     /// What that rests on, one sentence each.
     pub evidence: Vec<String>,
+    /// Threads that wait for work: what they get may end the wait.
+    pub idle: usize,
 }
 
 /// Looks for somebody who could end the wait; `None` when there is somebody, or when that is not known.
@@ -31,7 +32,7 @@ pub(super) fn lost(facts: &Case<'_>, t: &ThreadFacts) -> Option<Lost> {
     }
     // A thread that is not in the list could act.
     let complete = matches!(facts.target.dump.thread_list(), Parsed::Fine(list) if !list.is_empty());
-    if !complete || facts.stopped || limit(facts, t, wait) != Some(Timeout::Infinite) {
+    if !complete || facts.stopped || wait.timeout != Some(Timeout::Infinite) {
         return None;
     }
     let mut evidence = vec!["it waits without a limit".to_owned()];
@@ -44,7 +45,7 @@ pub(super) fn lost(facts: &Case<'_>, t: &ThreadFacts) -> Option<Lost> {
             evidence.push(format!("thread {:x} wrote the dump and is not counted", other.tid.0));
         } else if other.activity.as_ref().is_some_and(|a| a.idle) {
             idle = idle.saturating_add(1);
-        } else if !other.wait.as_ref().is_some_and(|w| is_stuck(facts, other, w)) {
+        } else if !other.wait.as_ref().is_some_and(|w| is_stuck(facts, w)) {
             return None;
         }
     }
@@ -56,23 +57,19 @@ pub(super) fn lost(facts: &Case<'_>, t: &ThreadFacts) -> Option<Lost> {
             n => format!("no other thread of the process runs or will wake up by itself; {n} wait for work"),
         },
     );
-    let outside = match ended_by_threads {
-        true => "and nobody else can end this wait",
-        false => "and no other process has a handle to it",
+    let outside = match (ended_by_threads, idle) {
+        (true, 0) => "and nobody else can end this wait",
+        (true, _) => "and only a thread that waits for work could end this wait",
+        (false, _) => "and no other process has a handle to it",
     };
-    Some(Lost { why: format!("no other thread of the process runs, {outside}"), evidence })
-}
-
-/// How long a thread waits.
-pub(super) fn limit(facts: &Case<'_>, t: &ThreadFacts, wait: &Wait) -> Option<Timeout> {
-    wait.timeout.or_else(|| waiting_limit(facts.target, t.stack.as_ref()?))
+    Some(Lost { why: format!("no other thread of the process runs, {outside}"), evidence, idle })
 }
 
 /// True when a wait can only be ended by another thread of this process.
-fn is_stuck(facts: &Case<'_>, t: &ThreadFacts, wait: &Wait) -> bool {
+fn is_stuck(facts: &Case<'_>, wait: &Wait) -> bool {
     let own = facts.target.dump.pid();
     let inside = wait.owner_tid.is_some() && wait.owner_pid.is_none_or(|p| Some(p) == own);
-    let endless = || limit(facts, t, wait) == Some(Timeout::Infinite);
+    let endless = || wait.timeout == Some(Timeout::Infinite);
     let closed = match wait.kind {
         // Waits of these kinds have no time limit.
         Kind::CriticalSection | Kind::SrwLock | Kind::LoaderLock => true,
@@ -89,6 +86,10 @@ fn alone(target: &Target, wait: &Wait) -> Option<String> {
     let &[value] = wait.handles.as_deref()? else { return None };
     let table = target.dump.handles().value()?;
     let handle = table.handles.iter().find(|h| h.value == value)?;
+    // What has a name others may open at any time.
+    if handle.object_name.as_deref().is_some_and(|n| !n.is_empty()) {
+        return None;
+    }
     let unset = |i: &ObjectInfo| {
         matches!(i, ObjectInfo::Event { signalled: false, .. } | ObjectInfo::Semaphore { count: 0, .. })
     };

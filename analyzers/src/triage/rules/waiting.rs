@@ -1,9 +1,9 @@
 //! Something that the main work depends on waits for an object with no known owner.
 
 use super::graph::{self, dependents, edge, is_bystander, towards, wakes_up};
-use super::lost::{limit, lost};
+use super::witness::{Witness, Witnesses};
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, Timeout, Wait};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, Wait};
 use crate::waits::stacks_with;
 use dumpscope_core::{Tid, Va};
 use std::cmp::Reverse;
@@ -22,7 +22,8 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let waited = dependents(facts);
     let count = |tid: Tid| waited.get(&tid).copied().unwrap_or(0);
     let own = facts.target.dump.pid();
-    let mut candidates: Vec<&ThreadFacts> = facts
+    let witnesses = Witnesses::of(facts);
+    let mut candidates: Vec<(&ThreadFacts, Witness)> = facts
         .threads
         .iter()
         .filter(|t| {
@@ -35,19 +36,15 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
                 && edge(facts, t).is_none()
                 && w.owner_tid.is_none()
         })
+        .filter_map(|t| Some((t, witnesses.of_thread(facts, t)?)))
         .collect();
     let sizes = GroupSizes::of(facts);
     // A suspect that others may wait for matters more than the waiters.
-    let rank = |t: &&ThreadFacts| {
+    let rank = |(t, _): &(&ThreadFacts, Witness)| {
         (Reverse(count(t.tid)), towards(facts, t).is_some(), !t.is_main, Reverse(sizes.of_thread(t)), t.index)
     };
     candidates.sort_by_cached_key(rank);
-    // The registers may not have said how long; the functions around the system call may.
-    let comes_back = |t: &&&ThreadFacts| {
-        let limit = t.wait.as_ref().and_then(|w| limit(facts, t, w));
-        matches!(limit, Some(Timeout::Ms(_)))
-    };
-    let Some(first) = candidates.iter().find(|t| !comes_back(t)) else { return held_up(facts) };
+    let Some((first, witness)) = candidates.first() else { return held_up(facts) };
     // Threads that wait for something are in every process: one that nothing depends on says nothing when others
     // are known to be blocked.
     let matters = first.is_main || count(first.tid) > 0;
@@ -58,7 +55,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if !matters && facts.threads.iter().any(blocked) {
         return Vec::new();
     }
-    vec![finding(facts, first, count(first.tid))]
+    vec![finding(facts, first, witness, count(first.tid))]
 }
 
 /// Threads that wait for the same thing, the thread itself included.
@@ -113,8 +110,8 @@ fn one_handle(w: &Wait) -> Option<u64> {
     if let Some(&[handle]) = w.handles.as_deref() { Some(handle) } else { None }
 }
 
-fn finding(facts: &Case<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
-    let sure = if dependents > 0 || t.is_main { Confidence::Strong } else { Confidence::Guess };
+fn finding(facts: &Case<'_>, t: &ThreadFacts, witness: &Witness, dependents: usize) -> Finding {
+    let sure = witness.sure();
     let does = t.activity.as_ref().map_or("waits", |a| a.text.as_str());
     let others = match dependents {
         0 => String::new(),
@@ -122,8 +119,12 @@ fn finding(facts: &Case<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
         n => format!(", and {n} threads wait for it"),
     };
     let main = if t.is_main && facts.exit.is_none() { "the main thread" } else { "thread" };
-    let lost = if sure == Confidence::Strong { lost(facts, t) } else { None };
-    let why = lost.as_ref().map(|l| format!(" without end; {}", l.why)).unwrap_or_default();
+    let why = match witness {
+        Witness::Lost(l) => format!(" without end; {}", l.why),
+        Witness::Starved(n) => format!(", and so do all {n} busy workers of the thread pool: none is left for other work"),
+        Witness::Taken(tid) => format!(" as others do; thread {:x}, which does not, may have it", tid.0),
+        Witness::Waiters | Witness::Asked(_) => String::new(),
+    };
     let summary = format!("{main} {:x} {does}{others}{why}", t.tid.0);
     let mut out = Finding::new(FindingKind::Waiting, sure, summary);
     out.tid = Some(t.tid);
@@ -135,12 +136,25 @@ fn finding(facts: &Case<'_>, t: &ThreadFacts, dependents: usize) -> Finding {
     let Some(wait) = t.wait.as_ref() else { return out };
     out.lock = wait.address;
     out.evidence.extend(wait.evidence.iter().map(|e| format!("thread {:x}: {e}", t.tid.0)));
-    match lost {
-        Some(lost) => {
+    match witness {
+        Witness::Lost(lost) => {
             out.class = FindingClass::LostCompletion;
-            out.evidence.extend(lost.evidence);
+            out.evidence.extend(lost.evidence.iter().cloned());
         }
-        None => out.evidence.push(nobody(facts, t)),
+        Witness::Starved(_) => {
+            out.class = FindingClass::PoolStarvation;
+            out.evidence.push("no worker of the thread pool is left that waits for work".into());
+        }
+        Witness::Taken(tid) => {
+            if let Some(w) = facts.thread(*tid).and_then(|t| t.wait.as_ref()) {
+                out.evidence.push(format!("thread {:x} {}", tid.0, w.sentence));
+            }
+        }
+        Witness::Asked(why) => {
+            out.evidence.push(format!("{why}; the dump does not show that it hangs, only that it waits"));
+            out.evidence.push(nobody(facts, t));
+        }
+        Witness::Waiters => out.evidence.push(nobody(facts, t)),
     }
     out.evidence.extend(holders(facts, t));
     for other in facts.threads.iter().filter(|o| towards(facts, o) == Some(t.tid)).take(MAX_LISTED) {
@@ -228,7 +242,11 @@ fn held_up(facts: &Case<'_>) -> Vec<Finding> {
         let Some(last) = chain.last().and_then(|l| facts.thread(*l)).filter(|l| l.tid != t.tid) else {
             continue;
         };
-        // Rules for deadlocks and for other processes explain these cases better.
+        // A thread that waits for work, or comes back by itself, is what a program's main thread waits for all day.
+        if is_bystander(last) || last.wait.as_ref().is_some_and(|w| wakes_up(w) || !matches!(w.kind, Kind::FileIo)) {
+            continue;
+        }
+        // A circle, or another process, says it better.
         if edge(facts, last).is_some() || last.wait.as_ref().is_some_and(|w| w.owner_pid.is_some()) {
             continue;
         }
