@@ -6,6 +6,8 @@ mod activity;
 mod reported;
 mod thread;
 
+pub(crate) use reported::{Reporting, reporting};
+
 use crate::crash::exception_facts;
 use crate::locks::find_locks;
 use crate::model::{Facts, Interest};

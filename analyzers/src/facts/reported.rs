@@ -2,7 +2,7 @@
 //! exceptions that nobody caught.
 
 use crate::crash::explain;
-use crate::model::{ExceptionFacts, Interest, Reported, Stack, StackFrame, ThreadFacts};
+use crate::model::{ExceptionFacts, Facts, Interest, Reported, Stack, StackFrame, ThreadFacts};
 use crate::stacks::{stack_bounds, stack_from};
 use crate::syscalls::is_far;
 use crate::{Cancel, Target};
@@ -11,13 +11,22 @@ use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::{Limits, Trust};
 
-/// Functions that only an exception without a handler leads to.
-const REPORTS: [&str; 4] = [
+/// Functions that only an exception without a handler leads to, and those that tell Windows Error Reporting of one.
+const REPORTS: [&str; 10] = [
     "UnhandledExceptionFilter",
     "RtlpUnhandledExceptionFilter",
-    "WerpReportFault",
     "RtlUnhandledExceptionFilter",
+    "WerpReportFault",
+    "WerpReportFaultInternal",
+    "RtlReportException",
+    "RtlReportExceptionEx",
+    "RtlReportFatalFailure",
+    "WerpWaitForCrashReporting",
+    "WerReportExceptionWorker",
 ];
+
+/// Functions by which the kernel enters a thread that raised an exception: what called them raised it.
+const DISPATCHERS: [&str; 2] = ["KiUserExceptionDispatcher", "KiUserExceptionDispatch"];
 
 /// Most stack bytes that are searched for the exception's pointers.
 const MAX_SPAN: u64 = 0x2000;
@@ -36,11 +45,8 @@ pub(super) fn of_thread(
 ) -> Option<Reported> {
     let stack = t.stack.as_ref().or(t.native_stack.as_ref())?;
     let frames: Vec<&StackFrame> = stack.physical().collect();
-    let at = frames.iter().position(|f| {
-        // What a scan finds may be left over from an exception that was handled.
-        f.function.as_deref().is_some_and(|n| REPORTS.contains(&n)) && !is_far(f) && f.trust != Trust::Scan
-    })?;
-    // A name alone is not enough: the exception itself must be there.
+    let at = reporting_row(&frames)?;
+    // The exception itself must be there; where it is not, `reporting` says what is left.
     let (record, context, pointers) = find_record(target, stack, &frames, at)?;
     let mut raw = vec![0; CONTEXT_BYTES];
     let got = target.dump.memory().read_at(context, &mut raw).got;
@@ -59,6 +65,43 @@ pub(super) fn of_thread(
         through: frames.get(at).and_then(|f| f.function.clone()).unwrap_or_default(),
         stack,
     })
+}
+
+/// Where in a stack an unhandled exception is reported.
+fn reporting_row(frames: &[&StackFrame]) -> Option<usize> {
+    frames.iter().position(|f| {
+        // What a scan finds may be left over from an exception that was handled.
+        f.function.as_deref().is_some_and(|n| REPORTS.contains(&n)) && !is_far(f) && f.trust != Trust::Scan
+    })
+}
+
+/// A thread that reports an exception of which nothing can be read.
+pub(crate) struct Reporting<'a> {
+    /// The thread.
+    pub(crate) thread: &'a ThreadFacts,
+    /// The function on its stack that only unhandled exceptions lead to.
+    pub(crate) through: &'a str,
+    /// The frame that raised it, where the stack tells.
+    pub(crate) raised: Option<&'a StackFrame>,
+}
+
+/// Threads that report an exception whose record is not in the dump. Nothing when a crash is recorded or was found.
+pub(crate) fn reporting(facts: &Facts) -> Vec<Reporting<'_>> {
+    if facts.fatal().is_some() {
+        return Vec::new();
+    }
+    facts.threads.iter().filter_map(of_stack).collect()
+}
+
+fn of_stack(thread: &ThreadFacts) -> Option<Reporting<'_>> {
+    let stack = thread.stack.as_ref().or(thread.native_stack.as_ref())?;
+    let frames: Vec<&StackFrame> = stack.physical().collect();
+    let at = reporting_row(&frames)?;
+    let through = frames.get(at)?.function.as_deref()?;
+    let enters = |f: &&StackFrame| f.function.as_deref().is_some_and(|n| DISPATCHERS.contains(&n));
+    let enters = frames.iter().skip(at).position(enters);
+    let raised = enters.and_then(|n| frames.get(at.saturating_add(n).saturating_add(1)).copied());
+    Some(Reporting { thread, through, raised })
 }
 
 /// The record of `EXCEPTION_POINTERS` that lie on the stack near the reporting function, and where they lie.

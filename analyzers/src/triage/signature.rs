@@ -76,6 +76,12 @@ fn frame_name(facts: &Case<'_>, frame: &StackFrame) -> String {
 }
 
 fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
+    let unread = crate::facts::reporting(facts);
+    if let Some(r) = unread.first() {
+        trace.push(format!("thread {:x} reports an exception that cannot be read", r.thread.tid.0));
+        let raised = r.raised.map(|f| frame_name(facts, f));
+        return Some(std::iter::once("crash:reported".to_owned()).chain(raised).collect());
+    }
     let exception = facts.fatal().or(facts.exception.as_ref())?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];

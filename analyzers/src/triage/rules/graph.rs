@@ -149,7 +149,7 @@ pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
 
 /// True when an exception ended the process: its threads wait for nothing that matters.
 pub(super) fn crashed(facts: &Case<'_>) -> bool {
-    facts.fatal().is_some()
+    facts.fatal().is_some() || !crate::facts::reporting(facts).is_empty()
 }
 
 #[cfg(test)]

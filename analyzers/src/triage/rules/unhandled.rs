@@ -1,11 +1,35 @@
 //! A dump without an exception stream in which a thread is handling an exception that nobody caught: the process has
 //! crashed, and the dump was written while the system or a dialog reported it.
 
-use crate::facts::Case;
+use crate::facts::{Case, Reporting, reporting};
 use crate::model::{Confidence, Finding, FindingKind, Reported};
+use crate::text::frame_text;
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
-    facts.reported.iter().map(|r| of(facts, r)).collect()
+    let read = facts.reported.iter().map(|r| of(facts, r));
+    read.chain(reporting(facts).iter().map(|r| unread(facts, r))).collect()
+}
+
+/// An exception is being reported, and the dump does not hold what it was.
+fn unread(facts: &Case<'_>, r: &Reporting<'_>) -> Finding {
+    let tid = r.thread.tid;
+    let place = r.raised.map(|f| frame_text(facts.target, f));
+    let place = place.map(|p| format!(" in {p}")).unwrap_or_default();
+    let mut out = Finding::new(
+        FindingKind::Crash,
+        Confidence::Strong,
+        format!("thread {:x} crashed{place} and is being reported; the dump does not hold the exception itself", tid.0),
+    );
+    out.tid = Some(tid);
+    out.tids = vec![tid];
+    out.evidence.push(format!("its stack goes through {}, where only unhandled exceptions lead to", r.through));
+    out.evidence.extend(super::crash::quote(facts, r.thread.stack.as_ref()));
+    out.advice = Some(
+        "write the next dump with the memory of the stacks and what they point at (procdump -ma), or let Windows Error Reporting \
+         write it (LocalDumps): then the exception is in it"
+            .into(),
+    );
+    out
 }
 
 fn of(facts: &Case<'_>, r: &Reported) -> Finding {
