@@ -128,7 +128,7 @@ pub(crate) struct Asked {
 /// called with.
 pub(crate) fn asked(target: &Target, stack: &Stack) -> Asked {
     const INFINITE: u64 = 0xffff_ffff;
-    let is_waiter = |f: &crate::stacks::StackFrame| {
+    let is_waiter = |f: &crate::model::StackFrame| {
         f.function.as_deref().is_some_and(|n| WAITERS.iter().any(|(w, ..)| *w == n))
     };
     if !stack.frames.iter().take(DEPTH).any(is_waiter) {

@@ -3,7 +3,7 @@
 use crate::Target;
 use crate::model::{Confidence, Kind, Stack, Timeout, Wait};
 use crate::text::thread_words;
-use dumpscope_core::Machine;
+use dumpscope_core::{Machine, Tid};
 use dumpscope_core::base::amd64;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};

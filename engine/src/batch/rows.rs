@@ -303,6 +303,8 @@ pub(crate) fn wait(w: &Wait) -> WaitRow {
             model::Timeout::Infinite => Timeout::Infinite(Infinite::Infinite),
             model::Timeout::Ms(ms) => Timeout::Ms(ms),
         }),
+        wait_all: w.wait_all,
+        address: w.address.map(|a| Hex(a.0)),
         owner_tid: w.owner_tid.map(|t| t.0),
         owner_pid: w.owner_pid.map(|p| p.0),
         confidence: confidence(w.confidence),
@@ -461,6 +463,11 @@ fn finding_class(class: FindingClass) -> FindingClassName {
     match class {
         FindingClass::LostCompletion => FindingClassName::LostCompletion,
         FindingClass::Join => FindingClassName::Join,
+        FindingClass::TimedDeadlock => FindingClassName::TimedDeadlock,
+        FindingClass::LeakedLock => FindingClassName::LeakedLock,
+        FindingClass::SuspendedOwner => FindingClassName::SuspendedOwner,
+        FindingClass::PoolStarvation => FindingClassName::PoolStarvation,
+        FindingClass::Livelock => FindingClassName::Livelock,
         FindingClass::Kind(kind) => match kind {
             FindingKind::Crash => FindingClassName::Crash,
             FindingKind::Deadlock => FindingClassName::Deadlock,

@@ -271,6 +271,10 @@ dto! {
         pub handles: Option<Vec<Hex>>,
         /// How long it is willing to wait. Null: unknown, or a wait for a lock in slices, which goes on after each.
         pub timeout_ms: Option<Timeout>,
+        /// Several objects: true when all of them must be free, false when one is enough. Null: one object, or unknown.
+        pub wait_all: Option<bool>,
+        /// Address of the lock or value that is waited for. Null: not known, or none.
+        pub address: Option<Hex>,
         /// Thread that owns the object.
         pub owner_tid: Option<u32>,
         /// Process that owns the object.
@@ -542,6 +546,16 @@ names! {
         LostCompletion,
         /// A thread waits for the end of another one, which goes on. Its kind is `waiting`.
         Join,
+        /// A circle of waits, at least one of which has a time limit. Its kind is `deadlock`.
+        TimedDeadlock,
+        /// A lock's owner waits for work and did not give it back. Its kind is `lock_contention`.
+        LeakedLock,
+        /// A lock's owner is suspended. Its kind is `lock_contention`.
+        SuspendedOwner,
+        /// All workers of a thread pool wait for the same thing. Its kind is `waiting`.
+        PoolStarvation,
+        /// Threads that run only to give way to each other. Its kind is `busy_loop`.
+        Livelock,
         /// Every thread is idle.
         Idle,
         /// Nothing is known.

@@ -1,7 +1,7 @@
 //! A process in which nothing is wrong: every thread waits for work.
 
 use super::graph::{crashed, edge, is_bystander, wakes_up};
-use super::witness::Witnesses;
+use super::witness::{Witnesses, is_known};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts};
 
@@ -67,7 +67,7 @@ fn is_harmless(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     if w.kind == Kind::Thread {
         return edge(facts, t).is_some() || w.owner_tid.is_none();
     }
-    w.owner_tid.is_none() && w.owner_pid.is_none()
+    w.owner_tid.is_none() && w.owner_pid.is_none() && (wakes_up(w) || is_known(t, w))
 }
 
 /// Most threads that the evidence lists.

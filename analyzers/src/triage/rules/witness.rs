@@ -43,8 +43,10 @@ pub(super) struct Witnesses {
     handles: BTreeMap<u64, usize>,
     /// A thread that is in the middle of reading from the network or a file.
     reader: Option<Tid>,
-    /// Workers of the thread pool inside a callback, by what they wait for; `None` when one is left for work.
-    busy_workers: Option<BTreeMap<(Kind, u64), usize>>,
+    /// Workers of the thread pool that wait inside of a callback; 0 when one is left for work.
+    busy_workers: usize,
+    /// The thread that does the program's main work.
+    main: Option<Tid>,
 }
 
 impl Witnesses {
@@ -54,9 +56,11 @@ impl Witnesses {
             joined: BTreeMap::new(),
             handles: BTreeMap::new(),
             reader: None,
-            busy_workers: Some(BTreeMap::new()),
+            busy_workers: 0,
+            main: main_work(facts),
         };
         let mut readers = Vec::new();
+        let mut left = false;
         for t in &facts.threads {
             let Some(w) = t.wait.as_ref() else { continue };
             if let Some(handle) = one_handle(w) {
@@ -68,14 +72,11 @@ impl Witnesses {
             if matches!(w.kind, Kind::Socket | Kind::FileIo) && reads(t) {
                 readers.push(t.tid);
             }
-            if w.kind == Kind::WorkerIdle && is_pool_thread(t) {
-                out.busy_workers = None;
-            } else if let (Some(busy), true) = (out.busy_workers.as_mut(), is_pool_thread(t)) {
-                let what = one_handle(w).or(w.address.map(|a| a.0));
-                if let Some(what) = what {
-                    *busy.entry((w.kind, what)).or_default() += 1;
-                }
-            }
+            left |= w.kind == Kind::WorkerIdle;
+            out.busy_workers = out.busy_workers.saturating_add(usize::from(is_pool_thread(t)));
+        }
+        if left {
+            out.busy_workers = 0;
         }
         out.reader = if let [one] = readers.as_slice() { Some(*one) } else { None };
         out
@@ -93,10 +94,8 @@ impl Witnesses {
         if let Some(why) = asked(t, w) {
             return Some(Witness::Asked(why));
         }
-        let what = one_handle(w).or(w.address.map(|a| a.0));
-        let busy = self.busy_workers.as_ref().zip(what).and_then(|(b, what)| b.get(&(w.kind, what)));
-        if let Some(n) = busy.copied().filter(|n| *n > 1 && is_pool_thread(t)) {
-            return Some(Witness::Starved(n));
+        if self.busy_workers > 1 && is_pool_thread(t) {
+            return Some(Witness::Starved(self.busy_workers));
         }
         if is_stop_shape(facts, t, w) {
             return None;
@@ -111,8 +110,21 @@ impl Witnesses {
                 if let Some(reader) = self.reader.filter(|r| together > 1 && *r != t.tid) {
                     return Some(Witness::Taken(reader));
                 }
-                let endless = w.timeout == Some(Timeout::Infinite);
-                (endless && self.matters(t)).then_some(Witness::Asked(COMPLETION))
+                (is_endless(w) && self.matters(t)).then_some(Witness::Asked(COMPLETION))
+            }
+            Kind::MessageQueue => {
+                let event = one_handle(w).and_then(|h| handle(facts, h)).is_some_and(|h| !is_for_all(h));
+                (event && is_endless(w) && self.matters(t)).then_some(Witness::Asked(COMPLETION))
+            }
+            Kind::Socket => {
+                let asks = self.main == Some(t.tid) && reads(t);
+                asks.then_some(Witness::Asked("it waits for what a peer has to send"))
+            }
+            Kind::FileIo => {
+                // What a program reads its work from is a pipe without a name, or a console.
+                let named = w.object.as_deref().is_some_and(is_named_pipe);
+                let asks = self.main == Some(t.tid) && reads(t) && named;
+                asks.then_some(Witness::Asked("it waits for what the other end of a pipe has to send"))
             }
             Kind::Multiple if w.wait_all == Some(true) => {
                 self.matters(t).then_some(Witness::Asked("it waits until all of several objects are free"))
@@ -124,8 +136,38 @@ impl Witnesses {
 
     /// The main thread, or one whose end others wait for.
     fn matters(&self, t: &ThreadFacts) -> bool {
-        t.is_main || self.joined.contains_key(&t.tid)
+        self.main == Some(t.tid) || self.joined.contains_key(&t.tid)
     }
+}
+
+/// The main thread; where that one only looks after others, the first that does not.
+fn main_work(facts: &Case<'_>) -> Option<Tid> {
+    let works = |t: &&ThreadFacts| t.role.is_none();
+    let main = facts.threads.iter().find(|t| t.is_main).filter(works);
+    main.or_else(|| facts.threads.iter().find(works)).map(|t| t.tid)
+}
+
+/// True for a wait that has no limit, as far as is known.
+fn is_endless(w: &Wait) -> bool {
+    w.timeout == Some(Timeout::Infinite)
+}
+
+fn handle<'a>(facts: &'a Case<'_>, value: u64) -> Option<&'a Handle> {
+    facts.target.dump.handles().value()?.handles.iter().find(|h| h.value == value)
+}
+
+/// True for an event that others are to find: it has a name, or it stays set.
+fn is_for_all(handle: &Handle) -> bool {
+    let named = handle.object_name.as_deref().is_some_and(|n| !n.is_empty());
+    named || handle.info.iter().any(|i| matches!(i, ObjectInfo::Event { manual_reset: true, .. }))
+}
+
+/// True for a pipe that a program gave a name: those for a child's input and output have none, or one made up.
+fn is_named_pipe(name: &str) -> bool {
+    const MADE_UP: [&str; 4] = ["win32pipes.", "uv\\", "lanmanserver", "msys-"];
+    let name = name.to_ascii_lowercase();
+    let own = name.strip_prefix("\\device\\namedpipe\\");
+    own.is_some_and(|n| !n.is_empty() && !MADE_UP.iter().any(|m| n.starts_with(m)))
 }
 
 /// What an event without a name that resets itself is used for.
@@ -197,10 +239,17 @@ fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
     if w.kind != Kind::Event || !t.is_main {
         return false;
     }
-    let handle = |value: u64| -> Option<&Handle> {
-        facts.target.dump.handles().value()?.handles.iter().find(|h| h.value == value)
-    };
-    let Some(handle) = one_handle(w).and_then(handle) else { return false };
-    let named = handle.object_name.as_deref().is_some_and(|n| !n.is_empty());
-    named || handle.info.iter().any(|i| matches!(i, ObjectInfo::Event { manual_reset: true, .. }))
+    one_handle(w).and_then(|h| handle(facts, h)).is_some_and(is_for_all)
+}
+
+/// True when it is known what is waited for, or how: a wait of which nothing is known may be one for a lock.
+pub(super) fn is_known(t: &ThreadFacts, w: &Wait) -> bool {
+    let by_number_only = |p: &str| ["alert", "object", "objects", "keyed_event"].contains(&p);
+    let vague = t.activity.as_ref().and_then(|a| a.pattern.as_deref()).is_some_and(by_number_only);
+    match w.kind {
+        Kind::Multiple => w.handles.is_some(),
+        Kind::Other => !vague,
+        Kind::Address => w.address.is_some() || !vague,
+        _ => true,
+    }
 }
