@@ -12,7 +12,7 @@ use crate::crash::exception_facts;
 use crate::locks::find_locks;
 use crate::model::{Facts, Interest};
 use crate::waits::loader::Holders;
-use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, words};
+use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, windows, words};
 use crate::{Cancel, Target};
 use dumpscope_core::Machine;
 use dumpscope_core::model::LoaderData;
@@ -92,6 +92,7 @@ const PASSES: &[Pass] = {
             w.facts.locks.slim = slim::groups(w.target, w.machine, &w.facts.threads);
             slim::suspects(w.target, w.machine, &mut w.facts.threads, w.cancel);
         }),
+        pass(Agreed, &[Waits], |w| windows::suspects(&mut w.facts.threads)),
         pass(Sentences, &[EntryPoints, Exit, Waits, Agreed, Serving, Slim], sentences),
         pass(Places, &[Threads], |w| {
             let ids = w.facts.threads.iter().enumerate().rev();

@@ -15,6 +15,7 @@ pub(crate) mod rpc;
 pub(crate) mod section;
 pub(crate) mod slim;
 mod wait_blocks;
+pub(crate) mod windows;
 pub(crate) mod words;
 
 pub use call::{SystemCall, system_call};

@@ -1,6 +1,7 @@
 //! Threads that wait for a lock whose owner is alive and in no circle with them.
 
 use super::graph::{chain, cycles, dependents, edge, wakes_up};
+use super::witness::is_pool_thread;
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, OwnerState, ThreadFacts, Wait};
 use dumpscope_core::{Tid, Va};
@@ -108,13 +109,6 @@ fn is_suspended(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     list.len() > 1 && own.zip(counts().min()).is_some_and(|(own, least)| own > least)
 }
 
-/// True when a thread works for the thread pool.
-fn is_worker(t: &ThreadFacts) -> bool {
-    let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-    let mut names = frames.iter().rev().filter_map(|f| f.function.as_deref());
-    names.any(|f| f == "TppWorkerThread" || f == "TppWorkpExecuteCallback")
-}
-
 fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     let owner = held.owner.tid;
     let waits = held.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
@@ -157,7 +151,7 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     out.owner_tid = Some(owner);
     out.server_pid = held.owner.wait.as_ref().and_then(|w| w.owner_pid);
     out.evidence.extend(held.evidence.clone());
-    let workers: Vec<bool> = held.waiters.iter().filter_map(|t| facts.thread(*t)).map(is_worker).collect();
+    let workers: Vec<bool> = held.waiters.iter().filter_map(|t| facts.thread(*t)).map(|t| is_pool_thread(facts, t)).collect();
     let busy = workers.iter().filter(|w| **w).count();
     let idle_worker = |t: &ThreadFacts| t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle);
     if busy > 1 && !facts.threads.iter().any(idle_worker) {

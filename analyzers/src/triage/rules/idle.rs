@@ -67,7 +67,7 @@ fn is_harmless(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     if w.kind == Kind::Thread {
         return edge(facts, t).is_some() || w.owner_tid.is_none();
     }
-    w.owner_tid.is_none() && w.owner_pid.is_none() && (wakes_up(w) || is_known(t, w))
+    w.owner_tid.is_none() && w.owner_pid.is_none() && (wakes_up(w) || is_known(facts, t, w))
 }
 
 /// Most threads that the evidence lists.

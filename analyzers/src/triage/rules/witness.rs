@@ -73,7 +73,7 @@ impl Witnesses {
                 readers.push(t.tid);
             }
             left |= w.kind == Kind::WorkerIdle;
-            out.busy_workers = out.busy_workers.saturating_add(usize::from(is_pool_thread(t)));
+            out.busy_workers = out.busy_workers.saturating_add(usize::from(is_pool_thread(facts, t)));
         }
         if left {
             out.busy_workers = 0;
@@ -94,7 +94,7 @@ impl Witnesses {
         if let Some(why) = asked(t, w) {
             return Some(Witness::Asked(why));
         }
-        if self.busy_workers > 1 && is_pool_thread(t) {
+        if self.busy_workers > 1 && is_pool_thread(facts, t) {
             return Some(Witness::Starved(self.busy_workers));
         }
         if is_stop_shape(facts, t, w) {
@@ -114,7 +114,7 @@ impl Witnesses {
             }
             Kind::MessageQueue => {
                 let event = one_handle(w).and_then(|h| handle(facts, h)).is_some_and(|h| !is_for_all(h));
-                (event && is_endless(w) && self.matters(t)).then_some(Witness::Asked(COMPLETION))
+                (event && self.matters(t)).then_some(Witness::Asked(COMPLETION))
             }
             Kind::Socket => {
                 let asks = self.main == Some(t.tid) && reads(t);
@@ -156,10 +156,14 @@ fn handle<'a>(facts: &'a Case<'_>, value: u64) -> Option<&'a Handle> {
     facts.target.dump.handles().value()?.handles.iter().find(|h| h.value == value)
 }
 
-/// True for an event that others are to find: it has a name, or it stays set.
+/// True for an event that others are to find: it stays set; where that is not known, it has a name.
 fn is_for_all(handle: &Handle) -> bool {
     let named = handle.object_name.as_deref().is_some_and(|n| !n.is_empty());
-    named || handle.info.iter().any(|i| matches!(i, ObjectInfo::Event { manual_reset: true, .. }))
+    let stays = handle.info.iter().find_map(|i| match i {
+        ObjectInfo::Event { manual_reset, .. } => Some(*manual_reset),
+        _ => None,
+    });
+    stays.unwrap_or(named)
 }
 
 /// True for a pipe that a program gave a name: those for a child's input and output have none, or one made up.
@@ -172,7 +176,7 @@ fn is_named_pipe(name: &str) -> bool {
 
 /// What an event without a name that resets itself is used for.
 const COMPLETION: &str =
-    "it waits for an object of its own that resets itself: such ones usually report that something is done";
+    "it waits for an object that resets itself: such ones usually report that something is done";
 
 fn one_handle(w: &Wait) -> Option<u64> {
     if let Some(&[handle]) = w.handles.as_deref() { Some(handle) } else { None }
@@ -225,16 +229,22 @@ fn reads(t: &ThreadFacts) -> bool {
     innermost(t).any(|f| READS.contains(&f))
 }
 
-/// True for a thread of the system's thread pool.
-pub(super) fn is_pool_thread(t: &ThreadFacts) -> bool {
+/// True for a thread of the system's thread pool: by the names of its functions, or because ntdll itself is what it was
+/// started with.
+pub(super) fn is_pool_thread(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-    let mut names = frames.iter().rev().filter_map(|f| f.function.as_deref());
-    names.any(|f| ["TppWorkerThread", "TppWorkpExecuteCallback", "threadpool_worker_proc"].contains(&f))
-        || t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle)
+    let name = |f: &StackFrame, names: &[&str]| f.function.as_deref().is_some_and(|n| names.contains(&n));
+    let worker = |f: &StackFrame| name(f, &["TppWorkerThread", "TppWorkpExecuteCallback", "threadpool_worker_proc"]);
+    if t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle) || frames.iter().rev().any(worker) {
+        return true;
+    }
+    let started = frames.iter().rposition(|f| name(f, &["BaseThreadInitThunk"]));
+    let first = started.and_then(|at| at.checked_sub(1)).and_then(|at| frames.get(at));
+    let module = first.and_then(|f| facts.target.symbols.modules().get(f.module?));
+    module.is_some_and(|m| m.file_name.eq_ignore_ascii_case("ntdll.dll"))
 }
 
-/// The main thread's wait for the end of the program: an event with a name (others are to set it), or one that stays
-/// set (everybody may see it).
+/// The main thread's wait for the end of the program: an event that stays set, so that everybody may see it.
 fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
     if w.kind != Kind::Event || !t.is_main {
         return false;
@@ -243,13 +253,12 @@ fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
 }
 
 /// True when it is known what is waited for, or how: a wait of which nothing is known may be one for a lock.
-pub(super) fn is_known(t: &ThreadFacts, w: &Wait) -> bool {
+pub(super) fn is_known(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
     let by_number_only = |p: &str| ["alert", "object", "objects", "keyed_event"].contains(&p);
     let vague = t.activity.as_ref().and_then(|a| a.pattern.as_deref()).is_some_and(by_number_only);
     match w.kind {
-        Kind::Multiple => w.handles.is_some(),
-        Kind::Other => !vague,
-        Kind::Address => w.address.is_some() || !vague,
+        Kind::Multiple => w.handles.iter().flatten().any(|h| handle(facts, *h).is_some()),
+        Kind::Other | Kind::Address => !vague,
         _ => true,
     }
 }
