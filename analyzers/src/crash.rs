@@ -113,9 +113,8 @@ fn interest(target: &Target, record: &ExceptionRecord) -> Interest {
         Some(Meaning::Harmless) => Interest::Harmless,
         Some(Meaning::Breakpoint) if is_own_breakpoint(target, record.address) => Interest::OwnBreakpoint,
         Some(Meaning::Breakpoint) => Interest::Debugger,
-        // The two top bits of an NTSTATUS: 3 error, 2 warning, 1 information, 0 success.
-        None if record.code >> 30 >= 2 => Interest::Crash,
-        None => Interest::Harmless,
+        // Programs end themselves with codes of their own, whatever bits these have.
+        None => Interest::Crash,
     }
 }
 

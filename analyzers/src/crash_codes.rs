@@ -52,14 +52,18 @@ macro_rules! codes {
 }
 
 codes! {
+    0x0424_2420 "CLRDBG_NOTIFICATION" "Notification for a debugger of the CLR" Harmless,
     0x0517_a7ed "CRASHPAD_SIMULATED" "Dump requested by the program (Crashpad)" Harmless,
     0x0eed_fade "DELPHI_EXCEPTION" "Delphi exception" Failure,
     0x0eef_face "CPPBUILDER_EXCEPTION" "C++Builder exception" Failure,
     0x4000_0015 "STATUS_FATAL_APP_EXIT" "Fatal application exit" Failure,
     0x4000_001e "STATUS_WX86_SINGLE_STEP" "WOW64 single step exception" Breakpoint,
     0x4000_001f "STATUS_WX86_BREAKPOINT" "WOW64 breakpoint" Breakpoint,
+    0x4001_0003 "DBG_TERMINATE_THREAD" "A debugger ended the thread" Harmless,
+    0x4001_0004 "DBG_TERMINATE_PROCESS" "A debugger ended the process" Harmless,
     0x4001_0005 "DBG_CONTROL_C" "Control-C exception" Harmless,
     0x4001_0006 "DBG_PRINTEXCEPTION_C" "Debug print exception" Harmless,
+    0x4001_0007 "DBG_RIPEXCEPTION" "Debug message of the system (RIP)" Harmless,
     0x4001_0008 "DBG_CONTROL_BREAK" "Control-Break exception" Harmless,
     0x4001_000a "DBG_PRINTEXCEPTION_WIDE_C" "Wide debug print exception" Harmless,
     0x4008_0201 "WINRT_ORIGINATE_ERROR" "Windows Runtime Originate Error" Harmless,

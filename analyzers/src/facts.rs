@@ -10,6 +10,7 @@ pub(crate) use reported::{Reporting, reporting};
 
 use crate::crash::exception_facts;
 use crate::locks::find_locks;
+use crate::stacks::stack_from;
 use crate::model::{Facts, Interest};
 use crate::waits::loader::Holders;
 use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, windows, words};
@@ -71,6 +72,7 @@ const PASSES: &[Pass] = {
     &[
         pass(Exception, &[], |w| w.facts.exception = exception_facts(w.target)),
         pass(Threads, &[Exception], threads),
+        pass(Threads, &[Exception], unlisted),
         pass(Reported, &[Exception, Threads], reported),
         pass(Locks, &[Threads], locks),
         pass(Com, &[Threads], |w| com::read_threads(w.target, w.machine, &mut w.facts.threads)),
@@ -149,6 +151,16 @@ fn threads(w: &mut Work<'_>) {
         }
         w.facts.threads.push(thread::thread_facts(w.target, t, exception, w.cancel));
     }
+}
+
+/// A thread that ended, or that the dump's writer left out: the exception stream has its registers.
+fn unlisted(w: &mut Work<'_>) {
+    let Some(exception) = &w.facts.exception else { return };
+    if w.target.dump.thread_by_tid(exception.tid).is_some() {
+        return;
+    }
+    let Some(context) = w.target.dump.exception_context() else { return };
+    w.facts.unlisted = Some(stack_from(w.target, &context.regs, None, &Limits::default(), w.cancel));
 }
 
 fn reported(w: &mut Work<'_>) {

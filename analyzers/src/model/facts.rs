@@ -1,6 +1,6 @@
 //! All facts of a dump.
 
-use super::{ExceptionFacts, Interest, Locks, ProcessExit, Reported, ThreadFacts};
+use super::{ExceptionFacts, Interest, Locks, ProcessExit, Reported, Stack, ThreadFacts};
 use dumpscope_core::Tid;
 use std::collections::BTreeMap;
 
@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Facts {
     /// The exception stream, explained.
     pub exception: Option<ExceptionFacts>,
+    /// The stack from the recorded exception on, when its thread is not in the dump's list.
+    pub unlisted: Option<Stack>,
     /// Exceptions that threads report, when no crash is recorded.
     pub reported: Vec<Reported>,
     /// Threads by number. Shorter than the dump's list when the work was stopped.
@@ -28,6 +30,13 @@ impl Facts {
     #[must_use]
     pub fn thread(&self, tid: Tid) -> Option<&ThreadFacts> {
         self.threads.get(*self.places.get(&tid)?)
+    }
+
+    /// The stack from an exception on.
+    #[must_use]
+    pub fn stack_of(&self, exception: &ExceptionFacts) -> Option<&Stack> {
+        let Some(thread) = self.thread(exception.tid) else { return self.unlisted.as_ref() };
+        thread.stack.as_ref().or(thread.native_stack.as_ref())
     }
 
     /// The exception that ended the process: the recorded one, else one that a thread reports.

@@ -62,6 +62,12 @@ pub fn verdict_of(facts: &Case<'_>, findings: &[Finding]) -> Finding {
     if found.kind != FindingKind::Unknown {
         return found;
     }
+    if let Some(e) = &facts.exception {
+        let code = e.code;
+        found.summary = format!(
+            "the recorded exception ({code:08x}) is no fault of the program, and no rule explains what the threads wait for"
+        );
+    }
     let dump = &facts.target.dump;
     let (missing, threads) = (dump.missing_bytes(), dump.threads().len());
     let (summary, advice) = if facts.stopped {

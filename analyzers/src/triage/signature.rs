@@ -85,9 +85,8 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let exception = facts.fatal().or(facts.exception.as_ref())?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];
-    let thread = facts.thread(exception.tid)?;
-    let own = || thread.stack.as_ref().or(thread.native_stack.as_ref());
-    let stack = facts.reported.first().and_then(|r| r.stack.as_ref()).or_else(own);
+    let stack = facts.reported.first().and_then(|r| r.stack.as_ref()).or_else(|| facts.stack_of(exception));
+    stack?;
     let mut unnamed = 0_usize;
     for frame in stack.iter().flat_map(|s| &s.frames) {
         let name = frame_name(facts, frame);

@@ -17,17 +17,17 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
         Interest::Debugger | Interest::Hang | Interest::Harmless => return Vec::new(),
     };
     let thread = facts.thread(exception.tid);
-    let mut finding = Finding::new(FindingKind::Crash, confidence, summary(facts, exception, thread));
+    let mut finding = Finding::new(FindingKind::Crash, confidence, summary(facts, exception));
     finding.tid = Some(exception.tid);
     finding.tids = vec![exception.tid];
     finding.evidence = evidence(facts, exception, thread);
-    finding.advice = Some(advice(facts, thread));
+    finding.advice = Some(advice(facts, exception));
     vec![finding]
 }
 
-fn summary(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> String {
-    let place = thread
-        .and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref()))
+fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
+    let place = facts
+        .stack_of(exception)
         .and_then(|s| s.frames.first())
         .map_or_else(|| format!("0x{:x}", exception.address.0), |f| frame_text(facts.target, f));
     format!("thread {:x} crashed in {place}: {}", exception.tid.0, exception.description)
@@ -43,12 +43,10 @@ fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&Thread
             "the instruction there is a breakpoint of the program itself, not one that a debugger set".into(),
         );
     }
-    match thread {
-        None => out.push("that thread is not in the thread list".into()),
-        Some(t) => {
-            out.extend(quote(facts, t.stack.as_ref().or(t.native_stack.as_ref())));
-        }
+    if thread.is_none() {
+        out.push("that thread is not in the thread list: its stack is read from the exception's own registers".into());
     }
+    out.extend(quote(facts, facts.stack_of(exception)));
     out
 }
 
@@ -59,9 +57,8 @@ pub(super) fn quote(facts: &Case<'_>, stack: Option<&Stack>) -> Option<String> {
     (!quoted.is_empty()).then(|| format!("its stack from the exception: {}", quoted.join(", called from ")))
 }
 
-fn advice(facts: &Case<'_>, thread: Option<&ThreadFacts>) -> String {
-    let first =
-        thread.and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref())).and_then(|s| s.frames.first());
+fn advice(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
+    let first = facts.stack_of(exception).and_then(|s| s.frames.first());
     match first {
         Some(f) if f.function.is_none() => match f.module.and_then(|i| facts.target.symbols.modules().get(i))
         {
