@@ -10,8 +10,8 @@ pub(crate) use reported::{Reporting, reporting};
 
 use crate::crash::exception_facts;
 use crate::locks::find_locks;
-use crate::stacks::stack_from;
 use crate::model::{Facts, Interest};
+use crate::stacks::stack_from;
 use crate::waits::loader::Holders;
 use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, windows, words};
 use crate::{Cancel, Target};

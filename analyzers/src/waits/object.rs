@@ -3,10 +3,10 @@
 use crate::Target;
 use crate::model::{Confidence, Kind, Stack, Timeout, Wait};
 use crate::text::thread_words;
-use dumpscope_core::{Machine, Tid};
 use dumpscope_core::base::amd64;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
+use dumpscope_core::{Machine, Tid};
 
 /// Completes a wait whose handles are known.
 pub(super) fn fill(target: &Target, tid: Tid, wait: &mut Wait) {
@@ -55,16 +55,21 @@ fn all_of(target: &Target, waiter: Tid, handles: &[u64], wait: &mut Wait) {
     for value in handles.iter().take(MAX_ALL) {
         let Some(handle) = data.handles.iter().find(|h| h.value == *value) else { continue };
         let mutant = handle.type_name.as_deref().is_some_and(|t| kind(t) == Kind::Mutex);
-        let owned = handle.info.iter().any(|i| matches!(i, ObjectInfo::MutantOwner { tid, .. } if tid.0 != 0 && *tid != waiter));
+        let owned = handle
+            .info
+            .iter()
+            .any(|i| matches!(i, ObjectInfo::MutantOwner { tid, .. } if tid.0 != 0 && *tid != waiter));
         if !mutant || !owned {
             continue;
         }
         let several = (wait.kind, wait.sentence.clone());
         wait.kind = Kind::Mutex;
         owner(target, handle, wait);
-        wait.evidence.push(format!("handle {value:x} is of type Mutant, and it waits for all of its objects"));
+        wait.evidence
+            .push(format!("handle {value:x} is of type Mutant, and it waits for all of its objects"));
         wait.kind = several.0;
-        if let (Some(tid), true) = (wait.owner_tid, wait.owner_pid.is_none_or(|p| target.dump.pid() == Some(p)))
+        if let (Some(tid), true) =
+            (wait.owner_tid, wait.owner_pid.is_none_or(|p| target.dump.pid() == Some(p)))
         {
             wait.sentence = format!("{}; {} owns the mutex {value:x}", several.1, thread_words(target, tid));
         }

@@ -27,7 +27,8 @@ pub(crate) fn suspects(threads: &mut [ThreadFacts]) {
         let sent = t.activity.as_ref().and_then(|a| a.wait) == Some(WaitKind::SentMessage);
         let mut others = answers.iter().filter(|a| **a != t.tid);
         let (Some(one), None) = (others.next(), others.next()) else { continue };
-        let Some(wait) = t.wait.as_mut().filter(|w| sent && w.owner_tid.is_none() && w.suspect.is_none()) else {
+        let Some(wait) = t.wait.as_mut().filter(|w| sent && w.owner_tid.is_none() && w.suspect.is_none())
+        else {
             continue;
         };
         wait.suspect = Some(*one);

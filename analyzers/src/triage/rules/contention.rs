@@ -151,7 +151,8 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     out.owner_tid = Some(owner);
     out.server_pid = held.owner.wait.as_ref().and_then(|w| w.owner_pid);
     out.evidence.extend(held.evidence.clone());
-    let workers: Vec<bool> = held.waiters.iter().filter_map(|t| facts.thread(*t)).map(|t| is_pool_thread(facts, t)).collect();
+    let workers: Vec<bool> =
+        held.waiters.iter().filter_map(|t| facts.thread(*t)).map(|t| is_pool_thread(facts, t)).collect();
     let busy = workers.iter().filter(|w| **w).count();
     let idle_worker = |t: &ThreadFacts| t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle);
     if busy > 1 && !facts.threads.iter().any(idle_worker) {
@@ -186,7 +187,10 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
             "the owner waits for process {:x}: write a dump of that process while it hangs, and look at it too",
             pid.0
         ),
-        None if suspended => format!("find who suspended thread {:x}: SuspendThread while it holds a lock blocks everybody", owner.0),
+        None if suspended => format!(
+            "find who suspended thread {:x}: SuspendThread while it holds a lock blocks everybody",
+            owner.0
+        ),
         None if leaked => format!(
             "look for a path of thread {:x} that takes this lock and returns without releasing it (an early return, an exception, \
              taking it twice)",

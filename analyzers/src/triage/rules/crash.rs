@@ -44,7 +44,10 @@ fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&Thread
         );
     }
     if thread.is_none() {
-        out.push("that thread is not in the thread list: its stack is read from the exception's own registers".into());
+        out.push(
+            "that thread is not in the thread list: its stack is read from the exception's own registers"
+                .into(),
+        );
     }
     out.extend(quote(facts, facts.stack_of(exception)));
     out

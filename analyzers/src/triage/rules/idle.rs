@@ -26,10 +26,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let limited = |t: &&ThreadFacts| !is_bystander(t) && t.wait.as_ref().is_some_and(wakes_up);
     let wakers = facts.threads.iter().filter(limited).count();
     let (sure, summary) = if others == 0 {
-        (
-            Confidence::Strong,
-            format!("all {all} threads wait for work: nothing in the process is blocked"),
-        )
+        (Confidence::Strong, format!("all {all} threads wait for work: nothing in the process is blocked"))
     } else {
         let work = match idle {
             0 => String::new(),

@@ -18,11 +18,15 @@ fn unread(facts: &Case<'_>, r: &Reporting<'_>) -> Finding {
     let mut out = Finding::new(
         FindingKind::Crash,
         Confidence::Strong,
-        format!("thread {:x} crashed{place} and is being reported; the dump does not hold the exception itself", tid.0),
+        format!(
+            "thread {:x} crashed{place} and is being reported; the dump does not hold the exception itself",
+            tid.0
+        ),
     );
     out.tid = Some(tid);
     out.tids = vec![tid];
-    out.evidence.push(format!("its stack goes through {}, where only unhandled exceptions lead to", r.through));
+    out.evidence
+        .push(format!("its stack goes through {}, where only unhandled exceptions lead to", r.through));
     out.evidence.extend(super::crash::quote(facts, r.thread.stack.as_ref()));
     out.advice = Some(
         "write the next dump with the memory of the stacks and what they point at (procdump -ma), or let Windows Error Reporting \

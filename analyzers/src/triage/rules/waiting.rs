@@ -121,7 +121,9 @@ fn finding(facts: &Case<'_>, t: &ThreadFacts, witness: &Witness, dependents: usi
     let main = if t.is_main && facts.exit.is_none() { "the main thread" } else { "thread" };
     let why = match witness {
         Witness::Lost(l) => format!(" without end; {}", l.why),
-        Witness::Starved(n) => format!(", and so do all {n} busy workers of the thread pool: none is left for other work"),
+        Witness::Starved(n) => {
+            format!(", and so do all {n} busy workers of the thread pool: none is left for other work")
+        }
         Witness::Taken(tid) => format!(" as others do; thread {:x}, which does not, may have it", tid.0),
         Witness::Waiters | Witness::Asked(_) => String::new(),
     };
@@ -243,7 +245,9 @@ fn held_up(facts: &Case<'_>) -> Vec<Finding> {
             continue;
         };
         // A thread that waits for work, or comes back by itself, is what a program's main thread waits for all day.
-        if is_bystander(last) || last.wait.as_ref().is_some_and(|w| wakes_up(w) || !matches!(w.kind, Kind::FileIo)) {
+        if is_bystander(last)
+            || last.wait.as_ref().is_some_and(|w| wakes_up(w) || !matches!(w.kind, Kind::FileIo))
+        {
             continue;
         }
         // A circle, or another process, says it better.

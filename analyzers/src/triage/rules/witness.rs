@@ -194,8 +194,12 @@ fn asked(t: &ThreadFacts, w: &Wait) -> Option<&'static str> {
         }
         (_, Some(WaitKind::RunOnce)) => Some("it waits for a one-time initialization"),
         (_, Some(WaitKind::KeyedEvent)) => Some("it waits for a lock of the system"),
-        (Kind::FileIo | Kind::Socket, _) if !listens(t) => Some("it made an I/O request that is not answered"),
-        (Kind::Other, _) if t.activity.as_ref().is_some_and(|a| a.pattern.as_deref() == Some("pool_drain")) => {
+        (Kind::FileIo | Kind::Socket, _) if !listens(t) => {
+            Some("it made an I/O request that is not answered")
+        }
+        (Kind::Other, _)
+            if t.activity.as_ref().is_some_and(|a| a.pattern.as_deref() == Some("pool_drain")) =>
+        {
             Some("it waits for callbacks of the thread pool to end")
         }
         _ => None,
@@ -204,9 +208,28 @@ fn asked(t: &ThreadFacts, w: &Wait) -> Option<&'static str> {
 
 /// Functions in which a thread waits until somebody sends it something, however long that takes.
 const LISTENS: [&str; 22] = [
-    "accept", "WSAAccept", "WSPAccept", "select", "WSPSelect", "WSAPoll", "recv", "recvfrom", "WSARecv", "WSARecvFrom",
-    "WSPRecv", "WSPRecvFrom", "NtReadFile", "ZwReadFile", "ReadFile", "NtFsControlFile", "ZwFsControlFile",
-    "ConnectNamedPipe", "NtNotifyChangeDirectoryFile", "ZwNotifyChangeDirectoryFile", "ReadConsoleW", "ReadConsoleA",
+    "accept",
+    "WSAAccept",
+    "WSPAccept",
+    "select",
+    "WSPSelect",
+    "WSAPoll",
+    "recv",
+    "recvfrom",
+    "WSARecv",
+    "WSARecvFrom",
+    "WSPRecv",
+    "WSPRecvFrom",
+    "NtReadFile",
+    "ZwReadFile",
+    "ReadFile",
+    "NtFsControlFile",
+    "ZwFsControlFile",
+    "ConnectNamedPipe",
+    "NtNotifyChangeDirectoryFile",
+    "ZwNotifyChangeDirectoryFile",
+    "ReadConsoleW",
+    "ReadConsoleA",
 ];
 
 /// Functions that read what a peer or a disk has to give.
@@ -234,7 +257,8 @@ fn reads(t: &ThreadFacts) -> bool {
 pub(super) fn is_pool_thread(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
     let name = |f: &StackFrame, names: &[&str]| f.function.as_deref().is_some_and(|n| names.contains(&n));
-    let worker = |f: &StackFrame| name(f, &["TppWorkerThread", "TppWorkpExecuteCallback", "threadpool_worker_proc"]);
+    let worker =
+        |f: &StackFrame| name(f, &["TppWorkerThread", "TppWorkpExecuteCallback", "threadpool_worker_proc"]);
     if t.wait.as_ref().is_some_and(|w| w.kind == Kind::WorkerIdle) || frames.iter().rev().any(worker) {
         return true;
     }
