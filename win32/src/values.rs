@@ -1,0 +1,224 @@
+//! Names of values: enumerations, flags, codes, messages and other constants.
+
+use crate::bytes::Cursor;
+use crate::format::{Kind, Name, Table, hash, partition};
+use crate::function::ty;
+use crate::ty::{Ty, TypeId};
+use crate::types::{Definition, TypeKind};
+
+/// What a constant is.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// A number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A GUID, as it lies in memory.
+    Guid([u8; 16]),
+}
+
+/// A constant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// Name.
+    pub name: String,
+    /// The enumeration, family of messages or type of codes that it belongs to.
+    pub of: Option<TypeId>,
+    /// Its type, when it belongs to none.
+    pub ty: Option<Ty>,
+    /// Value.
+    pub value: Value,
+}
+
+impl Table {
+    /// The names and values of an enumeration, a family of messages (`WM`) or a type of codes (`HRESULT`).
+    #[must_use]
+    pub fn members(&self, id: TypeId) -> Vec<(String, i64)> {
+        match self.type_info(id) {
+            Some(info) if info.by_value => {
+                let mut out = Vec::new();
+                for block in self.value_blocks(id, i64::MIN, i64::MAX) {
+                    self.each_value(block, &mut |value, name| out.push((name.to_owned(), value)));
+                }
+                out
+            }
+            Some(info) if info.kind == TypeKind::Enum => match self.definition(id) {
+                Some(Definition::Enum { members, .. }) => members,
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// The names of one value of an enumeration, a family of messages or a type of codes.
+    #[must_use]
+    pub fn names_of(&self, id: TypeId, value: i64) -> Vec<String> {
+        let Some(info) = self.type_info(id) else { return Vec::new() };
+        if !info.by_value {
+            return self.members(id).into_iter().filter(|(_, v)| *v == value).map(|(n, _)| n).collect();
+        }
+        let mut out = Vec::new();
+        for block in self.value_blocks(id, value, value) {
+            self.each_value(block, &mut |v, name| {
+                if v == value {
+                    out.push(name.to_owned());
+                }
+            });
+        }
+        out
+    }
+
+    /// A value in words: a name, flags (`A|B|0x10`); `None` when no name fits.
+    #[must_use]
+    pub fn value_text(&self, id: TypeId, value: u64) -> Option<String> {
+        let width = |v: i64| v.cast_unsigned() & u64::from(u32::MAX);
+        let wanted = value & u64::from(u32::MAX);
+        let signed = i64::from(u32::try_from(wanted).ok()?.cast_signed());
+        let info = self.type_info(id)?;
+        if info.by_value {
+            let direct = self.names_of(id, signed);
+            let all = if direct.is_empty() { self.names_of(id, i64::try_from(wanted).ok()?) } else { direct };
+            return all.into_iter().next();
+        }
+        let Definition::Enum { flags, members, .. } = self.definition(id)? else { return None };
+        if let Some((name, _)) = members.iter().find(|(_, v)| width(*v) == wanted) {
+            return Some(name.clone());
+        }
+        if !flags || wanted == 0 {
+            return None;
+        }
+        // The widest names first, so that `GENERIC_READ_WRITE`-like ones are not told by their parts.
+        let mut list: Vec<(&str, u64)> = members.iter().map(|(n, v)| (n.as_str(), width(*v))).collect();
+        list.retain(|(_, v)| *v != 0 && v & wanted == *v);
+        list.sort_by_key(|(_, v)| std::cmp::Reverse(v.count_ones()));
+        let (mut left, mut names) = (wanted, Vec::new());
+        for (name, v) in list {
+            if v & left == v {
+                names.push((v, name));
+                left &= !v;
+            }
+        }
+        if names.is_empty() {
+            return None;
+        }
+        names.sort_by_key(|(v, _)| *v);
+        let mut text: Vec<String> = names.into_iter().map(|(_, n)| n.to_owned()).collect();
+        if left != 0 {
+            text.push(format!("0x{left:x}"));
+        }
+        Some(text.join("|"))
+    }
+
+    /// Blocks with the values of a type between two (both included).
+    fn value_blocks(&self, id: TypeId, from: i64, to: i64) -> std::ops::Range<usize> {
+        let range = self.range(Kind::Values);
+        let key = |block: usize| {
+            let mut cursor = self.key_at(block)?;
+            Some((cursor.small()?, cursor.signed()?))
+        };
+        let first = partition(range.clone(), |b| key(b).is_some_and(|k| k < (id.0, from)));
+        let end = partition(range.clone(), |b| key(b).is_some_and(|k| k <= (id.0, to)));
+        // The block before may be of this type too and end with such values.
+        let before = first.checked_sub(1).filter(|b| *b >= range.start && key(*b).is_some_and(|k| k.0 == id.0));
+        before.unwrap_or(first)..end
+    }
+
+    fn each_value(&self, block: usize, f: &mut dyn FnMut(i64, &str)) -> Option<()> {
+        let mut key = self.key_at(block)?;
+        key.small()?;
+        let mut value = key.signed()?;
+        let mut cursor = Cursor::new(self.block(block)?);
+        let mut name = Name::default();
+        while !cursor.is_empty() {
+            value = value.wrapping_add(cursor.signed()?);
+            self.name_after(&mut cursor, &mut name)?;
+            f(value, &name.text);
+        }
+        Some(())
+    }
+
+    /// The constants of a name.
+    #[must_use]
+    pub fn constants(&self, name: &str) -> Vec<Constant> {
+        let mut out = Vec::new();
+        for block in self.blocks_of(Kind::Constants, name) {
+            self.each_in(block, &mut |found, body| {
+                if found == name {
+                    out.extend(constant(self, found, body));
+                }
+                found <= name
+            });
+        }
+        let wanted = hash(name);
+        let index = self.member_index();
+        let from = index.partition_point(|(h, _)| *h < wanted);
+        for (_, id) in index.iter().skip(from).take_while(|(h, _)| *h == wanted) {
+            for (found, value) in self.members(TypeId(*id)) {
+                if found == name {
+                    let of = Some(TypeId(*id));
+                    out.push(Constant { name: found, of, ty: None, value: Value::Int(value) });
+                }
+            }
+        }
+        out
+    }
+
+    /// Calls `f` with every constant until it gives false: those that belong to no type first.
+    pub fn each_constant(&self, f: &mut dyn FnMut(&Constant) -> bool) {
+        let mut on = true;
+        for block in self.range(Kind::Constants) {
+            self.each_in(block, &mut |name, body| {
+                on = on && constant(self, name, body).is_none_or(|c| f(&c));
+                on
+            });
+        }
+        for id in self.with_members() {
+            for (name, value) in self.members(id) {
+                on = on && f(&Constant { name, of: Some(id), ty: None, value: Value::Int(value) });
+                if !on {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn with_members(&self) -> Vec<TypeId> {
+        let mut out = Vec::new();
+        self.each_type(&mut |id, info| {
+            if info.by_value || info.kind == TypeKind::Enum {
+                out.push(id);
+            }
+            true
+        });
+        out
+    }
+
+    /// Hashes of all names of enumerators with their types: made when first asked for.
+    fn member_index(&self) -> &[(u32, u32)] {
+        self.members.get_or_init(|| {
+            let mut out = Vec::new();
+            for id in self.with_members() {
+                out.extend(self.members(id).iter().map(|(name, _)| (hash(name), id.0)));
+            }
+            out.sort_unstable();
+            out.dedup();
+            out
+        })
+    }
+}
+
+fn constant(table: &Table, name: &str, mut body: Cursor<'_>) -> Option<Constant> {
+    body.varint()?;
+    let ty = ty(&mut body, 0)?;
+    let value = match body.u8()? {
+        0 => Value::Int(body.signed()?),
+        1 => Value::Float(f64::from_le_bytes(*body.bytes(8)?.first_chunk()?)),
+        2 => Value::Text(table.name(&mut body)?),
+        3 => Value::Guid(*body.bytes(16)?.first_chunk()?),
+        _ => return None,
+    };
+    Some(Constant { name: name.to_owned(), of: None, ty: Some(ty), value })
+}
