@@ -133,7 +133,7 @@ impl HintTable {
             }
         }
         for (name, text) in file.guids {
-            let guid = guid(&text).ok_or(HintTableError::Guid(text))?;
+            let guid = Guid::parse(&text).ok_or(HintTableError::Guid(text))?;
             out.guids.entry(guid).or_insert(name);
         }
         Ok(out)
@@ -193,26 +193,6 @@ fn parameter(function: &str, text: &str) -> Result<Parameter, HintTableError> {
     Ok(Parameter { name: name.to_owned(), kind })
 }
 
-/// `423ec01e-2e35-11d2-b604-00104b703efd`, with or without braces.
-fn guid(text: &str) -> Option<Guid> {
-    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
-    let mut parts = text.split('-');
-    let mut next = |len: usize| {
-        let part = parts.next().filter(|p| p.len() == len && p.is_ascii())?;
-        u64::from_str_radix(part, 16).ok()
-    };
-    let (a, b, c, d, e) = (next(8)?, next(4)?, next(4)?, next(4)?, next(12)?);
-    let [_, _, _, _, _, _, d0, d1] = d.to_be_bytes();
-    let [_, _, e @ ..] = e.to_be_bytes();
-    let [e0, e1, e2, e3, e4, e5] = e;
-    parts.next().is_none().then_some(Guid {
-        data1: u32::try_from(a).ok()?,
-        data2: u16::try_from(b).ok()?,
-        data3: u16::try_from(c).ok()?,
-        data4: [d0, d1, e0, e1, e2, e3, e4, e5],
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +214,7 @@ mod tests {
                 }
             }
         }
-        let iid = guid("{423ec01e-2e35-11d2-b604-00104b703efd}").unwrap();
+        let iid = Guid::parse("{423ec01e-2e35-11d2-b604-00104b703efd}").unwrap();
         assert_eq!(guids.guid_name(&iid), Some("IWbemWCOSmartEnum"));
         assert!(guids.guids.len() > 80);
     }
@@ -249,7 +229,7 @@ mod tests {
         let all = HintTable::built_in().with_overlay(user);
         assert_eq!(all.parameters("App.exe", "Take").map(<[_]>::len), Some(2));
         assert!(all.parameters("ntdll.dll", "NtClose").is_some());
-        assert_eq!(all.guid_name(&guid("11111111-2222-3333-4444-555555555555").unwrap()), Some("Mine"));
+        assert_eq!(all.guid_name(&Guid::parse("11111111-2222-3333-4444-555555555555").unwrap()), Some("Mine"));
     }
 
     #[test]

@@ -28,6 +28,35 @@ impl Guid {
             data4,
         }
     }
+
+    /// The 16 bytes as they lie in memory.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 16] {
+        let [a0, a1, a2, a3] = self.data1.to_le_bytes();
+        let ([b0, b1], [c0, c1]) = (self.data2.to_le_bytes(), self.data3.to_le_bytes());
+        let [d0, d1, d2, d3, d4, d5, d6, d7] = self.data4;
+        [a0, a1, a2, a3, b0, b1, c0, c1, d0, d1, d2, d3, d4, d5, d6, d7]
+    }
+
+    /// Reads `423ec01e-2e35-11d2-b604-00104b703efd`, with or without braces.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Guid> {
+        let text = text.trim().trim_start_matches('{').trim_end_matches('}');
+        let mut parts = text.split('-');
+        let mut next = |len: usize| {
+            let part = parts.next().filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            u64::from_str_radix(part, 16).ok()
+        };
+        let (a, b, c, d, e) = (next(8)?, next(4)?, next(4)?, next(4)?, next(12)?);
+        let [_, _, _, _, _, _, d0, d1] = d.to_be_bytes();
+        let [_, _, e0, e1, e2, e3, e4, e5] = e.to_be_bytes();
+        parts.next().is_none().then_some(Guid {
+            data1: u32::try_from(a).ok()?,
+            data2: u16::try_from(b).ok()?,
+            data3: u16::try_from(c).ok()?,
+            data4: [d0, d1, e0, e1, e2, e3, e4, e5],
+        })
+    }
 }
 
 /// `423ec01e-2e35-11d2-b604-00104b703efd`, without braces.

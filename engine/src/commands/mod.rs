@@ -36,6 +36,7 @@ pub(crate) mod types;
 mod uniqstack;
 mod waits;
 mod which;
+mod win32;
 
 use crate::command::Command;
 
@@ -175,6 +176,9 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::VERTARGET,
     &threads::THREADS,
     &waits::WAITS,
+    &win32::API,
+    &win32::CONST,
+    &win32::IID,
     &types::DT,
     &types::DV,
     &types::TYPED,

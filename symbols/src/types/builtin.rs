@@ -12,7 +12,7 @@ use dumpscope_core::layout::{LdrDataLayout, LdrEntryLayout, ParametersLayout, Pe
 use std::sync::OnceLock;
 
 const FIRST: u32 = 0x1000;
-const FROM: &str = "Windows 7 to 11, only members that did not move";
+const FROM: &str = "built-in layout (Windows 7 to 11, only members that did not move)";
 
 /// The layouts for a machine's pointer size.
 #[must_use]

@@ -8,6 +8,7 @@ mod builtin;
 mod flat;
 mod names;
 mod value;
+mod win32;
 
 pub(crate) use base::decode as decode_base;
 pub use base::{Base, BaseKind};
@@ -15,6 +16,7 @@ pub use builtin::builtin;
 pub use flat::{Row, RowKind, rows};
 pub use names::{cpp_name, dt_name, parameter_list};
 pub use value::{Data, UNREADABLE, ValueCx, dt_value, inline_value, table_pointer};
+pub use win32::win32;
 
 use crate::provider::SymbolSource;
 use std::fmt;
@@ -48,7 +50,7 @@ impl fmt::Display for TypeSource {
             TypeSource::File(SymbolSource::PrivatePdb) => f.write_str("private PDB"),
             TypeSource::File(SymbolSource::PublicPdb) => f.write_str("public PDB"),
             TypeSource::File(_) => f.write_str("symbol file"),
-            TypeSource::BuiltIn(from) => write!(f, "built-in layout ({from})"),
+            TypeSource::BuiltIn(from) => f.write_str(from),
         }
     }
 }

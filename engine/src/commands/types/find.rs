@@ -2,7 +2,7 @@
 
 use crate::expr::TypeSet;
 use crate::session::Session;
-use dumpscope_core::Va;
+use dumpscope_core::{Machine, Va};
 use dumpscope_symbols::SymbolState;
 use dumpscope_symbols::types::{TypeId, builtin, size_of};
 
@@ -42,7 +42,8 @@ pub(crate) struct Found {
     pub(crate) sizes: Vec<u64>,
 }
 
-/// Finds `module!name`, or `name` in any module; last among the built-in layouts.
+/// Finds `module!name`, or `name` in any module; last among the built-in layouts and, when no module is named or it is `win32`,
+/// in the Win32 table.
 ///
 /// A name without a module is looked for in the module of the selected frame, then in those whose symbols are loaded.
 /// The symbols of the other modules are loaded one after the other only when the name is none of the built-in ones:
@@ -56,6 +57,9 @@ pub(crate) fn find(session: &Session, text: &str) -> Option<Found> {
     };
     if name.is_empty() {
         return None;
+    }
+    if module == Some(WIN32) && symbols.modules_named_in(WIN32, machine).is_empty() {
+        return in_table(machine, name);
     }
     let own = builtin(machine).find_type(name, true).first().copied();
     let modules = match module {
@@ -85,8 +89,33 @@ pub(crate) fn find(session: &Session, text: &str) -> Option<Found> {
             }
         }
     }
+    let Some(id) = own else {
+        // A name of another module is of that module only.
+        return if module.is_none() { in_table(machine, name) } else { None };
+    };
     let set = TypeSet::built_in(machine, module.and(modules.first().copied()));
-    Some(Found { set, id: own?, name: name.to_owned(), sizes: Vec::new() })
+    Some(Found { set, id, name: name.to_owned(), sizes: Vec::new() })
+}
+
+/// The module that stands for the Win32 table.
+pub(crate) const WIN32: &str = "win32";
+
+/// A type of the Win32 table.
+fn in_table(machine: Machine, name: &str) -> Option<Found> {
+    let set = TypeSet::win32(machine);
+    [false, true].into_iter().find_map(|ignore_case| of_names(set.clone(), name, ignore_case))
+}
+
+/// The largest definition of a name in a set of types.
+fn of_names(set: TypeSet, name: &str, ignore_case: bool) -> Option<Found> {
+    let ids = named(&set, name, ignore_case);
+    let id = ids.last().copied()?;
+    let mut sizes: Vec<u64> = ids.iter().map(|id| size_of(set.types(), *id).unwrap_or(0)).collect();
+    sizes.dedup();
+    if sizes.len() < 2 {
+        sizes.clear();
+    }
+    Some(Found { set, id, name: name.to_owned(), sizes })
 }
 
 fn in_module(session: &Session, index: usize, name: &str) -> Option<Found> {
@@ -94,14 +123,9 @@ fn in_module(session: &Session, index: usize, name: &str) -> Option<Found> {
     for ignore_case in [false, true] {
         for provider in providers.iter().filter(|p| p.types().is_some()) {
             let set = TypeSet::of(provider, session.sel.machine, index);
-            let ids = named(&set, name, ignore_case);
-            let Some(id) = ids.last().copied() else { continue };
-            let mut sizes: Vec<u64> = ids.iter().map(|id| size_of(set.types(), *id).unwrap_or(0)).collect();
-            sizes.dedup();
-            if sizes.len() < 2 {
-                sizes.clear();
+            if let Some(found) = of_names(set, name, ignore_case) {
+                return Some(found);
             }
-            return Some(Found { set, id, name: name.to_owned(), sizes });
         }
     }
     None

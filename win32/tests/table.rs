@@ -1,0 +1,125 @@
+//! What the embedded table says, against what Windows' headers say.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use dumpscope_win32::{Arch, Count, Definition, Table, Ty, TypeKind, Value, table};
+use std::borrow::Cow;
+
+fn offsets(name: &str, arch: Arch) -> (u64, Vec<(String, u64)>) {
+    let id = table().for_arch(*table().types_named(name).first().expect(name), arch);
+    let fields = table().layout(id, arch).unwrap();
+    let size = table().size_of(&Ty::Named(id), arch).unwrap().bytes;
+    (size, fields.into_iter().map(|(at, f)| (f.name, at)).collect())
+}
+
+#[test]
+fn functions_have_their_parameters() {
+    let all = table().functions("CreateFileW");
+    let [f] = all.as_slice() else { panic!("{all:?}") };
+    let names: Vec<&str> = f.signature.params.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(f.dll, "kernel32.dll");
+    assert_eq!(
+        names,
+        [
+            "lpFileName",
+            "dwDesiredAccess",
+            "dwShareMode",
+            "lpSecurityAttributes",
+            "dwCreationDisposition",
+            "dwFlagsAndAttributes",
+            "hTemplateFile"
+        ]
+    );
+    let text = |n: usize| table().type_text(&f.signature.params[n].ty);
+    assert_eq!((text(0).as_str(), text(3).as_str()), ("PCWSTR", "SECURITY_ATTRIBUTES *"));
+    let read = table().functions("ReadFile");
+    let buffer = &read[0].signature.params[1];
+    assert!(buffer.is_out && buffer.count == Some(Count::BytesOf(2)), "{buffer:?}");
+    assert!(table().functions("NoSuchFunction").is_empty());
+    assert!(table().has_dll("kernel32.dll") && !table().has_dll("app.exe"));
+}
+
+#[test]
+fn every_name_that_is_listed_is_found() {
+    let mut names = Vec::new();
+    table().each_function(&mut |name| {
+        names.push(name.to_owned());
+        true
+    });
+    assert!(names.len() > 15_000, "{}", names.len());
+    assert!(names.is_sorted());
+    for name in &names {
+        assert!(!table().functions(name).is_empty(), "{name}");
+    }
+    let (mut interfaces, mut all) = (0, Vec::new());
+    table().each_type(&mut |id, info| {
+        interfaces += usize::from(info.kind == TypeKind::Interface);
+        all.push((id, info.name.clone()));
+        true
+    });
+    assert!(interfaces > 7_000, "{interfaces}");
+    for (id, name) in all.iter().step_by(7) {
+        assert!(table().types_named(name).contains(id), "{name}");
+        assert!(table().definition(*id).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn structures_of_both_word_sizes() {
+    let (narrow, wide) = (offsets("SECURITY_ATTRIBUTES", Arch::X86), offsets("SECURITY_ATTRIBUTES", Arch::X64));
+    assert_eq!((narrow.0, wide.0), (12, 24));
+    assert_eq!(wide.1[2], ("bInheritHandle".into(), 16));
+    assert_eq!((offsets("CONTEXT", Arch::X86).0, offsets("CONTEXT", Arch::X64).0), (0x2cc, 0x4d0));
+    assert_eq!(offsets("CONTEXT", Arch::Arm64).0, 0x390);
+    assert_eq!((offsets("MSG", Arch::X86).0, offsets("MSG", Arch::X64).0), (0x1c, 0x30));
+}
+
+#[test]
+fn interfaces_have_their_methods_in_order() {
+    let id = table().types_named("IWbemServices")[0];
+    let methods = table().methods(id);
+    let at = |n: usize| (methods[n].0.as_str(), methods[n].1.name.as_str());
+    assert_eq!((at(0), at(20)), (("IUnknown", "QueryInterface"), ("IWbemServices", "ExecQuery")));
+    let Some(Definition::Interface { iid: Some(iid), .. }) = table().definition(id) else { panic!() };
+    assert_eq!(table().type_with_guid(&iid), Some(id));
+    assert_eq!(iid[..4], 0x9556_dc99u32.to_le_bytes());
+}
+
+#[test]
+fn values_have_names() {
+    let named = |of: &str, value| table().value_text(table().types_named(of)[0], value);
+    assert_eq!(named("HRESULT", 0x8007_0005).as_deref(), Some("E_ACCESSDENIED"));
+    assert_eq!(named("NTSTATUS", 0xc000_0005).as_deref(), Some("STATUS_ACCESS_VIOLATION"));
+    assert_eq!(named("WIN32_ERROR", 5).as_deref(), Some("ERROR_ACCESS_DENIED"));
+    assert_eq!(named("WM", 15).as_deref(), Some("WM_PAINT"));
+    assert_eq!(named("GENERIC_ACCESS_RIGHTS", 0xc000_0000).as_deref(), Some("GENERIC_WRITE|GENERIC_READ"));
+    assert_eq!(named("FILE_CREATION_DISPOSITION", 99), None);
+    let max = table().constants("MAX_PATH");
+    assert_eq!(max[0].value, Value::Int(260));
+    assert_eq!(table().constants("WM_PAINT")[0].value, Value::Int(15));
+}
+
+/// Whatever the bytes: no panic, and no more than what they are good for.
+#[test]
+fn damaged_tables_are_read_as_far_as_they_go() {
+    let whole = include_bytes!("../data/win32.bin");
+    let ask = |table: &Table| {
+        let _ = table.functions("CreateFileW");
+        let _ = table.types_named("MSG").first().map(|id| table.layout(*id, Arch::X64));
+        let _ = table.constants("WAIT_TIMEOUT");
+        let _ = table.type_with_guid(&[0; 16]);
+    };
+    for cut in [0, 8, 100, 144, 1000, 200_000, whole.len() - 1] {
+        Table::open(Cow::Owned(whole[..cut].to_vec())).iter().for_each(ask);
+    }
+    for n in 0..64usize {
+        let mut bytes = whole.to_vec();
+        for i in 0..16 {
+            let at = (n * 7919 + i * 104_729) % bytes.len();
+            bytes[at] ^= 1 << (n % 8);
+        }
+        // The head is damaged too.
+        bytes[8 + n] ^= 0x11;
+        Table::open(Cow::Owned(bytes)).iter().for_each(ask);
+    }
+}
