@@ -1,7 +1,9 @@
 //! The table of well-known functions and of GUIDs, and what a user lays over it.
 
 use dumpscope_core::base::Guid;
+use dumpscope_win32::TypeId;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -44,8 +46,29 @@ pub(crate) enum Kind {
     Code,
     /// A pointer to something else.
     Pointer,
+    /// A value of an enumeration, a set of flags, a code.
+    Values(TypeId),
+    /// True or false.
+    Bool,
+    /// A pointer to a socket's address.
+    SocketAddress,
+    /// A pointer to a COM object.
+    Object,
+    /// A pointer to what the function writes.
+    Output,
     /// A number that is shown as it is.
     Plain,
+}
+
+/// How a value gets to the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passing {
+    /// Its type's.
+    pub(crate) bytes: u64,
+    /// It is a number with a fraction.
+    pub(crate) float: bool,
+    /// It is a structure.
+    pub(crate) aggregate: bool,
 }
 
 /// A parameter of a well-known function.
@@ -53,6 +76,10 @@ pub(crate) enum Kind {
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// Type in Windows' words, when it is known.
+    pub(crate) type_text: Option<String>,
+    /// `None`: one word.
+    pub(crate) passing: Option<Passing>,
 }
 
 /// Why a table of hints was not taken.
@@ -159,10 +186,15 @@ impl HintTable {
         self.functions.get(stem)?.get(plain).map(Vec::as_slice)
     }
 
-    /// The name of a GUID.
+    /// The name of a GUID: of this table, else the interface or class of the Win32 table.
     #[must_use]
-    pub fn guid_name(&self, guid: &Guid) -> Option<&str> {
-        self.guids.get(guid).map(String::as_str)
+    pub fn guid_name(&self, guid: &Guid) -> Option<Cow<'_, str>> {
+        if let Some(name) = self.guids.get(guid) {
+            return Some(Cow::Borrowed(name));
+        }
+        let table = dumpscope_win32::table();
+        let id = table.type_with_guid(&guid.to_bytes())?;
+        Some(Cow::Owned(table.type_info(id)?.name))
     }
 }
 
@@ -190,7 +222,7 @@ fn parameter(function: &str, text: &str) -> Result<Parameter, HintTableError> {
             _ => return Err(bad()),
         },
     };
-    Ok(Parameter { name: name.to_owned(), kind })
+    Ok(Parameter { name: name.to_owned(), kind, type_text: None, passing: None })
 }
 
 #[cfg(test)]
@@ -215,7 +247,7 @@ mod tests {
             }
         }
         let iid = Guid::parse("{423ec01e-2e35-11d2-b604-00104b703efd}").unwrap();
-        assert_eq!(guids.guid_name(&iid), Some("IWbemWCOSmartEnum"));
+        assert_eq!(guids.guid_name(&iid).as_deref(), Some("IWbemWCOSmartEnum"));
         assert!(guids.guids.len() > 80);
     }
 
@@ -229,7 +261,7 @@ mod tests {
         let all = HintTable::built_in().with_overlay(user);
         assert_eq!(all.parameters("App.exe", "Take").map(<[_]>::len), Some(2));
         assert!(all.parameters("ntdll.dll", "NtClose").is_some());
-        assert_eq!(all.guid_name(&Guid::parse("11111111-2222-3333-4444-555555555555").unwrap()), Some("Mine"));
+        assert_eq!(all.guid_name(&Guid::parse("11111111-2222-3333-4444-555555555555").unwrap()).as_deref(), Some("Mine"));
     }
 
     #[test]

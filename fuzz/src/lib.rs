@@ -8,12 +8,14 @@ mod dump;
 mod expression;
 mod stack;
 mod symbols;
+mod win32;
 
 pub use commands::command_line;
 pub use dump::open_and_read_everything;
 pub use expression::expression;
 pub use stack::unwind;
 pub use symbols::{breakpad_file, demangle, packed_file, pdb_file, symbol_path};
+pub use win32::win32_table;
 
 /// A target with inputs to start from.
 #[derive(Clone, Copy, Debug)]
@@ -37,4 +39,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "breakpad_file", run: breakpad_file, seeds: symbols::breakpad_seeds },
     Target { name: "packed_file", run: packed_file, seeds: symbols::packed_seeds },
     Target { name: "demangle", run: demangle, seeds: symbols::name_seeds },
+    Target { name: "win32_table", run: win32_table, seeds: win32::seeds },
 ];

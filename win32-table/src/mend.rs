@@ -1,6 +1,6 @@
 //! What the metadata's form leaves out, put back.
 
-use crate::model::{Kind, Model, Ty, Type, Value};
+use crate::model::{Field, Kind, Model, Ty, Type, Value};
 use std::collections::BTreeMap;
 
 pub fn mend(model: &mut Model) {
@@ -8,6 +8,17 @@ pub fn mend(model: &mut Model) {
     for (name, of) in [("PCWSTR", "char16"), ("PCSTR", "u8")] {
         let to = Ty::Pointer(Box::new(Ty::base(of)));
         add(model, "Windows.Win32.Foundation", name, Kind::Alias { to, handle: false });
+    }
+    // The metadata has 64-bit numbers in their place.
+    for (name, high) in [("LARGE_INTEGER", "i"), ("ULARGE_INTEGER", "u")] {
+        let field = |name: &str, ty: Ty| Field { name: name.to_owned(), ty, bits: Vec::new() };
+        let part = |ty: &str| Ty::base(&format!("{high}{ty}"));
+        let structure = |union, fields| Kind::Struct { union, packing: 0, size: 0, fields };
+        let halves = structure(false, vec![field("LowPart", Ty::base("u32")), field("HighPart", part("32"))]);
+        let inner = format!("{name}._Anonymous_e__Struct");
+        add(model, "Windows.Win32.Foundation", &inner, halves);
+        let anonymous = field("Anonymous", Ty::Named(format!("Windows.Win32.Foundation.{inner}")));
+        add(model, "Windows.Win32.Foundation", name, structure(true, vec![anonymous, field("QuadPart", part("64"))]));
     }
     for family in crate::write::FAMILIES {
         let u32 = crate::model::BASES.iter().position(|b| *b == "u32").expect("u32") as u8;

@@ -6,6 +6,9 @@ use crate::function::ty;
 use crate::ty::{Ty, TypeId};
 use crate::types::{Definition, TypeKind};
 
+/// Of several names of one code the one that starts so is meant.
+const PREFERRED: &[(&str, &str)] = &[("HRESULT", "E_"), ("NTSTATUS", "STATUS_"), ("WIN32_ERROR", "ERROR_")];
+
 /// What a constant is.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -81,7 +84,9 @@ impl Table {
         if info.by_value {
             let direct = self.names_of(id, signed);
             let all = if direct.is_empty() { self.names_of(id, i64::try_from(wanted).ok()?) } else { direct };
-            return all.into_iter().next();
+            let prefix = PREFERRED.iter().find(|(of, _)| *of == info.name).map_or("", |(_, p)| p);
+            let best = all.iter().position(|n| n.starts_with(prefix)).unwrap_or(0);
+            return all.into_iter().nth(best);
         }
         let Definition::Enum { flags, members, .. } = self.definition(id)? else { return None };
         if let Some((name, _)) = members.iter().find(|(_, v)| width(*v) == wanted) {

@@ -3,7 +3,7 @@
 use super::flow::{Analysis, Point};
 use crate::model::{ArgPlace, ArgSource, Confidence, Evidence, StackFrame, Value};
 use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
-use dumpscope_symbols::SymbolProvider;
+use dumpscope_symbols::{SymbolProvider, SymbolSource};
 use dumpscope_symbols::provider::variable::{FrameRegs, Location, Variable};
 use dumpscope_symbols::types::{BaseKind, Type, TypeId, TypeProvider, bare, cpp_name, size_of};
 use dumpscope_symbols::unwind::virtual_frame;
@@ -62,18 +62,76 @@ pub(super) fn of(
     if let Some(signature) = from_types(cx, frame) {
         return signature;
     }
-    if let Some(known) = super::hints::parameters(cx.target, frame) {
-        let param = |(n, p): (usize, &crate::hint_table::Parameter)| Param {
-            name: Some(p.name.clone()),
-            ..Param::at(place(cx, n))
-        };
-        let params = known.iter().enumerate().map(param).collect();
-        return Signature { params, cap: Confidence::Proven, from_types: false };
+    if let Some(known) = super::hints::known(cx.target, frame, cx.machine)
+        && let Some(signature) = from_table(cx, frame, point, &known)
+    {
+        return signature;
     }
     match cx.machine {
         Machine::X86 => inferred_x86(cx, frame, point, caller),
         _ => inferred(cx, point, caller),
     }
+}
+
+/// The parameters that a table of Windows' functions tells. `None`: the name is that of another function.
+fn from_table(
+    cx: &Analysis<'_>,
+    frame: &StackFrame,
+    point: Option<&Point>,
+    known: &super::hints::Known,
+) -> Option<Signature> {
+    let is_x86 = cx.machine == Machine::X86;
+    if known.by_table && frame.source == Some(SymbolSource::Exports) && !starts_here(cx, frame) {
+        return None;
+    }
+    let word = u64::from(cx.abi.word);
+    let mut params = Vec::new();
+    let mut slot = usize::from(known.hidden);
+    if known.hidden {
+        params.push(Param::at(place(cx, 0)));
+    }
+    for p in &known.parameters {
+        let bytes = p.passing.map_or(word, |p| p.bytes).max(1);
+        let (float, aggregate) = p.passing.map_or((false, false), |p| (p.float, p.aggregate));
+        let in_register = !is_x86 && slot < cx.abi.args.len();
+        let mut at = place(cx, slot);
+        let mut type_text = p.type_text.clone();
+        let mut words = 1;
+        if is_x86 {
+            words = usize::try_from(bytes.div_ceil(4)).unwrap_or(1);
+        } else if aggregate && (bytes > 16 || cx.machine == Machine::Amd64 && !matches!(bytes, 1 | 2 | 4 | 8)) {
+            // Its address is passed.
+            type_text = type_text.map(|t| format!("{t} *"));
+        } else if aggregate && bytes > 8 {
+            words = 2;
+        }
+        // Fractions are in vector registers; on ARM64 they take no other place.
+        if float && cx.machine == Machine::Arm64 {
+            (at, words) = (ArgPlace::Elsewhere, 0);
+        } else if float && in_register || words > 1 {
+            at = ArgPlace::Elsewhere;
+        }
+        slot = slot.saturating_add(words);
+        let narrow = u8::try_from(bytes).ok().filter(|b| matches!(b, 1 | 2 | 4) && u64::from(*b) < word && !float);
+        params.push(Param { name: Some(p.name.clone()), type_text, bytes: narrow, ..Param::at(at) });
+    }
+    // What the function removes from the stack must be what it was given.
+    let pops = point.and_then(|p| p.pops).filter(|n| *n > 0).map(usize::from);
+    if known.by_table && is_x86 && pops.is_some_and(|p| p != slot.saturating_mul(4)) {
+        return None;
+    }
+    let cap = if known.sure { Confidence::Proven } else { Confidence::Guess };
+    Some(Signature { params, cap, from_types: false })
+}
+
+/// False when a frame's name is that of an export before the function that it is in.
+fn starts_here(cx: &Analysis<'_>, frame: &StackFrame) -> bool {
+    if crate::syscalls::is_far(frame) {
+        return false;
+    }
+    let lookup = frame.frame.lookup_ip();
+    let start = frame.frame.ip.back(frame.displacement);
+    cx.machine == Machine::X86 || super::extent::part_at(cx.target, lookup).is_none_or(|p| p.entry == start)
 }
 
 /// Where the convention of Windows' own functions puts argument `n`: registers first; x86: stdcall.

@@ -122,7 +122,7 @@ impl Row {
             client_pid: incoming.as_ref().map(|i| i.client_pid),
             incoming,
             activates: activation.map(|g| format!("{{{g}}}")),
-            class: activation.and_then(|g| hints.guid_name(&g).map(str::to_owned)),
+            class: activation.and_then(|g| hints.guid_name(&g).map(|n| n.into_owned())),
             sentence: t.activity.as_ref().map(|a| escape(&a.text).into_owned()),
             call,
         })

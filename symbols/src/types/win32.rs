@@ -184,8 +184,13 @@ impl TypeProvider for Win32 {
     /// Also with the tag's marks of C headers in front: `_GUID`, `tagMSG`.
     fn find_type(&self, name: &str, ignore_case: bool) -> Vec<TypeId> {
         let plain = name.trim_start_matches('_');
-        let tries = [Some(name), Some(plain), plain.strip_prefix("tag")];
-        for wanted in tries.into_iter().flatten().filter(|n| !n.is_empty()) {
+        let untagged = plain.strip_prefix("tag").unwrap_or(plain);
+        let tries = [name, plain, untagged].map(str::to_owned).into_iter();
+        // Headers choose one of several by macros: the newest, the one for UTF-16.
+        let chosen = ["W", "_LH", "W_V2", "_V2"].map(|suffix| format!("{untagged}{suffix}"));
+        let blob = (plain.starts_with("CRYPT_") && plain.ends_with("_BLOB")).then(|| "CRYPT_INTEGER_BLOB".to_owned());
+        for wanted in tries.chain(chosen).chain(blob).filter(|n| !n.is_empty()) {
+            let wanted = wanted.as_str();
             if wanted == "GUID" {
                 return vec![GUID];
             }

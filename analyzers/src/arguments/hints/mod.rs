@@ -4,13 +4,15 @@
 mod buffers;
 mod text;
 mod value;
+mod win32;
 
 pub(super) use buffers::Buffers;
+pub(super) use win32::Known;
 
 use crate::hint_table::{Kind, Parameter};
 use crate::model::{Argument, Stack, StackFrame};
 use crate::{Cancel, Target};
-use dumpscope_core::Va;
+use dumpscope_core::{Machine, Va};
 
 /// Adds hints to the arguments of all rows of a stack.
 pub fn add_hints(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>], cancel: &Cancel) {
@@ -23,14 +25,17 @@ pub fn add_hints(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>], can
 }
 
 fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argument]) {
-    let known = parameters(target, frame).unwrap_or_default();
-    let kinds: Vec<Kind> = known.iter().map(|p| p.kind.clone()).collect();
+    let known = known(target, frame, stack.machine);
+    let all = known.as_ref().map(|k| k.parameters.as_slice()).unwrap_or_default();
+    let by_table = known.as_ref().is_some_and(|k| k.by_table);
     let values: Vec<(Option<String>, Option<u64>)> =
         arguments.iter().map(|a| (a.name.clone(), a.value.as_ref().map(|v| v.bits))).collect();
     for argument in arguments {
         let Some(bits) = argument.value.as_ref().map(|v| v.bits) else { continue };
         let cx = value::Cx { target, machine: stack.machine };
-        argument.hint = match kinds.get(argument.index) {
+        // What the Win32 table says is good for what was found by it.
+        let fits = |p: &&Parameter| !by_table || argument.name.as_deref() == Some(p.name.as_str());
+        argument.hint = match all.get(argument.index).filter(fits).map(|p| &p.kind) {
             Some(Kind::Plain) => None,
             Some(Kind::Pointer) | None => text::hint(target, stack.machine, Va(bits)),
             Some(kind) => cx.hint(kind, bits, &|name| {
@@ -40,10 +45,24 @@ fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argu
     }
 }
 
-/// The parameters of a frame's function, when the table has it.
-pub(super) fn parameters<'a>(target: &'a Target, frame: &StackFrame) -> Option<&'a [Parameter]> {
+/// The parameters of a frame's function: from the table of well-known functions, which the Win32 table completes, else
+/// from that.
+pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Option<Known> {
     let module = target.symbols.modules().get(frame.module?)?;
-    target.hints().parameters(&module.file_name, frame.function.as_deref()?)
+    let own = target.hints().parameters(&module.file_name, frame.function.as_deref()?);
+    let table = win32::known(target, frame, machine);
+    let Some(own) = own else { return table };
+    let mut parameters = own.to_vec();
+    if let Some(table) = table.filter(|t| t.sure && t.parameters.len() == parameters.len()) {
+        for (mine, more) in parameters.iter_mut().zip(table.parameters) {
+            mine.type_text = more.type_text;
+            mine.passing = more.passing.filter(|p| !p.aggregate && !p.float);
+            if mine.kind == Kind::Plain && matches!(more.kind, Kind::Values(_) | Kind::Bool) {
+                mine.kind = more.kind;
+            }
+        }
+    }
+    Some(Known { parameters, hidden: false, sure: true, by_table: false })
 }
 
 #[cfg(test)]

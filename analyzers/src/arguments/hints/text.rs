@@ -21,7 +21,7 @@ pub(super) fn hint(target: &Target, machine: Machine, va: Va) -> Option<Hint> {
     }
     let memory = target.dump.memory();
     if let Some(name) = memory.guid(va).and_then(|g| target.hints().guid_name(&g)) {
-        return Some(Hint { text: name.to_owned(), source: HintSource::Guid, at: Some(va) });
+        return Some(Hint { text: name.into_owned(), source: HintSource::Guid, at: Some(va) });
     }
     if let Some(text) = text_at(target, va, SHORTEST) {
         return Some(Hint { text: quoted(&text), source: HintSource::Text, at: Some(va) });

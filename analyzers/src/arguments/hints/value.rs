@@ -5,6 +5,7 @@ use crate::Target;
 use crate::hint_table::Kind;
 use crate::model::{CriticalSection, Hint, HintSource};
 use dumpscope_core::{Machine, ReadMemory, Va};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Most handles of an array that are shown; Windows waits for at most 64.
 const MAX_HANDLES: u64 = 64;
@@ -46,8 +47,17 @@ impl Cx<'_> {
                 let name = self.target.hints().guid_name(&guid).map(|n| format!("{n} ")).unwrap_or_default();
                 (format!("{name}{{{guid}}}"), Some(at))
             }
-            Kind::Message => (message(bits)?.to_owned(), None),
-            Kind::Pointer | Kind::Plain => return None,
+            Kind::Message => (message(bits)?, None),
+            Kind::Values(id) => (dumpscope_win32::table().value_text(*id, bits)?, None),
+            Kind::Bool => (if bits & 0xffff_ffff == 0 { "FALSE" } else { "TRUE" }.to_owned(), None),
+            Kind::SocketAddress => (self.socket_address(at)?, Some(at)),
+            Kind::Object => {
+                let functions = memory.ptr(at, self.machine).filter(|_| bits != 0)?;
+                (format!("object of {}", self.target.name_of(functions)?), Some(at))
+            }
+            // The function has not returned: what lies there may be of before.
+            Kind::Output if bits != 0 => ("for output".to_owned(), Some(at)),
+            Kind::Output | Kind::Pointer | Kind::Plain => return None,
         };
         Some(Hint { text, source: HintSource::Table, at: place })
     }
@@ -93,6 +103,20 @@ impl Cx<'_> {
         Some(format!("{name}{held}"))
     }
 
+    /// `10.0.0.7:5432`: `sockaddr_in` and `sockaddr_in6` of the Windows SDK's `ws2def.h` and `ws2ipdef.h`.
+    fn socket_address(&self, at: Va) -> Option<String> {
+        let mut raw = [0u8; 28];
+        let got = self.target.dump.memory().read_at(at, &mut raw).got;
+        let raw = raw.get(..got)?;
+        let family = u16::from_le_bytes(*raw.first_chunk()?);
+        let port = u16::from_be_bytes(*raw.get(2..)?.first_chunk()?);
+        match family {
+            2 => Some(format!("{}:{port}", Ipv4Addr::from(*raw.get(4..)?.first_chunk::<4>()?))),
+            23 => Some(format!("[{}]:{port}", Ipv6Addr::from(*raw.get(8..)?.first_chunk::<16>()?))),
+            _ => None,
+        }
+    }
+
     fn time(&self, at: Va) -> Option<String> {
         if at.is_null() {
             return Some("for ever".into());
@@ -110,41 +134,9 @@ fn quote(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// Names of window messages that block (Windows SDK, `winuser.h`).
-fn message(number: u64) -> Option<&'static str> {
-    Some(match number & 0xffff_ffff {
-        0x01 => "WM_CREATE",
-        0x02 => "WM_DESTROY",
-        0x05 => "WM_SIZE",
-        0x06 => "WM_ACTIVATE",
-        0x07 => "WM_SETFOCUS",
-        0x08 => "WM_KILLFOCUS",
-        0x0c => "WM_SETTEXT",
-        0x0d => "WM_GETTEXT",
-        0x0e => "WM_GETTEXTLENGTH",
-        0x0f => "WM_PAINT",
-        0x10 => "WM_CLOSE",
-        0x11 => "WM_QUERYENDSESSION",
-        0x12 => "WM_QUIT",
-        0x16 => "WM_ENDSESSION",
-        0x1a => "WM_SETTINGCHANGE",
-        0x1c => "WM_ACTIVATEAPP",
-        0x46 => "WM_WINDOWPOSCHANGING",
-        0x47 => "WM_WINDOWPOSCHANGED",
-        0x4a => "WM_COPYDATA",
-        0x4e => "WM_NOTIFY",
-        0x81 => "WM_NCCREATE",
-        0x82 => "WM_NCDESTROY",
-        0x100 => "WM_KEYDOWN",
-        0x110 => "WM_INITDIALOG",
-        0x111 => "WM_COMMAND",
-        0x112 => "WM_SYSCOMMAND",
-        0x113 => "WM_TIMER",
-        0x200 => "WM_MOUSEMOVE",
-        0x210 => "WM_PARENTNOTIFY",
-        0x219 => "WM_DEVICECHANGE",
-        0x233 => "WM_DROPFILES",
-        0x3e0 => "WM_DDE_INITIATE",
-        _ => return None,
-    })
+/// The name of a window message.
+fn message(number: u64) -> Option<String> {
+    let table = dumpscope_win32::table();
+    let family = *table.types_named("WM").first()?;
+    table.value_text(family, number)
 }

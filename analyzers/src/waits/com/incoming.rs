@@ -71,7 +71,7 @@ pub(super) fn read(
     }
     if let Some(served) = entry.or_else(|| on_stack(target, machine, stack?)) {
         (out.ipid, out.iid) = (Some(served.ipid), Some(served.iid));
-        let name = target.hints().guid_name(&served.iid).map(str::to_owned);
+        let name = target.hints().guid_name(&served.iid).map(|n| n.into_owned());
         let words = name.as_deref().map(|n| format!(" {n}")).unwrap_or_default();
         let whose = if entry.is_some() { "the call's" } else { "the only" };
         let where_ = if entry.is_some() { "" } else { " of this process on its stack" };

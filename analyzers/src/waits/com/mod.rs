@@ -115,7 +115,7 @@ pub(super) fn call(
     let differ = |a: Option<Pid>, b: Option<Pid>| a.zip(b).is_some_and(|(a, b)| a != b);
     let conflict = differ(outgoing.map(|o| o.pid), from_message);
     let table = target.hints();
-    let name = |g: Guid| table.guid_name(&g).map(str::to_owned);
+    let name = |g: Guid| table.guid_name(&g).map(|n| n.into_owned());
     let callee = data.and_then(|d| d.callee).map(|c| c.0);
     let by_data = outgoing.and_then(|o| o.tid).filter(|_| !conflict);
     Some(ComCall {

@@ -156,7 +156,7 @@ fn described(target: &Target, m: &Message, how: String) -> RpcCall {
     let name = known.map(|k| k.0.to_owned());
     let mut out = RpcCall {
         interface: m.interface,
-        name: target.hints().guid_name(&m.interface).map(str::to_owned).or(name),
+        name: target.hints().guid_name(&m.interface).map(|n| n.into_owned()).or(name),
         procedure: m.procedure,
         endpoint: None,
         service: known.map(|k| k.1),
