@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::model::{ArgPlace, ArgSource, Confidence, HintSource, Value};
-use dumpscope_core::Machine;
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
 
