@@ -261,7 +261,10 @@ mod tests {
         let all = HintTable::built_in().with_overlay(user);
         assert_eq!(all.parameters("App.exe", "Take").map(<[_]>::len), Some(2));
         assert!(all.parameters("ntdll.dll", "NtClose").is_some());
-        assert_eq!(all.guid_name(&Guid::parse("11111111-2222-3333-4444-555555555555").unwrap()).as_deref(), Some("Mine"));
+        assert_eq!(
+            all.guid_name(&Guid::parse("11111111-2222-3333-4444-555555555555").unwrap()).as_deref(),
+            Some("Mine")
+        );
     }
 
     #[test]

@@ -98,8 +98,13 @@ impl Table {
             raw.get(at..end)?;
             *section = at..end;
         }
-        let mut table =
-            Table { raw, sections, blocks: Vec::new(), unpacked: AtomicUsize::new(0), members: OnceLock::new() };
+        let mut table = Table {
+            raw,
+            sections,
+            blocks: Vec::new(),
+            unpacked: AtomicUsize::new(0),
+            members: OnceLock::new(),
+        };
         let blocks = table.section(Section::Directory).len() / DIRECTORY_ENTRY;
         table.blocks.resize_with(blocks, OnceLock::new);
         Some(table)
@@ -285,7 +290,9 @@ impl Table {
         let to = if block + 1 < end { self.ordinal(block + 1) } else { Some(prints.len() / 2) };
         let (Some(from), Some(to)) = (self.ordinal(block), to) else { return true };
         let print = print(name).to_le_bytes();
-        prints.get(from.saturating_mul(2)..to.saturating_mul(2)).is_none_or(|p| p.as_chunks::<2>().0.contains(&print))
+        prints
+            .get(from.saturating_mul(2)..to.saturating_mul(2))
+            .is_none_or(|p| p.as_chunks::<2>().0.contains(&print))
     }
 }
 

@@ -31,6 +31,7 @@ const FILE: &[u8] = include_bytes!("../data/win32.bin");
 /// The embedded table.
 #[must_use]
 pub fn table() -> &'static Table {
-    static TABLE: LazyLock<Table> = LazyLock::new(|| Table::open(Cow::Borrowed(FILE)).unwrap_or_else(Table::empty));
+    static TABLE: LazyLock<Table> =
+        LazyLock::new(|| Table::open(Cow::Borrowed(FILE)).unwrap_or_else(Table::empty));
     &TABLE
 }

@@ -127,7 +127,8 @@ impl Table {
         let first = partition(range.clone(), |b| key(b).is_some_and(|k| k < (id.0, from)));
         let end = partition(range.clone(), |b| key(b).is_some_and(|k| k <= (id.0, to)));
         // The block before may be of this type too and end with such values.
-        let before = first.checked_sub(1).filter(|b| *b >= range.start && key(*b).is_some_and(|k| k.0 == id.0));
+        let before =
+            first.checked_sub(1).filter(|b| *b >= range.start && key(*b).is_some_and(|k| k.0 == id.0));
         before.unwrap_or(first)..end
     }
 

@@ -66,7 +66,8 @@ fn every_name_that_is_listed_is_found() {
 
 #[test]
 fn structures_of_both_word_sizes() {
-    let (narrow, wide) = (offsets("SECURITY_ATTRIBUTES", Arch::X86), offsets("SECURITY_ATTRIBUTES", Arch::X64));
+    let (narrow, wide) =
+        (offsets("SECURITY_ATTRIBUTES", Arch::X86), offsets("SECURITY_ATTRIBUTES", Arch::X64));
     assert_eq!((narrow.0, wide.0), (12, 24));
     assert_eq!(wide.1[2], ("bInheritHandle".into(), 16));
     assert_eq!((offsets("CONTEXT", Arch::X86).0, offsets("CONTEXT", Arch::X64).0), (0x2cc, 0x4d0));

@@ -3,10 +3,10 @@
 use super::flow::{Analysis, Point};
 use crate::model::{ArgPlace, ArgSource, Confidence, Evidence, StackFrame, Value};
 use dumpscope_core::{Machine, ReadMemory, Reg, Rva, Va};
-use dumpscope_symbols::{SymbolProvider, SymbolSource};
 use dumpscope_symbols::provider::variable::{FrameRegs, Location, Variable};
 use dumpscope_symbols::types::{BaseKind, Type, TypeId, TypeProvider, bare, cpp_name, size_of};
 use dumpscope_symbols::unwind::virtual_frame;
+use dumpscope_symbols::{SymbolProvider, SymbolSource};
 
 /// Most arguments that are believed.
 const MAX_PARAMS: usize = 32;
@@ -99,7 +99,8 @@ fn from_table(
         let mut words = 1;
         if is_x86 {
             words = usize::try_from(bytes.div_ceil(4)).unwrap_or(1);
-        } else if aggregate && (bytes > 16 || cx.machine == Machine::Amd64 && !matches!(bytes, 1 | 2 | 4 | 8)) {
+        } else if aggregate && (bytes > 16 || cx.machine == Machine::Amd64 && !matches!(bytes, 1 | 2 | 4 | 8))
+        {
             // Its address is passed.
             type_text = type_text.map(|t| format!("{t} *"));
         } else if aggregate && bytes > 8 {
@@ -112,7 +113,8 @@ fn from_table(
             at = ArgPlace::Elsewhere;
         }
         slot = slot.saturating_add(words);
-        let narrow = u8::try_from(bytes).ok().filter(|b| matches!(b, 1 | 2 | 4) && u64::from(*b) < word && !float);
+        let narrow =
+            u8::try_from(bytes).ok().filter(|b| matches!(b, 1 | 2 | 4) && u64::from(*b) < word && !float);
         params.push(Param { name: Some(p.name.clone()), type_text, bytes: narrow, ..Param::at(at) });
     }
     // What the function removes from the stack must be what it was given.

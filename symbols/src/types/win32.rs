@@ -143,7 +143,8 @@ impl Win32 {
                 continue;
             }
             let ty = self.ty(&field.ty, 0);
-            let mut add = |name: String, ty| out.push(Member { name, kind: MemberKind::Field { ty, offset } });
+            let mut add =
+                |name: String, ty| out.push(Member { name, kind: MemberKind::Field { ty, offset } });
             if field.bits.is_empty() {
                 add(field.name, ty);
             }
@@ -188,7 +189,8 @@ impl TypeProvider for Win32 {
         let tries = [name, plain, untagged].map(str::to_owned).into_iter();
         // Headers choose one of several by macros: the newest, the one for UTF-16.
         let chosen = ["W", "_LH", "W_V2", "_V2"].map(|suffix| format!("{untagged}{suffix}"));
-        let blob = (plain.starts_with("CRYPT_") && plain.ends_with("_BLOB")).then(|| "CRYPT_INTEGER_BLOB".to_owned());
+        let blob = (plain.starts_with("CRYPT_") && plain.ends_with("_BLOB"))
+            .then(|| "CRYPT_INTEGER_BLOB".to_owned());
         for wanted in tries.chain(chosen).chain(blob).filter(|n| !n.is_empty()) {
             let wanted = wanted.as_str();
             if wanted == "GUID" {
@@ -260,10 +262,8 @@ impl TypeProvider for Win32 {
     }
 
     fn members(&self, id: TypeId) -> Vec<Member> {
-        let field = |name: &str, offset, ty| Member {
-            name: name.to_owned(),
-            kind: MemberKind::Field { ty, offset },
-        };
+        let field =
+            |name: &str, offset, ty| Member { name: name.to_owned(), kind: MemberKind::Field { ty, offset } };
         if id == GUID {
             let rest = self.make(Part::Array(TypeId(0x20), 8));
             let half = TypeId(0x21);

@@ -11,8 +11,26 @@ use dumpscope_win32::{Arch, Count, Definition, Function, Param, Ty, TypeId, Type
 
 /// DLLs that hold functions which the metadata names others for.
 const TWINS: &[&str] = &[
-    "combase", "cryptbase", "cryptsp", "gdi32full", "kernel.appcore", "kernelbase", "mswsock", "msvcrt", "ntdll", "ole32",
-    "rpcrt4", "sechost", "sspicli", "ucrtbase", "user32", "win32u", "windows.storage", "wow64", "wow64win", "ws2_32",
+    "combase",
+    "cryptbase",
+    "cryptsp",
+    "gdi32full",
+    "kernel.appcore",
+    "kernelbase",
+    "mswsock",
+    "msvcrt",
+    "ntdll",
+    "ole32",
+    "rpcrt4",
+    "sechost",
+    "sspicli",
+    "ucrtbase",
+    "user32",
+    "win32u",
+    "windows.storage",
+    "wow64",
+    "wow64win",
+    "ws2_32",
 ];
 
 /// What is known of a frame's function.
@@ -60,9 +78,11 @@ fn windows_own(file_name: &str, path: &str) -> Option<bool> {
     }
     // `C:\Windows\System32`, `\??\C:\Windows\…`, `\Device\HarddiskVolume1\Windows\…`, `\SystemRoot\…`; Wine has the same.
     let folders: Vec<&str> = path.split('\\').collect();
-    let at = folders.iter().position(|f| matches!(*f, "windows" | "winnt" | "systemroot" | "%systemroot%"))?;
+    let at =
+        folders.iter().position(|f| matches!(*f, "windows" | "winnt" | "systemroot" | "%systemroot%"))?;
     let inside = folders.get(at + 1).copied().unwrap_or_default();
-    let system = ["system32", "syswow64", "sysnative", "sysarm32", "syschpe32", "winsxs", "system", "microsoft.net"];
+    let system =
+        ["system32", "syswow64", "sysnative", "sysarm32", "syschpe32", "winsxs", "system", "microsoft.net"];
     (at <= 5 && system.contains(&inside)).then_some(true)
 }
 
@@ -100,7 +120,12 @@ fn parameter(p: &Param, all: &[Param], function: &Function<'_>, machine: Machine
         Some(count) => Kind::Handles(count),
         None => p.values.map_or_else(|| kind(p, function), Kind::Values),
     };
-    Parameter { name: p.name.clone(), kind, type_text: Some(table().type_text(&p.ty)), passing: Some(passing) }
+    Parameter {
+        name: p.name.clone(),
+        kind,
+        type_text: Some(table().type_text(&p.ty)),
+        passing: Some(passing),
+    }
 }
 
 /// How a value of a type gets to the function.
@@ -180,7 +205,8 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
     }
     match &p.ty {
         Ty::Base(Base::U32) if p.name.ends_with("esiredAccess") => {
-            let rights = if function.name.contains("File") { "FILE_ACCESS_RIGHTS" } else { "GENERIC_ACCESS_RIGHTS" };
+            let rights =
+                if function.name.contains("File") { "FILE_ACCESS_RIGHTS" } else { "GENERIC_ACCESS_RIGHTS" };
             table().types_named(rights).first().map_or(Kind::Plain, |id| Kind::Values(*id))
         }
         Ty::Base(Base::U32) if is_time(&p.name) => Kind::Milliseconds,
@@ -197,7 +223,9 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
                 (_, Some("SRWLOCK" | "RTL_SRWLOCK")) => Kind::SrwLock,
                 (_, Some("CONDITION_VARIABLE" | "RTL_CONDITION_VARIABLE")) => Kind::ConditionVariable,
                 (_, Some("SOCKADDR")) => Kind::SocketAddress,
-                (Ty::Base(Base::I64), _) if p.name.ends_with("imeout") && function.dll == "ntdll.dll" => Kind::Time,
+                (Ty::Base(Base::I64), _) if p.name.ends_with("imeout") && function.dll == "ntdll.dll" => {
+                    Kind::Time
+                }
                 _ => Kind::Pointer,
             }
         }

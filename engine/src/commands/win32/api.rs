@@ -28,7 +28,9 @@ pub(crate) const API: Command = Command {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let Some(word) = args.word() else { return Err(CommandError::message("!api needs a name or a pattern.")) };
+    let Some(word) = args.word() else {
+        return Err(CommandError::message("!api needs a name or a pattern."));
+    };
     args.end()?;
     let table = table();
     let name = plain(word);

@@ -27,7 +27,9 @@ pub(crate) const CONST: Command = Command {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let Some(word) = args.word() else { return Err(CommandError::message("!const needs a value or a name.")) };
+    let Some(word) = args.word() else {
+        return Err(CommandError::message("!const needs a value or a name."));
+    };
     let family = args.word();
     args.end()?;
     let table = table();
@@ -80,7 +82,8 @@ fn with_value(table: &Table, value: u64, types: Option<&[TypeId]>) -> Vec<Item> 
     if let Some(types) = types {
         for id in types {
             let of = table.type_info(*id).map(|t| t.name);
-            let exact: Vec<(String, i64)> = table.members(*id).into_iter().filter(|(_, v)| same(*v)).collect();
+            let exact: Vec<(String, i64)> =
+                table.members(*id).into_iter().filter(|(_, v)| same(*v)).collect();
             let whole = if exact.is_empty() { table.value_text(*id, value) } else { None };
             let text = |v: u64| format!("0x{v:x}");
             items.extend(

@@ -94,16 +94,60 @@ pub(super) struct ValueItem {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Item {
-    Function { name: String, dll: String, namespace: String, machines: Vec<&'static str>, returns: String, parameters: Vec<Parameter>, variadic: bool },
-    Callback { name: String, namespace: String, returns: String, parameters: Vec<Parameter> },
-    Interface { name: String, namespace: String, iid: Option<String>, base: Option<String>, methods: Vec<MethodItem> },
-    Structure { name: String, namespace: String, word: &'static str, size: Option<u64>, fields: Vec<FieldItem> },
-    Enumeration { name: String, namespace: String, #[serde(rename = "type")] ty: String, flags: bool, values: Vec<ValueItem> },
-    Alias { name: String, namespace: String, #[serde(rename = "type")] ty: String },
-    Class { name: String, namespace: String, clsid: String },
+    Function {
+        name: String,
+        dll: String,
+        namespace: String,
+        machines: Vec<&'static str>,
+        returns: String,
+        parameters: Vec<Parameter>,
+        variadic: bool,
+    },
+    Callback {
+        name: String,
+        namespace: String,
+        returns: String,
+        parameters: Vec<Parameter>,
+    },
+    Interface {
+        name: String,
+        namespace: String,
+        iid: Option<String>,
+        base: Option<String>,
+        methods: Vec<MethodItem>,
+    },
+    Structure {
+        name: String,
+        namespace: String,
+        word: &'static str,
+        size: Option<u64>,
+        fields: Vec<FieldItem>,
+    },
+    Enumeration {
+        name: String,
+        namespace: String,
+        #[serde(rename = "type")]
+        ty: String,
+        flags: bool,
+        values: Vec<ValueItem>,
+    },
+    Alias {
+        name: String,
+        namespace: String,
+        #[serde(rename = "type")]
+        ty: String,
+    },
+    Class {
+        name: String,
+        namespace: String,
+        clsid: String,
+    },
     Constant(ValueItem),
     /// One of many: only its name.
-    Name { name: String, is: &'static str },
+    Name {
+        name: String,
+        is: &'static str,
+    },
 }
 
 /// A GUID as text.
@@ -144,7 +188,13 @@ impl Item {
                 };
                 let size = table.size_of(&Ty::Named(id), arch).map(|s| s.bytes);
                 let word = info.kind.word();
-                Item::Structure { name, namespace, word, size, fields: fields.into_iter().map(field).collect() }
+                Item::Structure {
+                    name,
+                    namespace,
+                    word,
+                    size,
+                    fields: fields.into_iter().map(field).collect(),
+                }
             }
             Definition::Enum { underlying, flags, .. } => {
                 let value = |(name, value): (String, i64)| ValueItem { name, value: hex(value), of: None };
@@ -152,13 +202,14 @@ impl Item {
                 Item::Enumeration { name, namespace, ty: underlying.name().to_owned(), flags, values }
             }
             Definition::Interface { iid, base, .. } => {
-                let method = |(number, (interface, m)): (usize, (String, dumpscope_win32::Method))| MethodItem {
-                    number,
-                    interface,
-                    name: m.name,
-                    returns: table.type_text(&m.signature.ret),
-                    parameters: Parameter::all(table, &m.signature.params),
-                };
+                let method =
+                    |(number, (interface, m)): (usize, (String, dumpscope_win32::Method))| MethodItem {
+                        number,
+                        interface,
+                        name: m.name,
+                        returns: table.type_text(&m.signature.ret),
+                        parameters: Parameter::all(table, &m.signature.params),
+                    };
                 let methods = table.methods(id).into_iter().enumerate().map(method).collect();
                 let base = base.and_then(|b| table.type_info(b)).map(|b| b.name);
                 Item::Interface { name, namespace, iid: iid.map(guid_text), base, methods }
@@ -189,7 +240,8 @@ impl Item {
     pub(super) fn lines(&self, emit: &mut dyn FnMut(Line)) {
         match self {
             Item::Function { name, dll, namespace, machines, returns, parameters, variadic } => {
-                let only = if machines.len() < 3 { format!(", {} only", machines.join(" ")) } else { String::new() };
+                let only =
+                    if machines.len() < 3 { format!(", {} only", machines.join(" ")) } else { String::new() };
                 emit(heading(name, &format!("function of {dll}{only}"), namespace));
                 prototype(returns, name, parameters, *variadic, emit);
             }
@@ -205,7 +257,8 @@ impl Item {
                 }
                 for m in methods {
                     let names: Vec<&str> = m.parameters.iter().map(|p| p.name.as_str()).collect();
-                    let line = Line::plain(format!("{:>4}  ", m.number)).role(Role::Dim, format!("{}::", m.interface));
+                    let line = Line::plain(format!("{:>4}  ", m.number))
+                        .role(Role::Dim, format!("{}::", m.interface));
                     emit(line.role(Role::Symbol, m.name.clone()).text(format!("({})", names.join(", "))));
                 }
             }
@@ -222,7 +275,9 @@ impl Item {
                 emit(heading(name, &format!("{what} of {ty}"), namespace));
                 values.iter().for_each(|v| emit(v.line("   ")));
             }
-            Item::Alias { name, namespace, ty } => emit(heading(name, &format!("typedef of {ty}"), namespace)),
+            Item::Alias { name, namespace, ty } => {
+                emit(heading(name, &format!("typedef of {ty}"), namespace))
+            }
             Item::Class { name, namespace, clsid } => {
                 emit(heading(name, "class", namespace));
                 emit(Line::plain("CLSID ").role(Role::Value, clsid.clone()));
@@ -252,7 +307,13 @@ fn heading(name: &str, what: &str, namespace: &str) -> Line {
     if namespace.is_empty() { line } else { line.role(Role::Dim, format!("  {namespace}")) }
 }
 
-fn prototype(returns: &str, name: &str, parameters: &[Parameter], variadic: bool, emit: &mut dyn FnMut(Line)) {
+fn prototype(
+    returns: &str,
+    name: &str,
+    parameters: &[Parameter],
+    variadic: bool,
+    emit: &mut dyn FnMut(Line),
+) {
     let head = Line::new().role(Role::Type, returns.to_owned()).text(format!(" {name}("));
     if parameters.is_empty() && !variadic {
         return emit(head.text(");"));

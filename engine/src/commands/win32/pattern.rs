@@ -67,7 +67,8 @@ pub(super) fn check(pattern: &str) -> Result<(), CommandError> {
     if pattern.len() <= MAX_PATTERN {
         return Ok(());
     }
-    let text = format!("The pattern is too long: names are looked for with at most {MAX_PATTERN} characters.");
+    let text =
+        format!("The pattern is too long: names are looked for with at most {MAX_PATTERN} characters.");
     Err(CommandError::message(text))
 }
 
