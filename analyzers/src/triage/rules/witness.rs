@@ -1,10 +1,10 @@
 //! Whether a wait should have ended by now. Threads of a healthy process wait most of the time: a wait is suspicious
 //! only when something shows that it should have ended.
 
-use super::graph::{is_bystander, locked_out};
+use super::graph::{is_bystander, locked_out, wakes_up};
 use super::lost::{Lost, lost};
 use crate::facts::Case;
-use crate::model::{Confidence, Kind, StackFrame, ThreadFacts, Timeout, Wait, WaitKind};
+use crate::model::{Confidence, Kind, StackFrame, ThreadFacts, Wait, WaitKind};
 use dumpscope_core::Tid;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ impl Witnesses {
                 if let Some(reader) = self.reader.filter(|r| together > 1 && *r != t.tid) {
                     return Some(Witness::Taken(reader));
                 }
-                (is_endless(w) && self.matters(t)).then_some(Witness::Asked(COMPLETION))
+                (!wakes_up(w) && self.matters(t)).then_some(Witness::Asked(COMPLETION))
             }
             Kind::MessageQueue => {
                 let event = one_handle(w).and_then(|h| handle(facts, h)).is_some_and(|h| !is_for_all(h));
@@ -145,11 +145,6 @@ fn main_work(facts: &Case<'_>) -> Option<Tid> {
     let works = |t: &&ThreadFacts| t.role.is_none();
     let main = facts.threads.iter().find(|t| t.is_main).filter(works);
     main.or_else(|| facts.threads.iter().find(works)).map(|t| t.tid)
-}
-
-/// True for a wait that has no limit, as far as is known.
-fn is_endless(w: &Wait) -> bool {
-    w.timeout == Some(Timeout::Infinite)
 }
 
 fn handle<'a>(facts: &'a Case<'_>, value: u64) -> Option<&'a Handle> {
