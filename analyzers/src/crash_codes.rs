@@ -3,6 +3,10 @@
 //! Source: winnt.h and ntstatus.h of the Windows SDK (`docs/reference/exceptions.md`); Wine's and Crashpad's own codes
 //! from their public headers.
 
+use crate::model::Access;
+use dumpscope_core::Va;
+use dumpscope_core::stream::exception::ExceptionRecord;
+
 /// One exception code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExceptionCode {
@@ -27,6 +31,26 @@ pub enum Meaning {
     Hang,
     /// Normal work: a thread name, debug output, a requested dump.
     Harmless,
+}
+
+/// `EXCEPTION_ACCESS_VIOLATION`.
+pub(crate) const ACCESS_VIOLATION: u32 = 0xc000_0005;
+/// `EXCEPTION_IN_PAGE_ERROR`.
+pub(crate) const IN_PAGE_ERROR: u32 = 0xc000_0006;
+
+/// What a faulting access wanted and where, from the parameters of an access violation or in-page error.
+#[must_use]
+pub fn access_of(record: &ExceptionRecord) -> (Option<Access>, Option<Va>) {
+    if !matches!(record.code, ACCESS_VIOLATION | IN_PAGE_ERROR) {
+        return (None, None);
+    }
+    let access = match record.parameters.first() {
+        Some(0) => Some(Access::Read),
+        Some(1) => Some(Access::Write),
+        Some(8) => Some(Access::Execute),
+        _ => None,
+    };
+    (access, record.parameters.get(1).copied().map(Va))
 }
 
 /// A code's entry.

@@ -8,7 +8,7 @@ mod thread;
 
 pub(crate) use reported::{Reporting, reporting};
 
-use crate::crash::exception_facts;
+use crate::crash::{exception_facts, look_into};
 use crate::locks::find_locks;
 use crate::model::{Facts, Interest};
 use crate::stacks::stack_from;
@@ -29,6 +29,8 @@ enum Part {
     Exception,
     /// Threads with stacks, times, roles, and the kind of their wait.
     Threads,
+    /// What the stack tells of the exception.
+    Explained,
     /// Exceptions that threads report.
     Reported,
     /// Critical sections.
@@ -73,6 +75,7 @@ const PASSES: &[Pass] = {
         pass(Exception, &[], |w| w.facts.exception = exception_facts(w.target)),
         pass(Threads, &[Exception], threads),
         pass(Threads, &[Exception], unlisted),
+        pass(Explained, &[Exception, Threads], explained),
         pass(Reported, &[Exception, Threads], reported),
         pass(Locks, &[Threads], locks),
         pass(Com, &[Threads], |w| com::read_threads(w.target, w.machine, &mut w.facts.threads)),
@@ -161,6 +164,15 @@ fn unlisted(w: &mut Work<'_>) {
     }
     let Some(context) = w.target.dump.exception_context() else { return };
     w.facts.unlisted = Some(stack_from(w.target, &context.regs, None, &Limits::default(), w.cancel));
+}
+
+fn explained(w: &mut Work<'_>) {
+    let Some(exception) = &mut w.facts.exception else { return };
+    let thread = w.facts.threads.iter().find(|t| t.tid == exception.tid);
+    let stack = thread.and_then(|t| t.stack.as_ref().or(t.native_stack.as_ref()));
+    if let Some(stack) = stack.or(w.facts.unlisted.as_ref()) {
+        look_into(w.target, exception, stack, w.cancel);
+    }
 }
 
 fn reported(w: &mut Work<'_>) {

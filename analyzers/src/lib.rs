@@ -3,6 +3,7 @@
 //! An analysis takes a [`Target`] and returns plain data with evidence. No command syntax, no JSON, no printing.
 #![forbid(unsafe_code)]
 
+pub mod annotations;
 pub mod arguments;
 mod cancel;
 pub mod capabilities;
@@ -10,6 +11,7 @@ pub mod crash;
 mod crash_codes;
 pub mod diff;
 pub mod facts;
+mod function_tables;
 pub mod handles_summary;
 pub mod hint_table;
 pub mod incident;

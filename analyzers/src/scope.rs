@@ -250,7 +250,7 @@ impl Scope {
     pub fn confidence(&self) -> Confidence {
         match self.trust {
             Trust::Context | Trust::Cfi => Confidence::Proven,
-            Trust::FramePointer => Confidence::Strong,
+            Trust::FramePointer | Trust::ReturnAddress => Confidence::Strong,
             Trust::FramePointerUnverified | Trust::Scan | Trust::Inline => Confidence::Guess,
         }
     }

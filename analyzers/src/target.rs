@@ -114,7 +114,22 @@ impl Target {
     /// `module!name+0x12` of an address, as the process itself sees it; `None` when no module holds it. Not escaped.
     #[must_use]
     pub fn name_of(&self, va: Va) -> Option<String> {
-        self.symbols.format(va, self.process_machine())
+        self.symbols.format(va, self.process_machine()).or_else(|| {
+            let (module, offset) = self.unloaded_at(va)?;
+            Some(if offset == 0 { module } else { format!("{module}+0x{offset:x}") })
+        })
+    }
+
+    /// The unloaded module that was at `va`, as WinDbg writes it (`<Unloaded_plugin.dll>`), and the offset in it.
+    /// `None` where a module is loaded now. Not escaped.
+    #[must_use]
+    pub fn unloaded_at(&self, va: Va) -> Option<(String, u64)> {
+        if self.symbols.module_at(va).is_some() {
+            return None;
+        }
+        let module = self.dump.unloaded_at(va)?;
+        let name = module.name.rsplit(['\\', '/']).next().unwrap_or_default();
+        Some((format!("<Unloaded_{name}>"), va.distance_from(module.base)?))
     }
 
     /// What an analysis keeps in a type of its own, as long as the symbols stay the same; fresh at the first question.

@@ -18,7 +18,10 @@ pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
         (Some(m), Some(f)) => format!("{m}!{f}{offset}"),
         (None, Some(f)) => format!("{f}{offset}"),
         (Some(m), None) => format!("{m}{offset}"),
-        (None, None) => format!("0x{:x}", frame.frame.ip.0),
+        (None, None) => match target.unloaded_at(frame.frame.ip) {
+            Some((m, d)) => format!("{m}+0x{d:x}"),
+            None => format!("0x{:x}", frame.frame.ip.0),
+        },
     };
     escape(&text).into_owned()
 }

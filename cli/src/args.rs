@@ -83,6 +83,11 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Download symbols, or explain which are missing and why
     Symbols(SymbolsArgs),
+    /// Work with files of known issues
+    Known {
+        #[command(subcommand)]
+        command: KnownCommand,
+    },
     /// Print the JSON Schema of the triage document
     Schema,
     /// Print a completion script for a shell
@@ -92,6 +97,16 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KnownCommand {
+    /// Run the tests that a file of known issues holds; exit code 1 when one fails
+    Check {
+        /// The TOML file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// Options of all subcommands.
@@ -191,6 +206,9 @@ pub(crate) struct TriageArgs {
     /// Seconds per dump; the best answer so far is still written
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) budget: Option<std::time::Duration>,
+    /// TOML file of known issues, instead of the built-in one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known: Option<PathBuf>,
     /// Leave with exit code 3 when a finding of one of these kinds is there
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
     pub(crate) fail_on: Vec<String>,

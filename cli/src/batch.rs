@@ -18,6 +18,7 @@ use dumpscope_engine::batch::{
 };
 use dumpscope_engine::document::{Buckets, ConfidenceName};
 use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
+use dumpscope_engine::known::KnownIssues;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
     let inputs = once_each(args.dumps.iter().cloned().map(Input::Dump).collect());
     let fail_on = FailOn::default();
     let batch = Batch { inputs, format: Format::Text, output: None, fail_on, common, console };
-    Ok(batch.run(0, None)?.exit())
+    Ok(batch.run(0, None, None)?.exit())
 }
 
 /// `dumpscope triage PATH...`.
@@ -60,7 +61,8 @@ pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) 
     }
     let (format, output, fail_on) = (format(args.format), args.output.as_deref(), fail_on(args));
     let batch = Batch { inputs, format, output, fail_on, common, console };
-    Ok(batch.run(args.jobs, args.budget)?.exit())
+    let known = args.known.as_deref().map(crate::known::read).transpose()?;
+    Ok(batch.run(args.jobs, args.budget, known)?.exit())
 }
 
 fn format(format: TriageFormat) -> Format {
@@ -136,7 +138,12 @@ impl Outcome {
 
 impl Batch<'_> {
     /// Analyzes and writes.
-    fn run(self, jobs: usize, budget: Option<std::time::Duration>) -> anyhow::Result<Outcome> {
+    fn run(
+        self,
+        jobs: usize,
+        budget: Option<std::time::Duration>,
+        known: Option<Arc<KnownIssues>>,
+    ) -> anyhow::Result<Outcome> {
         let (out, color): (Box<dyn Write>, bool) = match self.output {
             Some(path) => {
                 let file = create(path).with_context(|| format!("writing {}", path.display()))?;
@@ -149,7 +156,7 @@ impl Batch<'_> {
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
         let (patterns, hints) = (patterns(self.common)?, hints(self.common)?);
-        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints };
+        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {

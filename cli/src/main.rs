@@ -9,6 +9,7 @@ mod exec;
 mod extras;
 mod host;
 mod interrupt;
+mod known;
 mod output;
 mod progress;
 mod store;
@@ -60,6 +61,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),
         Some(Command::Diff(args)) => batch::diff(args, &cli.common, console),
         Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
+        Some(Command::Known { command }) => known::run(command, console),
         Some(Command::Schema) => extras::schema(),
         Some(Command::Completions { shell }) => extras::completions(*shell),
         Some(Command::Man) => extras::man(),

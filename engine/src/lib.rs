@@ -16,6 +16,7 @@ pub mod fmt;
 pub mod forms;
 pub mod host;
 mod image;
+pub mod known;
 pub mod lang;
 pub mod render;
 mod run;

@@ -292,7 +292,7 @@ fn run(machine: Machine, seed: u64, cases: u32) {
                 }),
             }),
         };
-        let limits = Limits { frames: 64, chain: 8, scan_bytes: 512 };
+        let limits = Limits { frames: 64, counted: 0, chain: 8, scan_bytes: 512 };
         let bounds = (!random.one_in(4)).then_some((Va(STACK), Va(STACK + STACK_SIZE as u64)));
         let walked = walk(&regs, &memory, &context, bounds, &limits);
         assert!(!walked.frames.is_empty() && walked.frames.len() <= limits.frames);

@@ -8,6 +8,7 @@ use super::names::{Root, Sym};
 use super::state::{Source, State};
 use crate::Target;
 use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_symbols::unwind::follows_call;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,6 +26,8 @@ const MAX_POINTS: usize = 4096;
 /// Most instructions that one stack costs, decoding and following together. Code that is not reached by then is
 /// taken as unknown.
 const MAX_WORK: usize = 1 << 20;
+/// Words on the stack that are taken for arguments of a call on x86.
+const STACK_ARGS: i32 = 6;
 /// Most jumps between a call's target and the function that it reaches.
 const MAX_THUNKS: usize = 4;
 
@@ -64,6 +67,33 @@ pub(super) struct CallSite {
     pub(super) target: Option<Va>,
     /// Bytes of arguments that the caller removes right after the call (x86).
     pub(super) cleans: Option<u16>,
+}
+
+/// A store to memory that is not the function's own stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StoreSite {
+    /// Where to.
+    pub(super) address: Sym,
+    /// What.
+    pub(super) value: Sym,
+    /// How many bytes.
+    pub(super) bytes: u16,
+}
+
+/// A call with what it is given in registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GivenCall {
+    /// Where it leads.
+    pub(super) target: Option<Va>,
+    /// What it is given, by the name that the function called has for it: registers, on x86 words on the stack too.
+    pub(super) args: Vec<(Root, Sym)>,
+}
+
+/// Stores and calls of a function by address, with the names that a point of it uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    pub(super) stores: BTreeMap<u64, StoreSite>,
+    pub(super) calls: BTreeMap<u64, GivenCall>,
 }
 
 type PointKey = (u64, u64, bool, Option<u16>);
@@ -144,6 +174,37 @@ impl<'a> Analysis<'a> {
         found
     }
 
+    /// True when the word at `slot` is the address behind a call.
+    pub(super) fn follows_call(&self, slot: Va) -> bool {
+        let memory = self.target.dump.memory().as_ref();
+        memory.ptr(slot, self.machine).is_some_and(|t| follows_call(memory, self.machine, t) == Some(true))
+    }
+
+    /// Stores and calls of the function at `entry` on the paths to `ip`; arguments as for [`Analysis::point`].
+    pub(super) fn survey(&self, entry: Va, ip: Va, exact: bool, entry_sp: Option<Va>) -> Option<Arc<Survey>> {
+        let function = self.function(entry)?;
+        let residue = entry_sp.filter(|_| function.aligns).map(|sp| (sp.0 & 0xfff) as u16);
+        if self.work.get() > MAX_WORK {
+            return None;
+        }
+        let mut solver = Solver::new(self, &function);
+        solver.survey = Some(Survey::default());
+        solver.run(ip, exact, residue)?;
+        self.spend(solver.steps);
+        solver.survey.map(Arc::new)
+    }
+
+    /// All stores and calls of the function at `entry`.
+    pub(super) fn survey_all(&self, entry: Va) -> Option<Arc<Survey>> {
+        let function = self.function(entry).filter(|f| f.insn_count() <= SMALL)?;
+        let last = function
+            .blocks
+            .values()
+            .filter_map(|b| b.insns.last())
+            .find(|i| matches!(i.flow, Flow::Return(_)))?;
+        self.survey(entry, Va(last.at), true, None)
+    }
+
     fn spend(&self, work: usize) {
         self.work.set(self.work.get().saturating_add(work));
     }
@@ -213,6 +274,8 @@ struct Solver<'a> {
     stack_reads: BTreeSet<i32>,
     takes_address: Option<i32>,
     steps: usize,
+    /// Filled when somebody wants it.
+    survey: Option<Survey>,
 }
 
 impl<'a> Solver<'a> {
@@ -225,6 +288,7 @@ impl<'a> Solver<'a> {
             stack_reads: BTreeSet::new(),
             takes_address: None,
             steps: 0,
+            survey: None,
         }
     }
 
@@ -384,6 +448,7 @@ impl<'a> Solver<'a> {
         self.steps = self.steps.saturating_add(1);
         let abi = self.cx.abi;
         self.note_reads(insn, state);
+        self.note_sites(insn, state);
         for effect in &insn.effects {
             state.apply(*effect, insn.at, abi, &mut self.sources);
         }
@@ -394,6 +459,33 @@ impl<'a> Solver<'a> {
             }
             _ => {}
         }
+    }
+
+    fn note_sites(&mut self, insn: &Insn, state: &State) {
+        let Some(mut survey) = self.survey.take() else { return };
+        let abi = self.cx.abi;
+        for effect in &insn.effects {
+            let Effect::Store { at, val, bytes } = effect else { continue };
+            let Some(address) = state.address(*at, abi).filter(|a| a.root != Root::Sp) else { continue };
+            let value = match val {
+                Val::Const(n) => Sym { add: n.cast_signed(), ..Sym::of(Root::Const) },
+                Val::Reg(reg, by) => state.reg(*reg).plus(*by, abi),
+                _ => Sym::UNKNOWN,
+            };
+            survey.stores.insert(insn.at, StoreSite { address, value, bytes: *bytes });
+        }
+        if let Flow::Call(callee) = insn.flow {
+            let target = self.cx.call_target(callee, state, &self.sources);
+            let mut args: Vec<(Root, Sym)> =
+                abi.args.iter().map(|r| (Root::Entry(*r), state.reg(*r))).collect();
+            let words = if abi.pushes_return && abi.word == 4 { STACK_ARGS } else { 0 };
+            for n in 0..words {
+                let Some(at) = state.sp(abi).and_then(|sp| sp.checked_add(n.checked_mul(4)?)) else { break };
+                args.push((Root::Stack(abi.first_stack_arg + n * 4), state.load_slot(at, 4)));
+            }
+            survey.calls.insert(insn.at, GivenCall { target, args });
+        }
+        self.survey = Some(survey);
     }
 
     fn note_reads(&mut self, insn: &Insn, state: &State) {

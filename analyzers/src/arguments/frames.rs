@@ -51,28 +51,7 @@ pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Ve
     let Some(cx) = Analysis::new(target, stack.machine).filter(|_| target.foreign().is_none()) else {
         return out;
     };
-    let rows: Vec<(usize, &StackFrame)> =
-        stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline).collect();
-    // Functions that only a computed call reaches are known when their callers are: a few rounds.
-    let mut hints = BTreeMap::new();
-    let mut round = Round::default();
-    for _ in 0..MAX_ROUNDS {
-        let Some(done) = one_round(&cx, &rows, &hints, cancel) else { return out };
-        round = done;
-        let known = hints.len();
-        for (n, pair) in round.frames.windows(2).enumerate() {
-            if let [frame, caller] = pair
-                && frame.point.is_none()
-                && let Some(target) = call_target(&cx, caller)
-            {
-                hints.entry(n).or_insert_with(|| cx.behind_jumps(target));
-            }
-        }
-        if hints.len() == known {
-            break;
-        }
-    }
-    let Round { mut frames, signatures } = round;
+    let Some(Round { mut frames, signatures }) = rounds(&cx, stack, usize::MAX, cancel) else { return out };
     // What a function handed on unchanged and kept nowhere, the function below may still have.
     for n in 1..frames.len() {
         let (inner, outer) = frames.split_at_mut(n);
@@ -88,6 +67,46 @@ pub(super) fn recover(target: &Target, stack: &Stack, cancel: &Cancel) -> Vec<Ve
     }
     syscall::improve(target, stack, &mut out);
     out
+}
+
+/// Innermost frames that are looked at for the way of one value.
+const MOST_SOLVED: usize = 64;
+
+/// The innermost physical frames with what is known of their values. `None` when asked to stop.
+pub(super) fn solved<'s>(cx: &Analysis<'_>, stack: &'s Stack, cancel: &Cancel) -> Option<Vec<Frame<'s>>> {
+    let mut frames = rounds(cx, stack, MOST_SOLVED, cancel)?.frames;
+    for n in 1..frames.len() {
+        let (inner, outer) = frames.split_at_mut(n);
+        if let (Some(below), Some(frame)) = (inner.last(), outer.first_mut()) {
+            passed_on(cx, frame, below);
+        }
+    }
+    Some(frames)
+}
+
+/// Looks at the innermost `most` physical frames.
+fn rounds<'s>(cx: &Analysis<'_>, stack: &'s Stack, most: usize, cancel: &Cancel) -> Option<Round<'s>> {
+    let physical = stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline);
+    let rows: Vec<(usize, &StackFrame)> = physical.take(most).collect();
+    // Functions that only a computed call reaches are known when their callers are: a few rounds.
+    let mut hints = BTreeMap::new();
+    let mut round = Round::default();
+    for _ in 0..MAX_ROUNDS {
+        round = one_round(cx, &rows, &hints, cancel)?;
+        let known = hints.len();
+        for (n, pair) in round.frames.windows(2).enumerate() {
+            if let [frame, caller] = pair
+                && frame.point.is_none()
+                && let Some(target) = call_target(cx, caller)
+            {
+                hints.entry(n).or_insert_with(|| cx.behind_jumps(target));
+            }
+        }
+        if hints.len() == known {
+            break;
+        }
+    }
+    Some(round)
 }
 
 /// All frames with what they and their callers say.
@@ -155,7 +174,7 @@ fn inspect<'s>(
     }
     let worst = |t: Trust| match t {
         Trust::Scan => Confidence::Guess,
-        Trust::FramePointerUnverified => Confidence::Strong,
+        Trust::FramePointerUnverified | Trust::ReturnAddress => Confidence::Strong,
         _ => Confidence::Proven,
     };
     // A scanned return address that lies exactly where the code has it is no guess any more.
@@ -312,7 +331,7 @@ fn passed_on(cx: &Analysis<'_>, frame: &mut Frame<'_>, below: &Frame<'_>) {
 }
 
 /// Whether the call of `caller` reaches the function of `frame`: yes, no, or not known.
-fn verified(cx: &Analysis<'_>, frame: &Frame<'_>, caller: &Frame<'_>) -> Option<bool> {
+pub(super) fn verified(cx: &Analysis<'_>, frame: &Frame<'_>, caller: &Frame<'_>) -> Option<bool> {
     let called = call_target(cx, caller)?;
     let entry = match &frame.point {
         Some(point) => point.entry,

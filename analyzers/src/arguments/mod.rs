@@ -7,12 +7,14 @@
 
 #![warn(clippy::indexing_slicing)]
 
+mod arm64_access;
 mod code;
 mod extent;
 mod flow;
 mod frames;
 mod hints;
 mod ir;
+mod layout;
 mod lift_arm64;
 mod lift_x86;
 mod meet;
@@ -22,12 +24,16 @@ mod signature;
 mod starts;
 mod state;
 mod syscall;
+mod trace;
 mod values;
 
 use crate::model::Argument;
+pub(crate) use arm64_access::arm64_access;
 pub(crate) use extent::part_at;
 pub use hints::add_hints;
+pub(crate) use layout::code_frame;
 pub use syscall::{SystemCallArgs, system_call_args};
+pub(crate) use trace::{Name, Place, Trace, Tracer, What, Writer};
 
 use crate::model::Stack;
 use crate::{Cancel, Target};

@@ -43,6 +43,21 @@ pub(super) fn prologues(cx: &Analysis<'_>, ip: Va) -> Vec<Va> {
     starts.filter(begins).take(MAX_PROLOGUES).collect()
 }
 
+/// As [`prologues`], farther away: the nearest frame of ebp that padding or another function's end precedes.
+pub(super) fn far_prologue(cx: &Analysis<'_>, ip: Va) -> Option<Va> {
+    const FAR: u64 = 0x8000;
+    let memory = cx.target.dump.memory();
+    let low = ip.back(FAR);
+    let mut bytes = vec![0u8; usize::try_from(FAR).ok()?];
+    let got = memory.read_at(low, &mut bytes).got;
+    let bytes = bytes.get(..got).filter(|b| b.len() as u64 == FAR)?;
+    let at = bytes.windows(4).rposition(|w| {
+        let [end, rest @ ..] = w else { return false };
+        matches!(end, 0xcc | 0x90 | 0xc3) && matches!(rest, [0x55, 0x8b, 0xec] | [0x55, 0x89, 0xe5])
+    })?;
+    Some(low.offset(at as u64 + 1))
+}
+
 /// The target of the call whose return address is `ip`, when the instruction names it.
 fn call_before(cx: &Analysis<'_>, ip: Va) -> Option<Va> {
     let memory = cx.target.dump.memory();

@@ -103,7 +103,7 @@ impl State {
     }
 
     /// An address as a symbol; `None` when something unknown is in it.
-    fn address(&self, mem: Mem, abi: &Abi) -> Option<Sym> {
+    pub(super) fn address(&self, mem: Mem, abi: &Abi) -> Option<Sym> {
         if mem.fuzzy {
             return None;
         }

@@ -1,7 +1,7 @@
 //! An exception that is being reported: the dump has no exception stream, but a thread is in the system's code for
 //! exceptions that nobody caught.
 
-use crate::crash::explain;
+use crate::crash::{explain, look_into};
 use crate::model::{ExceptionFacts, Facts, Interest, Reported, Stack, StackFrame, ThreadFacts};
 use crate::stacks::{stack_bounds, stack_from};
 use crate::syscalls::is_far;
@@ -52,12 +52,19 @@ pub(super) fn of_thread(
     let got = target.dump.memory().read_at(context, &mut raw).got;
     raw.truncate(got);
     let machine = stack.machine;
-    let stack = Context::decode(&raw, machine).map(|c| {
+    let decoded = Context::decode(&raw, machine);
+    let regs = decoded.as_ref().map(|c| c.regs);
+    let stack = decoded.map(|c| {
         let bounds = stack_bounds(target, t.index, machine, c.sp()).map(|b| (b.low, b.high));
         stack_from(target, &c.regs, bounds, limits, cancel)
     });
+    let mut exception =
+        ExceptionFacts { interest: Interest::Crash, ..explain(target, t.tid, &record, regs.as_ref()) };
+    if let Some(stack) = &stack {
+        look_into(target, &mut exception, stack, cancel);
+    }
     Some(Reported {
-        exception: ExceptionFacts { interest: Interest::Crash, ..explain(target, t.tid, &record) },
+        exception,
         record_at: target.dump.memory().ptr(pointers, machine)?,
         context_at: context,
         record,

@@ -1,6 +1,6 @@
 //! Exceptions: the one that the dump records, and those that threads report.
 
-use super::Stack;
+use super::{Blame, Fault, Recursion, Stack};
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Tid, Va};
 
@@ -23,6 +23,23 @@ pub struct ExceptionFacts {
     pub description: String,
     /// Whether it is a crash.
     pub interest: Interest,
+    /// The fault, read from the instruction; `None` for what a program raised itself.
+    pub fault: Option<Fault>,
+    /// The frame that produced the bad value, when the code tells.
+    pub blame: Option<Blame>,
+    /// The recursion that used up the stack.
+    pub recursion: Option<Recursion>,
+}
+
+/// `EXCEPTION_STACK_OVERFLOW`.
+const STACK_OVERFLOW: u32 = 0xc000_00fd;
+
+impl ExceptionFacts {
+    /// The thread used up its stack.
+    #[must_use]
+    pub fn is_stack_overflow(&self) -> bool {
+        self.code == STACK_OVERFLOW
+    }
 }
 
 /// What a faulting access wanted.

@@ -7,6 +7,7 @@ mod com;
 mod confidence;
 mod exception;
 mod facts;
+mod fault;
 mod finding;
 mod foreign;
 mod loader;
@@ -22,6 +23,9 @@ pub use com::{Apartment, ComCall, ComThread, Incoming, LayoutSource, Message, Ou
 pub use confidence::Confidence;
 pub use exception::{Access, ExceptionFacts, Interest, Reported};
 pub use facts::Facts;
+pub use fault::{
+    BitFlip, Blame, Fault, FaultKind, FlipGrade, Look, Operand, Pattern, PatternKind, Recursion,
+};
 pub use finding::{Finding, FindingClass, FindingKind};
 pub use foreign::{ForeignCrash, ForeignDump};
 pub use loader::{DllMain, ProcessExit, Reason};

@@ -1,14 +1,19 @@
 //! A thread's stack with names: physical frames from the unwinder, inlined calls from the symbols.
 #![warn(clippy::indexing_slicing)]
 
+use crate::arguments::code_frame;
+use crate::crash_codes::access_of;
+use crate::function_tables::registered_at;
 use crate::model::{Stack, StackFrame};
 mod foreign;
 
 use crate::{Cancel, Target};
 use dumpscope_core::stream::function_table::FunctionTables;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};
-use dumpscope_symbols::unwind::{DynamicFunction, FrameData, UnwindCache, UnwindContext, UnwindRule, walk};
-use dumpscope_symbols::{Frame, Limits, SymbolKind, SymbolSource, Trust};
+use dumpscope_symbols::unwind::{
+    CodeFrame, DynamicFunction, FrameData, UnwindCache, UnwindContext, UnwindRule, walk,
+};
+use dumpscope_symbols::{EndReason, Frame, Limits, SymbolKind, SymbolSource, Trust};
 use std::cell::OnceCell;
 
 /// Walks a thread's stack in the view of `machine` ([`Machine::X86`] in a WOW64 process: the 32-bit stack).
@@ -107,6 +112,38 @@ pub fn stack_from(
     Stack { machine: regs.machine(), frames, end: walked.end, overflow: false }
 }
 
+/// A stack of any depth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Depth {
+    /// Each physical frame by the address of its call (the innermost: its instruction), innermost first.
+    pub calls: Vec<Va>,
+    /// The outermost frames with names; never frames that were also the innermost ones.
+    pub outermost: Vec<StackFrame>,
+    /// Why it ended; [`EndReason::FrameLimit`]: there are more than were counted.
+    pub end: EndReason,
+}
+
+/// Most frames that are counted.
+const MOST_COUNTED: usize = 1 << 20;
+
+/// Counts all frames of a stack, however many: a recursion may be much deeper than what a stack shows. Registers and
+/// bounds as for [`stack_from`].
+#[must_use]
+pub fn depth(target: &Target, regs: &RegSet, bounds: Option<(Va, Va)>, cancel: &Cancel) -> Depth {
+    let limits = Limits { frames: 64, counted: MOST_COUNTED, ..Limits::default() };
+    let context = Context::new(target, cancel);
+    let walked = walk(regs, target.dump.memory().as_ref(), &context, bounds, &limits);
+    let cut = walked.cut.unwrap_or_default();
+    let mut calls: Vec<Va> = walked.frames.iter().map(Frame::lookup_ip).collect();
+    calls.extend(cut.omitted);
+    calls.extend(cut.tail.iter().map(Frame::lookup_ip));
+    let mut outermost = Vec::new();
+    for (n, frame) in cut.tail.iter().enumerate() {
+        name_frame(target, frame, cut.tail.get(n + 1), &mut outermost);
+    }
+    Depth { calls, outermost, end: walked.end }
+}
+
 /// Adds the rows of one physical frame: inlined calls first, innermost first.
 pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
     let symbols = &target.symbols;
@@ -173,6 +210,20 @@ fn best_source(target: &Target, module: usize) -> Option<SymbolSource> {
     target.symbols.providers(module).iter().map(|p| p.source()).min()
 }
 
+/// `MEM_COMMIT`.
+const MEM_COMMIT: u32 = 0x1000;
+/// `MEM_IMAGE`.
+const MEM_IMAGE: u32 = 0x100_0000;
+/// `PAGE_EXECUTE` to `PAGE_EXECUTE_WRITECOPY`.
+const PAGE_ANY_EXECUTE: u32 = 0xf0;
+
+/// The address from which no instruction could be fetched, when that is what the recorded exception says.
+fn not_fetched(target: &Target) -> Option<Va> {
+    let record = &target.dump.exception().value()?.record;
+    let (access, wanted) = access_of(record);
+    (access.is_some() && wanted == Some(record.address)).then_some(record.address)
+}
+
 /// What the walker asks, answered by the target.
 struct Context<'a> {
     target: &'a Target,
@@ -181,6 +232,8 @@ struct Context<'a> {
     modules: Vec<(Va, u32, usize)>,
     /// Functions registered at run time, read at the first question.
     tables: OnceCell<FunctionTables>,
+    /// Where the processor could not fetch an instruction, as the exception says.
+    not_fetched: Option<Va>,
 }
 
 impl<'a> Context<'a> {
@@ -188,7 +241,28 @@ impl<'a> Context<'a> {
         let all = target.symbols.modules().iter().enumerate();
         let mut modules: Vec<_> = all.map(|(i, m)| (m.base, m.size, i)).collect();
         modules.sort_unstable();
-        Context { target, cancel, modules, tables: OnceCell::new() }
+        Context { target, cancel, modules, tables: OnceCell::new(), not_fetched: not_fetched(target) }
+    }
+
+    /// As the dump's stream has it.
+    fn listed(&self, va: Va) -> Option<DynamicFunction> {
+        let dump = &self.target.dump;
+        let tables = self.tables.get_or_init(|| dump.function_tables().value().cloned().unwrap_or_default());
+        // RUNTIME_FUNCTION of x64.
+        if tables.entry_size != 12 {
+            return None;
+        }
+        let table = tables.tables.iter().find(|t| va >= t.minimum && va < t.maximum)?;
+        let rva = va.rva(table.base)?;
+        let entries = dump.function_table_entries(table, 12).as_chunks::<12>().0;
+        let words = |e: &[u8; 12]| {
+            let [b0, b1, b2, b3, e0, e1, e2, e3, u0, u1, u2, u3] = *e;
+            let word = |b| Rva(u32::from_le_bytes(b));
+            (word([b0, b1, b2, b3]), word([e0, e1, e2, e3]), word([u0, u1, u2, u3]))
+        };
+        let behind = entries.partition_point(|e| words(e).0 <= rva);
+        let (begin, end, unwind_info) = words(entries.get(behind.checked_sub(1)?)?);
+        (rva < end).then_some(DynamicFunction { base: table.base, begin, end, unwind_info })
     }
 
     fn find(&self, va: Va) -> Option<(Va, u32, usize)> {
@@ -211,28 +285,8 @@ impl UnwindContext for Context<'_> {
     }
 
     fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
-        let dump = &self.target.dump;
-        let tables = self.tables.get_or_init(|| dump.function_tables().value().cloned().unwrap_or_default());
-        // RUNTIME_FUNCTION of x64.
-        if tables.entry_size != 12 {
-            return None;
-        }
-        let table = tables.tables.iter().find(|t| va >= t.minimum && va < t.maximum)?;
-        let rva = va.rva(table.base)?;
-        let entries = dump.function_table_entries(table, 12).as_chunks::<12>().0;
-        let words = |e: &[u8; 12]| {
-            let [b0, b1, b2, b3, e0, e1, e2, e3, u0, u1, u2, u3] = *e;
-            let word = |b| Rva(u32::from_le_bytes(b));
-            (word([b0, b1, b2, b3]), word([e0, e1, e2, e3]), word([u0, u1, u2, u3]))
-        };
-        let behind = entries.partition_point(|e| words(e).0 <= rva);
-        let (begin, end, unwind_info) = words(entries.get(behind.checked_sub(1)?)?);
-        (rva < end).then_some(UnwindRule::Codes(DynamicFunction {
-            base: table.base,
-            begin,
-            end,
-            unwind_info,
-        }))
+        let function = self.listed(va).or_else(|| registered_at(self.target, va))?;
+        Some(UnwindRule::Codes(function))
     }
 
     fn in_function(&self, va: Va) -> Option<bool> {
@@ -254,6 +308,22 @@ impl UnwindContext for Context<'_> {
     fn function_start(&self, va: Va) -> Option<Va> {
         let (base, _, _) = self.find(va)?;
         Some(self.target.symbols.resolve(va)?.symbol?.rva.va(base))
+    }
+
+    fn executable(&self, va: Va) -> Option<bool> {
+        if self.not_fetched == Some(va) {
+            return Some(false);
+        }
+        let region = self.target.dump.region_at(va)?;
+        // Sections say it better of images, whose pages change their protection while they are patched.
+        if region.kind == MEM_IMAGE || region.protect == 0 && region.state == MEM_COMMIT {
+            return None;
+        }
+        Some(region.state == MEM_COMMIT && region.protect & PAGE_ANY_EXECUTE != 0)
+    }
+
+    fn code_frame(&self, frame: &Frame) -> Option<CodeFrame> {
+        code_frame(self.target, frame)
     }
 
     fn cache(&self) -> Option<&UnwindCache> {

@@ -7,11 +7,15 @@ use crate::facts::Case;
 use crate::model::{Finding, FindingKind, StackFrame, ThreadFacts};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
+use dumpscope_core::base::{CodeView, ModuleInfo};
 use dumpscope_symbols::Trust;
 use serde::Deserialize;
 use std::sync::OnceLock;
 
 const LISTS: &str = include_str!("../../data/signatures.toml");
+
+/// Calls through a null pointer lead below here.
+const NULL_AREA: u64 = 0x1_0000;
 
 /// Most frames in a signature: a recursion through prefix functions must end.
 const FRAMES: usize = 8;
@@ -43,6 +47,8 @@ fn is_in(list: &[String], name: &str) -> bool {
 pub struct Signature {
     /// The text. Holds no unsafe characters.
     pub text: String,
+    /// The same without names of functions, which need symbols: modules and the offsets in them. Crashes only.
+    pub raw: Option<String>,
     /// Version of the rules and lists: texts of different versions cannot be compared.
     pub version: u32,
     /// What each step did, one sentence each.
@@ -58,9 +64,10 @@ pub fn signature(facts: &Case<'_>, verdict: &Finding) -> Option<Signature> {
         FindingKind::Idle | FindingKind::Unknown => return None,
         _ => hang(facts, verdict, &mut trace)?,
     };
+    let raw = (verdict.kind == FindingKind::Crash).then(|| raw(facts)).flatten();
     let text = escape(&parts.join("|")).into_owned();
     let trace = trace.iter().map(|t| escape(t).into_owned()).collect();
-    Some(Signature { text, version: lists().version, trace })
+    Some(Signature { text, raw, version: lists().version, trace })
 }
 
 /// `module!function`, or `module+0xoffset` where there is no name: that stays equal between processes.
@@ -71,7 +78,12 @@ fn frame_name(facts: &Case<'_>, frame: &StackFrame) -> String {
         (Some(m), Some(f)) => format!("{m}!{f}"),
         (Some(m), None) => format!("{m}+0x{:x}", frame.displacement),
         (None, Some(f)) => f.clone(),
-        (None, None) => "?".into(),
+        (None, None) => match facts.target.unloaded_at(frame.frame.ip) {
+            Some((m, d)) => format!("{m}+0x{d:x}"),
+            // Addresses differ from run to run, but for null.
+            None if frame.frame.ip.0 < NULL_AREA => "null".into(),
+            None => "?".into(),
+        },
     }
 }
 
@@ -85,6 +97,12 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let exception = facts.fatal().or(facts.exception.as_ref())?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];
+    if let Some(recursion) = exception.recursion.as_ref().filter(|_| exception.is_stack_overflow()) {
+        // The leaf that met the guard page differs from run to run.
+        trace.push(format!("recursion: {}", recursion.words()));
+        parts.extend(recursion.cycle.iter().take(FRAMES).cloned());
+        return Some(parts);
+    }
     let stack = facts.reported.first().and_then(|r| r.stack.as_ref()).or_else(|| facts.stack_of(exception));
     stack?;
     let mut unnamed = 0_usize;
@@ -117,6 +135,50 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
         }
     }
     Some(parts)
+}
+
+/// Frames of a signature without names.
+const RAW_FRAMES: usize = 3;
+
+/// The exception and the first frames as places in modules: the system's are left out, as far as others follow.
+fn raw(facts: &Case<'_>) -> Option<String> {
+    let exception = facts.fatal().or(facts.exception.as_ref())?;
+    let stack =
+        facts.reported.first().and_then(|r| r.stack.as_ref()).or_else(|| facts.stack_of(exception))?;
+    let symbols = &facts.target.symbols;
+    let patterns = facts.target.patterns();
+    let sure: Vec<&StackFrame> = stack.physical().take_while(|f| f.trust != Trust::Scan).collect();
+    let is_own = |f: &&StackFrame| {
+        let module = f.module.and_then(|m| symbols.modules().get(m));
+        module.is_some_and(|m| !patterns.is_system_file(&m.file_name))
+    };
+    let first = sure.iter().position(is_own).unwrap_or(0);
+    let place = |f: &StackFrame| match f.module.and_then(|m| symbols.modules().get(m)) {
+        Some(m) => {
+            let offset = f.frame.ip.distance_from(m.base).unwrap_or_default();
+            format!("{}/{}+0x{offset:x}", m.file_name, debug_id(m))
+        }
+        None => match facts.target.unloaded_at(f.frame.ip) {
+            Some((m, d)) => format!("{m}+0x{d:x}"),
+            None if f.frame.ip.0 < NULL_AREA => "null".into(),
+            None => "?".into(),
+        },
+    };
+    let mut parts = vec![format!("crash:{:08x}", exception.code)];
+    parts.extend(sure.iter().skip(first).take(RAW_FRAMES).map(|f| place(f)));
+    Some(escape(&parts.join("|")).into_owned())
+}
+
+/// What tells one build of a module from another: of its symbols, else of its header.
+fn debug_id(m: &ModuleInfo) -> String {
+    match &m.codeview {
+        Some(CodeView::Pdb70 { guid, age, .. }) => {
+            format!("{}{age:x}", guid.to_string().replace(['-', '{', '}'], "").to_ascii_uppercase())
+        }
+        Some(CodeView::Pdb20 { signature, age, .. }) => format!("{signature:08X}{age:x}"),
+        Some(CodeView::Elf { build_id }) => build_id.iter().map(|b| format!("{b:02x}")).collect(),
+        _ => format!("{:08X}{:x}", m.timestamp, m.size),
+    }
 }
 
 fn hang(facts: &Case<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {

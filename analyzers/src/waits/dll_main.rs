@@ -209,7 +209,7 @@ impl<'a> Called<'a> {
         let doubtful = [self.frame, self.caller].iter().map(|f| f.trust).max();
         let confidence = match doubtful {
             Some(Trust::Scan) => Confidence::Guess,
-            Some(Trust::FramePointerUnverified) => sure.min(Confidence::Strong),
+            Some(Trust::FramePointerUnverified | Trust::ReturnAddress) => sure.min(Confidence::Strong),
             _ => sure,
         };
         let reason = given.or_else(|| self.reason_by_callers());

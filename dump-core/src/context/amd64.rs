@@ -35,6 +35,8 @@ const INTEGER_AT: [(Reg, usize); 15] = [
 pub(super) fn decode(raw: &[u8]) -> Option<Context> {
     let all = Cursor::new(raw, FileOff(0));
     let flags = all.at(0x30).u32()?;
+    // Breakpad's writer for macOS names no part although it fills them.
+    let flags = if flags & ANY == 0 { flags | CONTROL | INTEGER | SEGMENTS } else { flags };
     let mut out = Context::empty(Machine::Amd64, flags);
     let word = |at: usize| all.at(at).u64();
     let selector = |at: usize| all.at(at).u16().unwrap_or(0);

@@ -53,6 +53,8 @@ impl Context {
         let old_arm64 = first.is_some_and(|f| f & arm64::OLD_ARCH != 0 && f & arm64::ANY != 0);
         match machine {
             Machine::Amd64 if amd64 => amd64::decode(raw),
+            // Flags without a part, as Breakpad writes them on macOS.
+            Machine::Amd64 if at_30 == Some(amd64::ARCH) && raw.len() >= AMD64_SIZE => amd64::decode(raw),
             Machine::X86 if x86 => x86::decode(raw),
             Machine::Arm64 if arm64 => arm64::decode(raw),
             Machine::Arm64 if old_arm64 => arm64::decode_old(raw),

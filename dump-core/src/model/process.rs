@@ -3,6 +3,7 @@
 use super::{Dump, LoaderData, Peb, ProcessParameters, Teb, Thread};
 use crate::base::{Machine, Pid, ReadMemory, ThreadIdx, Va};
 use crate::layout::{PEB64, PebLayout, TEB32, TEB64, TebLayout};
+use crate::stream::id;
 
 /// Distance of the two TEBs of a WOW64 thread before Windows 10, and usually since.
 const WOW_TEB_DISTANCE: u64 = 0x2000;
@@ -36,8 +37,16 @@ impl Dump {
         let of_teb =
             |t: &Thread| u32::try_from(self.native_teb(t)?.process_id?).ok().filter(|p| *p != 0).map(Pid);
         *self.streams.pid.get_or_init(|| {
-            self.misc().value().and_then(|m| m.pid).or_else(|| self.threads().iter().find_map(of_teb))
+            let told = self.misc().value().and_then(|m| m.pid);
+            self.linux_pid().or(told).or_else(|| self.threads().iter().find_map(of_teb))
         })
+    }
+
+    /// Linux: the thread group of `/proc/PID/status`. The status may be that of another thread than the first.
+    fn linux_pid(&self) -> Option<Pid> {
+        let raw = self.stream_bytes(id::LINUX_PROC_STATUS)?;
+        let line = raw.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(b"Tgid:"))?;
+        str::from_utf8(line).ok()?.trim().parse().ok().map(Pid)
     }
 
     /// Address of a thread's TEB in the view of `machine` (TEB32 for [`Machine::X86`] in a WOW64 process).

@@ -4,7 +4,9 @@ use super::{Dump, DumpKind, Thread, join};
 use crate::base::{Machine, ModuleInfo, Pid, Tid, Va};
 use crate::error::{Parsed, Warning};
 use crate::memory::MemoryView;
+use crate::stream::assertion::{Assertion, AssertionInfoStream};
 use crate::stream::comment::{CommentStreamA, CommentStreamW};
+use crate::stream::crashpad::{CrashpadInfo, CrashpadInfoStream};
 use crate::stream::exception::ExceptionStream;
 use crate::stream::function_table::{FunctionTable, FunctionTableStream, FunctionTables};
 use crate::stream::handle_data::{HandleData, HandleDataStream};
@@ -159,6 +161,22 @@ impl Dump {
     pub fn comments(&self) -> Vec<&str> {
         let both = [self.stream::<CommentStreamA>(), self.stream::<CommentStreamW>()];
         both.into_iter().filter_map(Parsed::value).map(String::as_str).filter(|t| !t.is_empty()).collect()
+    }
+
+    /// What the program told Crashpad.
+    pub fn crashpad(&self) -> &Parsed<CrashpadInfo> {
+        self.stream::<CrashpadInfoStream>()
+    }
+
+    /// The failed assertion that Breakpad was told.
+    pub fn assertion(&self) -> &Parsed<Assertion> {
+        self.stream::<AssertionInfoStream>()
+    }
+
+    /// The raw bytes of the first stream of a type.
+    pub fn stream_bytes(&self, stream_type: u32) -> Option<&[u8]> {
+        let entry = self.directory().iter().find(|d| d.stream_type == stream_type)?;
+        crate::bytes::clipped(self.source.bytes(), entry.offset.0, entry.size.into())
     }
 
     /// Security tokens.

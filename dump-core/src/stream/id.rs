@@ -36,6 +36,16 @@ pub const HANDLE_OPERATION_LIST: u32 = 18;
 pub const TOKEN: u32 = 19;
 /// JavaScriptDataStream.
 pub const JAVA_SCRIPT_DATA: u32 = 20;
+/// AssertionInfoStream (Breakpad).
+pub const ASSERTION_INFO: u32 = 0x4767_0002;
+/// LinuxProcStatus (Breakpad).
+pub const LINUX_PROC_STATUS: u32 = 0x4767_0004;
+/// LinuxLsbRelease (Breakpad).
+pub const LINUX_LSB_RELEASE: u32 = 0x4767_0005;
+/// LinuxCmdLine (Breakpad).
+pub const LINUX_CMD_LINE: u32 = 0x4767_0006;
+/// CrashpadInfoStream.
+pub const CRASHPAD_INFO: u32 = 0x4350_0001;
 /// SystemMemoryInfoStream.
 pub const SYSTEM_MEMORY_INFO: u32 = 21;
 /// ProcessVmCountersStream.

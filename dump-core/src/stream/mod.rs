@@ -2,7 +2,9 @@
 //!
 //! Layouts: Windows SDK `minidumpapiset.h` (all structures are packed to 4 bytes), checked against real dumps.
 
+pub mod assertion;
 pub mod comment;
+pub mod crashpad;
 pub mod exception;
 pub mod function_table;
 pub mod handle_data;

@@ -1,6 +1,8 @@
 //! All stream types, in one table: for `.dumpdebug`, the documentation and the tests that read everything.
 
+use super::assertion::AssertionInfoStream;
 use super::comment::{CommentStreamA, CommentStreamW};
+use super::crashpad::CrashpadInfoStream;
 use super::exception::ExceptionStream;
 use super::function_table::FunctionTableStream;
 use super::handle_data::HandleDataStream;
@@ -164,7 +166,7 @@ pub const STREAMS: &[StreamInfo] = &[
     raw(id::JAVA_SCRIPT_DATA, "JavaScriptDataStream", "JavaScript data, no public layout"),
     raw(id::IPT_TRACE, "IptTraceStream", "Intel processor trace, no public layout"),
     raw(0x4767_0001, "BreakpadInfoStream", "Breakpad: the dumping and the crashed thread"),
-    raw(0x4767_0002, "AssertionInfoStream", "Breakpad: a failed assertion"),
+    row::<AssertionInfoStream>(),
     raw(0x4767_0003, "LinuxCpuInfo", "Breakpad: /proc/cpuinfo"),
     raw(0x4767_0004, "LinuxProcStatus", "Breakpad: /proc/PID/status"),
     raw(0x4767_0005, "LinuxLsbRelease", "Breakpad: /etc/lsb-release"),
@@ -173,7 +175,7 @@ pub const STREAMS: &[StreamInfo] = &[
     raw(0x4767_0008, "LinuxAuxv", "Breakpad: /proc/PID/auxv"),
     raw(0x4767_0009, "LinuxMaps", "Breakpad: /proc/PID/maps"),
     raw(0x4767_000a, "LinuxDsoDebug", "Breakpad: the dynamic linker's list"),
-    raw(0x4350_0001, "CrashpadInfoStream", "Crashpad: annotations"),
+    row::<CrashpadInfoStream>(),
     raw(0x4b6b_0002, "StabilityReportStream", "Chromium: stability report"),
     raw(0x4d7a_0001, "MozMacosCrashInfoStream", "Firefox: macOS crash information"),
     raw(0x4d7a_0002, "MozMacosBootargsStream", "Firefox: macOS boot arguments"),

@@ -29,6 +29,7 @@ pub use inputs::{Input, find_dumps, once_each};
 pub use one::triage_target;
 
 use crate::document::{Buckets, Document, settle};
+use crate::known::KnownIssues;
 use dumpscope_analyzers::Cancel;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::hint_table::HintTable;
@@ -48,6 +49,8 @@ pub struct TriageOptions {
     pub patterns: Option<Arc<Patterns>>,
     /// What arguments of well-known functions mean; `None`: the built-in table.
     pub hints: Option<Arc<HintTable>>,
+    /// Known issues; `None`: the built-in ones.
+    pub known: Option<Arc<KnownIssues>>,
     /// Dumps analyzed at the same time; 0 takes one for each processor.
     pub jobs: usize,
     /// Time for one dump. When it is used up the row holds what was found so far, with a warning.

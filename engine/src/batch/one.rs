@@ -1,7 +1,9 @@
 //! One dump: open, gather, judge.
 
 use super::{Observer, Progress, TriageOptions, rows};
-use crate::document::{DumpRow, ErrorRow, Kept};
+use crate::document::{DumpRow, ErrorRow, FindingKindName, Kept};
+use crate::known::{KnownIssues, seen};
+use dumpscope_analyzers::annotations::annotations;
 use dumpscope_analyzers::facts::Case;
 use dumpscope_analyzers::incident::Digest;
 use dumpscope_analyzers::triage::{run_rules, signature, verdict_of};
@@ -68,6 +70,8 @@ fn open_and_triage(
                 move || cancel.is_cancelled()
             });
             let mut row = triage_target(name, &target, &cancel);
+            let known = options.known.clone().unwrap_or_else(KnownIssues::shared);
+            add_known(&target, &mut row, &known);
             if cancel.is_late() {
                 let text = "the time budget was used up: this is the answer so far";
                 row.warnings.get_or_insert_default().push(text.into());
@@ -121,7 +125,12 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         system: Some(rows::system(target)),
         dump: Some(rows::dump_file(target)),
         capabilities: Some(capabilities::capabilities(target).iter().map(rows::capability).collect()),
-        exception: facts.fatal().or(facts.exception.as_ref()).map(rows::exception),
+        exception: facts
+            .fatal()
+            .or(facts.exception.as_ref())
+            .map(|e| rows::exception(target.process_machine(), e)),
+        annotations: Some(annotations(target).iter().map(rows::annotation).collect()),
+        blame: facts.fatal().and_then(|e| rows::blame(target, e)),
         threads: Some(threads),
         locks: known(
             facts
@@ -136,6 +145,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         incoming_calls: known(facts.threads.iter().filter_map(rows::incoming_call).collect(), complete),
         handles: handles_summary::summarize(&target.dump).as_ref().map(rows::handles),
         signature: signature.as_ref().map(|s| s.text.clone()),
+        signature_raw: signature.as_ref().and_then(|s| s.raw.clone()),
         signature_version: signature.as_ref().map(|s| s.version),
         signature_trace: signature.map(|s| s.trace),
         findings: Some(found.findings.iter().map(rows::finding).collect()),
@@ -143,6 +153,22 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         digest: Kept(Some(Box::new(Digest::of(&facts, &found.findings)))),
         ..DumpRow::empty(path)
     }
+}
+
+/// Adds the known issues that match, as the first evidence of the verdict too.
+fn add_known(target: &Target, row: &mut DumpRow, known: &KnownIssues) {
+    let found = known.find(&seen(target, row));
+    if let Some(verdict) = row.verdict.as_mut().filter(|v| v.kind == FindingKindName::Crash) {
+        let words = found.iter().map(|k| {
+            let more = [k.text.as_deref(), k.link.as_deref()].into_iter().flatten();
+            let fixed = k.fixed_in.as_ref().map(|f| format!("fixed in {f}"));
+            let parts: Vec<&str> = more.chain(fixed.as_deref()).collect();
+            let text = format!("known issue: {}: {}", k.title, parts.join(" "));
+            escape(text.trim_end_matches([':', ' '])).into_owned()
+        });
+        verdict.evidence.splice(0..0, words.collect::<Vec<_>>());
+    }
+    row.known = Some(found);
 }
 
 /// A list, or null when it is empty because the dump could not tell.

@@ -1,23 +1,24 @@
 //! From facts to the document's rows. Text from the dump is escaped here.
 
 use crate::document::{
-    AccessName, Arch, ArgRow, CapabilityRow, ComCallRow, ConfidenceName, DllMainRow, DllReasonName,
-    DumpFileRow, DumpKindName, ExceptionRow, FindingClassName, FindingKindName, FindingRow, FrameRow,
-    HandlesRow, IncomingCallRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow, SystemRow, ThreadRow,
-    Timeout, TrustName, WaitKindName, WaitRow,
+    AccessName, AnnotationRow, Arch, ArgRow, BitFlipRow, BlameRow, CapabilityRow, ComCallRow, ConfidenceName,
+    DllMainRow, DllReasonName, DumpFileRow, DumpKindName, ExceptionRow, FindingClassName, FindingKindName,
+    FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow,
+    SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
 };
 use crate::fmt::{Hex, rfc3339};
+use dumpscope_analyzers::annotations::{Annotation, linux_command_line};
 use dumpscope_analyzers::arguments::{add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::handles_summary::HandleSummary;
 use dumpscope_analyzers::model::{
-    self, Access, Argument, Confidence, DllMain, ExceptionFacts, Finding, FindingClass, FindingKind, Kind,
-    Lock, LockSource, Reason, SlimLock, Stack, StackFrame, ThreadFacts, Wait,
+    self, Access, Argument, BitFlip, Confidence, DllMain, ExceptionFacts, Finding, FindingClass, FindingKind,
+    FlipGrade, Kind, Lock, LockSource, Reason, SlimLock, Stack, StackFrame, ThreadFacts, Wait,
 };
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
-use dumpscope_core::{Machine, Warning};
+use dumpscope_core::{Machine, RegSet, Warning};
 use dumpscope_symbols::{Trust, UnwindIssue};
 use std::collections::BTreeMap;
 
@@ -48,7 +49,11 @@ pub(crate) fn process(target: &Target) -> ProcessRow {
         pid: dump.pid().map(|p| p.0).or_else(|| target.foreign()?.pid),
         name: program.as_ref().and_then(leaf).as_deref().map(text),
         image_path: program.as_deref().map(text),
-        command_line: parameters.and_then(|p| p.command_line).as_deref().map(text),
+        command_line: parameters
+            .and_then(|p| p.command_line)
+            .or_else(|| linux_command_line(target))
+            .as_deref()
+            .map(text),
     }
 }
 
@@ -175,7 +180,43 @@ pub(super) fn capability(c: &Capability) -> CapabilityRow {
     }
 }
 
-pub(super) fn exception(e: &ExceptionFacts) -> ExceptionRow {
+fn bit_flip(machine: Machine, b: &BitFlip) -> BitFlipRow {
+    let name = b.reg.and_then(|r| RegSet::names(machine).get(usize::from(r.0)));
+    BitFlipRow {
+        register: name.map(|n| (*n).to_owned()),
+        bit: b.bit,
+        address: b.address.into(),
+        grade: match b.grade {
+            FlipGrade::Likely => "likely".into(),
+            FlipGrade::Possible => "possible".into(),
+        },
+    }
+}
+
+/// A text of the program.
+pub(super) fn annotation(a: &Annotation) -> AnnotationRow {
+    AnnotationRow { source: text(&a.source), key: a.key.as_deref().map(text), value: text(&a.value) }
+}
+
+/// The blamed frame of a crash.
+pub(super) fn blame(target: &Target, e: &ExceptionFacts) -> Option<BlameRow> {
+    let b = e.blame.as_ref()?;
+    let symbols = &target.symbols;
+    let found = symbols.resolve(b.site);
+    let module = found.as_ref().map(|r| symbols.name_in(r.module, target.process_machine()));
+    Some(BlameRow {
+        tid: e.tid.0,
+        frame: u32::try_from(b.row).ok()?,
+        module: module.map(text),
+        function: found.as_ref().and_then(|r| r.symbol.as_ref()).map(|s| text(&s.name)),
+        displacement: found.as_ref().map(|r| Hex(r.displacement)),
+        source: symbols.line(b.site).map(|l| SourceRow { file: text(&l.file), line: l.line }),
+        confidence: confidence(b.confidence),
+        chain: b.chain.clone(),
+    })
+}
+
+pub(super) fn exception(machine: Machine, e: &ExceptionFacts) -> ExceptionRow {
     ExceptionRow {
         code: e.code.into(),
         name: e.name.as_deref().map(text),
@@ -187,6 +228,11 @@ pub(super) fn exception(e: &ExceptionFacts) -> ExceptionRow {
             Access::Execute => AccessName::Execute,
         }),
         target: e.target.map(Hex::from),
+        computed: e.fault.as_ref().is_some_and(|f| f.computed),
+        instruction: e.fault.as_ref().and_then(|f| f.instruction.clone()),
+        size: e.fault.as_ref().and_then(|f| f.size),
+        region: e.fault.as_ref().and_then(|f| f.region.clone()),
+        bit_flips: e.fault.as_ref().map(|f| f.bit_flips.iter().map(|b| bit_flip(machine, b)).collect()),
         description: text(&e.description),
     }
 }
@@ -244,15 +290,17 @@ pub(crate) fn arg(a: &Argument) -> ArgRow {
 }
 
 fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -> FrameRow {
-    let module = f.module.map(|i| target.symbols.name_in(i, machine));
+    let gone = target.unloaded_at(f.frame.ip).filter(|_| f.module.is_none() && f.function.is_none());
+    let module = f.module.map(|i| target.symbols.name_in(i, machine)).or(gone.as_ref().map(|g| g.0.as_str()));
     let known = f.function.is_some() || module.is_some();
+    let displacement = gone.as_ref().map_or(f.displacement, |g| g.1);
     FrameRow {
         ip: f.frame.ip.into(),
         sp: f.frame.sp.into(),
         module: module.map(text),
         function: f.function.as_deref().map(text),
         // Inlined calls may start behind the instruction: the difference wraps in the process's width.
-        displacement: known.then_some(Hex(dumpscope_symbols::wrapped(f.displacement, machine))),
+        displacement: known.then_some(Hex(dumpscope_symbols::wrapped(displacement, machine))),
         source: f.line.as_ref().map(|l| SourceRow { file: text(&l.file), line: l.line }),
         inline: f.trust == Trust::Inline,
         trust: trust(f.trust),
@@ -267,6 +315,7 @@ pub(crate) fn trust(trust: Trust) -> TrustName {
         Trust::Context => TrustName::Context,
         Trust::Cfi => TrustName::Cfi,
         Trust::FramePointer | Trust::FramePointerUnverified => TrustName::FramePointer,
+        Trust::ReturnAddress => TrustName::ReturnAddress,
         Trust::Scan => TrustName::Scan,
         Trust::Inline => TrustName::Inline,
     }

@@ -270,6 +270,11 @@ fn crash_fields(
         out.push(one(&format!("EXCEPTION_PARAMETER{}", i.saturating_add(1)), text));
     }
     out.push(one("FAULTING_THREAD", format!("{:08x}", e.tid.0)));
+    if let Some(blame) = &e.blame {
+        let head = format!("({})", blame.confidence.name());
+        let lines = std::iter::once(head).chain(blame.chain.iter().map(|c| format!("  {c}")));
+        out.push(("BLAME".into(), lines.collect()));
+    }
     let thread = finding.tid.and_then(|t| facts.thread(t));
     thread_fields(facts, thread, verbose, true, out);
     out.push(one("FAILURE_BUCKET_ID", bucket(facts, finding)));

@@ -77,8 +77,16 @@ dto! {
         pub findings: Option<Vec<FindingRow>>,
         /// The first finding, or one of kind `idle` or `unknown`.
         pub verdict: Option<FindingRow>,
+        /// What the program, its crash handler or the dump's writer said. Untrusted.
+        pub annotations: Option<Vec<AnnotationRow>>,
+        /// The frame that produced the bad value of a crash. Null: not known, or no such crash.
+        pub blame: Option<BlameRow>,
+        /// Known issues that match, in their file's order.
+        pub known: Option<Vec<KnownRow>>,
         /// Equal for dumps of the same cause. Null: nothing stable is known.
         pub signature: Option<String>,
+        /// The same without names of functions: equal whatever symbols were there. Null: no crash, or nothing is known.
+        pub signature_raw: Option<String>,
         /// Version of the signature's rules: only signatures of one version can be compared.
         pub signature_version: Option<u32>,
         /// How the signature came to be, a sentence for each step.
@@ -86,6 +94,60 @@ dto! {
         /// What comparisons with other dumps need; in no document.
         #[serde(skip)]
         pub digest: Kept,
+    }
+
+    /// A known issue.
+    pub struct KnownRow {
+        /// What it is.
+        pub title: String,
+        /// More about it.
+        pub text: Option<String>,
+        /// Where to read on.
+        pub link: Option<String>,
+        /// The version that has it no more.
+        pub fixed_in: Option<String>,
+    }
+
+    /// A text that somebody left in the dump.
+    pub struct AnnotationRow {
+        /// Who said it: `crashpad`, `crashpad NAME` of a module, `assertion`, `comment`.
+        pub source: String,
+        /// Its key.
+        pub key: Option<String>,
+        /// The text.
+        pub value: String,
+    }
+
+    /// Whose fault a crash is: the frame whose code made the bad value, or made or kept the object that holds it.
+    pub struct BlameRow {
+        /// The thread.
+        pub tid: u32,
+        /// Index in the thread's frames.
+        pub frame: u32,
+        /// Module of the instruction.
+        pub module: Option<String>,
+        /// Its function.
+        pub function: Option<String>,
+        /// From the function's start; from the module's start without a function.
+        pub displacement: Option<Hex>,
+        /// Its line.
+        pub source: Option<SourceRow>,
+        /// How sure it is.
+        pub confidence: ConfidenceName,
+        /// The way from the fault to there, a sentence for each step.
+        pub chain: Vec<String>,
+    }
+
+    /// A bit that bad hardware may have changed.
+    pub struct BitFlipRow {
+        /// The register. Null: the address itself.
+        pub register: Option<String>,
+        /// The bit, from 0.
+        pub bit: u8,
+        /// The address without the flip.
+        pub address: Hex,
+        /// `likely` or `possible`.
+        pub grade: String,
     }
 
     /// Why a dump could not be analyzed.
@@ -166,6 +228,16 @@ dto! {
         pub access: Option<AccessName>,
         /// The address that it wanted.
         pub target: Option<Hex>,
+        /// The target is computed from the registers: the recorded one is not what the instruction wanted.
+        pub computed: bool,
+        /// The faulting instruction. Null: its bytes are not known.
+        pub instruction: Option<String>,
+        /// Bytes that it wanted.
+        pub size: Option<u32>,
+        /// The memory that it hit.
+        pub region: Option<String>,
+        /// Bits whose change makes a good address: signs of bad memory. Null: not looked for.
+        pub bit_flips: Option<Vec<BitFlipRow>>,
         /// One sentence.
         pub description: String,
     }
@@ -480,6 +552,8 @@ names! {
         Cfi,
         /// The chain of frame pointers.
         FramePointer,
+        /// The return address on top of the stack behind a call to code that could not run.
+        ReturnAddress,
         /// Found by scanning the stack: doubtful.
         Scan,
         /// A call that the compiler inlined.
@@ -683,7 +757,11 @@ impl DumpRow {
             incoming_calls: None,
             findings: None,
             verdict: None,
+            annotations: None,
+            blame: None,
+            known: None,
             signature: None,
+            signature_raw: None,
             signature_version: None,
             signature_trace: None,
             digest: Kept::default(),

@@ -345,7 +345,7 @@ fn frame_line(thread: &ThreadRow, nth: usize, f: &FrameRow) -> Line {
     match f.trust {
         TrustName::Inline => line.role(Role::Dim, "  (inlined)"),
         TrustName::Scan => line.role(Role::Warning, "  (found by scanning the stack)"),
-        TrustName::Context | TrustName::Cfi | TrustName::FramePointer => line,
+        TrustName::Context | TrustName::Cfi | TrustName::FramePointer | TrustName::ReturnAddress => line,
     }
 }
 

@@ -7,7 +7,8 @@ const LONGEST_CALL: usize = 7;
 
 /// True when a call instruction ends at `va`, false when the known bytes are none; `None` when not enough bytes
 /// before `va` are known to tell.
-pub(crate) fn after_call(mem: &dyn ReadMemory, machine: Machine, va: Va) -> Option<bool> {
+#[must_use]
+pub fn after_call(mem: &dyn ReadMemory, machine: Machine, va: Va) -> Option<bool> {
     match machine {
         Machine::X86 | Machine::Amd64 => after_x86_call(mem, machine, va),
         Machine::Arm64 => mem.u32(va.back(4)).map(is_arm64_call),

@@ -22,6 +22,7 @@ mod walker;
 mod x64;
 mod x86;
 
+pub use code::after_call as follows_call;
 pub use image::UnwindCache;
 pub use part::{FunctionPart, function_part};
 pub use runtime::{DynamicFunction, Method, RuntimeCode, UnwindRule};
@@ -39,6 +40,9 @@ pub enum Trust {
     /// The chain of frame pointers, or a return or prologue read in known code at the instruction pointer; the
     /// return address follows a call.
     FramePointer,
+    /// The return address on top of the stack (ARM64: in the link register) of a frame that never ran an instruction:
+    /// a call or jump to null, wild, freed or unloaded code.
+    ReturnAddress,
     /// As `FramePointer`, but the code before the return address is not in the dump: nothing confirms the call.
     FramePointerUnverified,
     /// Found by scanning the stack for a return address.
@@ -129,6 +133,17 @@ pub struct Walk {
     pub frames: Vec<Frame>,
     /// Why it ended.
     pub end: EndReason,
+    /// The part beyond [`Limits::frames`], when it was to be counted.
+    pub cut: Option<Cut>,
+}
+
+/// The outer part of a stack that is longer than what is kept of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cut {
+    /// The frames in between, by the address of each one's call, innermost first.
+    pub omitted: Vec<Va>,
+    /// The outermost frames.
+    pub tail: Vec<Frame>,
 }
 
 /// Bounds of a walk.
@@ -136,6 +151,8 @@ pub struct Walk {
 pub struct Limits {
     /// Most frames.
     pub frames: usize,
+    /// Most frames beyond, of which only the count, the addresses and the outermost ones are kept.
+    pub counted: usize,
     /// Most chained unwind infos of one function.
     pub chain: usize,
     /// Most bytes that one scan looks through.
@@ -144,7 +161,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { frames: 1024, chain: 32, scan_bytes: 4096 }
+        Limits { frames: 1024, counted: 0, chain: 32, scan_bytes: 4096 }
     }
 }
 
@@ -191,6 +208,21 @@ pub enum FrameData {
     },
 }
 
+/// A frame as the code of its function has it, by prologue and stack adjustments up to the instruction pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeFrame {
+    /// Where the function starts.
+    pub entry: Va,
+    /// Stack address of the return address.
+    pub return_slot: Va,
+    /// Registers that the function saved, with their slots.
+    pub saved: Vec<(dumpscope_core::Reg, Va)>,
+    /// Registers that still have the caller's value.
+    pub kept: Vec<dumpscope_core::Reg>,
+    /// Bytes of arguments that its return removes.
+    pub pops: Option<u16>,
+}
+
 /// What the walker asks about modules and symbols.
 pub trait UnwindContext {
     /// Base and size of the module that holds `va`.
@@ -219,6 +251,19 @@ pub trait UnwindContext {
     /// Start of the function that holds `va`, as far as symbols (exports too) know.
     fn function_start(&self, va: Va) -> Option<Va> {
         let _ = va;
+        None
+    }
+
+    /// Whether code at `va` can run, as far as memory regions or the exception tell; `None` when nobody knows.
+    fn executable(&self, va: Va) -> Option<bool> {
+        let _ = va;
+        None
+    }
+
+    /// x86: where the code of the function of `frame` has its return address and saved registers. Asked where no
+    /// symbols tell.
+    fn code_frame(&self, frame: &Frame) -> Option<CodeFrame> {
+        let _ = frame;
         None
     }
 

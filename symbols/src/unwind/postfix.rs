@@ -53,7 +53,7 @@ impl<'a, 'e> Evaluator<'a, 'e> {
     /// Runs a program of assignments. `None` when it is damaged, too long, or reads what is not known.
     pub(crate) fn run(&mut self, text: &str) -> Option<()> {
         let mut stack = Vec::new();
-        for (count, token) in text.split_ascii_whitespace().enumerate() {
+        for (count, token) in tokens(text).enumerate() {
             if count >= MAX_TOKENS || stack.len() > MAX_DEPTH {
                 return None;
             }
@@ -71,7 +71,7 @@ impl<'a, 'e> Evaluator<'a, 'e> {
     /// Evaluates one expression. `None` as for [`Evaluator::run`].
     pub(crate) fn expression(&self, text: &str) -> Option<Value> {
         let mut stack = Vec::new();
-        for (count, token) in text.split_ascii_whitespace().enumerate() {
+        for (count, token) in tokens(text).enumerate() {
             if count >= MAX_TOKENS || stack.len() > MAX_DEPTH {
                 return None;
             }
@@ -123,6 +123,32 @@ impl<'a, 'e> Evaluator<'a, 'e> {
     }
 }
 
+/// The words of a program. Blanks may be missing around operators and before `$` (`4 + =$eip $T0 ^ =$esp`).
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    const OPERATORS: &[u8] = b"+-*/%@^=";
+    text.split_ascii_whitespace().flat_map(|word| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let bytes = rest.as_bytes();
+            let first = *bytes.first()?;
+            // A minus sign at the start of a word belongs to the number behind it.
+            let sign =
+                first == b'-' && rest.len() == word.len() && bytes.get(1).is_some_and(u8::is_ascii_digit);
+            let ends = |b: &u8| OPERATORS.contains(b) || *b == b'$';
+            let length = if OPERATORS.contains(&first) && !sign {
+                1
+            } else {
+                let behind = bytes.get(1..).unwrap_or_default().iter().position(ends);
+                behind.map_or(bytes.len(), |n| n + 1)
+            };
+            // Operators and `$` are ASCII: no character is cut.
+            let (token, behind) = rest.split_at_checked(length)?;
+            rest = behind;
+            Some(token)
+        })
+    })
+}
+
 /// A decimal number, negative ones too; hexadecimal behind `0x`.
 fn number(token: &str) -> Option<u64> {
     if let Some(hex) = token.strip_prefix("0x") {
@@ -156,6 +182,11 @@ mod tests {
         assert_eq!(eval("$T1 7 = $T0 $T1 2 * 3 % ="), Some(2));
         assert_eq!(eval("$T0 0 4 - ="), Some(0xffff_fffc));
         assert_eq!(eval("$T0 -4 ="), Some(0xffff_fffc));
+        // Some writers leave blanks out.
+        assert_eq!(eval("$T0 $ebp ^ 4 + =$T1 3 ="), Some(0x2004));
+        assert_eq!(eval("$T1 .x 5==$T0 1="), None);
+        assert_eq!(eval("$T0 $ebp^4+="), Some(0x2004));
+        assert_eq!(eval("$T0 $ebp 4 -16@="), None);
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub(crate) fn frame_pointer(env: &Env<'_>, cursor: &Cursor) -> Option<Caller> {
             return None;
         }
         Verdict::Unverified if chained || next.is_null() => Trust::FramePointerUnverified,
+        // Code made at run time whose bytes the dump lacks.
+        Verdict::No if chained && env.may_be_code(target) && is_intact(env, machine, next) => {
+            Trust::FramePointerUnverified
+        }
         _ if target.is_null() && (next.is_null() || chained) => Trust::FramePointer,
         _ => return None,
     };
@@ -69,6 +73,32 @@ fn is_link(env: &Env<'_>, machine: Machine, fp: Va) -> bool {
     ends || matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified)
 }
 
+/// Longest chain that is looked at before it is believed, links.
+const MAX_LINKS: usize = 64;
+
+/// True when the chain from `fp` on leads, link by link upwards, to code of a module or to the zeros that end a stack.
+fn is_intact(env: &Env<'_>, machine: Machine, mut fp: Va) -> bool {
+    let word = machine.ptr_size() as u64;
+    for _ in 0..MAX_LINKS {
+        let (Some(next), Some(target)) = (env.mem.ptr(fp, machine), env.mem.ptr(fp.offset(word), machine))
+        else {
+            return false;
+        };
+        match env.judge(machine, target) {
+            Verdict::Verified | Verdict::Unverified => return true,
+            Verdict::NotAfterCall => return false,
+            Verdict::No if target.is_null() => return next.is_null(),
+            Verdict::No if !env.may_be_code(target) => return false,
+            Verdict::No | Verdict::Outside => {}
+        }
+        if next <= fp || next.0 - fp.0 >= MAX_FRAME || !next.0.is_multiple_of(word) || !env.in_stack(next) {
+            return false;
+        }
+        fp = next;
+    }
+    false
+}
+
 /// True when `caller` is no frame but the end of the stack.
 pub(crate) fn is_end(caller: &Caller) -> bool {
     caller.cursor.regs.ip().is_none_or(Va::is_null)
@@ -87,7 +117,10 @@ pub(crate) fn scan(env: &Env<'_>, cursor: &Cursor, ip: Va, from: Va) -> Option<C
     let mut second_best = None;
     while slot < end && env.in_stack(slot) {
         let Some(target) = env.mem.ptr(slot, machine) else { break };
-        if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified) {
+        if matches!(env.judge(machine, target), Verdict::Verified | Verdict::Unverified)
+            // A stored pointer to a function, not a place in one.
+            && !env.starts_function(target)
+        {
             let leads = code::leads(env.mem, machine, target, ip, None);
             if is_aligned(machine, slot) && leads != Leads::Elsewhere {
                 return Some(scanned(env, cursor, slot, target));

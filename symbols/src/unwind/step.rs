@@ -65,6 +65,33 @@ impl<'a> Env<'a> {
         self.stack.is_none_or(|(low, high)| va >= low && va < high)
     }
 
+    /// True when no instruction at `ip` can have run: the frame is a call or jump that failed to arrive.
+    pub(crate) fn never_ran(&self, ip: Va) -> bool {
+        if let Some(known) = self.context.executable(ip) {
+            return !known;
+        }
+        match self.context.module_at(ip) {
+            None => self.mem.u8(ip).is_none(),
+            Some(_) => {
+                let image = self.image_at(ip);
+                image.and_then(|i| i.is_code(ip.rva(i.base)?)) == Some(false)
+            }
+        }
+    }
+
+    /// True when `va`, which is in no module, may be code: nothing says that it cannot run.
+    pub(crate) fn may_be_code(&self, va: Va) -> bool {
+        va.0 >= LOWEST_CODE
+            && self.context.module_at(va).is_none()
+            && self.context.executable(va) != Some(false)
+            && !(self.stack.is_some() && self.in_stack(va))
+    }
+
+    /// True when a function starts at `va`, as far as symbols know.
+    pub(crate) fn starts_function(&self, va: Va) -> bool {
+        self.context.function_start(va) == Some(va)
+    }
+
     /// Judges `va` as a return address. Only `Verified` and `Unverified` targets may come out of a scan.
     pub(crate) fn judge(&self, machine: Machine, va: Va) -> Verdict {
         if va.0 < LOWEST_CODE || (machine.is_64() && va.0 >> 47 != 0) {
@@ -73,7 +100,7 @@ impl<'a> Env<'a> {
         let call = va.back(1);
         if self.context.module_at(call).is_none() && self.context.dynamic_rule(call).is_none() {
             return match after_call(self.mem, machine, va) {
-                Some(true) => Verdict::Outside,
+                Some(true) if self.context.executable(call) != Some(false) => Verdict::Outside,
                 _ => Verdict::No,
             };
         }
@@ -82,6 +109,9 @@ impl<'a> Env<'a> {
             if code == Some(false) || image.machine != machine {
                 return Verdict::NotAfterCall;
             }
+        }
+        if self.context.executable(call) == Some(false) {
+            return Verdict::NotAfterCall;
         }
         match after_call(self.mem, machine, va) {
             Some(true) => Verdict::Verified,

@@ -1,8 +1,12 @@
 //! The walk: from frame 0 step by step to the first frame, bounded and checked for progress.
 
 use super::step::{Callee, Caller, Env, LOWEST_CODE, Outcome, Step, Verdict};
-use super::{EndReason, Frame, Limits, Trust, UnwindContext, UnwindIssue, Walk, arm64, x64, x86};
+use super::{Cut, EndReason, Frame, Limits, Trust, UnwindContext, UnwindIssue, Walk, arm64, x64, x86};
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
+use std::collections::VecDeque;
+
+/// Outermost frames that are kept of a stack that is only counted.
+const TAIL: usize = 32;
 
 /// A walk under way.
 pub(crate) struct Walker<'a> {
@@ -21,7 +25,7 @@ impl<'a> Walker<'a> {
 
     pub(crate) fn run(mut self, regs: &RegSet) -> Walk {
         let (Some(ip), Some(sp)) = (regs.ip(), regs.sp()) else {
-            return Walk { frames: Vec::new(), end: EndReason::NoCaller };
+            return Walk { frames: Vec::new(), end: EndReason::NoCaller, cut: None };
         };
         let mut frame = Frame {
             ip,
@@ -39,10 +43,13 @@ impl<'a> Walker<'a> {
             self.env.stack = None;
             frame.issue = Some(UnwindIssue::OutsideStack);
         }
+        let most = self.env.limits.frames.max(1);
         let mut frames = Vec::new();
+        let mut omitted = Vec::new();
+        let mut tail = VecDeque::new();
         let mut callee = Callee::default();
         let end = loop {
-            if frames.len() + 1 >= self.env.limits.frames.max(1) {
+            if frames.len() + omitted.len() + tail.len() + 1 >= most.saturating_add(self.env.limits.counted) {
                 break EndReason::FrameLimit;
             }
             if self.env.context.cancelled() {
@@ -66,10 +73,22 @@ impl<'a> Walker<'a> {
                 Err(reason) => break reason,
             };
             frame.return_address = next.ip;
-            frames.push(std::mem::replace(&mut frame, next));
+            let done = std::mem::replace(&mut frame, next);
+            if frames.len() + 1 < most || self.env.limits.counted == 0 {
+                frames.push(done);
+                continue;
+            }
+            tail.push_back(done);
+            if tail.len() > TAIL {
+                omitted.extend(tail.pop_front().map(|f: Frame| f.lookup_ip()));
+            }
         };
-        frames.push(frame);
-        Walk { frames, end }
+        if tail.is_empty() {
+            frames.push(frame);
+            return Walk { frames, end, cut: None };
+        }
+        tail.push_back(frame);
+        Walk { frames, end, cut: Some(Cut { omitted, tail: tail.into() }) }
     }
 
     /// Turns a step's result into a frame, or says why the walk ends at `frame`.

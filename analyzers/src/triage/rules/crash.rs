@@ -1,8 +1,10 @@
 //! An exception ended the process.
 
+use crate::annotations::annotations;
 use crate::facts::Case;
 use crate::model::{Confidence, ExceptionFacts, Finding, FindingKind, Interest, Stack, ThreadFacts};
 use crate::text::frame_text;
+use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Trust;
 
 /// Frames that the evidence quotes.
@@ -26,11 +28,13 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
 }
 
 fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
-    let place = facts
-        .stack_of(exception)
-        .and_then(|s| s.frames.first())
-        .map_or_else(|| format!("0x{:x}", exception.address.0), |f| frame_text(facts.target, f));
-    format!("thread {:x} crashed in {place}: {}", exception.tid.0, exception.description)
+    let stack = facts.stack_of(exception);
+    let first = stack.and_then(|s| s.frames.first());
+    let place = first.map_or_else(|| format!("0x{:x}", exception.address.0), |f| frame_text(facts.target, f));
+    // Where there is no code the caller is what counts.
+    let caller = stack.and_then(|s| s.physical().nth(1)).filter(|c| c.trust == Trust::ReturnAddress);
+    let by = caller.map_or(String::new(), |c| format!(", called from {}", frame_text(facts.target, c)));
+    format!("thread {:x} crashed in {place}{by}: {}", exception.tid.0, exception.description)
 }
 
 fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> Vec<String> {
@@ -43,6 +47,8 @@ fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&Thread
             "the instruction there is a breakpoint of the program itself, not one that a debugger set".into(),
         );
     }
+    out.extend(blamed(exception));
+    out.extend(said(facts));
     if thread.is_none() {
         out.push(
             "that thread is not in the thread list: its stack is read from the exception's own registers"
@@ -51,6 +57,24 @@ fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&Thread
     }
     out.extend(quote(facts, facts.stack_of(exception)));
     out
+}
+
+/// Most texts of the program that the evidence quotes.
+const TEXTS: usize = 8;
+
+/// What the program itself said about its end.
+pub(super) fn said(facts: &Case<'_>) -> Vec<String> {
+    let all = annotations(facts.target);
+    let few = all.len() <= TEXTS;
+    let causes = all.iter().filter(|a| few || a.is_cause()).take(TEXTS);
+    causes.map(|a| format!("the program said ({})", escape(&a.text()))).collect()
+}
+
+/// Which frame produced the bad value, and the way from there.
+pub(super) fn blamed(exception: &ExceptionFacts) -> Vec<String> {
+    let Some(blame) = &exception.blame else { return Vec::new() };
+    let grade = blame.confidence.name();
+    blame.chain.iter().map(|step| format!("blame ({grade}): {step}")).collect()
 }
 
 /// The innermost frames, as far as they are sure.
@@ -69,7 +93,13 @@ fn advice(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
                 "give the symbols of {} with -y to see the function and line",
                 dumpscope_core::base::text::escape(&m.file_name)
             ),
-            None => "the instruction pointer is in no module: look at the frame that called it".into(),
+            None => match facts.target.unloaded_at(f.frame.ip) {
+                Some((module, _)) => format!(
+                    "{} was unloaded while its code was still called: look at the caller, and at who frees the module",
+                    dumpscope_core::base::text::escape(&module)
+                ),
+                None => "the instruction pointer is in no module: look at the frame that called it".into(),
+            },
         },
         _ => "look at the faulting instruction and its operands (.ecxr; r; u; k)".into(),
     }

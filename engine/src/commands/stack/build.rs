@@ -35,6 +35,12 @@ pub(crate) fn stack_report(
 ) -> StackReport {
     let mut frames: Vec<Row> =
         (0..stack.frames.len().min(limit)).filter_map(|i| row(session, stack, i, flags)).collect();
+    // Once for all rows: a stack may have tens of thousands.
+    for (at, warning) in stack.warnings() {
+        if let Some(row) = frames.get_mut(at) {
+            row.warning.get_or_insert(warning.text());
+        }
+    }
     if flags.args || flags.params != Params::None {
         for (row, found) in frames.iter_mut().zip(with_hints(session, stack)) {
             add_arguments(row, &found);
@@ -63,7 +69,6 @@ pub(crate) fn stack_report(
 pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags) -> Option<Row> {
     let f = stack.frames.get(index)?;
     let inline = f.trust == Trust::Inline;
-    let warning = stack.warnings().into_iter().find(|(row, _)| *row == index).map(|(_, w)| w.text());
     Some(Row {
         number: u32::try_from(index).unwrap_or(u32::MAX),
         site: site(session, stack.machine, f),
@@ -79,7 +84,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         issue: rows::issue(f),
         symbol_source: f.source.map(source_name),
         fpo: if flags.verbose && !inline { fpo(session, stack.machine, f) } else { None },
-        warning,
+        warning: None,
     })
 }
 
@@ -94,12 +99,14 @@ fn site(session: &Session, machine: Machine, f: &StackFrame) -> Site {
         };
     }
     // A frame in a module that is gone by now.
-    let Some(gone) = session.dump().unloaded_at(ip) else { return Site { ip: ip.into(), ..Site::default() } };
-    Site {
-        ip: ip.into(),
-        module: Some(format!("<Unloaded_{}>", escape(&gone.name))),
-        function: None,
-        displacement: Hex(ip.distance_from(gone.base).unwrap_or(0)),
+    match session.target.unloaded_at(ip) {
+        Some((name, offset)) => Site {
+            ip: ip.into(),
+            module: Some(escape(&name).into_owned()),
+            function: None,
+            displacement: Hex(offset),
+        },
+        None => Site { ip: ip.into(), ..Site::default() },
     }
 }
 

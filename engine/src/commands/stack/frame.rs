@@ -146,11 +146,10 @@ fn select(session: &mut Session, number: u32, sink: &mut dyn Sink) -> Result<(),
 }
 
 fn show(session: &Session, stack: &Stack, number: u32, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    let Some(mut found) = row(session, stack, number as usize, KFlags::default()) else {
+    let Some(found) = row(session, stack, number as usize, KFlags::default()) else {
         let text = format!("Cannot find frame 0x{number:x}, previous scope unchanged");
         return Err(CommandError::message(text));
     };
-    found.warning = None;
     let thread = session.sel.thread.map(|t| t.0);
     session.emit(sink, &FrameReport { row: found, wide: stack.machine.is_64(), thread })
 }

@@ -50,7 +50,11 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame) -> Step {
     }
     let cursor = Cursor::of(frame);
     // Nothing ran since a call through a bad pointer; elsewhere fp is set up nearly always.
-    let jumped = if issue == UnwindIssue::NotInModule { by_link(env, frame) } else { None };
+    let jumped = match frame.exact_ip && env.never_ran(frame.ip) {
+        true => by_link(env, frame).map(|c| Caller { trust: Trust::ReturnAddress, ..c }),
+        false if issue == UnwindIssue::NotInModule => by_link(env, frame),
+        false => None,
+    };
     let found = jumped
         .or_else(|| frame_pointer(env, &cursor))
         .or_else(|| by_link(env, frame))

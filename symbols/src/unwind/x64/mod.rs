@@ -169,7 +169,21 @@ fn guess(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
         return Ok(Some(caller(done.cursor, Trust::Cfi, done.return_slot)));
     }
     let at_top = |verdict| matches!(verdict, Verdict::Verified | Verdict::Unverified);
-    if frame.exact_ip {
+    if frame.exact_ip && env.never_ran(frame.ip) {
+        // A call or jump through a bad pointer leaves its return address on top of the stack, and nothing ran
+        // since: the non-volatile registers are still the caller's.
+        let slot = cursor.sp();
+        let target = env.mem.u64(slot).map(Va).ok_or(Missing(slot))?;
+        if env.judge(Machine::Amd64, target) == Verdict::Outside || at_top(env.judge(Machine::Amd64, target))
+        {
+            let mut next = cursor;
+            next.ret(env)?;
+            return Ok(Some(caller(next, Trust::ReturnAddress, Some(slot))));
+        }
+    } else if frame.exact_ip {
+        if let Some(entered) = entered(env, frame)? {
+            return Ok(Some(entered));
+        }
         let mut next = cursor.clone();
         // Without unwind data `lea rsp` and `leave` are not believed: no frame register is known.
         if let epilogue::Found::Yes(slot) = epilogue::run(env, None, frame.ip, None, &mut next)? {
@@ -182,22 +196,46 @@ fn guess(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
                 return Ok(Some(caller(next, trust, Some(slot))));
             }
         }
-        // A call or jump through a bad pointer leaves its return address on top of the stack, and nothing ran
-        // since: the non-volatile registers are still the caller's.
-        let slot = cursor.sp();
-        if env.context.module_at(frame.ip).is_none()
-            && let Some(target) = env.mem.u64(slot).map(Va)
-            && at_top(env.judge(Machine::Amd64, target))
-        {
-            let mut next = cursor;
-            next.ret(env)?;
-            return Ok(Some(caller(next, Trust::Scan, Some(slot))));
-        }
     }
     // A chain that ends at once is no evidence: rbp is a general register in most code.
     let follows = matches!(frame.trust, Trust::FramePointer | Trust::FramePointerUnverified);
     let chain = frame_pointer(env, &cursor).filter(|c| follows || !is_end(c));
+    if chain.is_none()
+        && frame.exact_ip
+        && env.context.module_at(frame.ip).is_none()
+        && let slot = cursor.sp()
+        && let Some(target) = env.mem.u64(slot).map(Va)
+        && at_top(env.judge(Machine::Amd64, target))
+    {
+        // Code made at run time that keeps no frame pointer, where it entered or in a leaf.
+        let mut next = cursor;
+        next.ret(env)?;
+        return Ok(Some(caller(next, Trust::Scan, Some(slot))));
+    }
     Ok(chain.or_else(|| scan(env, &cursor, frame.ip, cursor.sp())))
+}
+
+/// Without unwind data, in the two places of a standard prologue where rbp is not set up yet: at `push rbp` and
+/// between it and `mov rbp, rsp`.
+fn entered(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
+    let mut bytes = [0u8; 4];
+    if env.mem.read_at(frame.ip, &mut bytes).got < bytes.len() {
+        return Ok(None);
+    }
+    let is_move = |b: &[u8]| matches!(b, [0x48, 0x8b, 0xec, ..] | [0x48, 0x89, 0xe5, ..]);
+    let mut next = Cursor::of(frame);
+    match &bytes {
+        [0x55, behind @ ..] if is_move(behind) => {}
+        all if is_move(all) && env.mem.u8(frame.ip.back(1)) == Some(0x55) => next.pop(env, amd64::RBP)?,
+        _ => return Ok(None),
+    }
+    let slot = next.ret(env)?;
+    let trust = match env.judge(Machine::Amd64, next.regs.ip().unwrap_or_default()) {
+        Verdict::Verified | Verdict::Outside => Trust::FramePointer,
+        Verdict::Unverified => Trust::FramePointerUnverified,
+        Verdict::NotAfterCall | Verdict::No => return Ok(None),
+    };
+    Ok(Some(caller(next, trust, Some(slot))))
 }
 
 fn caller(mut cursor: Cursor, trust: Trust, return_slot: Option<Va>) -> Caller {

@@ -231,9 +231,54 @@ fn a_call_through_null_finds_its_caller() {
     mem.put64(STACK, ret);
     let w = walk_it(&mem, &cx, &context(0, STACK));
     assert_eq!(w.frames[0].issue, Some(UnwindIssue::NotInModule));
-    assert_eq!((w.frames[1].ip, w.frames[1].trust), (Va(ret), Trust::Scan));
+    assert_eq!((w.frames[1].ip, w.frames[1].trust), (Va(ret), Trust::ReturnAddress));
     assert_eq!(w.frames[1].regs.get(amd64::RBX), Some(0x3333));
     assert_eq!(w.end, EndReason::Complete);
+}
+
+#[test]
+fn an_intact_chain_leads_through_code_that_nobody_knows() {
+    let (mut mem, cx) = image(&[ALLOC]);
+    let ret = call_in(&mut mem, 0);
+    let (jit1, jit2) = (0x2_0000_0010u64, 0x2_0000_0050u64);
+    mem.put64(STACK + 0x28, jit1);
+    mem.put64(STACK + 0x80, STACK + 0xc0);
+    mem.put64(STACK + 0x88, jit2);
+    mem.put64(STACK + 0xc0, 0);
+    mem.put64(STACK + 0xc8, ret);
+    let mut regs = context(CODE + 0x50, STACK);
+    regs.set(amd64::RBP, STACK + 0x80);
+    let w = walk_it(&mem, &cx, &regs);
+    let found: Vec<_> = w.frames.iter().take(4).map(|f| (f.ip.0, f.trust)).collect();
+    assert_eq!(
+        found,
+        [
+            (CODE + 0x50, Trust::Context),
+            (jit1, Trust::Cfi),
+            (jit2, Trust::FramePointerUnverified),
+            (ret, Trust::FramePointer)
+        ]
+    );
+    // A chain that leads nowhere is none.
+    mem.put64(STACK + 0xc8, 0x99);
+    let w = walk_it(&mem, &cx, &regs);
+    assert!(w.frames.iter().all(|f| f.ip.0 != jit2), "{w:?}");
+}
+
+#[test]
+fn deep_stacks_are_counted_without_their_frames() {
+    let (mut mem, cx) = image(&[&[1, 0, 0, 0]]);
+    let ret = call_in(&mut mem, 0);
+    (0..0x200).for_each(|i| mem.put64(STACK + i * 8, ret));
+    let limits = Limits { frames: 20, counted: 10_000, ..Limits::default() };
+    let w = walk(&context(CODE, STACK), &mem, &cx, BOUNDS, &limits);
+    let cut = w.cut.unwrap();
+    assert_eq!(w.frames.len() + cut.omitted.len() + cut.tail.len(), 0x201);
+    assert_eq!(w.end, EndReason::MissingMemory(Va(STACK + 0x1000)));
+    let limits = Limits { frames: 20, counted: 100, ..Limits::default() };
+    let w = walk(&context(CODE, STACK), &mem, &cx, BOUNDS, &limits);
+    let cut = w.cut.unwrap();
+    assert_eq!((w.frames.len() + cut.omitted.len() + cut.tail.len(), w.end), (120, EndReason::FrameLimit));
 }
 
 #[test]

@@ -6,7 +6,8 @@
 mod code;
 mod frame_data;
 
-use super::scan::{contradicts, frame_pointer, is_end, scan, scanned, skipped};
+use super::code::{Leads, leads};
+use super::scan::{contradicts, frame_pointer, is_end, scan, skipped};
 use super::step::{Callee, Caller, Cursor, Env, Missing, Outcome, Step, Verdict};
 use super::{EndReason, Frame, Trust, UnwindIssue, dwarf};
 use dumpscope_core::base::x86;
@@ -31,7 +32,19 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame, callee: Callee) -> Step {
     }
     let cursor = Cursor::of(frame);
     let ebp = cursor.regs.get(x86::EBP);
-    let chain = frame_pointer(env, &cursor);
+    let mut chain = frame_pointer(env, &cursor);
+    if in_module && !chain.as_ref().is_some_and(|c| is_own(env, c, frame)) {
+        if let Some(caller) = by_code(env, frame) {
+            return Step { outcome: Outcome::Caller(Box::new(caller)), issue };
+        }
+        // Known code that sets up no frame: the register is a caller's, and frames may be left out.
+        if let Some(caller) = &mut chain
+            && !is_end(caller)
+            && env.mem.u8(frame.ip).is_some()
+        {
+            caller.trust = Trust::Scan;
+        }
+    }
     // A chain that ends at once is no evidence in frame 0, whose ebp may hold anything.
     let ends = chain.as_ref().is_some_and(is_end);
     let found = match chain {
@@ -60,8 +73,42 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame, callee: Callee) -> Step {
     Step { outcome: Outcome::End(reason, None), issue }
 }
 
+/// True when the chain is this function's own: it begins by setting up ebp, or the call before the return address
+/// leads to it.
+fn is_own(env: &Env<'_>, chain: &Caller, frame: &Frame) -> bool {
+    let ip = frame.lookup_ip();
+    let start = env.context.function_start(ip);
+    if start.is_some_and(|s| code::entry(env, s) == code::Entry::Start) {
+        return true;
+    }
+    let target = chain.cursor.regs.ip().unwrap_or_default();
+    leads(env.mem, Machine::X86, target, ip, start) == Leads::Here
+}
+
+/// The caller as prologue and stack adjustments of the function's code have it.
+fn by_code(env: &Env<'_>, frame: &Frame) -> Option<Caller> {
+    let layout = env.context.code_frame(frame)?;
+    let mut cursor = Cursor::of(frame);
+    let known = [x86::EBX, x86::ESI, x86::EDI, x86::EBP];
+    known.into_iter().filter(|r| !layout.kept.contains(r)).for_each(|r| cursor.forget(r));
+    for (reg, slot) in &layout.saved {
+        let _ = cursor.load(env, *reg, *slot);
+    }
+    cursor.set_sp(layout.return_slot);
+    let slot = cursor.ret(env).ok()?;
+    if !env.in_stack(slot) || env.judge(Machine::X86, cursor.regs.ip()?) != Verdict::Verified {
+        return None;
+    }
+    let pops = layout.pops.map(u32::from);
+    let callee = Callee { params: pops.unwrap_or(0), popped: pops };
+    Some(caller(cursor, Trust::FramePointer, slot, callee))
+}
+
 /// What code, symbols and the image say, without guessing.
 fn known(env: &Env<'_>, frame: &Frame, callee: Callee) -> Result<Option<Caller>, Missing> {
+    if frame.exact_ip && env.never_ran(frame.ip) {
+        return arrived_nowhere(env, frame);
+    }
     let popped = if frame.exact_ip { Some(0) } else { callee.popped };
     if let Some(popped) = popped {
         let mut cursor = Cursor::of(frame);
@@ -91,22 +138,20 @@ fn known(env: &Env<'_>, frame: &Frame, callee: Callee) -> Result<Option<Caller>,
             return Ok(Some(caller(cursor, trust, slot, Callee::default())));
         }
     }
-    if frame.exact_ip && env.context.module_at(frame.ip).is_none() {
-        // A call or jump through a bad pointer leaves its return address on top of the stack.
-        let cursor = Cursor::of(frame);
-        let slot = cursor.sp();
-        let target = env.mem.u32(slot).map(|t| Va(t.into())).ok_or(Missing(slot))?;
-        if matches!(env.judge(Machine::X86, target), Verdict::Verified | Verdict::Unverified) {
-            let mut found = scanned(env, &cursor, slot, target);
-            for reg in [x86::EBX, x86::ESI, x86::EDI, x86::EBP] {
-                if let Some(value) = cursor.regs.get(reg) {
-                    found.cursor.regs.set(reg, value);
-                }
-            }
-            return Ok(Some(found));
-        }
-    }
     Ok(None)
+}
+
+/// A call or jump through a bad pointer leaves its return address on top of the stack, and nothing ran since.
+fn arrived_nowhere(env: &Env<'_>, frame: &Frame) -> Result<Option<Caller>, Missing> {
+    let mut cursor = Cursor::of(frame);
+    let slot = cursor.sp();
+    let target = env.mem.u32(slot).map(|t| Va(t.into())).ok_or(Missing(slot))?;
+    if !matches!(env.judge(Machine::X86, target), Verdict::Verified | Verdict::Unverified | Verdict::Outside)
+    {
+        return Ok(None);
+    }
+    cursor.ret(env)?;
+    Ok(Some(caller(cursor, Trust::ReturnAddress, slot, Callee::default())))
 }
 
 /// A caller found by data.

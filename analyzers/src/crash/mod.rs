@@ -3,24 +3,49 @@
 //! An exception stream alone proves nothing: dump writers, debuggers and crash handlers put breakpoints,
 //! thread names and "requested" codes there too.
 
-use crate::Target;
-pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, exception_code, fast_fail_name};
-use crate::model::ForeignCrash;
-use crate::model::{Access, ExceptionFacts, Interest};
+mod access_x86;
+mod bits;
+mod blame;
+mod fault;
+mod looks;
+mod recursion;
+mod region;
+mod status;
+
+use crate::crash_codes::{ACCESS_VIOLATION, IN_PAGE_ERROR};
+pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, access_of, exception_code, fast_fail_name};
+use crate::model::{Access, ExceptionFacts, Fault, FaultKind, ForeignCrash, Interest, Stack};
+use crate::{Cancel, Target};
+pub use blame::blame;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::exception::ExceptionRecord;
-use dumpscope_core::{Machine, ReadMemory, Tid, Va};
+use dumpscope_core::{Machine, ReadMemory, RegSet, Tid, Va};
+use dumpscope_symbols::EndReason;
+use looks::NULL_AREA;
+pub use looks::{PATTERNS, is_canonical, look};
+pub use recursion::recursion;
+pub use status::{ntstatus_name, win32_name};
 
-/// `EXCEPTION_ACCESS_VIOLATION`.
-const ACCESS_VIOLATION: u32 = 0xc000_0005;
-/// `EXCEPTION_IN_PAGE_ERROR`.
-const IN_PAGE_ERROR: u32 = 0xc000_0006;
 /// `STATUS_STACK_BUFFER_OVERRUN`: the code of `__fastfail`.
 const FAST_FAIL: u32 = 0xc000_0409;
 /// Visual C++'s `throw`.
 const CPP_EXCEPTION: u32 = 0xe06d_7363;
-/// Addresses below this are never mapped by Windows programs.
-const NULL_AREA: u64 = 0x1_0000;
+/// Adds what only the stack from the exception on tells: the frame to blame, or the recursion.
+pub(crate) fn look_into(target: &Target, facts: &mut ExceptionFacts, stack: &Stack, cancel: &Cancel) {
+    if facts.interest != Interest::Crash {
+        return;
+    }
+    if facts.is_stack_overflow() || stack.overflow || stack.end == EndReason::FrameLimit {
+        facts.recursion = recursion(target, facts.tid, stack, cancel);
+        if let Some(found) = facts.recursion.as_ref().filter(|_| facts.is_stack_overflow() || stack.overflow)
+        {
+            facts.description.push_str(&format!(": {}", found.words()));
+        }
+    }
+    if let Some(fault) = facts.fault.as_ref().filter(|_| facts.recursion.is_none()) {
+        facts.blame = blame(target, stack, fault, cancel);
+    }
+}
 
 /// The exception stream of a dump, explained. `None` when there is no such stream, or an empty one.
 #[must_use]
@@ -35,27 +60,40 @@ pub fn exception_facts(target: &Target) -> Option<ExceptionFacts> {
             address: record.address,
         };
         let crash = target.foreign().and_then(|f| f.crash.clone()).unwrap_or_else(unread);
-        return Some(foreign_facts(&crash, record));
+        return Some(foreign_facts(Some(target), &crash, record));
     }
     if record.code == 0 && record.address.is_null() {
         return None;
     }
-    Some(explain(target, stream.tid, record))
+    let regs = fault::fault_registers(target, record);
+    Some(explain(target, stream.tid, record, regs.as_ref()))
 }
 
-/// What a record says.
-pub(crate) fn explain(target: &Target, tid: Tid, record: &ExceptionRecord) -> ExceptionFacts {
+/// What a record says. `regs`: registers where it was raised, where they are known.
+pub(crate) fn explain(
+    target: &Target,
+    tid: Tid,
+    record: &ExceptionRecord,
+    regs: Option<&RegSet>,
+) -> ExceptionFacts {
     let entry = exception_code(record.code);
-    let (access, wanted) = access_of(record);
+    let fault = fault::fault(target, record, regs);
+    let (access, wanted) = match &fault {
+        Some(f) => (f.access, f.target),
+        None => access_of(record),
+    };
     ExceptionFacts {
         code: record.code,
-        name: entry.map(|e| e.name.to_owned()),
+        name: entry.map(|e| e.name).or_else(|| ntstatus_name(record.code)).map(str::to_owned),
         tid,
         address: record.address,
         access,
         target: wanted,
-        description: describe(target, record),
+        description: describe(target, record, fault.as_ref()),
         interest: interest(target, record),
+        fault,
+        blame: None,
+        recursion: None,
     }
 }
 
@@ -63,20 +101,33 @@ pub(crate) fn explain(target: &Target, tid: Tid, record: &ExceptionRecord) -> Ex
 const REQUESTED: [u32; 2] = [0xffff_ffff, 0x4350_7378];
 
 /// The crash of another system: a signal or a Mach exception.
-fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFacts {
+fn foreign_facts(target: Option<&Target>, crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFacts {
     // No signal and no Mach exception has the number 0: the writer recorded none.
     let none = record.code == 0;
     let reason = if none { "no signal or exception".into() } else { escape(&crash.reason).into_owned() };
     let is_memory = ["SIGSEGV", "SIGBUS", "EXC_BAD_ACCESS"].iter().any(|m| reason.starts_with(m));
-    let wanted = is_memory.then_some(crash.address);
+    // Linux and macOS report address 0 for wild pointers (those outside of what the processor can address); only with
+    // the reason "not mapped" it is the address itself.
+    let unsure = ["SI_KERNEL", "EXC_I386_GPFLT", "SEGV_GENERAL"].iter().any(|m| reason.contains(m));
+    let is_exact = ["SEGV_MAPERR", "KERN_INVALID_ADDRESS", "SEGV_ACCERR", "KERN_PROTECTION_FAILURE"]
+        .iter()
+        .any(|m| reason.contains(m));
+    let fault = target.filter(|_| is_memory).and_then(|t| {
+        let regs = t.dump.exception_context()?.regs;
+        fault::foreign_fault(t, &regs, (!unsure).then_some(crash.address.0))
+    });
+    let wanted = fault.as_ref().and_then(|f| f.target).or(is_memory.then_some(crash.address));
     let mut description = reason.clone();
     if let Some(at) = wanted {
         description.push_str(&format!(", address {:016x}", at.0));
-        // Linux reports address 0 for wild pointers too (those outside of what the processor can address); only
-        // with the reason "not mapped" it is the address itself.
-        let is_exact = ["SEGV_MAPERR", "KERN_INVALID_ADDRESS"].iter().any(|m| reason.contains(m));
-        if is_exact && at.0 < NULL_AREA {
-            description.push_str(" (null pointer)");
+        let computed = fault.as_ref().is_some_and(|f| f.computed);
+        let remarks = match (&fault, target) {
+            (Some(f), Some(t)) if is_exact || computed => f.remarks(t.process_machine()),
+            _ if is_exact && at.0 < NULL_AREA => vec!["null pointer".into()],
+            _ => Vec::new(),
+        };
+        if !remarks.is_empty() {
+            description.push_str(&format!(" ({})", remarks.join("; ")));
         }
     }
     ExceptionFacts {
@@ -84,26 +135,14 @@ fn foreign_facts(crash: &ForeignCrash, record: &ExceptionRecord) -> ExceptionFac
         name: reason.split([' ', '/']).next().filter(|_| !none).map(str::to_owned),
         tid: crash.tid,
         address: record.address,
-        access: None,
+        access: fault.as_ref().and_then(|f| f.access),
         target: wanted,
         description,
+        fault,
+        blame: None,
+        recursion: None,
         interest: if none || REQUESTED.contains(&record.code) { Interest::Harmless } else { Interest::Crash },
     }
-}
-
-/// What a faulting access wanted and where, from the parameters of an access violation or in-page error.
-#[must_use]
-pub fn access_of(record: &ExceptionRecord) -> (Option<Access>, Option<Va>) {
-    if !matches!(record.code, ACCESS_VIOLATION | IN_PAGE_ERROR) {
-        return (None, None);
-    }
-    let access = match record.parameters.first() {
-        Some(0) => Some(Access::Read),
-        Some(1) => Some(Access::Write),
-        Some(8) => Some(Access::Execute),
-        _ => None,
-    };
-    (access, record.parameters.get(1).copied().map(Va))
 }
 
 fn interest(target: &Target, record: &ExceptionRecord) -> Interest {
@@ -137,16 +176,17 @@ fn is_own_breakpoint(target: &Target, at: Va) -> bool {
     }
 }
 
-pub(crate) fn describe(target: &Target, record: &ExceptionRecord) -> String {
-    let text = exception_code(record.code).map_or("Unknown exception", |e| e.text);
+fn describe(target: &Target, record: &ExceptionRecord, fault: Option<&Fault>) -> String {
+    let named = || ntstatus_name(record.code).filter(|_| record.code >> 30 >= 2);
+    let text = exception_code(record.code).map(|e| e.text).or_else(named).unwrap_or("Unknown exception");
     let detail = match record.code {
-        ACCESS_VIOLATION | IN_PAGE_ERROR => access_detail(target, record),
+        ACCESS_VIOLATION | IN_PAGE_ERROR => access_detail(target, record, fault),
         FAST_FAIL => record.parameters.first().map(|&n| match fast_fail_name(n) {
             Some(name) => format!("fail-fast code {n:#x} FAST_FAIL_{name}"),
             None => format!("fail-fast code {n:#x}"),
         }),
         CPP_EXCEPTION => cpp_type_name(target, record).map(|t| format!("thrown object is a {}", escape(&t))),
-        _ => None,
+        _ => fault.and_then(|f| instruction_detail(f, target.process_machine())),
     };
     match detail {
         Some(detail) => format!("{text} - code {:08x}: {detail}", record.code),
@@ -154,8 +194,29 @@ pub(crate) fn describe(target: &Target, record: &ExceptionRecord) -> String {
     }
 }
 
-fn access_detail(target: &Target, record: &ExceptionRecord) -> Option<String> {
-    let (access, wanted) = access_of(record);
+/// What an instruction did that failed for another reason than memory.
+fn instruction_detail(fault: &Fault, machine: Machine) -> Option<String> {
+    let instruction = fault.instruction.as_deref()?;
+    let operands: Vec<String> =
+        fault.operands.iter().map(|o| format!("{} = {:x}", o.name, o.value)).collect();
+    Some(match fault.kind {
+        FaultKind::DivideByZero | FaultKind::DivideOverflow if !operands.is_empty() => {
+            format!("{instruction} with {}", operands.join(", "))
+        }
+        FaultKind::Trap => format!("{instruction}, which compilers put where a program must never be"),
+        FaultKind::Misaligned => match fault.target {
+            Some(at) => format!("{instruction} at {}", hex_of(at, machine)),
+            None => instruction.to_owned(),
+        },
+        _ => instruction.to_owned(),
+    })
+}
+
+fn access_detail(target: &Target, record: &ExceptionRecord, fault: Option<&Fault>) -> Option<String> {
+    let (access, wanted) = match fault {
+        Some(f) => (f.access, f.target),
+        None => access_of(record),
+    };
     let wanted = wanted?;
     let address = address_text(target, wanted);
     let verb = match access {
@@ -165,18 +226,30 @@ fn access_detail(target: &Target, record: &ExceptionRecord) -> Option<String> {
         None => "access to address",
     };
     let mut out = format!("{verb} {address}");
-    if wanted.0 < NULL_AREA {
-        out.push_str(" (null pointer)");
+    let remarks = match fault {
+        Some(f) => f.remarks(target.process_machine()),
+        None if wanted.0 < NULL_AREA => vec!["null pointer".into()],
+        None => Vec::new(),
+    };
+    if !remarks.is_empty() {
+        out.push_str(&format!(" ({})", remarks.join("; ")));
     }
     if let (IN_PAGE_ERROR, Some(status)) = (record.code, record.parameters.get(2)) {
         out.push_str(&format!(", I/O error {status:08x}"));
+        if let Some(name) = u32::try_from(*status).ok().and_then(ntstatus_name) {
+            out.push_str(&format!(" {name}"));
+        }
     }
     Some(out)
 }
 
 /// An address in the width of the process, as WinDbg's `.exr` prints it.
 fn address_text(target: &Target, va: Va) -> String {
-    if target.process_machine().is_64() { format!("{:016x}", va.0) } else { format!("{:08x}", va.0) }
+    hex_of(va, target.process_machine())
+}
+
+fn hex_of(va: Va, machine: Machine) -> String {
+    if machine.is_64() { format!("{:016x}", va.0) } else { format!("{:08x}", va.0) }
 }
 
 /// The type of a thrown C++ object, from the throw information in the image.
@@ -233,10 +306,10 @@ mod tests {
     #[test]
     fn number_zero_of_another_system_is_no_crash() {
         let crash = |reason: &str| ForeignCrash { tid: Tid(1), reason: reason.into(), address: Va(0x10) };
-        let none = foreign_facts(&crash("unknown 0x00000000 / 0x00000000"), &record(0, &[]));
+        let none = foreign_facts(None, &crash("unknown 0x00000000 / 0x00000000"), &record(0, &[]));
         assert_eq!((none.interest, none.name), (Interest::Harmless, None));
         assert_eq!(none.description, "no signal or exception");
-        let some = foreign_facts(&crash("SIGSEGV / SEGV_MAPERR"), &record(11, &[]));
+        let some = foreign_facts(None, &crash("SIGSEGV / SEGV_MAPERR"), &record(11, &[]));
         assert_eq!((some.interest, some.name.as_deref()), (Interest::Crash, Some("SIGSEGV")));
     }
 
