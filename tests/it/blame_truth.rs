@@ -1,11 +1,10 @@
 //! Blame against programs whose line to blame is known (`fixtures/blame`): each crashes in an emulator, at -O0 to -O2,
 //! x86 and x64.
 
-use dumpscope_analyzers::crash::Blame;
-use dumpscope_analyzers::triage::{Confidence, Facts};
+use dumpscope_analyzers::model::{Blame, Confidence, Facts};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
-use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_symbols::SymbolConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -61,7 +60,7 @@ fn truth() -> BTreeMap<u32, Vec<(String, u32)>> {
 }
 
 /// Names of the functions that the blamed place is in, inlined ones too.
-fn functions(target: &Target, facts: &Facts<'_>, blame: &Blame) -> BTreeSet<String> {
+fn functions(target: &Target, facts: &Facts, blame: &Blame) -> BTreeSet<String> {
     let exception = facts.exception.as_ref().unwrap();
     let stack = facts.thread(exception.tid).unwrap().stack.as_ref().unwrap();
     let frame = stack.frames[blame.row].function.clone();
@@ -94,7 +93,7 @@ fn blame_finds_the_line() {
         let config =
             SymbolConfig { symbol_path: beside.clone(), image_path: beside, ..SymbolConfig::default() };
         let target = Target::new(Dump::open(path).unwrap(), config);
-        let facts = Facts::gather(&target, &Limits::default(), &Cancel::default());
+        let facts = target.facts(&Cancel::default());
         let score = scores.entry(build.clone()).or_default();
         score.asked += 1;
         let blame = facts.exception.as_ref().unwrap().blame.clone();
