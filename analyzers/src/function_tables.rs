@@ -46,7 +46,8 @@ fn read(target: &Target) -> Vec<RuntimeTable> {
     let Some(head) = head(target).filter(|_| target.dump.machine() == Machine::Amd64) else { return out };
     let memory = target.dump.memory();
     let mut at = memory.u64(head).map(Va);
-    while let Some(node) = at.filter(|n| *n != head && !n.is_null()) {
+    for _ in 0..MAX_TABLES {
+        let Some(node) = at.filter(|n| *n != head && !n.is_null()) else { break };
         let word = |offset: u64| memory.u64(node.offset(offset)).map(Va);
         let half = |offset: u64| memory.u32(node.offset(offset));
         let table = || {
@@ -56,12 +57,8 @@ fn read(target: &Target) -> Vec<RuntimeTable> {
             usable.then_some(RuntimeTable { low, high, base, entries, count, sorted: kind == SORTED })
         };
         out.extend(table());
-        if out.len() >= MAX_TABLES {
-            break;
-        }
-        // A list that goes backwards without end is damaged: the back link has to fit.
-        let next = word(0).filter(|n| memory.u64(n.offset(8)) == Some(node.0));
-        at = next;
+        // In a list that is not damaged the back link fits.
+        at = word(0).filter(|n| memory.u64(n.offset(8)) == Some(node.0));
     }
     out
 }

@@ -124,7 +124,7 @@ pub struct Depth {
 }
 
 /// Most frames that are counted.
-const MOST_COUNTED: usize = 1 << 20;
+const MOST_COUNTED: usize = 1 << 18;
 
 /// Counts all frames of a stack, however many: a recursion may be much deeper than what a stack shows. Registers and
 /// bounds as for [`stack_from`].

@@ -167,3 +167,68 @@ impl<'a> Reader<'_, 'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::DirectoryEntry;
+
+    /// A file of nothing but the stream and what it leads to.
+    fn parse_file(file: &[u8], size: u32) -> Parsed<CrashpadInfo> {
+        let entry = DirectoryEntry { stream_type: id::CRASHPAD_INFO, size, offset: FileOff(0) };
+        CrashpadInfoStream::parse(StreamCx::new(CrashpadInfoStream::NAME, file, entry))
+    }
+
+    fn words(file: &mut Vec<u8>, list: &[u32]) -> u32 {
+        let at = u32::try_from(file.len()).unwrap();
+        list.iter().for_each(|w| file.extend(w.to_le_bytes()));
+        at
+    }
+
+    fn text(file: &mut Vec<u8>, text: &str) -> u32 {
+        let at = words(file, &[u32::try_from(text.len()).unwrap()]);
+        file.extend(text.bytes());
+        at
+    }
+
+    fn file() -> Vec<u8> {
+        let mut f = vec![0; 52];
+        let (key, value) = (text(&mut f, "prod"), text(&mut f, "app"));
+        let dictionary = words(&mut f, &[1, key, value]);
+        let message = text(&mut f, "abort: no way on");
+        let list = words(&mut f, &[1, message]);
+        let (name, bytes) = (text(&mut f, "reason"), text(&mut f, "because"));
+        let objects = words(&mut f, &[2, name, 1, bytes, name, 9, bytes]);
+        let module = words(&mut f, &[1, 8, list, 0, 0, 28, objects]);
+        let modules = words(&mut f, &[1, 3, 28, module]);
+        f[36..52].copy_from_slice(
+            &[12, dictionary, 16, modules].iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>(),
+        );
+        f
+    }
+
+    #[test]
+    fn all_kinds_of_annotations() {
+        let parsed = parse_file(&file(), 52);
+        assert!(parsed.warnings().is_empty(), "{:?}", parsed.warnings());
+        let info = parsed.value().unwrap();
+        assert_eq!(info.simple, [("prod".to_owned(), "app".to_owned())]);
+        let module = &info.modules[0];
+        assert_eq!((module.module, module.list.as_slice()), (3, &["abort: no way on".to_owned()][..]));
+        assert_eq!(module.objects, [("reason".to_owned(), "because".to_owned())]);
+    }
+
+    #[test]
+    fn counts_that_lie_and_cut_files() {
+        let mut f = file();
+        for at in (52..f.len() - 4).step_by(4) {
+            f[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        }
+        let _ = parse_file(&f, 52);
+        let whole = file();
+        for cut in 0..whole.len() {
+            let _ = parse_file(&whole[..cut], u32::try_from(cut.min(52)).unwrap());
+        }
+        assert!(!parse_file(&whole[..40], 40).warnings().is_empty());
+    }
+}

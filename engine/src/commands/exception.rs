@@ -6,7 +6,7 @@ use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Session;
 use crate::tables::exceptions::display_name;
-use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name};
+use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name, ntstatus_name};
 use dumpscope_analyzers::model::Access;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::context::Context;
@@ -106,7 +106,7 @@ impl ExceptionReport {
         ExceptionReport {
             code: record.code.into(),
             description: display_name(record.code),
-            name: exception_code(record.code).map(|e| e.name),
+            name: exception_code(record.code).map(|e| e.name).or_else(|| ntstatus_name(record.code)),
             flags: record.flags.into(),
             address: record.address.into(),
             symbol: padded_symbol(session, record.address, wide),

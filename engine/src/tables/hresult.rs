@@ -167,7 +167,7 @@ mod tests {
         crate::tables::assert_sorted(TABLE);
         assert_eq!(message(0x8000_4002), Some("No such interface supported"));
         assert_eq!(message(0x8007_0002), Some("The system cannot find the file specified."));
-        assert_eq!(message(0xd000_0147), None);
+        assert_eq!(message(0xd000_0147), Some("STATUS_NO_PAGEFILE"));
         assert_eq!(message(0xd000_0022), crate::tables::ntstatus::message(0xc000_0022));
         assert_eq!(message(0x8765_4321), None);
     }

@@ -1,9 +1,9 @@
 //! Names and messages of common NTSTATUS codes.
 
-/// The system's message for an NTSTATUS code, when it is in the table.
+/// The system's message for an NTSTATUS code, else its name in the SDK.
 #[must_use]
 pub fn message(code: u32) -> Option<&'static str> {
-    super::find(TABLE, code)
+    super::find(TABLE, code).or_else(|| dumpscope_analyzers::crash::ntstatus_name(code))
 }
 
 const TABLE: &[(u32, &str)] = &[

@@ -1,9 +1,9 @@
 //! Messages of common Win32 error codes.
 
-/// The system's message for a Win32 error code, when it is in the table.
+/// The system's message for a Win32 error code, else its name in the SDK.
 #[must_use]
 pub fn message(code: u32) -> Option<&'static str> {
-    super::find(TABLE, code)
+    super::find(TABLE, code).or_else(|| dumpscope_analyzers::crash::win32_name(code))
 }
 
 const TABLE: &[(u32, &str)] = &[
