@@ -176,7 +176,12 @@ mod tests {
     /// A file of nothing but the stream and what it leads to.
     fn parse_file(file: &[u8], size: u32) -> Parsed<CrashpadInfo> {
         let entry = DirectoryEntry { stream_type: id::CRASHPAD_INFO, size, offset: FileOff(0) };
-        CrashpadInfoStream::parse(StreamCx::new(CrashpadInfoStream::NAME, file, entry))
+        CrashpadInfoStream::parse(StreamCx::new(
+            CrashpadInfoStream::NAME,
+            file,
+            entry,
+            crate::base::Machine::Amd64,
+        ))
     }
 
     fn words(file: &mut Vec<u8>, list: &[u32]) -> u32 {
