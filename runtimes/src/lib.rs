@@ -10,6 +10,7 @@
 
 pub mod clr;
 mod dotnet;
+mod java;
 mod model;
 mod process;
 mod reader;

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod dotnet;
+mod java;
 
 pub use dotnet::dotnet_dumps;
+pub use java::java_dumps;
 
 use std::path::PathBuf;
 
