@@ -141,7 +141,10 @@ fn frames_of_all_threads_are_the_vms_own() {
             if script == wanted.frames {
                 equal += 1;
             } else {
-                wrong.push(format!("{name} {}\n  got {script:#?}\n  wanted {:#?}", wanted.name, wanted.frames));
+                wrong.push(format!(
+                    "{name} {}\n  got {script:#?}\n  wanted {:#?}",
+                    wanted.name, wanted.frames
+                ));
             }
         }
         eprintln!("{name}: threads equal to jstack {equal} of {threads}, frames {right} of {frames}");

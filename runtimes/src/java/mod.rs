@@ -13,9 +13,7 @@ mod stream;
 mod threads;
 mod vm;
 
-use crate::{
-    Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptThread, Walked,
-};
+use crate::{Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptThread, Walked};
 use dumpscope_core::Va;
 use dumpscope_symbols::unwind::{Method, RuntimeCode, UnwindRule};
 use std::sync::{Arc, OnceLock};
@@ -93,7 +91,9 @@ impl Java {
 
 impl RuntimeCode for Java {
     fn rule_at(&self, va: Va) -> Option<UnwindRule> {
-        if self.code.in_interpreter(va) || self.code.call_stub_return.is_some_and(|r| r == va || r.back(1) == va) {
+        if self.code.in_interpreter(va)
+            || self.code.call_stub_return.is_some_and(|r| r == va || r.back(1) == va)
+        {
             return Some(UnwindRule::FramePointer);
         }
         let blob = self.code.blob(&self.vm, va)?;

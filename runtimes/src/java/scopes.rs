@@ -136,7 +136,8 @@ impl Compiled {
             let mut stream = Stream::new(vm.memory.as_ref(), self.scopes.offset(next.into()), vm.major);
             let mut read = || {
                 let (sender, method, index) = (stream.number()?, stream.number()?, stream.number()?);
-                let (_locals, _expressions, monitors) = (stream.number()?, stream.number()?, stream.number()?);
+                let (_locals, _expressions, monitors) =
+                    (stream.number()?, stream.number()?, stream.number()?);
                 let slot = self.metadata?.offset(u64::from(method.checked_sub(1)?) * 8);
                 let scope = Scope {
                     method: Va(vm.memory.u64(slot)?),

@@ -59,7 +59,8 @@ struct At {
 impl Java {
     /// The frames of a thread. `stack`: as it was walked.
     pub(super) fn stack(&self, thread: &Thread, stack: Option<Walked<'_>>) -> Stack {
-        let Some(start) = self.anchor(thread.script.address, "JavaThread::_anchor").or_else(|| self.running(thread, stack))
+        let Some(start) =
+            self.anchor(thread.script.address, "JavaThread::_anchor").or_else(|| self.running(thread, stack))
         else {
             return Stack::default();
         };
@@ -153,7 +154,12 @@ impl Java {
             return None;
         }
         let sp = at.sp.checked_add(u64::from(blob.frame) * 8)?;
-        Some(At { pc: Va(vm.memory.u64(sp.back(8))?), fp: Va(vm.memory.u64(sp.back(16))?), sp, running: None })
+        Some(At {
+            pc: Va(vm.memory.u64(sp.back(8))?),
+            fp: Va(vm.memory.u64(sp.back(16))?),
+            sp,
+            running: None,
+        })
     }
 
     /// The frame of the interpreter below `fp`. `running`: r13 of a running thread; the slot is stale then.
@@ -209,7 +215,9 @@ impl Java {
             Some(method) if method.native => vec![one(method, None, Vec::new())],
             _ => {
                 let scopes = compiled.scopes(vm, pc, Some(frame)).into_iter();
-                let read = |s: super::scopes::Scope| Some(one(self.names.method(vm, s.method)?, s.index, s.monitors));
+                let read = |s: super::scopes::Scope| {
+                    Some(one(self.names.method(vm, s.method)?, s.index, s.monitors))
+                };
                 scopes.map_while(read).collect()
             }
         }

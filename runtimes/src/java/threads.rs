@@ -64,7 +64,11 @@ pub(super) fn words(bits: u32) -> Vec<&'static str> {
         "new"
     };
     out.push(main);
-    let how = [(status::SLEEPING, "sleeping"), (status::IN_OBJECT_WAIT, "object_wait"), (status::PARKED, "parking")];
+    let how = [
+        (status::SLEEPING, "sleeping"),
+        (status::IN_OBJECT_WAIT, "object_wait"),
+        (status::PARKED, "parking"),
+    ];
     out.extend(how.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| *word));
     out
 }
@@ -101,14 +105,16 @@ impl Java {
             let own = format!("JavaThread::{field}");
             vm.ptr(at, &own).or_else(|| vm.ptr(at, &format!("Thread::{field}")))
         };
-        let tid = of_either("_osthread").and_then(|os| vm.u32(os, "OSThread::_thread_id")).filter(|t| *t != 0);
+        let tid =
+            of_either("_osthread").and_then(|os| vm.u32(os, "OSThread::_thread_id")).filter(|t| *t != 0);
         let object = vm.handle(at, "JavaThread::_threadObj");
         let field = |name| object.and_then(|o| objects.get(vm, o, name));
         // Since JDK 19 some fields lie in an object of their own: platform threads have it only.
         let holder = field("holder").or(object);
         let number = |name| holder.and_then(|h| objects.int(vm, h, name)).unwrap_or(0);
         let bits = number("threadStatus");
-        let daemon = holder.and_then(|h| vm.memory.u8(objects.field(vm, h, "daemon")?)).is_some_and(|d| d == 1);
+        let daemon =
+            holder.and_then(|h| vm.memory.u8(objects.field(vm, h, "daemon")?)).is_some_and(|d| d == 1);
         let mounted = vm.handle(at, "JavaThread::_vthread").filter(|v| Some(*v) != object);
         let mut state = words(bits);
         if daemon {
@@ -150,7 +156,8 @@ impl Java {
         let top = vm.u32(at.offset(first), "LockStack::_top")?;
         let base = u32::try_from(first.checked_add(vm.offset("LockStack::_base[0]")?)?).ok()?;
         let count = top.checked_sub(base)? / 8;
-        let read = |i| vm.memory.u64(at.offset(u64::from(base)).offset(u64::from(i) * 8)).and_then(|o| vm.wide(o));
+        let read =
+            |i| vm.memory.u64(at.offset(u64::from(base)).offset(u64::from(i) * 8)).and_then(|o| vm.wide(o));
         Some((0..count.min(MAX_LOCK_STACK)).filter_map(read).collect())
     }
 }

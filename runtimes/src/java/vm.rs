@@ -149,8 +149,11 @@ impl Vm {
 
     fn read_settings(&mut self) {
         const OOPS: &[&str] = &["CompressedOops::", "CompressedOops::_narrow_oop.", "Universe::_narrow_oop."];
-        const KLASSES: &[&str] =
-            &["CompressedKlassPointers::", "CompressedKlassPointers::_narrow_klass.", "Universe::_narrow_klass."];
+        const KLASSES: &[&str] = &[
+            "CompressedKlassPointers::",
+            "CompressedKlassPointers::_narrow_klass.",
+            "Universe::_narrow_klass.",
+        ];
         let flags = self.flags();
         let on = |name: &str| flags.get(name).is_some_and(|at| self.memory.u8(*at).unwrap_or(0) != 0);
         let compression = |on: bool, places: &[&str]| {
