@@ -1,6 +1,6 @@
 //! What the embedded table says, against what Windows' headers say.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use dumpscope_win32::{Arch, Count, Definition, Table, Ty, TypeKind, Value, table};
 use std::borrow::Cow;

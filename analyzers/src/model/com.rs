@@ -110,6 +110,19 @@ pub struct ComCall {
     pub class: Option<String>,
     /// True when the sources name different servers.
     pub conflict: bool,
+    /// The method that is called, when the Win32 table has its interface.
+    pub method: Option<CalledMethod>,
+}
+
+/// A method of a COM interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalledMethod {
+    /// The interface that has it: the called one or one of its bases.
+    pub interface: String,
+    /// Its name.
+    pub name: String,
+    /// Names and types of its parameters.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// What a message object says.

@@ -19,7 +19,7 @@ mod thread;
 mod wait;
 
 pub use argument::{ArgPlace, ArgSource, Argument, Evidence, Hint, HintSource, Value};
-pub use com::{Apartment, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
+pub use com::{Apartment, CalledMethod, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
 pub use confidence::Confidence;
 pub use exception::{Access, ExceptionFacts, Interest, Reported};
 pub use facts::Facts;

@@ -411,11 +411,28 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
         iid: message.and_then(|m| m.iid).map(|g| format!("{{{g}}}")),
         interface: call.interface.as_deref().map(text),
         method: message.and_then(|m| m.method),
+        method_name: call.method.as_ref().map(|m| text(&m.name)),
+        args: call
+            .method
+            .as_ref()
+            .map(|m| m.parameters.iter().map(|(name, ty)| table_arg(name, ty)).collect()),
         causality: causality.map(|g| format!("{{{g}}}")),
         class: call.activation.map(|g| format!("{{{g}}}")),
         confidence: confidence(w.confidence),
         evidence: w.evidence.iter().map(|e| text(e)).collect(),
     })
+}
+
+/// A parameter that the Win32 table names.
+fn table_arg(name: &str, ty: &str) -> ArgRow {
+    ArgRow {
+        name: Some(text(name)),
+        type_name: Some(text(ty)),
+        value: None,
+        source: Some("win32_table".to_owned()),
+        confidence: None,
+        hint: None,
+    }
 }
 
 /// The COM call that a thread serves.

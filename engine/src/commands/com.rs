@@ -76,11 +76,16 @@ impl Details<'_> {
         (self.0)(Line::new().role(Role::Label, format!("             {name:<11} ")).role(Role::Value, value));
     }
 
-    fn interface(&mut self, iid: Option<&String>, name: Option<&String>, method: Option<u32>) {
-        let parts: Vec<String> = [name.cloned(), iid.cloned(), method.map(|m| format!("method {m}"))]
-            .into_iter()
-            .flatten()
-            .collect();
+    fn interface(
+        &mut self,
+        iid: Option<&String>,
+        name: Option<&String>,
+        method: (Option<u32>, Option<&String>),
+    ) {
+        let number = method.0.map(|m| format!("method {m}"));
+        let called = method.1.map(|n| format!("({n})"));
+        let parts: Vec<String> =
+            [name.cloned(), iid.cloned(), number, called].into_iter().flatten().collect();
         if !parts.is_empty() {
             self.field("interface", parts.join(" "));
         }
@@ -142,7 +147,7 @@ impl Row {
             if c.server_pid.is_some() || self.activates.is_none() {
                 to.field("server", party(c.server_pid, c.server_tid));
             }
-            to.interface(c.iid.as_ref(), c.interface.as_ref(), c.method);
+            to.interface(c.iid.as_ref(), c.interface.as_ref(), (c.method, c.method_name.as_ref()));
             to.ids(c.ipid.as_ref(), c.causality.as_ref());
             to.sure(c.confidence, &c.evidence);
         } else if let Some((pid, tid)) = self.outgoing {
@@ -151,7 +156,7 @@ impl Row {
         }
         if let Some(i) = &self.incoming {
             to.field("client", party(Some(i.client_pid), i.client_tid));
-            to.interface(i.iid.as_ref(), i.interface.as_ref(), None);
+            to.interface(i.iid.as_ref(), i.interface.as_ref(), (None, None));
             to.ids(i.ipid.as_ref(), i.causality.as_ref());
             to.sure(i.confidence, &i.evidence);
         }

@@ -401,6 +401,12 @@ dto! {
         pub interface: Option<String>,
         /// Method number.
         pub method: Option<u32>,
+        /// Name of the method, when the Win32 table has the interface.
+        #[serde(default)]
+        pub method_name: Option<String>,
+        /// Its parameters by the Win32 table. Values are null: where the call's arguments lie is not known.
+        #[serde(default)]
+        pub args: Option<Vec<ArgRow>>,
         /// The chain of calls that it belongs to: the same in the server's dump.
         pub causality: Option<String>,
         /// The class that is activated.

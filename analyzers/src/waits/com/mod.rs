@@ -10,6 +10,7 @@ mod incoming;
 mod layout;
 mod library;
 mod message;
+mod method;
 mod objects;
 mod tls;
 
@@ -132,6 +133,7 @@ pub(super) fn call(
         class: activation.and_then(name),
         activation,
         conflict,
+        method: message.and_then(|m| method::called(&m.iid?, m.method?)),
     })
 }
 
@@ -266,7 +268,10 @@ fn class_words(call: &ComCall, class: Guid) -> String {
 
 fn sentence(target: &Target, call: &ComCall) -> String {
     let what = match (&call.interface, call.message.and_then(|m| m.method)) {
-        (Some(i), Some(m)) => format!("a COM call ({i}, method {m})"),
+        (Some(i), Some(m)) => match &call.method {
+            Some(method) => format!("a COM call ({i}::{}, method {m})", method.name),
+            None => format!("a COM call ({i}, method {m})"),
+        },
         (Some(i), None) => format!("a COM call ({i})"),
         _ => "a COM call".into(),
     };
