@@ -11,6 +11,7 @@ pub(crate) use reported::{Reporting, reporting};
 use crate::crash::{exception_facts, look_into};
 use crate::locks::find_locks;
 use crate::model::{Facts, Interest};
+use crate::script;
 use crate::stacks::stack_from;
 use crate::waits::loader::Holders;
 use crate::waits::{self, AFTER_STOP, com, dll_main, exit, once, rpc, section, slim, windows, words};
@@ -51,6 +52,8 @@ enum Part {
     Serving,
     /// Locks without an owner.
     Slim,
+    /// What runtimes say.
+    Script,
     /// One sentence for each thread.
     Sentences,
     /// Threads by id.
@@ -98,7 +101,9 @@ const PASSES: &[Pass] = {
             slim::suspects(w.target, w.machine, &mut w.facts.threads, w.cancel);
         }),
         pass(Agreed, &[Waits], |w| windows::suspects(&mut w.facts.threads)),
-        pass(Sentences, &[EntryPoints, Exit, Waits, Agreed, Serving, Slim], sentences),
+        pass(Script, &[Waits, Agreed, Slim], runtimes),
+        pass(Sentences, &[EntryPoints, Exit, Waits, Agreed, Serving, Slim, Script], sentences),
+        pass(Script, &[Sentences], |w| script::spare(&w.facts.script, &mut w.facts.threads)),
         pass(Places, &[Threads], |w| {
             let ids = w.facts.threads.iter().enumerate().rev();
             w.facts.places = ids.map(|(nth, t)| (t.tid, nth)).collect();
@@ -209,6 +214,12 @@ fn find_waits(w: &mut Work<'_>) {
     let done = waits::find(w.target, w.machine, threads, locks, &w.holders, w.cancel);
     // A thread that was not looked at would be taken for one that does not wait.
     w.cut(done);
+}
+
+fn runtimes(w: &mut Work<'_>) {
+    w.facts.script = script::gather(w.target, &w.facts.threads);
+    script::settle(&mut w.facts.script, w.facts.exception.as_ref());
+    script::add_waits(&w.facts.script, &mut w.facts.threads);
 }
 
 fn sentences(w: &mut Work<'_>) {

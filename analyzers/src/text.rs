@@ -14,6 +14,7 @@ pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
         0 => String::new(),
         d => format!("+0x{d:x}"),
     };
+    let module = if frame.managed { frame.assembly.as_deref() } else { module };
     let text = match (module, frame.function.as_deref()) {
         (Some(m), Some(f)) => format!("{m}!{f}{offset}"),
         (None, Some(f)) => format!("{f}{offset}"),

@@ -6,6 +6,7 @@
 mod commands;
 mod dump;
 mod expression;
+mod runtimes;
 mod stack;
 mod symbols;
 mod win32;
@@ -13,6 +14,7 @@ mod win32;
 pub use commands::command_line;
 pub use dump::open_and_read_everything;
 pub use expression::expression;
+pub use runtimes::runtimes;
 pub use stack::unwind;
 pub use symbols::{breakpad_file, demangle, packed_file, pdb_file, symbol_path};
 pub use win32::win32_table;
@@ -32,6 +34,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "open_and_read_everything", run: open_and_read_everything, seeds: dump::seeds },
     Target { name: "unwind", run: unwind, seeds: stack::seeds },
+    Target { name: "runtimes", run: runtimes, seeds: runtimes::seeds },
     Target { name: "expression", run: expression, seeds: expression::seeds },
     Target { name: "command_line", run: command_line, seeds: commands::seeds },
     Target { name: "symbol_path", run: symbol_path, seeds: symbols::path_seeds },

@@ -1,5 +1,6 @@
 //! What only .NET has, for its debugger's commands (`!clrthreads`, `!syncblk`, `!dumpheap`). Plain data; texts are untrusted.
 
+use crate::{ScriptFrame, Walked};
 use dumpscope_core::Va;
 
 /// Counters of the list of threads, and the threads.
@@ -91,16 +92,53 @@ pub struct HeapStat {
     pub server: bool,
 }
 
+/// A row of a stack as the runtime's own debugger prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackItem {
+    /// Stack pointer; of an explicit frame its address.
+    pub sp: Va,
+    /// Instruction pointer.
+    pub ip: Va,
+    /// The kind of an explicit frame; `None` for a method.
+    pub kind: Option<String>,
+    /// The method's frame.
+    pub frame: Option<ScriptFrame>,
+    /// An explicit frame's method, where it has one.
+    pub method: Option<String>,
+}
+
+/// An async method that nobody awaits, and what it awaits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsyncChain {
+    /// Its box.
+    pub address: Va,
+    /// Methods, innermost last.
+    pub chain: Vec<String>,
+    /// The number of its `await`; -1: it runs or was not started.
+    pub state: Option<i64>,
+    /// What the innermost waits for.
+    pub reason: String,
+}
+
 /// Questions that only a .NET runtime answers.
 pub trait ClrReader {
     /// Threads with all that their records say.
     fn clr_threads(&self) -> ClrThreads;
+
+    /// A thread's managed and explicit frames.
+    fn stack(&self, stack: Walked<'_>) -> Vec<StackItem>;
 
     /// Sync blocks in use, by index.
     fn sync_blocks(&self) -> Vec<SyncBlock>;
 
     /// Counts the objects of the heap by type.
     fn heap_stat(&self) -> HeapStat;
+
+    /// True for the server collector.
+    fn is_server(&self) -> bool;
+
+    /// Async methods that have begun and not ended, outermost first in each chain, and whether the walk was stopped.
+    fn async_chains(&self) -> (Vec<AsyncChain>, bool);
 
     /// Size of an object, bytes.
     fn object_size(&self, object: Va) -> Option<u64>;

@@ -35,7 +35,7 @@ pub struct ScriptThread {
 }
 
 /// What kind of code a frame runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FrameKind {
     /// Code of the program's language, compiled by the runtime or ahead of time (.NET).
     Managed,
@@ -46,6 +46,7 @@ pub enum FrameKind {
     /// A native method called from the language.
     Native,
     /// The runtime's own.
+    #[default]
     Internal,
 }
 
@@ -75,7 +76,7 @@ pub struct MethodPlace {
 }
 
 /// One method's frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScriptFrame {
     /// The method as the runtime names it: `Namespace.Type+Nested.Method` (.NET), `package.Class.method` (Java),
     /// the label (Ruby). Without type arguments and parameters.
@@ -91,14 +92,26 @@ pub struct ScriptFrame {
     pub file: Option<String>,
     /// Line in it.
     pub line: Option<u32>,
+    /// It is in the runtime's own libraries.
+    pub library: bool,
     /// Where a line table has it (.NET).
     pub place: Option<MethodPlace>,
+    /// Bytes from the start of the method's code to `ip`; 0 for interpreted frames.
+    pub displacement: u64,
     /// What runs it.
     pub kind: FrameKind,
     /// Instruction pointer, 0 for interpreted frames.
     pub ip: Va,
     /// Stack pointer, or the place of the interpreter's frame.
     pub sp: Va,
+}
+
+impl ScriptFrame {
+    /// True for a method of the runtime's own libraries: what a program calls, not the program.
+    #[must_use]
+    pub fn is_library(&self) -> bool {
+        self.library
+    }
 }
 
 /// Kinds of locks that runtimes have of their own.
@@ -309,6 +322,10 @@ pub struct Task {
     pub blocked: Option<Tid>,
     /// What the innermost one waits for, in words.
     pub reason: String,
+    /// What is awaited has ended, and the rest was posted to the thread that blocks.
+    pub posted_to_blocked: bool,
+    /// The innermost one is a source that nobody has completed.
+    pub nobody: bool,
 }
 
 /// A thread pool.

@@ -52,6 +52,12 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The file name and id of the line table that belongs to the image at an address (.NET: a portable PDB).
+    fn line_table(&self, image: Va) -> Option<(String, [u8; 20])> {
+        let _ = image;
+        None
+    }
+
     /// Exceptions of threads: the current one, the last thrown.
     fn exceptions(&self) -> Vec<ScriptException> {
         Vec::new()

@@ -1,6 +1,6 @@
 //! All facts of a dump.
 
-use super::{ExceptionFacts, Interest, Locks, ProcessExit, Reported, Stack, ThreadFacts};
+use super::{ExceptionFacts, Interest, Locks, ProcessExit, Reported, ScriptFacts, Stack, ThreadFacts};
 use dumpscope_core::Tid;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub struct Facts {
     pub threads: Vec<ThreadFacts>,
     /// Critical sections of the process, with the threads that wait for them.
     pub locks: Locks,
+    /// What language runtimes say.
+    pub script: ScriptFacts,
     /// Set when the process is ending.
     pub exit: Option<ProcessExit>,
     /// True when somebody stopped the work before all threads were looked at.

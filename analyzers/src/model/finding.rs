@@ -76,6 +76,16 @@ pub enum FindingClass {
     PoolStarvation,
     /// Threads that run only to give way to each other.
     Livelock,
+    /// A thread blocks on a task whose rest only that thread can run.
+    SyncOverAsync,
+    /// A task that nobody is on the way to complete.
+    NeverCompleted,
+    /// A runtime cannot stop one of its threads.
+    GcSuspension,
+    /// The thread that runs finalizers is blocked.
+    FinalizerBlocked,
+    /// Threads wait for a class or type initializer.
+    ClassInit,
 }
 
 impl FindingClass {
@@ -91,6 +101,11 @@ impl FindingClass {
             FindingClass::SuspendedOwner => "suspended_owner",
             FindingClass::PoolStarvation => "pool_starvation",
             FindingClass::Livelock => "livelock",
+            FindingClass::SyncOverAsync => "sync_over_async",
+            FindingClass::NeverCompleted => "never_completed",
+            FindingClass::GcSuspension => "gc_suspension",
+            FindingClass::FinalizerBlocked => "finalizer_blocked",
+            FindingClass::ClassInit => "class_init",
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct StackFrame {
     pub module: Option<usize>,
     /// Function name, when known. For an inlined call the inlined function's.
     pub function: Option<String>,
+    /// The assembly of a runtime's method, whose name is then in `function`.
+    pub assembly: Option<String>,
+    /// True for a runtime's method: no image's symbols name it.
+    pub managed: bool,
     /// Where the name came from.
     pub source: Option<SymbolSource>,
     /// The symbol (physical frames only).
@@ -84,8 +88,8 @@ impl Stack {
         let mut found = [
             (if self.overflow { Some(0) } else { None }, StackWarning::Overflow),
             (if self.overflow { None } else { first(&outside) }, StackWarning::OutsideBounds),
-            (first(&|f| f.module.is_none()), StackWarning::NotInModule),
-            (first(&|f| f.module.is_some() && !f.has_unwind_info), StackWarning::NoUnwindInfo),
+            (first(&|f| f.module.is_none() && !f.managed), StackWarning::NotInModule),
+            (first(&|f| f.module.is_some() && !f.managed && !f.has_unwind_info), StackWarning::NoUnwindInfo),
         ]
         .into_iter()
         .filter_map(|(row, warning)| Some((row?, warning)))

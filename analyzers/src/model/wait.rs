@@ -92,6 +92,20 @@ pub enum Kind {
     FileIo,
     /// A socket.
     Socket,
+    /// A runtime's monitor.
+    Monitor,
+    /// To be woken by who has a monitor.
+    MonitorWait,
+    /// Another lock of a runtime.
+    ScriptLock,
+    /// A task of a runtime.
+    Task,
+    /// A class or type initializer.
+    ClassInit,
+    /// A garbage collection.
+    Gc,
+    /// An interpreter's global lock.
+    Gvl,
     /// Something else.
     Other,
 }
@@ -121,6 +135,13 @@ impl Kind {
             Kind::LoaderLock => "loader_lock",
             Kind::FileIo => "file_io",
             Kind::Socket => "socket",
+            Kind::Monitor => "monitor",
+            Kind::MonitorWait => "monitor_wait",
+            Kind::ScriptLock => "script_lock",
+            Kind::Task => "task",
+            Kind::ClassInit => "class_init",
+            Kind::Gc => "gc",
+            Kind::Gvl => "gvl",
             Kind::Other => "other",
         }
     }

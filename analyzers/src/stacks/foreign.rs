@@ -127,6 +127,8 @@ fn add_rows(
         module,
         source: function.as_ref().map(|_| SymbolSource::Breakpad),
         function,
+        assembly: None,
+        managed: false,
         symbol: None,
         displacement: ip.0.wrapping_sub(start.or(base).unwrap_or_default().0),
         line: file.zip(line).map(|(file, line)| SourceLine {

@@ -7,11 +7,12 @@ use crate::function_tables::registered_at;
 use crate::model::{Stack, StackFrame};
 mod foreign;
 
+use crate::runtimes::Runtimes;
 use crate::{Cancel, Target};
 use dumpscope_core::stream::function_table::FunctionTables;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};
 use dumpscope_symbols::unwind::{
-    CodeFrame, DynamicFunction, FrameData, UnwindCache, UnwindContext, UnwindRule, walk,
+    CodeFrame, DynamicFunction, FrameData, Method, UnwindCache, UnwindContext, UnwindRule, function_part, walk,
 };
 use dumpscope_symbols::{EndReason, Frame, Limits, SymbolKind, SymbolSource, Trust};
 use std::cell::OnceCell;
@@ -148,12 +149,18 @@ pub fn depth(target: &Target, regs: &RegSet, bounds: Option<(Va, Va)>, cancel: &
 pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
     let symbols = &target.symbols;
     let lookup = frame.lookup_ip();
+    if let Some(method) = target.runtimes().method_at(lookup) {
+        rows.push(method_row(target, frame, method));
+        return;
+    }
     let Some(resolved) = symbols.resolve(lookup) else {
         rows.push(StackFrame {
             trust: frame.trust,
             frame: frame.clone(),
             module: None,
             function: None,
+            assembly: None,
+            managed: false,
             source: None,
             symbol: None,
             displacement: 0,
@@ -174,6 +181,8 @@ pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>,
             module,
             displacement: distance(site.start.va(base)),
             function: Some(site.name),
+            assembly: None,
+            managed: false,
             source: Some(site.source),
             symbol: None,
             line: site.line,
@@ -186,12 +195,52 @@ pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>,
         frame: frame.clone(),
         module,
         function: symbol.as_ref().map(|s| s.name.clone()),
+        assembly: None,
+        managed: false,
         source: symbol.as_ref().map(|s| s.source),
         displacement: distance(symbol.as_ref().map_or(base, |s| s.rva.va(base))),
         symbol,
         line: symbols.line(lookup),
         has_unwind_info,
     });
+}
+
+/// False where a frame's name is the nearest export, and unwind data say that the code belongs to another function.
+#[must_use]
+pub fn is_exact(target: &Target, f: &StackFrame) -> bool {
+    if f.managed || f.source != Some(SymbolSource::Exports) {
+        return true;
+    }
+    let Some((symbol, module)) =
+        f.symbol.as_ref().zip(f.module.and_then(|m| target.symbols.modules().get(m)))
+    else {
+        return true;
+    };
+    let memory = target.dump.memory().as_ref();
+    let image = (module.base, module.size);
+    let part = function_part(memory, &target.unwind, image, f.frame.lookup_ip());
+    // Without unwind data nobody knows where the export's function ends.
+    part.is_none_or(|p| {
+        let start = symbol.rva.va(module.base);
+        start == p.entry || (p.begin <= start && start < p.end)
+    })
+}
+
+/// The row of a runtime's method. Never the name of a near export: that is another function.
+fn method_row(target: &Target, frame: &Frame, method: Method) -> StackFrame {
+    StackFrame {
+        frame: frame.clone(),
+        trust: frame.trust,
+        module: target.symbols.module_at(frame.lookup_ip()),
+        displacement: frame.ip.0.wrapping_sub(method.start.0),
+        function: Some(method.name),
+        assembly: method.module,
+        managed: true,
+        source: None,
+        symbol: None,
+        line: None,
+        has_unwind_info: true,
+    }
 }
 
 fn has_unwind_info(target: &Target, module: usize, frame: &Frame, caller: Option<&Frame>) -> bool {
@@ -234,6 +283,8 @@ struct Context<'a> {
     tables: OnceCell<FunctionTables>,
     /// Where the processor could not fetch an instruction, as the exception says.
     not_fetched: Option<Va>,
+    /// Language runtimes, whose code is in no image.
+    runtimes: Runtimes,
 }
 
 impl<'a> Context<'a> {
@@ -241,7 +292,8 @@ impl<'a> Context<'a> {
         let all = target.symbols.modules().iter().enumerate();
         let mut modules: Vec<_> = all.map(|(i, m)| (m.base, m.size, i)).collect();
         modules.sort_unstable();
-        Context { target, cancel, modules, tables: OnceCell::new(), not_fetched: not_fetched(target) }
+        let (not_fetched, runtimes) = (not_fetched(target), target.runtimes());
+        Context { target, cancel, modules, tables: OnceCell::new(), not_fetched, runtimes }
     }
 
     /// As the dump's stream has it.
@@ -285,6 +337,9 @@ impl UnwindContext for Context<'_> {
     }
 
     fn dynamic_rule(&self, va: Va) -> Option<UnwindRule> {
+        if let Some(rule) = self.runtimes.rule_at(va) {
+            return Some(rule);
+        }
         let function = self.listed(va).or_else(|| registered_at(self.target, va))?;
         Some(UnwindRule::Codes(function))
     }

@@ -10,6 +10,7 @@ mod graph;
 mod idle;
 mod lost;
 mod orphan;
+mod runtime;
 mod unhandled;
 mod waiting;
 mod witness;
@@ -40,6 +41,11 @@ pub const RULES: &[Rule] = &[
     },
     Rule { code: "deadlock", about: "threads that wait for each other in a circle", run: deadlock::run },
     Rule { code: "orphaned_lock", about: "a lock whose owner no longer exists", run: orphan::run },
+    Rule {
+        code: "runtime",
+        about: "locks, tasks, pools and suspensions of a language runtime",
+        run: runtime::run,
+    },
     Rule { code: "lock_contention", about: "a lock whose owner keeps others waiting", run: contention::run },
     Rule { code: "blocked_on_process", about: "a thread that waits for another process", run: blocked::run },
     Rule { code: "busy_loop", about: "a thread that runs without end", run: busy::run },

@@ -8,6 +8,7 @@ use crate::model::{Finding, FindingKind, StackFrame, ThreadFacts};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::base::{CodeView, ModuleInfo};
+use dumpscope_runtimes::ScriptException;
 use dumpscope_symbols::Trust;
 use serde::Deserialize;
 use std::sync::OnceLock;
@@ -73,7 +74,8 @@ pub fn signature(facts: &Case<'_>, verdict: &Finding) -> Option<Signature> {
 /// `module!function`, or `module+0xoffset` where there is no name: that stays equal between processes.
 fn frame_name(facts: &Case<'_>, frame: &StackFrame) -> String {
     let machine = frame.frame.regs.machine();
-    let module = frame.module.map(|i| facts.target.symbols.name_in(i, machine));
+    let of_image = frame.module.map(|i| facts.target.symbols.name_in(i, machine));
+    let module = if frame.managed { frame.assembly.as_deref() } else { of_image };
     match (module, &frame.function) {
         (Some(m), Some(f)) => format!("{m}!{f}"),
         (Some(m), None) => format!("{m}+0x{:x}", frame.displacement),
@@ -95,6 +97,9 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
         return Some(std::iter::once("crash:reported".to_owned()).chain(raised).collect());
     }
     let exception = facts.fatal().or(facts.exception.as_ref())?;
+    if let Some(managed) = facts.script.unhandled().filter(|e| e.tid == Some(exception.tid)) {
+        return Some(managed_crash(managed, trace));
+    }
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];
     if let Some(recursion) = exception.recursion.as_ref().filter(|_| exception.is_stack_overflow()) {
@@ -135,6 +140,22 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
         }
     }
     Some(parts)
+}
+
+/// The exception's type and the innermost method of the program, as the user wrote it: names of closures and state
+/// machines differ from build to build.
+fn managed_crash(e: &ScriptException, trace: &mut Vec<String>) -> Vec<String> {
+    let mut parts = vec![format!("crash:{}", e.type_name)];
+    for frame in &e.frames {
+        if frame.is_library() {
+            trace.push(format!("{}: of the runtime's libraries, left out", frame.display));
+            continue;
+        }
+        trace.push(format!("{}: taken, the end", frame.display));
+        parts.push(frame.display.clone());
+        break;
+    }
+    parts
 }
 
 /// Frames of a signature without names.
@@ -184,7 +205,8 @@ fn debug_id(m: &ModuleInfo) -> String {
 fn hang(facts: &Case<'_>, verdict: &Finding, trace: &mut Vec<String>) -> Option<Vec<String>> {
     let mut parts = vec![format!("hang:{}", verdict.class.name())];
     let mut of = |tid: Tid, what: &str| {
-        let name = facts.thread(tid).and_then(|t| own_frame(facts, t));
+        let managed = facts.script.user_frame(tid).map(|f| f.display.clone());
+        let name = managed.or_else(|| facts.thread(tid).and_then(|t| own_frame(facts, t)));
         let text = name.unwrap_or_else(|| "-".into());
         trace.push(format!("{what} {:x}: first frame that is not the system's: {text}", tid.0));
         text

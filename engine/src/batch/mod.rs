@@ -22,6 +22,7 @@ mod incidents;
 mod inputs;
 pub(crate) mod one;
 pub(crate) mod rows;
+mod script;
 
 pub use each::triage_each;
 pub use incidents::Incidents;

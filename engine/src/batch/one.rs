@@ -108,7 +108,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
     let mut threads = Vec::with_capacity(facts.threads.len());
     let mut whole = facts.threads.len();
     for t in &facts.threads {
-        threads.push(rows::thread(target, t, cancel));
+        threads.push(rows::thread(target, facts.facts, t, cancel));
         if cancel.is_cancelled() {
             whole = whole.min(threads.len().saturating_sub(1));
         }
@@ -119,6 +119,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
             "stopped after {whole} of {all} threads: the arguments of the others are not told"
         ));
     }
+    let script = &facts.script;
     DumpRow {
         warnings: Some(warnings),
         process: Some(rows::process(target)),
@@ -138,6 +139,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
                 .held()
                 .map(|l| rows::lock(target, l))
                 .chain(facts.locks.slim.iter().map(|l| rows::slim_lock(target, l)))
+                .chain(script.locks.iter().map(|(_, l)| super::script::lock(script, l)))
                 .collect(),
             complete,
         ),
@@ -148,6 +150,12 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
         signature_raw: signature.as_ref().and_then(|s| s.raw.clone()),
         signature_version: signature.as_ref().map(|s| s.version),
         signature_trace: signature.map(|s| s.trace),
+        runtimes: Some(super::script::runtimes(target, script)),
+        script_exceptions: Some(
+            script.exceptions.iter().map(|(r, e)| super::script::exception(*r, e)).collect(),
+        ),
+        script_threads: Some(super::script::unmounted(script)),
+        tasks: Some(script.tasks.iter().map(super::script::task).collect()),
         findings: Some(found.findings.iter().map(rows::finding).collect()),
         verdict: Some(rows::finding(&verdict)),
         digest: Kept(Some(Box::new(Digest::of(&facts, &found.findings)))),

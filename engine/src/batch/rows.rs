@@ -237,7 +237,8 @@ pub(super) fn exception(machine: Machine, e: &ExceptionFacts) -> ExceptionRow {
     }
 }
 
-pub(super) fn thread(target: &Target, t: &ThreadFacts, cancel: &Cancel) -> ThreadRow {
+pub(super) fn thread(target: &Target, facts: &model::Facts, t: &ThreadFacts, cancel: &Cancel) -> ThreadRow {
+    let script = facts.script.threads.get(&t.tid);
     let frames = |s: &Stack| {
         let mut args = recover_all(target, s, cancel);
         add_hints(target, s, &mut args, cancel);
@@ -254,6 +255,8 @@ pub(super) fn thread(target: &Target, t: &ThreadFacts, cancel: &Cancel) -> Threa
         activity: t.activity.as_ref().map(|a| text(&a.text)),
         frames: t.stack.as_ref().map(frames),
         native_frames: t.native_stack.as_ref().map(frames),
+        script_frames: script.map(super::script::frames),
+        script_thread: script.and_then(super::script::thread),
         wait: t.wait.as_ref().map(wait),
         dll_main: t.dll_main.as_ref().map(dll_main),
     }
@@ -291,7 +294,9 @@ pub(crate) fn arg(a: &Argument) -> ArgRow {
 
 fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -> FrameRow {
     let gone = target.unloaded_at(f.frame.ip).filter(|_| f.module.is_none() && f.function.is_none());
-    let module = f.module.map(|i| target.symbols.name_in(i, machine)).or(gone.as_ref().map(|g| g.0.as_str()));
+    let of_image =
+        f.module.map(|i| target.symbols.name_in(i, machine)).or(gone.as_ref().map(|g| g.0.as_str()));
+    let module = if f.managed { f.assembly.as_deref() } else { of_image };
     let known = f.function.is_some() || module.is_some();
     let displacement = gone.as_ref().map_or(f.displacement, |g| g.1);
     FrameRow {
@@ -299,6 +304,7 @@ fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -
         sp: f.frame.sp.into(),
         module: module.map(text),
         function: f.function.as_deref().map(text),
+        symbol_exact: f.function.as_ref().map(|_| dumpscope_analyzers::stacks::is_exact(target, f)),
         // Inlined calls may start behind the instruction: the difference wraps in the process's width.
         displacement: known.then_some(Hex(dumpscope_symbols::wrapped(displacement, machine))),
         source: f.line.as_ref().map(|l| SourceRow { file: text(&l.file), line: l.line }),
@@ -367,6 +373,7 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
         address: s.address.into(),
         symbol: target.name_of(s.address).as_deref().map(text),
         kind: WaitKindName::CriticalSection,
+        object_type: None,
         owner_tid: s.owner_tid().map(|t| t.0),
         owner: match l.owner {
             model::OwnerState::Alive => OwnerState::Alive,
@@ -386,6 +393,7 @@ pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
         address: l.address.into(),
         symbol: target.name_of(l.address).as_deref().map(text),
         kind: wait_kind(l.kind),
+        object_type: None,
         owner_tid: l.owner.map(|t| t.0),
         // Only a thread that is there can be one's owner.
         owner: if l.owner.is_some() { OwnerState::Alive } else { OwnerState::Unknown },
@@ -474,6 +482,13 @@ fn wait_kind(kind: Kind) -> WaitKindName {
         Kind::LoaderLock => WaitKindName::LoaderLock,
         Kind::FileIo => WaitKindName::FileIo,
         Kind::Socket => WaitKindName::Socket,
+        Kind::Monitor => WaitKindName::Monitor,
+        Kind::MonitorWait => WaitKindName::MonitorWait,
+        Kind::ScriptLock => WaitKindName::ScriptLock,
+        Kind::Task => WaitKindName::Task,
+        Kind::ClassInit => WaitKindName::ClassInit,
+        Kind::Gc => WaitKindName::Gc,
+        Kind::Gvl => WaitKindName::Gvl,
         Kind::Other => WaitKindName::Other,
     }
 }
@@ -534,6 +549,11 @@ fn finding_class(class: FindingClass) -> FindingClassName {
         FindingClass::SuspendedOwner => FindingClassName::SuspendedOwner,
         FindingClass::PoolStarvation => FindingClassName::PoolStarvation,
         FindingClass::Livelock => FindingClassName::Livelock,
+        FindingClass::SyncOverAsync => FindingClassName::SyncOverAsync,
+        FindingClass::NeverCompleted => FindingClassName::NeverCompleted,
+        FindingClass::GcSuspension => FindingClassName::GcSuspension,
+        FindingClass::FinalizerBlocked => FindingClassName::FinalizerBlocked,
+        FindingClass::ClassInit => FindingClassName::ClassInit,
         FindingClass::Kind(kind) => match kind {
             FindingKind::Crash => FindingClassName::Crash,
             FindingKind::Deadlock => FindingClassName::Deadlock,

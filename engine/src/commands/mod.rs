@@ -3,6 +3,7 @@
 mod address;
 mod analyze;
 mod args;
+mod clr;
 mod code;
 mod com;
 mod comment;
@@ -56,6 +57,16 @@ pub(crate) const ALL: &[&Command] = &[
     &peb_teb::peb::PEB,
     &peb_teb::teb::TEB,
     &peb_teb::tls::TLS,
+    &clr::CLRSTACK,
+    &clr::CLRTHREADS,
+    &clr::DUMPASYNC,
+    &clr::DUMPHEAP,
+    &clr::EEVERSION,
+    &clr::PE,
+    &clr::PSTACKS,
+    &clr::SCRIPT,
+    &clr::SYNCBLK,
+    &clr::THREADPOOL,
     &code::U,
     &code::UB,
     &code::UF,

@@ -8,11 +8,13 @@ mod buckets;
 mod graph;
 mod hex;
 mod rows;
+mod script;
 mod settle;
 
 pub use buckets::Buckets;
 pub use graph::{Edge, Node, NodeKind, WaitGraph};
 pub use rows::*;
+pub use script::*;
 pub(crate) use settle::here;
 pub use settle::settle;
 

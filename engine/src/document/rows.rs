@@ -2,6 +2,7 @@
 //!
 //! Names and meanings are a contract: fields may be added, never renamed or removed without a new version.
 
+use super::script::{RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow};
 use crate::fmt::Hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,14 @@ dto! {
         pub com_calls: Option<Vec<ComCallRow>>,
         /// COM calls that threads serve. Null: none was seen, and the dump lacks the memory to say that there is none.
         pub incoming_calls: Option<Vec<IncomingCallRow>>,
+        /// Language runtimes. Null: not looked for.
+        pub runtimes: Option<Vec<RuntimeRow>>,
+        /// Exceptions of runtimes' threads: those being handled or unhandled, and the last thrown.
+        pub script_exceptions: Option<Vec<ScriptExceptionRow>>,
+        /// Threads of runtimes without a native thread.
+        pub script_threads: Option<Vec<ScriptThreadRow>>,
+        /// Unfinished asynchronous work that threads wait for.
+        pub tasks: Option<Vec<TaskRow>>,
         /// Findings, worst first.
         pub findings: Option<Vec<FindingRow>>,
         /// The first finding, or one of kind `idle` or `unknown`.
@@ -262,6 +271,10 @@ dto! {
         pub frames: Option<Vec<FrameRow>>,
         /// The 64-bit stack of a thread of a 32-bit process.
         pub native_frames: Option<Vec<FrameRow>>,
+        /// Method frames of a runtime alone, innermost first. Null: no runtime knows the thread.
+        pub script_frames: Option<Vec<ScriptFrameRow>>,
+        /// The thread as its runtime knows it.
+        pub script_thread: Option<ScriptThreadRow>,
         /// What it waits for. Null: it does not wait, or that is not known.
         pub wait: Option<WaitRow>,
         /// The DLL's entry point that the loader called and that it is in: it holds the loader. Null: none was seen.
@@ -294,6 +307,8 @@ dto! {
         pub module: Option<String>,
         /// Function.
         pub function: Option<String>,
+        /// False for the nearest export where that is another function. Null: without a function.
+        pub symbol_exact: Option<bool>,
         /// From the function's start; from the module's start without a function. Null without a module.
         pub displacement: Option<Hex>,
         /// Source position.
@@ -363,6 +378,8 @@ dto! {
         pub symbol: Option<String>,
         /// Kind of lock, as in a wait.
         pub kind: WaitKindName,
+        /// A runtime's lock: the type of its object.
+        pub object_type: Option<String>,
         /// Owning thread.
         pub owner_tid: Option<u32>,
         /// Whether the owner exists.
@@ -636,6 +653,16 @@ names! {
         PoolStarvation,
         /// Threads that run only to give way to each other. Its kind is `busy_loop`.
         Livelock,
+        /// A thread blocks on a task whose rest only that thread can run. Its kind is `deadlock`.
+        SyncOverAsync,
+        /// A task that nobody is on the way to complete. Its kind is `waiting`.
+        NeverCompleted,
+        /// A runtime cannot stop one of its threads. Its kind is `waiting`.
+        GcSuspension,
+        /// The thread that runs finalizers is blocked. Its kind is `deadlock`.
+        FinalizerBlocked,
+        /// Threads wait for a class or type initializer. Its kind is `deadlock`.
+        ClassInit,
         /// Every thread is idle.
         Idle,
         /// Nothing is known.
@@ -683,6 +710,32 @@ names! {
         FileIo,
         /// A socket.
         Socket,
+        /// A runtime's monitor.
+        Monitor,
+        /// To be woken by who has a monitor.
+        MonitorWait,
+        /// A lock of a runtime.
+        ScriptLock,
+        /// A task of a runtime.
+        Task,
+        /// A class or type initializer.
+        ClassInit,
+        /// A garbage collection.
+        Gc,
+        /// An interpreter's global lock.
+        Gvl,
+        /// .NET's `System.Threading.Lock` (locks only).
+        DotnetLock,
+        /// .NET's `ReaderWriterLockSlim` (locks only).
+        RwlockSlim,
+        /// .NET's `SemaphoreSlim` (locks only).
+        SemaphoreSlim,
+        /// Java's `synchronized` (locks only).
+        JavaMonitor,
+        /// Java's `java.util.concurrent.locks` (locks only).
+        JavaLock,
+        /// Ruby's `Mutex` (locks only).
+        RubyMutex,
         /// Something else.
         Other,
     }
@@ -761,6 +814,10 @@ impl DumpRow {
             handles: None,
             com_calls: None,
             incoming_calls: None,
+            runtimes: None,
+            script_exceptions: None,
+            script_threads: None,
+            tasks: None,
             findings: None,
             verdict: None,
             annotations: None,

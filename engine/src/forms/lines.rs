@@ -447,6 +447,7 @@ mod tests {
             sp: Hex(2),
             module: Some("m".into()),
             function: Some(function.into()),
+            symbol_exact: Some(true),
             displacement: Some(Hex(u64::from(index))),
             source: None,
             inline: false,
@@ -464,6 +465,8 @@ mod tests {
             activity: None,
             frames: Some(vec![frame]),
             native_frames: None,
+            script_frames: None,
+            script_thread: None,
             wait: None,
             dll_main: None,
         }

@@ -2,9 +2,13 @@
 
 use super::Clr;
 use super::layout::{Field, Variable};
-use crate::clr::{ClrReader, ClrThread, ClrThreads, HeapRow, HeapStat, SyncBlock};
+use crate::Walked;
+use crate::clr::{AsyncChain, ClrReader, ClrThread, ClrThreads, HeapRow, HeapStat, StackItem, SyncBlock};
 use dumpscope_core::Va;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most chains that are told.
+const MAX_CHAINS: usize = 10_000;
 
 impl ClrReader for Clr {
     fn clr_threads(&self) -> ClrThreads {
@@ -37,6 +41,11 @@ impl ClrReader for Clr {
             dead: count(Field::StoreDead),
             rows: self.threads().iter().map(row).collect(),
         }
+    }
+
+    fn stack(&self, stack: Walked<'_>) -> Vec<StackItem> {
+        let thread = self.threads().iter().find(|t| t.script.tid == Some(stack.tid));
+        thread.map(|t| self.woven(t, stack.frames)).unwrap_or_default()
     }
 
     fn sync_blocks(&self) -> Vec<SyncBlock> {
@@ -75,6 +84,26 @@ impl ClrReader for Clr {
             moving: self.heap_is_moving(),
             server: self.is_server(),
         }
+    }
+
+    fn is_server(&self) -> bool {
+        Clr::is_server(self)
+    }
+
+    fn async_chains(&self) -> (Vec<AsyncChain>, bool) {
+        let index = self.task_index();
+        let awaited: BTreeSet<Va> = index.boxes.iter().filter_map(|b| self.awaited(*b)).collect();
+        let unfinished = |b: &&Va| self.is_pending(**b) == Some(true) && !awaited.contains(*b);
+        let chain = |b: &Va| {
+            let objects = self.chain(*b);
+            AsyncChain {
+                address: *b,
+                chain: objects.iter().map(|o| self.describe(*o)).collect(),
+                state: self.machine_state(*b),
+                reason: objects.last().map(|o| self.reason(*o)).unwrap_or_default(),
+            }
+        };
+        (index.boxes.iter().filter(unfinished).take(MAX_CHAINS).map(chain).collect(), index.stopped)
     }
 
     fn object_size(&self, object: Va) -> Option<u64> {

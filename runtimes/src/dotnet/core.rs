@@ -119,6 +119,11 @@ impl Core {
         self.deref(self.variable(variable)?)
     }
 
+    /// Where an address stands in `g_dacTable`.
+    pub(super) fn table_position(&self, va: Va) -> Option<usize> {
+        self.table.iter().position(|entry| *entry == va)
+    }
+
     /// Where the layout comes from, in words.
     pub(super) fn how(&self) -> String {
         let base = match (&self.descriptor, self.layout.release) {

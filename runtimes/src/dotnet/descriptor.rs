@@ -112,6 +112,14 @@ impl Descriptor {
         self.globals.get(name)
     }
 
+    /// All constants, in the order of names.
+    pub(super) fn constants(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.globals.iter().filter_map(|(name, global)| match global {
+            Global::Value(v) => Some((name.as_str(), *v)),
+            Global::Address(_) => None,
+        })
+    }
+
     /// Version of a contract.
     pub(super) fn contract(&self, name: &str) -> Option<u64> {
         self.contracts.get(name).copied()

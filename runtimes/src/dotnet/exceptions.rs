@@ -8,6 +8,8 @@ use dumpscope_core::Va;
 
 /// Most exceptions that a thread handles at once.
 const MAX_NESTED: usize = 32;
+/// Most exceptions that are told.
+const MAX_EXCEPTIONS: usize = 1024;
 /// Deepest chain of inner exceptions.
 const MAX_INNER: usize = 16;
 /// Most frames of an exception's stack.
@@ -18,6 +20,9 @@ impl Clr {
     pub(super) fn exceptions(&self) -> Vec<ScriptException> {
         let mut out = Vec::new();
         for thread in self.threads() {
+            if out.len() >= MAX_EXCEPTIONS {
+                break;
+            }
             let current = self.tracked(thread);
             let last = self.last_thrown(thread).filter(|o| !current.contains(o));
             let all = current
@@ -98,6 +103,7 @@ impl Clr {
             let Some(method) = self.method(Va(record.0 & !1)) else { continue };
             let module = method.module.file(&self.core);
             let code = self.code_at(ip.back(1));
+            let displacement = code.as_ref().map_or(0, |c| ip.0.wrapping_sub(c.start.0));
             let il_offset =
                 code.filter(|_| !method.is_dynamic()).and_then(|c| self.il_offset(&c, ip.back(1)));
             out.push(ScriptFrame {
@@ -107,6 +113,8 @@ impl Clr {
                 module: (!module.is_empty()).then_some(module),
                 file: None,
                 line: None,
+                displacement,
+                library: super::waits::is_library(&method),
                 place: (method.row != 0).then(|| MethodPlace {
                     base: method.module.base,
                     row: method.row,

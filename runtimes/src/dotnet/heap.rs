@@ -75,7 +75,13 @@ impl Clr {
         let mut out = Vec::new();
         let _ = self.read_regions(&mut out);
         out.sort_unstable();
-        out.dedup_by_key(|r| r.start);
+        // Lists that are damaged may name a place twice: what was seen is not walked again.
+        let mut seen = Va(0);
+        for region in &mut out {
+            region.start = region.start.max(seen);
+            seen = seen.max(region.end);
+        }
+        out.retain(|r| r.start < r.end);
         out
     }
 

@@ -111,6 +111,8 @@ fields! {
     InstanceArguments "InstantiatedMethodDesc" "PerInstInfo" [16, 24, 24],
     InstanceFlags "InstantiatedMethodDesc" "Flags2" [24, 32, 32],
     InstanceCount "InstantiatedMethodDesc" "NumGenericArgs" [26, 34, 34],
+    FrameNext "Frame" "Next" [8, 8, 8],
+    CallReturn "InlinedCallFrame" "CallerReturnAddress" [40, 32, 32],
     // A helper frame (8, 9): its function, and the protected reference of the forms with one.
     HelperFunction "HelperMethodFrame" "FCallEntry" [40, 40, NO],
     HelperReference "HelperMethodFrame_1OBJ" "Reference" [0xd8, 0xd8, NO],
@@ -118,7 +120,6 @@ fields! {
     SyncRecursion "SyncBlock" "Recursion" [4, 4, 4],
     // 8, 9: the owner's thread record; 10: its managed id.
     SyncOwner "SyncBlock" "HoldingThreadId" [8, 8, 8],
-    SyncWaiters "SyncBlock" "WaitList" [0x48, 0x48, 0x48],
     ExceptionPrevious "ExceptionInfo" "PreviousNestedInfo" [0, 0, 0],
     ExceptionThrown "ExceptionInfo" "ThrownObject" [0x48, 8, 8],
     LookupNext "ModuleLookupMap" "Next" [0, 0, 0],

@@ -9,14 +9,11 @@ use super::layout::{Field, Release, Variable};
 use super::threads::Thread;
 use crate::{LockKind, LockOwner, ScriptLock, WaitKind, Walked};
 use dumpscope_core::{Tid, Va};
-use std::collections::BTreeSet;
 
 /// Most sync blocks.
 const MAX_BLOCKS: u64 = 1 << 20;
 /// Most free entries in a row before the table is taken to have ended.
 const MAX_FREE: u32 = 4096;
-/// Most threads in a list of waiters.
-const MAX_WAITERS: usize = 20_000;
 
 /// A monitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +32,6 @@ pub(super) struct Monitor {
     pub(super) recursion: u32,
     /// Threads that want to enter.
     pub(super) waiting: u32,
-    /// Records of threads in `Monitor.Wait`.
-    pub(super) pulsed: Vec<Va>,
 }
 
 impl Clr {
@@ -105,14 +100,6 @@ impl Clr {
             self.threads().iter().position(|t| t.address.0 == owner_word)
         };
         let held = state & 1 == 1;
-        let mut pulsed = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut link = core.target(block, Field::SyncWaiters);
-        while let Some(at) = link.filter(|at| pulsed.len() < MAX_WAITERS && seen.insert(*at)) {
-            let Some(thread) = core.deref(at.back(16)) else { break };
-            pulsed.push(thread);
-            link = core.deref(at);
-        }
         Some(Monitor {
             object,
             index: Some(index),
@@ -122,7 +109,6 @@ impl Clr {
             owner_word,
             recursion: if held { core.u32(block, Field::SyncRecursion)? } else { 0 },
             waiting: state >> 6,
-            pulsed,
         })
     }
 
@@ -141,7 +127,6 @@ impl Clr {
                 owner_word: id,
                 recursion: if held { (header >> 16 & 63) + 1 } else { 0 },
                 waiting: 0,
-                pulsed: Vec::new(),
             });
         }
         let index = self.header_index(object)?;

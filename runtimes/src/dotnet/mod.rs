@@ -8,6 +8,7 @@ mod commands;
 mod core;
 mod descriptor;
 mod exceptions;
+mod explicit;
 mod gc_info;
 mod heap;
 mod il_offsets;
@@ -39,7 +40,7 @@ use crate::{
 use dumpscope_core::{Machine, Tid, Va};
 use dumpscope_symbols::unwind::{Method, RuntimeCode, UnwindRule};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The row of the table.
 pub(crate) const KIND: Kind =
@@ -71,6 +72,7 @@ struct Clr {
     chains: Mutex<BTreeMap<u64, Arc<[ranges::Fragment]>>>,
     threads: OnceLock<Vec<threads::Thread>>,
     script_threads: OnceLock<Vec<ScriptThread>>,
+    line_tables: Mutex<BTreeMap<Va, Option<(String, [u8; 20])>>>,
     task_index: OnceLock<tasks::TaskIndex>,
 }
 
@@ -115,6 +117,7 @@ impl Clr {
             chains: Mutex::default(),
             threads: OnceLock::new(),
             script_threads: OnceLock::new(),
+            line_tables: Mutex::default(),
             task_index: OnceLock::new(),
         }
     }
@@ -132,6 +135,8 @@ impl Clr {
             module: (!module.is_empty()).then_some(module),
             file: None,
             line: None,
+            displacement: frame.ip.0.wrapping_sub(code.start.0),
+            library: waits::is_library(&method),
             place: (method.row != 0).then(|| MethodPlace {
                 base: method.module.base,
                 row: method.row,
@@ -183,6 +188,12 @@ impl Reader for Dotnet {
 
     fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
         self.clr.as_ref().map(|clr| clr.waits(stacks)).unwrap_or_default()
+    }
+
+    fn line_table(&self, image: Va) -> Option<(String, [u8; 20])> {
+        let clr = self.clr.as_ref()?;
+        let mut known = clr.line_tables.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(image).or_insert_with(|| modules::line_table(clr.core.memory(), image)).clone()
     }
 
     fn exceptions(&self) -> Vec<ScriptException> {

@@ -5,7 +5,7 @@ use super::layout::Field;
 use super::mem::block;
 use super::metadata::Metadata;
 use dumpscope_core::{ReadMemory, Va};
-use dumpscope_symbols::image::PeHeaders;
+use dumpscope_symbols::image::{PeHeaders, directory};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -63,6 +63,39 @@ pub(super) fn image_metadata(memory: &dyn ReadMemory, base: Va, flat: bool) -> O
     let at = image.at(memory.u32(cli.offset(8))?)?;
     let size = usize::try_from(memory.u32(cli.offset(12))?).ok()?;
     Metadata::parse(block(memory, at, size, MAX_METADATA)?)
+}
+
+/// Most entries of a debug directory.
+const MAX_DEBUG: u64 = 32;
+/// `IMAGE_DEBUG_TYPE_CODEVIEW`.
+const CODEVIEW: u32 = 2;
+
+/// The portable PDB of the image at `base`: name, and its id (the GUID of the CodeView entry and that entry's stamp).
+pub(super) fn line_table(memory: &dyn ReadMemory, base: Va) -> Option<(String, [u8; 20])> {
+    [false, true].into_iter().find_map(|flat| {
+        let image = Image::read(memory, base, flat)?;
+        let directory = image.headers.directory(directory::DEBUG)?;
+        let entries = image.at(directory.rva.0)?;
+        (0..u64::from(directory.size / 28).min(MAX_DEBUG)).find_map(|i| {
+            let entry = entries.offset(i * 28);
+            let word = |o: u64| memory.u32(entry.offset(o));
+            if word(12)? != CODEVIEW {
+                return None;
+            }
+            let record = image.at(word(20)?)?;
+            // "RSDS", GUID, age, path.
+            if memory.u32(record)? != 0x5344_5352 {
+                return None;
+            }
+            let mut id = [0u8; 20];
+            if memory.read_at(record.offset(4), id.first_chunk_mut::<16>()?).got < 16 {
+                return None;
+            }
+            id.last_chunk_mut::<4>()?.copy_from_slice(&word(4)?.to_le_bytes());
+            let path = memory.c_str(record.offset(24), MAX_PATH)?;
+            Some((String::from_utf8_lossy(&path).into_owned(), id))
+        })
+    })
 }
 
 /// An image in memory, in either layout.

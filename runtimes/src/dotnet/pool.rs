@@ -6,7 +6,7 @@
 use super::Clr;
 use crate::Pool;
 use dumpscope_core::Va;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most segments of a queue, and most queues.
 const MAX_SEGMENTS: usize = 10_000;
@@ -38,7 +38,9 @@ impl Clr {
         let part = |shift: u32| u32::try_from(counts >> shift & 0xffff).unwrap_or(0);
         let limit = |name| self.number(pool, name).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let local: u64 = found.stealing.iter().map(|q| self.stealing_length(*q).unwrap_or(0)).sum();
-        let queued: u64 = found.queues.iter().map(|q| self.work_length(*q)).sum();
+        // A segment counts once, whatever damaged lists say.
+        let mut seen = BTreeSet::new();
+        let queued: u64 = found.queues.iter().map(|q| self.work_length(*q, &mut seen)).sum();
         Some(Pool {
             working: part(0),
             existing: part(16),
@@ -81,16 +83,16 @@ impl Clr {
         self.core.memory().u64(separated.offset(offset))
     }
 
-    fn work_length(&self, queue: Va) -> u64 {
+    fn work_length(&self, queue: Va, seen: &mut BTreeSet<Va>) -> u64 {
         let named = ["workItems", "highPriorityWorkItems", "lowPriorityWorkItems"];
         let own = named.iter().filter_map(|n| self.reference(queue, n));
         let assigned = self.reference(queue, "_assignableWorkItemQueues");
         let assigned = assigned.map(|a| self.elements(a, 256)).unwrap_or_default();
-        own.chain(assigned).map(|q| self.queue_length(q).unwrap_or(0)).sum()
+        own.chain(assigned).map(|q| self.queue_length(q, seen).unwrap_or(0)).sum()
     }
 
     /// Items of a `ConcurrentQueue`: tail less head of each segment.
-    fn queue_length(&self, queue: Va) -> Option<u64> {
+    fn queue_length(&self, queue: Va, seen: &mut BTreeSet<Va>) -> Option<u64> {
         let ends = self.library_type(&["System.Collections.Concurrent.PaddedHeadAndTail"])?;
         let fields = self.fields(ends)?;
         let place = |name: &str| fields.get(name)?.offset.checked_sub(8);
@@ -99,7 +101,7 @@ impl Clr {
         let mut total = 0u64;
         let mut next = self.reference(queue, "_head");
         for _ in 0..MAX_SEGMENTS {
-            let Some(segment) = next else { break };
+            let Some(segment) = next.filter(|s| seen.insert(*s)) else { break };
             let (at, _) = self.field(segment, "_headAndTail")?;
             let (head, tail) = (memory.u32(at.offset(head))?, memory.u32(at.offset(tail))?);
             let mut tail = tail;
@@ -110,7 +112,7 @@ impl Clr {
             }
             let items = tail.wrapping_sub(head).cast_signed().max(0);
             total = total.saturating_add(u64::from(items.unsigned_abs()));
-            next = self.reference(segment, "_nextSegment").filter(|n| *n != segment);
+            next = self.reference(segment, "_nextSegment");
         }
         Some(total)
     }

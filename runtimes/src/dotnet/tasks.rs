@@ -235,13 +235,28 @@ impl Clr {
             let chain = self.chain(w.object?);
             let last = *chain.last()?;
             let names = chain.iter().map(|o| self.describe(*o)).collect();
-            Some(Task { chain: names, blocked: Some(w.tid), reason: self.reason(last) })
+            // The rest of a method goes back to the context of the thread that awaited.
+            let thread = self.thread_by_tid(w.tid).and_then(|i| self.threads().get(i)?.object);
+            let has_context = thread.is_some_and(|t| self.reference(t, "_synchronizationContext").is_some());
+            let over = self.is_pending(last) == Some(false) && chain.len() > 1;
+            Some(Task {
+                chain: names,
+                blocked: Some(w.tid),
+                reason: self.reason(last),
+                posted_to_blocked: has_context && over,
+                nobody: self.is_source(last),
+            })
         };
         blocked.filter_map(one).collect()
     }
 
+    /// True for a pending task that only a `TaskCompletionSource` completes.
+    fn is_source(&self, task: Va) -> bool {
+        self.is_pending(task) == Some(true) && self.task_index().sources.contains(&task)
+    }
+
     /// What the innermost object of a chain waits for.
-    fn reason(&self, last: Va) -> String {
+    pub(super) fn reason(&self, last: Va) -> String {
         let pending = self.is_pending(last);
         if self.is_box(last) {
             return match self.machine_state(last) {
@@ -253,7 +268,7 @@ impl Clr {
         if pending == Some(false) {
             return "it is done; what waits for it was not run yet".to_owned();
         }
-        if self.task_index().sources.contains(&last) {
+        if self.is_source(last) {
             return "nobody has completed its TaskCompletionSource".to_owned();
         }
         match self.describe(last).as_str() {

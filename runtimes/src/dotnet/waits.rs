@@ -496,6 +496,13 @@ impl Clr {
         Some(Found { rank, kind, object, proof: Proof::Exact, method: format!("{}.{name}", method.owner()) })
     }
 
+    /// The method that a helper frame stands for.
+    pub(super) fn helper_method(&self, helper: Va) -> Option<String> {
+        let entry = self.core.target(helper, Field::HelperFunction)?;
+        let method = self.method(self.direct_call(entry)?)?;
+        Some(self.full_name(&method).to_owned())
+    }
+
     /// The method behind a directly called function: a hash table of 127 chains of (next, function, record).
     fn direct_call(&self, entry: Va) -> Option<Va> {
         let table = self.core.variable(Variable::DirectCalls)?;

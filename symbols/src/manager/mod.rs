@@ -2,6 +2,7 @@
 
 mod index;
 mod load;
+mod portable;
 mod search;
 
 use crate::image::{ImageFile, PeHeaders};
@@ -107,6 +108,7 @@ pub struct SymbolManager {
     /// One per module; exchanged to forget what was loaded.
     slots: RwLock<Vec<Arc<Slot>>>,
     generation: AtomicU64,
+    portable: portable::Portable,
     stop: RwLock<Option<Arc<StopFn>>>,
 }
 
@@ -132,6 +134,7 @@ impl SymbolManager {
             config: RwLock::new(config),
             slots: RwLock::new(slots),
             generation: AtomicU64::new(1),
+            portable: portable::Portable::default(),
             stop: RwLock::default(),
         }
     }

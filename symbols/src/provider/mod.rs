@@ -6,6 +6,7 @@ mod dwarf;
 mod exports;
 pub(crate) mod merged;
 pub mod pdb;
+pub mod portable;
 mod ranges;
 mod table;
 pub mod variable;

@@ -5,8 +5,11 @@ use crate::facts::Case;
 use crate::model::{Confidence, ExceptionFacts, Finding, FindingKind, Interest, Stack, ThreadFacts};
 use crate::text::frame_text;
 use dumpscope_core::base::text::escape;
+use dumpscope_runtimes::ScriptException;
 use dumpscope_symbols::Trust;
 
+/// Causes of an exception that the summary names.
+const MAX_INNER: usize = 4;
 /// Frames that the evidence quotes.
 const QUOTED: usize = 3;
 
@@ -28,6 +31,9 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
 }
 
 fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
+    if let Some(managed) = facts.script.unhandled().filter(|e| e.tid == Some(exception.tid)) {
+        return escape(&unhandled(facts, managed)).into_owned();
+    }
     let stack = facts.stack_of(exception);
     let first = stack.and_then(|s| s.frames.first());
     let place = first.map_or_else(|| format!("0x{:x}", exception.address.0), |f| frame_text(facts.target, f));
@@ -35,6 +41,25 @@ fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
     let caller = stack.and_then(|s| s.physical().nth(1)).filter(|c| c.trust == Trust::ReturnAddress);
     let by = caller.map_or(String::new(), |c| format!(", called from {}", frame_text(facts.target, c)));
     format!("thread {:x} crashed in {place}{by}: {}", exception.tid.0, exception.description)
+}
+
+/// `thread 118 "worker" crashed: unhandled Type "message" in Method, caused by Type "message"`.
+fn unhandled(facts: &Case<'_>, e: &ScriptException) -> String {
+    let words = |e: &ScriptException| match &e.message {
+        Some(message) => format!("{} \"{message}\"", e.type_name),
+        None => e.type_name.clone(),
+    };
+    let who = e.tid.map_or_else(|| "a thread".to_owned(), |t| facts.script.words(t));
+    let frame = e.frames.iter().find(|f| !f.is_library()).or(e.frames.first());
+    let place = frame.map(|f| format!(" in {}", f.display)).unwrap_or_default();
+    let mut out = format!("{who} crashed: unhandled {}{place}", words(e));
+    let mut inner = e.inner.as_deref();
+    for _ in 0..MAX_INNER {
+        let Some(cause) = inner else { break };
+        out.push_str(&format!(", caused by {}", words(cause)));
+        inner = cause.inner.as_deref();
+    }
+    out
 }
 
 fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&ThreadFacts>) -> Vec<String> {
@@ -46,6 +71,17 @@ fn evidence(facts: &Case<'_>, exception: &ExceptionFacts, thread: Option<&Thread
         out.push(
             "the instruction there is a breakpoint of the program itself, not one that a debugger set".into(),
         );
+    }
+    if let Some(managed) = facts.script.unhandled().filter(|e| e.tid == Some(exception.tid)) {
+        let hresult = managed.hresult.map(|h| format!(", HRESULT {h:08x}")).unwrap_or_default();
+        out.push(format!(
+            "the runtime's record of the thread has the exception object at {:x}{hresult}",
+            managed.address.0
+        ));
+        let frames: Vec<&str> = managed.frames.iter().take(QUOTED).map(|f| f.display.as_str()).collect();
+        if !frames.is_empty() {
+            out.push(escape(&format!("it was thrown in {}", frames.join(", called from "))).into_owned());
+        }
     }
     out.extend(blamed(exception));
     out.extend(said(facts));

@@ -4,10 +4,14 @@ use super::graph::{Edge, cycles, suspected_cycles};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, Timeout, Wait};
 use dumpscope_core::Tid;
+use dumpscope_core::base::text::escape;
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let known = cycles(facts).into_iter().map(|c| (c, true));
-    known.chain(suspected_cycles(facts).into_iter().map(|c| (c, false))).map(|(c, k)| finding(c, k)).collect()
+    known
+        .chain(suspected_cycles(facts).into_iter().map(|c| (c, false)))
+        .map(|(c, k)| finding(facts, c, k))
+        .collect()
 }
 
 /// How sure a circle is: a wait with a limit ends by itself, and one whose limit is not known may.
@@ -35,7 +39,7 @@ fn limits(members: &[Edge<'_>]) -> Vec<u64> {
 }
 
 /// `known`: every wait of the circle has a known owner.
-fn finding(members: Vec<Edge<'_>>, known: bool) -> Finding {
+fn finding(facts: &Case<'_>, members: Vec<Edge<'_>>, known: bool) -> Finding {
     let sure = sure(&members, known);
     let limits = limits(&members);
     let tids: Vec<Tid> = members.iter().map(|e| e.from.tid).collect();
@@ -45,7 +49,11 @@ fn finding(members: Vec<Edge<'_>>, known: bool) -> Finding {
     let mut summary = if one {
         format!("thread {} waits for something that it holds itself", names.join(""))
     } else if known {
-        format!("threads {} wait for each other in a circle", names.join(", "))
+        let each = members.iter().filter(|e| facts.script.threads.contains_key(&e.from.tid));
+        let each: Vec<String> =
+            each.map(|e| format!("{} {}", facts.script.words(e.from.tid), e.wait.sentence)).collect();
+        let list = if each.is_empty() { String::new() } else { format!(": {}", each.join("; ")) };
+        escape(&format!("threads {} wait for each other in a circle{list}", names.join(", "))).into_owned()
     } else {
         let what = match through(Kind::MessageQueue) {
             true => "one for a window that seems to be another one's",
@@ -67,6 +75,11 @@ fn finding(members: Vec<Edge<'_>>, known: bool) -> Finding {
     for e in &members {
         finding.evidence.push(format!("thread {:x} {}", e.from.tid.0, e.wait.sentence));
         finding.evidence.extend(e.wait.evidence.iter().map(|s| format!("thread {:x}: {s}", e.from.tid.0)));
+    }
+    if members.iter().any(|e| facts.script.finalizers.contains(&e.from.tid)) {
+        finding.class = FindingClass::FinalizerBlocked;
+    } else if members.iter().any(|e| e.wait.kind == Kind::ClassInit) {
+        finding.class = FindingClass::ClassInit;
     }
     finding.tids = tids;
     finding.advice = Some(if limits.is_empty() {

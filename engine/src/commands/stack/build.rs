@@ -90,6 +90,14 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
 
 fn site(session: &Session, machine: Machine, f: &StackFrame) -> Site {
     let ip = f.frame.ip;
+    if f.managed {
+        return Site {
+            ip: ip.into(),
+            module: f.assembly.as_deref().map(|a| escape(a).into_owned()),
+            function: f.function.as_deref().map(|n| escape(n).into_owned()),
+            displacement: Hex(f.displacement),
+        };
+    }
     if let Some(module) = f.module {
         return Site {
             ip: ip.into(),

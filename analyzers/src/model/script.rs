@@ -1,0 +1,103 @@
+//! What language runtimes say of the process.
+
+use dumpscope_core::{Tid, Va};
+use dumpscope_runtimes::{
+    ExceptionState, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait,
+    Suspension, Task, WaitKind,
+};
+use std::collections::BTreeMap;
+
+/// Methods in whose tasks a service waits for its end.
+const UNTIL_THE_END: &[&str] =
+    &["WaitForShutdownAsync", "HostingAbstractionsHostExtensions", "WaitForStopSignalAsync"];
+
+/// True for asynchronous work by which a program usually waits for its end: a source that somebody completes then,
+/// awaited by one method at most, or by the host's.
+#[must_use]
+pub fn is_for_the_end(task: &Task) -> bool {
+    let methods = task.chain.len().saturating_sub(1);
+    let host = || task.chain.iter().any(|c| UNTIL_THE_END.iter().any(|u| c.contains(u)));
+    task.nobody && (methods < 2 || host())
+}
+
+/// A thread's other half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadScript {
+    /// Index of its runtime in [`ScriptFacts::runtimes`].
+    pub runtime: usize,
+    /// What the runtime says of it; `None` for one that it does not know.
+    pub thread: Option<ScriptThread>,
+    /// Method frames, innermost first.
+    pub frames: Vec<ScriptFrame>,
+    /// What it waits for inside the runtime.
+    pub wait: Option<ScriptWait>,
+    /// Addresses of locks that it holds.
+    pub holds: Vec<Va>,
+}
+
+/// Everything that runtimes say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptFacts {
+    /// The runtimes.
+    pub runtimes: Vec<Runtime>,
+    /// Threads by system id.
+    pub threads: BTreeMap<Tid, ThreadScript>,
+    /// Threads of a runtime without a native one: runtime, thread.
+    pub unmounted: Vec<(usize, ScriptThread)>,
+    /// Locks that are held or waited for: runtime, lock.
+    pub locks: Vec<(usize, ScriptLock)>,
+    /// Exceptions: runtime, exception.
+    pub exceptions: Vec<(usize, ScriptException)>,
+    /// Unfinished asynchronous work that threads wait for.
+    pub tasks: Vec<Task>,
+    /// The thread pool.
+    pub pool: Option<Pool>,
+    /// The suspension that is under way.
+    pub suspension: Option<Suspension>,
+    /// Threads that run finalizers.
+    pub finalizers: Vec<Tid>,
+}
+
+impl ScriptFacts {
+    /// The lock of an object.
+    #[must_use]
+    pub fn lock(&self, address: Va) -> Option<&ScriptLock> {
+        self.locks.iter().find(|(_, l)| l.address == address).map(|(_, l)| l)
+    }
+
+    /// A thread with its runtime's name, for sentences: `thread 118 "payer"`. Untrusted.
+    #[must_use]
+    pub fn words(&self, tid: Tid) -> String {
+        let name = self.threads.get(&tid).and_then(|t| t.thread.as_ref()?.name.as_deref());
+        match name {
+            Some(name) => format!("thread {:x} \"{name}\"", tid.0),
+            None if self.finalizers.contains(&tid) => format!("thread {:x} (finalizer)", tid.0),
+            None => format!("thread {:x}", tid.0),
+        }
+    }
+
+    /// Threads that want a lock, in the order of ids.
+    #[must_use]
+    pub fn waiters(&self, address: Va) -> Vec<Tid> {
+        let wants = |w: &ScriptWait| w.object == Some(address) && w.kind != WaitKind::MonitorWait;
+        self.threads.iter().filter(|(_, t)| t.wait.as_ref().is_some_and(wants)).map(|(tid, _)| *tid).collect()
+    }
+
+    /// The exception that nobody handled.
+    #[must_use]
+    pub fn unhandled(&self) -> Option<&ScriptException> {
+        self.exceptions.iter().map(|(_, e)| e).find(|e| e.state == ExceptionState::Unhandled)
+    }
+
+    /// The asynchronous work that a thread blocks on.
+    #[must_use]
+    pub fn task_of(&self, tid: Tid) -> Option<&Task> {
+        self.tasks.iter().find(|t| t.blocked == Some(tid))
+    }
+
+    /// The innermost frame of a thread outside of the runtime's own libraries.
+    #[must_use]
+    pub fn user_frame(&self, tid: Tid) -> Option<&ScriptFrame> {
+        self.threads.get(&tid)?.frames.iter().find(|f| !f.is_library())
+    }
+}

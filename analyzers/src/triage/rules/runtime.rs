@@ -1,0 +1,244 @@
+//! What goes wrong inside of language runtimes: locks of threads that have ended, tasks that wait for the thread that
+//! waits for them, exhausted pools, collections that cannot begin.
+
+use super::graph::{cycles, is_bystander};
+use crate::facts::Case;
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, is_for_the_end};
+use dumpscope_core::Tid;
+use dumpscope_core::base::text::escape;
+use dumpscope_runtimes::{ScriptLock, Task, WaitKind};
+use std::collections::BTreeSet;
+
+/// Most threads whose evidence is repeated.
+const MAX_QUOTED: usize = 8;
+
+pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
+    if super::graph::crashed(facts) || facts.script.runtimes.is_empty() {
+        return Vec::new();
+    }
+    let circles: BTreeSet<Tid> = cycles(facts).iter().flatten().map(|e| e.from.tid).collect();
+    let mut out = orphans(facts);
+    out.extend(suspension(facts));
+    out.extend(own_task(facts));
+    out.extend(starvation(facts, &circles));
+    out.extend(never_completed(facts, &circles));
+    for finding in &mut out {
+        finding.summary = escape(&finding.summary).into_owned();
+        finding.evidence.iter_mut().for_each(|e| *e = escape(e).into_owned());
+    }
+    out
+}
+
+/// Locks whose owner has ended, and that somebody wants.
+fn orphans(facts: &Case<'_>) -> Vec<Finding> {
+    facts.script.locks.iter().filter_map(|(_, lock)| orphan(facts, lock)).collect()
+}
+
+fn orphan(facts: &Case<'_>, lock: &ScriptLock) -> Option<Finding> {
+    let owner = lock.owners.first().filter(|o| o.tid.is_none())?;
+    let waiters = facts.script.waiters(lock.address);
+    let first = *waiters.first()?;
+    let name = match (&owner.name, owner.id) {
+        (Some(name), Some(id)) => format!("\"{name}\" (id {id})"),
+        (None, Some(id)) => format!("{id} of the runtime"),
+        (Some(name), None) => format!("\"{name}\""),
+        (None, None) => "that is not in the runtime's list".to_owned(),
+    };
+    let of = lock.object_type.as_deref().unwrap_or("an object");
+    let sure = facts.thread(first).and_then(|t| t.wait.as_ref()).map_or(Confidence::Guess, |w| w.confidence);
+    // An owner without a record in the runtime's list is less than a record that says it has ended.
+    let sure = if owner.id.is_some() { sure } else { sure.min(Confidence::Strong) };
+    let place = facts.script.user_frame(first).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+    let mut finding = Finding::new(
+        FindingKind::OrphanedLock,
+        sure,
+        format!(
+            "{} waits{place} for the {} of {of} {:x}, whose owner, thread {name}, ended while holding it",
+            facts.script.words(first),
+            lock.kind.word().replace('_', " "),
+            lock.address.0
+        ),
+    );
+    finding.tid = Some(first);
+    finding.lock = Some(lock.address);
+    finding.evidence.push(format!(
+        "the lock itself says that it is held: owner {name}, entered {} times, {} waiting",
+        lock.recursion, lock.waiting
+    ));
+    finding.evidence.push("the runtime's record of that thread says that it has ended".into());
+    quote(facts, &waiters, &mut finding);
+    finding.tids = waiters;
+    finding.advice =
+        Some("release the lock on every path (lock, try/finally), and see why that thread ended".into());
+    Some(finding)
+}
+
+fn quote(facts: &Case<'_>, tids: &[Tid], finding: &mut Finding) {
+    for tid in tids.iter().take(MAX_QUOTED) {
+        let Some(wait) = facts.thread(*tid).and_then(|t| t.wait.as_ref()) else { continue };
+        finding.evidence.push(format!("{} {}", facts.script.words(*tid), wait.sentence));
+        finding.evidence.extend(wait.evidence.iter().map(|e| format!("thread {:x}: {e}", tid.0)));
+    }
+}
+
+/// A suspension that waits for a thread which does not stop.
+fn suspension(facts: &Case<'_>) -> Option<Finding> {
+    let suspension = facts.script.suspension.as_ref()?;
+    // A thread in managed code is on its way to a safe point; one in native code without a transition is not.
+    let native = |tid: &&Tid| {
+        let thread = facts.thread(**tid).and_then(|t| t.stack.as_ref()?.frames.first());
+        thread.is_some_and(|f| !f.managed)
+    };
+    let blockers: Vec<Tid> = suspension.running.iter().filter(native).copied().collect();
+    let first = *blockers.first().or(suspension.running.first())?;
+    let sure = if blockers.is_empty() { Confidence::Guess } else { Confidence::Proven };
+    let does = facts.thread(first).and_then(|t| t.activity.as_ref()).map_or("runs", |a| a.text.as_str());
+    let place =
+        facts.script.user_frame(first).map(|f| format!(", called from {}", f.display)).unwrap_or_default();
+    let by = suspension.by.map(|t| facts.script.words(t)).unwrap_or_else(|| "a thread".to_owned());
+    let mut finding = Finding::new(
+        FindingKind::Waiting,
+        sure,
+        format!(
+            "{by} stops all threads for a garbage collection, and {} does not stop: it {does} in native code{place}",
+            facts.script.words(first)
+        ),
+    );
+    finding.class = FindingClass::GcSuspension;
+    finding.tid = Some(first);
+    finding.tids = blockers.iter().copied().chain(suspension.by).collect();
+    finding.owner_tid = Some(first);
+    finding.evidence.push("the runtime's variable for the suspending thread is set".into());
+    finding.evidence.push(format!(
+        "thread {:x} is in cooperative mode: the runtime waits until it leaves its code",
+        first.0
+    ));
+    finding.advice = Some(
+        "calls that may block must not be marked SuppressGCTransition; all other threads wait for this collection".into(),
+    );
+    Some(finding)
+}
+
+fn chain_words(task: &Task) -> String {
+    task.chain.join(" awaits ")
+}
+
+/// A thread that blocks on a task whose rest was posted to that thread.
+fn own_task(facts: &Case<'_>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (tid, script) in &facts.script.threads {
+        let Some(wait) = script.wait.as_ref().filter(|w| w.kind == WaitKind::Task && w.target.is_none())
+        else {
+            continue;
+        };
+        let Some(task) = facts.script.task_of(*tid).filter(|t| t.posted_to_blocked) else { continue };
+        let place = facts.script.user_frame(*tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+        let mut finding = Finding::new(
+            FindingKind::Deadlock,
+            Confidence::Strong,
+            format!(
+                "{} blocks{place} on the task of {}, whose rest can only run on that thread",
+                facts.script.words(*tid),
+                task.chain.first().map_or("an async method", String::as_str)
+            ),
+        );
+        finding.class = FindingClass::SyncOverAsync;
+        finding.tid = Some(*tid);
+        finding.tids = vec![*tid];
+        finding.owner_tid = Some(*tid);
+        finding.evidence.push(format!("the chain of awaits: {}; {}", chain_words(task), task.reason));
+        finding.evidence.push(
+            "the thread has a synchronization context: what is awaited there goes on on that thread".into(),
+        );
+        finding.evidence.push(format!("its frame {} says that it waits", wait.method));
+        finding.advice = Some(
+            "await the task instead of .Result or .Wait(), or use ConfigureAwait(false) all the way down"
+                .into(),
+        );
+        out.push(finding);
+    }
+    out
+}
+
+/// True for a worker of the runtime's pool.
+fn is_worker(facts: &Case<'_>, tid: Tid) -> bool {
+    let thread = facts.script.threads.get(&tid).and_then(|t| t.thread.as_ref());
+    thread.is_some_and(|t| t.name.as_deref().is_some_and(|n| n.starts_with(".NET TP Worker")))
+}
+
+/// All workers blocked, work queued.
+fn starvation(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Option<Finding> {
+    let pool = facts.script.pool.as_ref().filter(|p| p.queued > 0 && p.existing >= p.goal)?;
+    let workers: Vec<&ThreadFacts> = facts.threads.iter().filter(|t| is_worker(facts, t.tid)).collect();
+    let blocked: Vec<Tid> = workers
+        .iter()
+        .filter(|t| !is_bystander(t) && t.wait.as_ref().is_some_and(|w| w.kind != Kind::Sleep))
+        .map(|t| t.tid)
+        .collect();
+    if blocked.len() < 2 || blocked.len() < workers.len() || blocked.iter().any(|t| circles.contains(t)) {
+        return None;
+    }
+    let first = *blocked.first()?;
+    let place = facts.script.user_frame(first).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+    let at_limit = pool.existing >= pool.max;
+    let limit = if at_limit { format!(", the most that it may have ({})", pool.max) } else { String::new() };
+    let mut finding = Finding::new(
+        FindingKind::Waiting,
+        if at_limit { Confidence::Strong } else { Confidence::Guess },
+        format!(
+            "the thread pool is exhausted: all {} workers{limit} block{place}, and {} work items wait in its queues",
+            blocked.len(),
+            pool.queued
+        ),
+    );
+    finding.class = FindingClass::PoolStarvation;
+    finding.tid = Some(first);
+    finding.evidence.push(format!(
+        "the pool counts {} working of {} workers, goal {}, limits {} to {}, {} items queued",
+        pool.working, pool.existing, pool.goal, pool.min, pool.max, pool.queued
+    ));
+    if let Some(task) = facts.script.task_of(first) {
+        finding.evidence.push(format!(
+            "worker {:x} waits for {}; {}",
+            first.0,
+            chain_words(task),
+            task.reason
+        ));
+    }
+    quote(facts, &blocked, &mut finding);
+    finding.tids = blocked;
+    finding.advice = Some(
+        "do not block pool threads on tasks (.Result, .Wait()): await them; a greater minimum only hides it"
+            .into(),
+    );
+    Some(finding)
+}
+
+/// Threads that block on a chain of the user's async methods whose end nobody is on the way to.
+fn never_completed(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (tid, script) in &facts.script.threads {
+        let waits = script.wait.as_ref().is_some_and(|w| w.kind == WaitKind::Task && w.target.is_none());
+        let Some(task) = facts.script.task_of(*tid).filter(|t| waits && t.nobody && !circles.contains(tid))
+        else {
+            continue;
+        };
+        // That is how a service waits for its end.
+        if is_for_the_end(task) {
+            continue;
+        }
+        let place = facts.script.user_frame(*tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+        let mut finding = Finding::new(
+            FindingKind::Waiting,
+            Confidence::Guess,
+            format!("{} blocks{place} on {}: {}", facts.script.words(*tid), chain_words(task), task.reason),
+        );
+        finding.class = FindingClass::NeverCompleted;
+        finding.tid = Some(*tid);
+        finding.tids = vec![*tid];
+        quote(facts, &[*tid], &mut finding);
+        finding.advice = Some("find the code that should complete this task (SetResult, SetException), and why it did not get there".into());
+        out.push(finding);
+    }
+    out
+}
