@@ -12,7 +12,8 @@ use crate::{Cancel, Target};
 use dumpscope_core::stream::function_table::FunctionTables;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Rva, ThreadIdx, Va};
 use dumpscope_symbols::unwind::{
-    CodeFrame, DynamicFunction, FrameData, Method, UnwindCache, UnwindContext, UnwindRule, function_part, walk,
+    CodeFrame, DynamicFunction, FrameData, Method, UnwindCache, UnwindContext, UnwindRule, function_part,
+    walk,
 };
 use dumpscope_symbols::{EndReason, Frame, Limits, SymbolKind, SymbolSource, Trust};
 use std::cell::OnceCell;

@@ -228,6 +228,8 @@ impl Java {
         let function = frame.method.function();
         let line = frame.index.and_then(|i| metadata::line(&self.vm, &frame.method, i));
         ScriptFrame {
+            library: ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|p| function.starts_with(p)),
+            displacement: 0,
             display: function.clone(),
             full: format!("{function}{}", frame.method.arguments),
             function,
