@@ -83,6 +83,13 @@ pub(crate) struct Name {
     ends: Vec<usize>,
 }
 
+/// A word of a name, without its letters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word<'a> {
+    Number(u16),
+    Text(&'a [u8]),
+}
+
 impl Table {
     /// Reads a table's head; blocks are unpacked when they are asked for. `None`: it is no table.
     #[must_use]
@@ -214,6 +221,53 @@ impl Table {
         Some(name.text)
     }
 
+    /// Reads the words of a name that shares its first ones with the one before, without their letters.
+    pub(crate) fn words_after<'a>(cursor: &mut Cursor<'a>, words: &mut Vec<Word<'a>>) -> Option<()> {
+        let same = usize::from(cursor.u8()?);
+        if same > words.len() {
+            return None;
+        }
+        words.truncate(same);
+        loop {
+            words.push(match cursor.u8()? {
+                0 => return Some(()),
+                1 => {
+                    let len = cursor.u8()?;
+                    Word::Text(cursor.bytes(len.into())?)
+                }
+                byte @ 2..0xc0 => Word::Number(u16::from(byte) - 2),
+                byte => Word::Number(190 + (u16::from(byte & 0x3f) << 8 | u16::from(cursor.u8()?))),
+            });
+        }
+    }
+
+    /// True when words are the letters of a name.
+    pub(crate) fn spell(&self, words: &[Word<'_>], name: &str) -> bool {
+        let mut rest = name.as_bytes();
+        for word in words {
+            let bytes = match word {
+                Word::Number(n) => self.word((*n).into()).unwrap_or_default(),
+                Word::Text(text) => text,
+            };
+            match rest.strip_prefix(bytes) {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
+    /// Which entries of a block of functions may have a name: by their prints, from 0.
+    pub(crate) fn candidates(&self, block: usize, name: &str) -> Vec<usize> {
+        let prints = self.section(Section::FunctionPrints);
+        let end = self.range(Kind::Functions).end;
+        let to = if block + 1 < end { self.ordinal(block + 1) } else { Some(prints.len() / 2) };
+        let (Some(from), Some(to)) = (self.ordinal(block), to) else { return Vec::new() };
+        let wanted = print(name).to_le_bytes();
+        let here = prints.get(from.saturating_mul(2)..to.saturating_mul(2)).unwrap_or_default();
+        here.as_chunks::<2>().0.iter().enumerate().filter(|(_, p)| **p == wanted).map(|(n, _)| n).collect()
+    }
+
     /// Steps over a name.
     pub(crate) fn skip_name(cursor: &mut Cursor<'_>) -> Option<()> {
         loop {
@@ -269,7 +323,11 @@ impl Table {
             first.as_str().cmp(name)
         };
         let from = partition(range.clone(), |b| before(b) == Ordering::Less);
-        let to = partition(range.clone(), |b| before(b) != Ordering::Greater);
+        // Few blocks start with the same name.
+        let mut to = from;
+        while to < range.end && before(to) == Ordering::Equal {
+            to += 1;
+        }
         from.saturating_sub(1).max(range.start)..to
     }
 
@@ -281,18 +339,6 @@ impl Table {
     pub(crate) fn key_at(&self, block: usize) -> Option<Cursor<'_>> {
         let at = usize::try_from(self.first(block)?).ok()?;
         self.section(Section::Keys).get(at..).map(Cursor::new)
-    }
-
-    /// False when a block of functions cannot hold a name.
-    pub(crate) fn may_hold(&self, block: usize, name: &str) -> bool {
-        let prints = self.section(Section::FunctionPrints);
-        let end = self.range(Kind::Functions).end;
-        let to = if block + 1 < end { self.ordinal(block + 1) } else { Some(prints.len() / 2) };
-        let (Some(from), Some(to)) = (self.ordinal(block), to) else { return true };
-        let print = print(name).to_le_bytes();
-        prints
-            .get(from.saturating_mul(2)..to.saturating_mul(2))
-            .is_none_or(|p| p.as_chunks::<2>().0.contains(&print))
     }
 }
 

@@ -94,16 +94,32 @@ impl Table {
     pub fn functions(&self, name: &str) -> Vec<Function<'_>> {
         let mut out = Vec::new();
         for block in self.blocks_of(Kind::Functions, name) {
-            if self.may_hold(block, name) {
-                self.each_in(block, &mut |found, body| {
-                    if found == name {
-                        out.extend(self.function(found, body));
-                    }
-                    found <= name
-                });
+            let candidates = self.candidates(block, name);
+            if !candidates.is_empty() {
+                self.pick(block, &candidates, name, &mut out);
             }
         }
         out
+    }
+
+    /// The functions of a name among some entries of a block.
+    fn pick<'a>(
+        &'a self,
+        block: usize,
+        candidates: &[usize],
+        name: &str,
+        out: &mut Vec<Function<'a>>,
+    ) -> Option<()> {
+        let mut cursor = Cursor::new(self.block(block)?);
+        let mut words = Vec::new();
+        for n in 0..=*candidates.last()? {
+            Table::words_after(&mut cursor, &mut words)?;
+            let body = cursor.part()?;
+            if candidates.contains(&n) && self.spell(&words, name) {
+                out.extend(self.function(name, body));
+            }
+        }
+        Some(())
     }
 
     /// Calls `f` with the name of every function until it gives false; sorted.
