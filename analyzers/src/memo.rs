@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// One value of each type, for one generation of the symbols. An analysis keeps a type of its own here: who holds the
 /// memo need not know the analyses.
 #[derive(Debug, Default)]
-pub(crate) struct Memo(Mutex<(u64, BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>)>);
+pub(crate) struct Memo(Mutex<(u64, Values)>);
+
+type Values = BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl Memo {
     /// The value of this type; a fresh one at the first question, and when the symbols have changed since.

@@ -68,10 +68,10 @@ fn printed(text: &str) -> Vec<Printed> {
         let Some(thread) = out.last_mut().filter(|_| reading) else { continue };
         if let Some(frame) = line.strip_prefix("at ") {
             thread.frames.push(place(frame));
-        } else if let Some((words, object)) = line.strip_prefix("- ").and_then(|l| l.split_once('<')) {
-            if let Some(object) = object.split('>').next().filter(|o| o.starts_with("0x")) {
-                thread.locks.push((words.trim().to_owned(), number(object)));
-            }
+        } else if let Some((words, object)) = line.strip_prefix("- ").and_then(|l| l.split_once('<'))
+            && let Some(object) = object.split('>').next().filter(|o| o.starts_with("0x"))
+        {
+            thread.locks.push((words.trim().to_owned(), number(object)));
         }
     }
     out

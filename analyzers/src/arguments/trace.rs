@@ -229,15 +229,15 @@ impl<'s> Tracer<'s> {
             Root::Unknown => Found::End(by, What::Lost),
             Root::Const => Found::End(by, What::Constant(self.cx.abi.wrap(sym.add.cast_unsigned()))),
             Root::Sp => Found::End(by, What::Local),
-            Root::Entry(reg) => self.from_caller(frame, name, Place::Register(Reg(reg))),
-            Root::Stack(offset) => self.from_caller(frame, name, Place::Stack(offset)),
+            Root::Entry(reg) => self.to_caller(frame, name, Place::Register(Reg(reg))),
+            Root::Stack(offset) => self.to_caller(frame, name, Place::Stack(offset)),
             Root::Met(..) => Found::End(by, What::Merged),
             Root::Made(at, _) => self.made(frame, point, name, at),
         }
     }
 
     /// On to the caller, which put the value where the function found it.
-    fn from_caller(&self, frame: &Frame<'_>, name: Name, place: Place) -> Found {
+    fn to_caller(&self, frame: &Frame<'_>, name: Name, place: Place) -> Found {
         let lost = Found::End(0, What::Lost);
         let Some(caller) = self.frames.get(name.frame + 1) else { return lost };
         let Some(point) = &caller.point else { return lost };

@@ -160,11 +160,7 @@ pub(super) fn number(register: Register) -> Option<Reg> {
 
 /// Of the accesses the one that faulted: `recorded` lies in it, or (when the processor gave no address) it is the one
 /// that no processor can do.
-pub(super) fn faulted<'a>(
-    decoded: &'a Decoded,
-    machine: Machine,
-    recorded: Option<u64>,
-) -> Option<&'a Wanted> {
+pub(super) fn faulted(decoded: &Decoded, machine: Machine, recorded: Option<u64>) -> Option<&Wanted> {
     let string = decoded.instruction.is_string_instruction() && decoded.instruction.has_rep_prefix()
         || decoded.instruction.has_repne_prefix();
     if let Some(at) = recorded {
@@ -174,6 +170,6 @@ pub(super) fn faulted<'a>(
         return decoded.wanted.iter().find(holds);
     }
     let impossible = |w: &&Wanted| machine == Machine::Amd64 && !is_canonical(w.at);
-    let crooked = |w: &&Wanted| w.aligned && w.at % 16 != 0;
+    let crooked = |w: &&Wanted| w.aligned && !w.at.is_multiple_of(16);
     decoded.wanted.iter().find(impossible).or_else(|| decoded.wanted.iter().find(crooked))
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The shared dumps and truths; without them says that `test` is skipped, or fails when they are required.
-pub fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
+#[allow(dead_code, reason = "not every test is over the .NET dumps")]
+pub(crate) fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
     let found = dumpscope_tests::dotnet_dumps();
     if found.is_none() {
         assert!(std::env::var_os("DUMPSCOPE_REQUIRE_SHARED").is_none(), "{test}: no folder `shared/dotnet`");
@@ -19,19 +20,20 @@ pub fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
 }
 
 /// An open dump.
-pub struct Lab {
-    pub dump: Dump,
-    pub process: Arc<Process>,
-    pub readers: Vec<Arc<dyn Reader>>,
+pub(crate) struct Lab {
+    #[allow(dead_code, reason = "not every test looks at the dump")]
+    pub(crate) dump: Dump,
+    pub(crate) process: Arc<Process>,
+    pub(crate) readers: Vec<Arc<dyn Reader>>,
 }
 
 impl Lab {
-    pub fn open(path: &Path) -> Lab {
+    pub(crate) fn open(path: &Path) -> Lab {
         let dump = Dump::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Lab::of(dump)
     }
 
-    pub fn of(dump: Dump) -> Lab {
+    pub(crate) fn of(dump: Dump) -> Lab {
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let threads = dump.threads().iter().map(|t| NativeThread {
             tid: t.tid,
@@ -45,7 +47,7 @@ impl Lab {
     }
 
     /// Machine frames of a thread.
-    pub fn walk(&self, tid: u32) -> Vec<Frame> {
+    pub(crate) fn walk(&self, tid: u32) -> Vec<Frame> {
         let Some(regs) = self.process.threads.iter().find(|t| t.tid.0 == tid).and_then(|t| t.regs) else {
             return Vec::new();
         };
@@ -56,14 +58,14 @@ impl Lab {
 
     /// All stacks, for readers that want them.
     #[allow(dead_code, reason = "not every test asks for all stacks")]
-    pub fn stacks(&self) -> Vec<(dumpscope_core::Tid, Vec<Frame>)> {
+    pub(crate) fn stacks(&self) -> Vec<(dumpscope_core::Tid, Vec<Frame>)> {
         self.process.threads.iter().map(|t| (t.tid, self.walk(t.tid.0))).collect()
     }
 }
 
 /// As readers take them.
 #[allow(dead_code, reason = "not every test asks for all stacks")]
-pub fn walked(stacks: &[(dumpscope_core::Tid, Vec<Frame>)]) -> Vec<Walked<'_>> {
+pub(crate) fn walked(stacks: &[(dumpscope_core::Tid, Vec<Frame>)]) -> Vec<Walked<'_>> {
     stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect()
 }
 
