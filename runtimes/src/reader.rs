@@ -40,6 +40,13 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Method frames of a thread that has no native one ([`ScriptThread::tid`] is `None`), by its record's address,
+    /// innermost first.
+    fn frames_at(&self, thread: Va) -> Vec<ScriptFrame> {
+        let _ = thread;
+        Vec::new()
+    }
+
     /// Locks that are held or waited for. `stacks`: all threads.
     fn locks(&self, stacks: &[Walked<'_>]) -> Vec<ScriptLock> {
         let _ = stacks;

@@ -73,11 +73,6 @@ impl CodeCache {
         self.interpreter.is_some_and(|(start, end)| start <= va && va < end)
     }
 
-    /// True in any of the cache's heaps.
-    pub(super) fn holds(&self, va: Va) -> bool {
-        self.heaps.iter().any(|h| h.low <= va && va < h.high)
-    }
-
     /// The code at an address.
     pub(super) fn blob(&self, vm: &Vm, va: Va) -> Option<Arc<Blob>> {
         let heap = self.heaps.iter().find(|h| h.low <= va && va < h.high)?;

@@ -1,9 +1,12 @@
 //! Java: HotSpot 11 and later on x64, by the VM's own tables in its memory.
 //!
 //! `vm` reads the tables, `metadata` names, `objects` the heap's objects, `code_cache` and `scopes` compiled code, `stack`
-//! the frames, `threads` the threads.
+//! the frames, `threads` and `virtual_threads` the threads, `locks` and `waits` who holds what and who waits for it, `classes`
+//! loaded classes and those whose initializer runs.
 
+mod classes;
 mod code_cache;
+mod locks;
 mod metadata;
 mod objects;
 mod recognise;
@@ -11,11 +14,16 @@ mod scopes;
 mod stack;
 mod stream;
 mod threads;
+mod virtual_threads;
 mod vm;
+mod waits;
 
-use crate::{Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptThread, Walked};
-use dumpscope_core::Va;
+use crate::{
+    Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Walked,
+};
+use dumpscope_core::{Tid, Va};
 use dumpscope_symbols::unwind::{Method, RuntimeCode, UnwindRule};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// The row of the table.
@@ -41,6 +49,9 @@ struct Java {
     objects: objects::Objects,
     threads: OnceLock<Vec<threads::Thread>>,
     script_threads: OnceLock<Vec<ScriptThread>>,
+    virtuals: OnceLock<Vec<virtual_threads::Virtual>>,
+    classes: OnceLock<Vec<Va>>,
+    initializing: OnceLock<Vec<classes::Initializing>>,
 }
 
 fn open(process: &Arc<Process>, found: &Recognised) -> Arc<dyn Reader> {
@@ -76,6 +87,9 @@ impl Java {
             objects: objects::Objects::default(),
             threads: OnceLock::new(),
             script_threads: OnceLock::new(),
+            virtuals: OnceLock::new(),
+            classes: OnceLock::new(),
+            initializing: OnceLock::new(),
         }
     }
 
@@ -86,6 +100,13 @@ impl Java {
 
     fn threads(&self) -> &[threads::Thread] {
         self.threads.get_or_init(|| self.read_threads())
+    }
+
+    /// All threads that have a native one, with their frames.
+    fn stacks(&self, walked: &[Walked<'_>]) -> Vec<(&threads::Thread, stack::Stack)> {
+        let by_tid: BTreeMap<Tid, Walked<'_>> = walked.iter().map(|w| (w.tid, *w)).collect();
+        let of = |t: &threads::Thread| t.script.tid.and_then(|tid| by_tid.get(&tid).copied());
+        self.threads().iter().map(|t| (t, self.stack(t, of(t)))).collect()
     }
 }
 
@@ -118,7 +139,10 @@ impl Reader for HotSpot {
 
     fn threads(&self) -> &[ScriptThread] {
         let Some(java) = &self.java else { return &[] };
-        java.script_threads.get_or_init(|| java.threads().iter().map(|t| t.script.clone()).collect())
+        java.script_threads.get_or_init(|| {
+            let native = java.threads().iter().map(|t| &t.script);
+            native.chain(java.virtual_threads().iter().map(|v| &v.script)).cloned().collect()
+        })
     }
 
     fn code(&self) -> Option<&dyn RuntimeCode> {
@@ -132,5 +156,26 @@ impl Reader for HotSpot {
         };
         let found = java.stack(thread, Some(stack));
         found.frames.iter().map(|f| java.script_frame(f)).collect()
+    }
+
+    fn frames_at(&self, thread: Va) -> Vec<ScriptFrame> {
+        let Some(java) = &self.java else { return Vec::new() };
+        let Some(found) = java.virtual_threads().iter().find(|v| v.script.address == thread) else {
+            return Vec::new();
+        };
+        let carrier = found.carrier.and_then(|c| java.threads().iter().find(|t| t.script.address == c));
+        let frames = match carrier {
+            Some(carrier) => java.stack(carrier, None).mounted,
+            None => java.unmounted_frames(thread),
+        };
+        frames.iter().map(|f| java.script_frame(f)).collect()
+    }
+
+    fn locks(&self, stacks: &[Walked<'_>]) -> Vec<ScriptLock> {
+        self.java.as_ref().map(|java| java.read_locks(&java.stacks(stacks))).unwrap_or_default()
+    }
+
+    fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
+        self.java.as_ref().map(|java| java.read_waits(&java.stacks(stacks))).unwrap_or_default()
     }
 }

@@ -56,6 +56,14 @@ struct At {
     running: Option<Option<Va>>,
 }
 
+/// Packages of the runtime's own libraries.
+const LIBRARIES: &[&str] = &["java.", "javax.", "jdk.", "sun.", "com.sun."];
+
+/// True for a class of the runtime's own libraries.
+pub(super) fn is_library(class: &str) -> bool {
+    LIBRARIES.iter().any(|l| class.starts_with(l))
+}
+
 impl Java {
     /// The frames of a thread. `stack`: as it was walked.
     pub(super) fn stack(&self, thread: &Thread, stack: Option<Walked<'_>>) -> Stack {
@@ -228,7 +236,7 @@ impl Java {
         let function = frame.method.function();
         let line = frame.index.and_then(|i| metadata::line(&self.vm, &frame.method, i));
         ScriptFrame {
-            library: ["java.", "javax.", "jdk.", "sun.", "com.sun."].iter().any(|p| function.starts_with(p)),
+            library: is_library(&frame.method.class),
             displacement: 0,
             display: function.clone(),
             full: format!("{function}{}", frame.method.arguments),

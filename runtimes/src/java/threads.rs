@@ -5,9 +5,9 @@ use crate::ScriptThread;
 use dumpscope_core::{Tid, Va};
 
 /// Most threads.
-const MAX_THREADS: u32 = 100_000;
+const MAX_THREADS: u32 = 16_384;
 /// Most words of a lock stack; it has 8.
-const MAX_LOCK_STACK: u32 = 64;
+const MAX_LOCK_STACK: u32 = 16;
 
 /// Bits of `threadStatus`: those of JVMTI's thread state.
 pub(super) mod status {

@@ -1,0 +1,153 @@
+//! What threads wait for, by the VM's records of them.
+
+use super::Java;
+use super::locks::Stacks;
+use super::stack::{JavaFrame, Stack, is_library};
+use super::threads::{Thread, status};
+use crate::{Proof, ScriptWait, WaitKind};
+use dumpscope_core::{Tid, Va};
+
+/// Frames at the top that say why a thread waits.
+const TOP: usize = 16;
+
+/// Methods whose caller has nothing to do: workers of pools that wait for work, the VM's own helpers, servers that wait for
+/// a connection or for any of theirs.
+const IDLE: &[&str] = &[
+    "java.lang.ref.Reference.waitForReferencePendingList",
+    "java.lang.ref.ReferenceQueue.remove",
+    "java.lang.ref.ReferenceQueue.remove0",
+    "java.util.TimerThread.mainLoop",
+    "java.util.concurrent.ForkJoinPool.awaitWork",
+    "java.util.concurrent.ThreadPoolExecutor.getTask",
+    "java.lang.VirtualThread.takeVirtualThreadListToUnblock",
+    "sun.nio.ch.Iocp.getQueuedCompletionStatus",
+    "sun.nio.ch.Net.accept",
+    "sun.nio.ch.WEPoll.wait",
+    "sun.nio.ch.WindowsSelectorImpl$SubSelector.poll0",
+    "java.net.DualStackPlainSocketImpl.accept0",
+    "java.net.PlainSocketImpl.accept0",
+];
+
+/// Threads of the VM that have no frames when they have nothing to do.
+const HELPERS: &[&str] = &[
+    "Signal Dispatcher",
+    "Attach Listener",
+    "Service Thread",
+    "Monitor Deflation Thread",
+    "Notification Thread",
+    "Sweeper thread",
+    "Common-Cleaner",
+];
+
+impl Java {
+    pub(super) fn read_waits(&self, stacks: &Stacks<'_>) -> Vec<ScriptWait> {
+        stacks.iter().filter_map(|(thread, stack)| self.wait(thread, stack)).collect()
+    }
+
+    fn wait(&self, thread: &Thread, stack: &Stack) -> Option<ScriptWait> {
+        let tid = thread.script.tid?;
+        let frames = if stack.mounted.is_empty() { &stack.frames } else { &stack.mounted };
+        let Some(top) = frames.first() else {
+            let name = thread.script.name.as_deref()?;
+            return HELPERS.contains(&name).then(|| plain(tid, WaitKind::Idle, name.to_owned()));
+        };
+        let mut wait = plain(tid, WaitKind::Monitor, top.method.function());
+        wait.user_frame = stack.frames.iter().position(|f| !is_library(&f.method.class));
+        if let Some(monitor) = thread.pending {
+            self.set_object(&mut wait, self.monitor_object(monitor));
+            return Some(wait);
+        }
+        if let Some((class, exact)) = self.waits_for_class(thread, stack) {
+            wait.kind = WaitKind::ClassInit;
+            wait.object = Some(class.klass);
+            wait.object_type = self.names.class(&self.vm, class.klass).map(|n| n.to_string());
+            wait.proof = if exact { Proof::Exact } else { Proof::Derived };
+            return Some(wait);
+        }
+        let idle = called(frames, IDLE);
+        if let Some(monitor) = thread.waiting {
+            self.set_object(&mut wait, self.monitor_object(monitor));
+            wait.kind = WaitKind::MonitorWait;
+            let joined = wait.object.filter(|o| {
+                called(frames, &["java.lang.Thread.join"])
+                    && self.objects.is_a(&self.vm, &self.names, *o, "java.lang.Thread")
+            });
+            if let Some(joined) = joined {
+                wait.kind = WaitKind::Thread;
+                wait.target = self.threads().iter().find(|t| t.object == Some(joined)).and_then(|t| t.script.tid);
+            } else if idle {
+                wait.kind = WaitKind::Idle;
+            }
+            return Some(wait);
+        }
+        if thread.status & status::SLEEPING != 0 && called(frames, &["java.lang.Thread.sleep"]) {
+            wait.kind = WaitKind::Sleep;
+            return Some(wait);
+        }
+        let parked = thread.status & status::PARKED != 0
+            || called(frames.get(..1)?, &["jdk.internal.misc.Unsafe.park", "sun.misc.Unsafe.park"]);
+        if parked {
+            self.set_object(&mut wait, thread.blocker);
+            self.parked(&mut wait, frames, idle);
+            return Some(wait);
+        }
+        if idle && top.kind == crate::FrameKind::Native {
+            wait.kind = WaitKind::Idle;
+            return Some(wait);
+        }
+        None
+    }
+
+    fn set_object(&self, wait: &mut ScriptWait, object: Option<Va>) {
+        wait.object = object;
+        wait.object_type = object.and_then(|o| self.names.class_of(&self.vm, o)).map(|n| n.to_string());
+    }
+
+    /// What a parked thread waits for, by its blocker.
+    fn parked(&self, wait: &mut ScriptWait, frames: &[JavaFrame], idle: bool) {
+        let of = |object: Va, name: &str| self.objects.is_a(&self.vm, &self.names, object, name);
+        let class = wait.object_type.as_deref().unwrap_or_default();
+        wait.kind = WaitKind::Event;
+        if idle {
+            wait.kind = WaitKind::Idle;
+        } else if called(frames, &["java.lang.VirtualThread.join", "java.lang.VirtualThread.joinNanos"]) {
+            wait.kind = WaitKind::Thread;
+        } else if class.ends_with("$ConditionObject") {
+            wait.kind = WaitKind::MonitorWait;
+        } else if class.starts_with("java.util.concurrent.CompletableFuture")
+            || wait.object.is_some_and(|o| of(o, "java.util.concurrent.FutureTask"))
+        {
+            wait.kind = WaitKind::Task;
+            // The thread that runs it now; a task in a queue has none.
+            let runner = wait.object.and_then(|o| self.objects.get(&self.vm, o, "runner"));
+            wait.target =
+                self.threads().iter().find(|t| runner.is_some() && t.object == runner).and_then(|t| t.script.tid);
+        } else if wait.object.is_some_and(|o| self.exclusive_owner(o).is_some())
+            || class.contains("Lock$")
+        {
+            wait.kind = WaitKind::ScriptLock;
+        }
+    }
+}
+
+fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
+    ScriptWait {
+        tid,
+        kind,
+        object: None,
+        object_type: None,
+        proof: Proof::Exact,
+        target: None,
+        method,
+        user_frame: None,
+    }
+}
+
+/// True when one of the frames at the top is one of those methods.
+fn called(frames: &[JavaFrame], methods: &[&str]) -> bool {
+    let is = |f: &JavaFrame| {
+        let named = |m: &&str| m.strip_prefix(&*f.method.class).and_then(|m| m.strip_prefix('.')) == Some(&*f.method.name);
+        methods.iter().any(named)
+    };
+    frames.iter().take(TOP).any(is)
+}
