@@ -179,7 +179,8 @@ fn locks_and_waits_are_the_vms_own() {
                 if is_held(words) && !monitor_waited {
                     held += 1;
                     let lock = locks.iter().find(|l| l.address.0 == *object);
-                    let owned = lock.is_some_and(|l| l.owners.iter().any(|o| o.tid == Some(Tid(thread.native))));
+                    let owned =
+                        lock.is_some_and(|l| l.owners.iter().any(|o| o.tid == Some(Tid(thread.native))));
                     held_right += u32::from(owned);
                     if !owned {
                         wrong.push(format!("{name} {}: {words} {object:x}: {lock:?}", thread.name));
@@ -212,7 +213,13 @@ const WAITS: &[(&str, &str, WaitKind, &str, Option<&str>)] = &[
     ("SyncDeadlock-25", "main", WaitKind::Thread, "java.lang.Thread", Some("payer-1")),
     ("LockDeadlock-17", "lock-A", WaitKind::ScriptLock, "ReentrantLock$FairSync", Some("lock-B")),
     ("LockDeadlock-25", "lock-B", WaitKind::ScriptLock, "ReentrantLock$NonfairSync", Some("lock-A")),
-    ("LockDeadlock-25", "reader-R", WaitKind::ScriptLock, "ReentrantReadWriteLock$NonfairSync", Some("writer-W")),
+    (
+        "LockDeadlock-25",
+        "reader-R",
+        WaitKind::ScriptLock,
+        "ReentrantReadWriteLock$NonfairSync",
+        Some("writer-W"),
+    ),
     ("NativeBlock-25", "main", WaitKind::Monitor, "java.lang.Object", Some("java-then-cs")),
     ("ReadHolding-25", "user-1", WaitKind::Monitor, "ReadHolding$Cache", Some("main")),
     ("PoolStarve-17", "cf-joiner", WaitKind::Task, "CompletableFuture$Signaller", None),

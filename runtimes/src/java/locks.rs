@@ -103,7 +103,8 @@ impl Java {
                 lock.waiting = lock.waiting.saturating_add(1);
                 lock.owners = owner.map(Java::owner).into_iter().collect();
                 lock.recursion = 1;
-            } else if let Some(object) = Java::parked_for(thread).filter(|_| thread.status & status::PARKED != 0)
+            } else if let Some(object) =
+                Java::parked_for(thread).filter(|_| thread.status & status::PARKED != 0)
                 && let Some(owner) = self.exclusive_owner(object)
             {
                 let held = self.objects.int(&self.vm, object, "state").unwrap_or(1);
@@ -117,7 +118,12 @@ impl Java {
         out.into_values().collect()
     }
 
-    fn lock<'l>(&self, out: &'l mut BTreeMap<Va, ScriptLock>, object: Va, kind: LockKind) -> &'l mut ScriptLock {
+    fn lock<'l>(
+        &self,
+        out: &'l mut BTreeMap<Va, ScriptLock>,
+        object: Va,
+        kind: LockKind,
+    ) -> &'l mut ScriptLock {
         // A full list keeps what it has; the last entry is used again.
         let key = if out.len() >= MAX_LOCKS && !out.contains_key(&object) { Va(u64::MAX) } else { object };
         out.entry(key).or_insert_with(|| ScriptLock {

@@ -74,7 +74,8 @@ impl Java {
             });
             if let Some(joined) = joined {
                 wait.kind = WaitKind::Thread;
-                wait.target = self.threads().iter().find(|t| t.object == Some(joined)).and_then(|t| t.script.tid);
+                wait.target =
+                    self.threads().iter().find(|t| t.object == Some(joined)).and_then(|t| t.script.tid);
             } else if idle {
                 wait.kind = WaitKind::Idle;
             }
@@ -120,11 +121,12 @@ impl Java {
             wait.kind = WaitKind::Task;
             // The thread that runs it now; a task in a queue has none.
             let runner = wait.object.and_then(|o| self.objects.get(&self.vm, o, "runner"));
-            wait.target =
-                self.threads().iter().find(|t| runner.is_some() && t.object == runner).and_then(|t| t.script.tid);
-        } else if wait.object.is_some_and(|o| self.exclusive_owner(o).is_some())
-            || class.contains("Lock$")
-        {
+            wait.target = self
+                .threads()
+                .iter()
+                .find(|t| runner.is_some() && t.object == runner)
+                .and_then(|t| t.script.tid);
+        } else if wait.object.is_some_and(|o| self.exclusive_owner(o).is_some()) || class.contains("Lock$") {
             wait.kind = WaitKind::ScriptLock;
         }
     }
@@ -146,7 +148,9 @@ fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
 /// True when one of the frames at the top is one of those methods.
 fn called(frames: &[JavaFrame], methods: &[&str]) -> bool {
     let is = |f: &JavaFrame| {
-        let named = |m: &&str| m.strip_prefix(&*f.method.class).and_then(|m| m.strip_prefix('.')) == Some(&*f.method.name);
+        let named = |m: &&str| {
+            m.strip_prefix(&*f.method.class).and_then(|m| m.strip_prefix('.')) == Some(&*f.method.name)
+        };
         methods.iter().any(named)
     };
     frames.iter().take(TOP).any(is)
