@@ -28,6 +28,7 @@ mod core_corpus;
 mod core_fixtures;
 mod core_lab;
 mod core_robust;
+mod crash_cases;
 mod hostile;
 mod incident_dumps;
 mod lang_lab;

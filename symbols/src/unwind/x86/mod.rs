@@ -32,18 +32,12 @@ pub(crate) fn step(env: &Env<'_>, frame: &Frame, callee: Callee) -> Step {
     }
     let cursor = Cursor::of(frame);
     let ebp = cursor.regs.get(x86::EBP);
-    let mut chain = frame_pointer(env, &cursor);
-    if in_module && !chain.as_ref().is_some_and(|c| is_own(env, c, frame)) {
-        if let Some(caller) = by_code(env, frame) {
-            return Step { outcome: Outcome::Caller(Box::new(caller)), issue };
-        }
-        // Known code that sets up no frame: the register is a caller's, and frames may be left out.
-        if let Some(caller) = &mut chain
-            && !is_end(caller)
-            && env.mem.u8(frame.ip).is_some()
-        {
-            caller.trust = Trust::Scan;
-        }
+    let chain = frame_pointer(env, &cursor);
+    if in_module
+        && !chain.as_ref().is_some_and(|c| is_own(env, c, frame))
+        && let Some(caller) = by_code(env, frame)
+    {
+        return Step { outcome: Outcome::Caller(Box::new(caller)), issue };
     }
     // A chain that ends at once is no evidence in frame 0, whose ebp may hold anything.
     let ends = chain.as_ref().is_some_and(is_end);
