@@ -57,6 +57,7 @@ mod tui_speed;
 mod tui_state;
 mod unwind_lab;
 mod unwind_random;
+mod verdicts_cases;
 mod verdicts_commands;
 mod verdicts_loader;
 mod verdicts_scenarios;
