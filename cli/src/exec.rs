@@ -62,6 +62,7 @@ fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) ->
             let target = Arc::new(options.target(dump));
             let mut session = Session::new(path.display().to_string(), target);
             session.cancel = cancel.clone();
+            session.as_bare_engine();
             session.sel.layout = match common.layout {
                 LayoutArg::Classic => Layout::Classic,
                 LayoutArg::Modern => Layout::Modern,

@@ -44,6 +44,15 @@ pub fn addr(va: Va, wide: bool) -> String {
     }
 }
 
+/// A number as a signed one: in a 32-bit view what fits 32 bits is a 32-bit number.
+#[must_use]
+pub fn signed(value: u64, wide: bool) -> i64 {
+    match narrow(Va(value)) {
+        Some(low) if !wide => i64::from(low as i32),
+        _ => value as i64,
+    }
+}
+
 /// As [`addr`] without the backtick: `!teb`, `!peb`, `.exr` write addresses so.
 #[must_use]
 pub fn addr_plain(va: Va, wide: bool) -> String {

@@ -47,6 +47,12 @@ pub struct Selection {
     pub raw_args: bool,
     /// `!sym noisy`: commands tell how symbols were looked for.
     pub noisy: bool,
+    /// `.lines -e`: in the modern layout source lines stand behind frames and symbols.
+    pub lines: bool,
+    /// `.expr /s c++`: expressions are C++ ones.
+    pub cpp: bool,
+    /// In the modern layout frames have their numbers without being asked for, as in WinDbg's window.
+    pub numbers: bool,
 }
 
 impl Selection {
@@ -101,9 +107,19 @@ impl Session {
             max_frames: 256,
             raw_args: false,
             noisy: false,
+            lines: true,
+            cpp: false,
+            numbers: true,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
         Session { path, target, sel, language, cancel, host: None }
+    }
+
+    /// Starts as the bare engine does, without WinDbg's window: no frame numbers, no source lines. What the classic
+    /// layout shows does not depend on it.
+    pub fn as_bare_engine(&mut self) {
+        self.sel.lines = false;
+        self.sel.numbers = false;
     }
 
     /// The dump.
@@ -261,6 +277,9 @@ impl Session {
     /// # Errors
     /// What is wrong and at which byte.
     pub fn eval(&self, text: &str) -> Result<(u64, usize), ExprError> {
+        if self.sel.cpp {
+            return crate::lang::cpp_prefix(self, text);
+        }
         expr::evaluate(text, &SessionEnv::new(self))
     }
 

@@ -1,7 +1,8 @@
 //! Why a command gave no answer, and how that is shown.
 
 use crate::doc::{Line, RenderCx, Report, Role, Span};
-use crate::expr::ExprError;
+use crate::expr::{ErrorKind, ExprError};
+use dumpscope_core::base::text::escape;
 
 /// Why a command gave no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,17 @@ pub enum CommandError {
         at: usize,
         /// All of WinDbg's text.
         text: String,
+    },
+    /// As `Caret`, of a command whose line the engine quotes up to a place only: it ended a text there.
+    Cut {
+        /// Byte offset in the command text.
+        at: usize,
+        /// WinDbg's words before the quoted line.
+        text: String,
+        /// Byte offset in the command text where the quoted line ends.
+        until: usize,
+        /// What is quoted behind that: a text as the engine has read it.
+        tail: String,
     },
     /// An error in an expression; its position counts in the command text: `Couldn't resolve error at 'foo'`.
     Expr(ExprError),
@@ -114,6 +126,9 @@ impl ErrorReport {
                 caret(*at, format!("{words} in '{quoted}'"))
             }
             CommandError::CaretText { at, text } => caret(*at, text.clone()),
+            CommandError::Cut { at, text: words, .. } => {
+                caret(*at, format!("{words} '{}'", escape(text.trim_end())))
+            }
             CommandError::Expr(e) => {
                 ErrorReport { lines: vec![e.message(text)], note: e.note.clone(), at: Some(e.at) }
             }
@@ -132,6 +147,85 @@ impl ErrorReport {
             CommandError::Quit | CommandError::Reported => return None,
         })
     }
+}
+
+/// The width of the engine's prompt, which its carets count from.
+const PROMPT: usize = 7;
+
+impl ErrorReport {
+    /// The report in the engine's own form, for an error of the command that starts at byte `start` of `line`, the whole
+    /// line as typed: expressions quote all that is left of it, carets point into it and quote it as a whole. `None` for
+    /// what is no error.
+    #[must_use]
+    pub fn engine(error: &CommandError, line: &str, start: usize) -> Option<ErrorReport> {
+        let caret = |at: usize, text: String| {
+            let before = line.get(..at).unwrap_or(line).chars().count() + at.saturating_sub(line.len());
+            format!("{}^ {text}", " ".repeat(PROMPT + before))
+        };
+        let whole = |at: usize, words: &str| caret(at, format!("{words} in '{}'", escape(&as_read(line, start))));
+        let (lines, at) = match error {
+            CommandError::Caret { at, text } => (vec![whole(start + at, text)], Some(*at)),
+            CommandError::CaretText { at, text } => (vec![caret(start + at, text.clone())], Some(*at)),
+            CommandError::Cut { at, text, until, tail } => {
+                let line = as_read(line, start);
+                let quoted = format!("{}{tail}", line.get(..start + until).unwrap_or(&line));
+                // Line breaks of the text are line breaks here, too.
+                let shown: Vec<String> = quoted.split('\n').map(|l| escape(l).into_owned()).collect();
+                let text = caret(start + at, format!("{text} '{}'", shown.join("\n")));
+                (text.split('\n').map(str::to_owned).collect(), Some(*at))
+            }
+            CommandError::Expr(e) => {
+                let mut lines = e.before.clone();
+                let at = start + e.at;
+                if let ErrorKind::CaretWhole(words) = e.kind {
+                    lines.push(caret(at, format!("{words} '{}'", escape(&as_read(line, start)))));
+                    return Some(ErrorReport { lines, note: e.note.clone(), at: Some(e.at) });
+                }
+                lines.push(match e.kind.caret_words() {
+                    // The engine has read the character that it does not want.
+                    Some(words) if e.kind == ErrorKind::ExtraCharacter => whole(at + 1, words),
+                    Some(words) => whole(at, words),
+                    None => e.clone().shifted(start).engine_message(line),
+                });
+                (lines, Some(e.at))
+            }
+            CommandError::Jump(jump) => {
+                let words = match jump {
+                    Jump::Break => ".break outside of scope error",
+                    Jump::Continue => ".continue outside of scope error",
+                    Jump::Leave => ".leave outside of .catch error",
+                };
+                let end = line.get(start..).map_or(0, |t| t.find([' ', ';']).unwrap_or(t.len()));
+                (vec![whole(start + end, words)], None)
+            }
+            other => return ErrorReport::new(other, line, 0),
+        };
+        let note = match error {
+            CommandError::Expr(e) => e.note.clone(),
+            _ => None,
+        };
+        Some(ErrorReport { lines, note, at })
+    }
+}
+
+/// A line as the engine quotes it after a command has read a range in it: the `L` of the length is lower case then.
+fn as_read(line: &str, start: usize) -> String {
+    let (before, rest) = line.split_at_checked(start).unwrap_or(("", line));
+    let end = rest.find(';').unwrap_or(rest.len());
+    let (command, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let reads_ranges = command.starts_with(['d', 'u', 'f', 'e', 'c', 'm', 's', '#']);
+    let mut out = before.to_owned();
+    let mut last = ' ';
+    let mut chars = command.chars().peekable();
+    let mut changed = false;
+    while let Some(c) = chars.next() {
+        let length = c == 'L' && last == ' ' && chars.peek().is_some_and(|n| !n.is_whitespace());
+        let length = length && reads_ranges && !changed;
+        changed |= length;
+        out.push(if length { 'l' } else { c });
+        last = c;
+    }
+    out + after
 }
 
 impl Report for ErrorReport {

@@ -30,7 +30,8 @@ impl Report for Evaluation {
     }
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        let line = Line::plain("Evaluate expression: ").role(Role::Value, (self.value as i64).to_string());
+        let decimal = fmt::signed(self.value, cx.wide).to_string();
+        let line = Line::plain("Evaluate expression: ").role(Role::Value, decimal);
         emit(line.text(" = ").role(Role::Address, fmt::addr(Va(self.value), cx.wide)));
     }
 

@@ -41,6 +41,7 @@ mod win32;
 
 use crate::command::Command;
 
+pub(crate) use modules::x::matched_lines;
 pub(crate) use sympath::tell_loaded;
 pub(crate) use threads::{Verb, verb};
 
@@ -169,6 +170,7 @@ pub(crate) const ALL: &[&Command] = &[
     &settings::CLS,
     &settings::EXPR,
     &settings::LAYOUT,
+    &settings::LINES,
     &stack::K,
     &stack::KFRAMES,
     &stack::frame::FRAME,

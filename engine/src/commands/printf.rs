@@ -1,10 +1,12 @@
 //! `.printf`.
 
+mod engine;
+
 use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Fragment, Sink};
 use crate::lang::Cursor;
 use crate::lang::numbers::{general, scientific};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ReadMemory, Va};
 
@@ -30,6 +32,9 @@ pub(crate) const PRINTF: Command = Command {
 const MAX_WIDTH: usize = 4096;
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.sel.layout == Layout::Modern {
+        return engine::run(session, inv, sink);
+    }
     let mut args = inv.cursor();
     while args.peek().starts_with('/') {
         args.word();

@@ -35,12 +35,24 @@ pub(crate) const CLS: Command = Command {
 pub(crate) const EXPR: Command = Command {
     name: ".expr",
     group: "expressions",
-    syntax: ".expr [/s masm] [/q]",
-    summary: "Shows which language expressions are in",
-    help: "Expressions are MASM expressions unless they stand in `@@c++( )` or belong to `??`. The default cannot be \
-           changed.",
+    syntax: ".expr [/s masm|c++] [/q]",
+    summary: "Shows or sets which language expressions are in",
+    help: "Expressions are MASM expressions unless they stand in `@@c++( )` or belong to `??`. In the modern layout `/s c++` \
+           makes C++ the default.",
     examples: &[(".expr", "Shows the language")],
     run: expr,
+    ..Command::BASE
+};
+
+pub(crate) const LINES: Command = Command {
+    name: ".lines",
+    group: "stacks",
+    syntax: ".lines [-e | -d | -t]",
+    summary: "Says whether source lines are shown",
+    help: "`-e` shows source lines behind frames and symbols, `-d` does not; without an option the setting changes. It counts \
+           in the modern layout: at first the TUI shows them and `exec` does not, as WinDbg's window and its engine.",
+    examples: &[(".lines -e", "Source lines from now on")],
+    run: lines,
     ..Command::BASE
 };
 
@@ -84,13 +96,49 @@ fn layout(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
 
 fn expr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    let modern = session.sel.layout == Layout::Modern;
+    let mut all = false;
     while let Some(switch) = args.switch() {
-        if switch == "s" && !args.eat("masm") {
-            return Err(CommandError::message(
-                "Only MASM can be the default; @@c++( ) and ?? take C++ expressions.",
-            ));
+        match switch {
+            "s" if args.eat("masm") => session.sel.cpp = false,
+            "s" if modern && args.eat("c++") => session.sel.cpp = true,
+            "s" => {
+                return Err(CommandError::message(
+                    "Only MASM can be the default; @@c++( ) and ?? take C++ expressions.",
+                ));
+            }
+            "q" => all = modern,
+            _ => {}
         }
     }
+    if !modern {
+        args.end()?;
+    }
+    const MASM: &str = "MASM - Microsoft Assembler expressions";
+    const CPP: &str = "C++ - C++ source expressions";
+    if all {
+        say(session, sink, "Available expression evaluators:")?;
+        say(session, sink, MASM)?;
+        say(session, sink, CPP)?;
+        say(session, sink, "")?;
+    }
+    let current = if session.sel.cpp { CPP } else { MASM };
+    say(session, sink, &format!("Current expression evaluator: {current}"))?;
+    args.end()
+}
+
+fn lines(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let at = args.pos();
+    match args.switch() {
+        None => session.sel.lines = !session.sel.lines,
+        Some("e") => session.sel.lines = true,
+        Some("d") => session.sel.lines = false,
+        Some("t") => session.sel.lines = !session.sel.lines,
+        // The engine has read the letter.
+        Some(_) => return Err(CommandError::caret(at + 2, "Syntax error")),
+    }
     args.end()?;
-    say(session, sink, "Current expression evaluator: MASM - Microsoft Assembler expressions")
+    let not = if session.sel.lines { "" } else { "not " };
+    say(session, sink, &format!("Line number information will {not}be loaded"))
 }

@@ -1,5 +1,6 @@
 //! What expressions may ask of the world.
 
+use super::error::ExprError;
 use dumpscope_core::Machine;
 
 /// Why a symbol has no value.
@@ -30,6 +31,11 @@ pub trait Env {
         16
     }
 
+    /// True when errors are placed and worded as today's engine does it.
+    fn modern(&self) -> bool {
+        false
+    }
+
     /// A register by name without `@`, any letter case, and its width in bits (64, 32, 16, 8).
     ///
     /// # Errors
@@ -44,6 +50,12 @@ pub trait Env {
     /// # Errors
     /// Not found, or ambiguous.
     fn symbol(&self, module: Option<&str>, name: &str) -> Result<u64, SymbolMiss>;
+
+    /// The lines that tell which symbols an ambiguous name matched.
+    fn matches(&self, module: Option<&str>, name: &str) -> Vec<String> {
+        let _ = (module, name);
+        Vec::new()
+    }
 
     /// A local variable of the selected frame: its address, as for every symbol in MASM, or its value when it is in a
     /// register. `None`: no such variable; `Some(None)`: it is nowhere at this place in the code.
@@ -68,8 +80,8 @@ pub trait Env {
     /// Reads memory; gives how many bytes from the start were known.
     fn read(&self, va: u64, buf: &mut [u8]) -> usize;
 
-    /// Value of a C++ expression (`@@c++(...)`). `None`: there is no C++ evaluator. `Err`: its message.
-    fn cpp(&self, text: &str) -> Option<Result<u64, String>> {
+    /// Value of a C++ expression (`@@c++(...)`). `None`: there is no C++ evaluator. `Err`: what is wrong where in `text`.
+    fn cpp(&self, text: &str) -> Option<Result<u64, ExprError>> {
         let _ = text;
         None
     }

@@ -3,8 +3,8 @@
 use super::SessionEnv;
 use crate::commands::types::{Object, find, global, local, static_member};
 use crate::expr::cpp::{self, CppEnv, Ty, Value};
-use crate::expr::{self, Env, ExprError, RegisterMiss, TypeSet};
-use crate::session::Session;
+use crate::expr::{self, Env, ErrorKind, ExprError, RegisterMiss, TypeSet};
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::types::{TypeId, builtin};
@@ -40,25 +40,42 @@ const WINDOWS: &[(&str, u32)] = &[
     ("WORD", 0x21),
 ];
 
-/// Evaluates a C++ expression.
+/// Evaluates the C++ expression at the start of `text`; gives the value and the offset of what follows.
 ///
 /// # Errors
 /// What is wrong and at which byte.
-pub(crate) fn evaluate(session: &Session, text: &str) -> Result<Value, ExprError> {
-    cpp::evaluate(text, &CppSession::new(session, 0))
+pub(crate) fn evaluate(session: &Session, text: &str) -> Result<(Value, usize), ExprError> {
+    cpp::evaluate_prefix(text, &CppSession::new(session, 0))
 }
 
 /// The value of a C++ expression as a number: of a structure, array or function its address.
-pub(super) fn number(session: &Session, text: &str, depth: u32) -> Result<u64, String> {
+pub(super) fn number(session: &Session, text: &str, depth: u32) -> Result<u64, ExprError> {
+    let unsupported = |text: String| ExprError::new(ErrorKind::Unsupported(text), 0);
     if depth > MAX_NESTING {
-        return Err("Expressions are nested too deeply.".into());
+        return Err(unsupported("Expressions are nested too deeply.".into()));
     }
     let env = CppSession::new(session, depth);
-    let value = cpp::evaluate(text, &env).map_err(|e| e.message(text))?;
+    let value = cpp::evaluate(text, &env)?;
     value.number(env.memory()).ok_or_else(|| match value.address() {
-        Some(va) => format!("Memory access error at '{text}': {:#x} is not in the dump.", va.0),
-        None => format!("'{text}' is no number."),
+        Some(va) => unsupported(format!("Memory access error at '{text}': {:#x} is not in the dump.", va.0)),
+        None => unsupported(format!("'{text}' is no number.")),
     })
+}
+
+/// The C++ expression at the start of `text` as a number, where C++ is the default language.
+pub(crate) fn prefix(session: &Session, text: &str) -> Result<(u64, usize), ExprError> {
+    if text.trim().is_empty() {
+        return Err(ExprError::new(ErrorKind::Missing, 0));
+    }
+    let env = CppSession::new(session, 0);
+    let (value, end) = cpp::evaluate_prefix(text, &env)?;
+    let number = match value.ty.is_aggregate() {
+        // A structure is no number.
+        true => None,
+        false => value.number(env.memory()),
+    };
+    let number = number.ok_or_else(|| ExprError::new(ErrorKind::Missing, end))?;
+    Ok((number, end))
 }
 
 struct CppSession<'a> {
@@ -94,7 +111,7 @@ impl<'a> CppSession<'a> {
         };
         let va = self.masm.symbol(module, plain).ok()?;
         let set = TypeSet::built_in(self.session.sel.machine, None);
-        let ty = Ty { set, id: TypeId::VOID, stars: 0 };
+        let ty = Ty { set, id: TypeId::VOID, stars: 0, alias: None };
         Some(Ok(Value { ty, place: Stored::Memory(Va(va)) }))
     }
 
@@ -106,7 +123,7 @@ impl<'a> CppSession<'a> {
             (TypeSet::built_in(machine, None), id)
         };
         let (set, id) = named.unwrap_or_else(own);
-        self.plain(Ty { set, id, stars: 1 }, va)
+        self.plain(Ty { set, id, stars: 1, alias: None }, va)
     }
 
     fn plain(&self, ty: Ty, value: u64) -> Value {
@@ -117,13 +134,22 @@ impl<'a> CppSession<'a> {
 }
 
 fn value(object: Object) -> Result<Value, String> {
-    let ty = Ty { set: object.set, id: object.id, stars: 0 };
+    let ty = Ty { set: object.set, id: object.id, stars: 0, alias: None };
     object.place.map(|place| Value { ty, place }).map_err(str::to_owned)
 }
 
 impl CppEnv for CppSession<'_> {
     fn machine(&self) -> Machine {
         self.session.sel.machine
+    }
+
+    fn modern(&self) -> bool {
+        self.session.sel.layout == Layout::Modern
+    }
+
+    fn enumerator(&self, name: &str) -> Option<Value> {
+        let (ty, value) = crate::commands::types::enumerator(self.session, name)?;
+        Some(self.plain(ty, value))
     }
 
     fn memory(&self) -> &dyn ReadMemory {
@@ -161,16 +187,22 @@ impl CppEnv for CppSession<'_> {
             Err(miss) => return Some(Err(miss)),
         };
         let wide = self.machine().is_64();
+        let modern = self.modern();
+        let code = matches!(name, "ip" | "ra" | "eventip" | "scopeip" | "exentry" | "csp" | "peb" | "teb" | "proc" | "thread");
+        if modern && code {
+            let set = TypeSet::built_in(self.machine(), None);
+            return Some(Ok(self.plain(Ty { set, id: TypeId(0x20), stars: 1, alias: None }, value)));
+        }
         let id = match name {
-            "peb" | "proc" => return Some(Ok(self.built_in_pointer("_PEB", value))),
-            "teb" | "thread" => return Some(Ok(self.built_in_pointer("_TEB", value))),
+            "peb" | "proc" if !modern => return Some(Ok(self.built_in_pointer("_PEB", value))),
+            "teb" | "thread" if !modern => return Some(Ok(self.built_in_pointer("_TEB", value))),
             "tid" | "tpid" | "dtid" | "dpid" | "dsid" | "frame" | "ptrsize" | "pagesize" | "exr_code"
             | "exr_chance" | "exr_numparams" => 0x75,
             _ if !wide && !name.starts_with('t') => 0x75,
             _ => 0x77,
         };
         let set = TypeSet::built_in(self.machine(), None);
-        Some(Ok(self.plain(Ty { set, id: TypeId(id), stars: 0 }, value)))
+        Some(Ok(self.plain(Ty { set, id: TypeId(id), stars: 0, alias: None }, value)))
     }
 
     fn masm(&self, text: &str) -> Result<u64, String> {
@@ -179,7 +211,6 @@ impl CppEnv for CppSession<'_> {
             return Err("Expressions are nested too deeply.".into());
         }
         let env = SessionEnv::nested(self.session, depth);
-        let parsed = expr::parse_all(text, env.radix()).map_err(|e| e.message(text))?;
-        expr::eval(&parsed, &env).map_err(|e| e.message(text))
+        expr::evaluate_all(text, &env).map_err(|e| e.message(text))
     }
 }

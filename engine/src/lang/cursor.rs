@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use crate::expr::{ErrorKind, ExprError};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 
 /// Longest range without `L?`, bytes.
@@ -62,6 +62,12 @@ impl<'a> Cursor<'a> {
     #[must_use]
     pub fn raw(&self) -> &'a str {
         self.text.get(self.pos..).unwrap_or("")
+    }
+
+    /// The whole command text.
+    #[must_use]
+    pub fn whole(&self) -> &'a str {
+        self.text
     }
 
     /// True when nothing is left.
@@ -183,7 +189,11 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// As [`Cursor::expr`].
     pub fn address(&mut self, session: &Session) -> Result<Va, CommandError> {
-        Ok(session.address(self.expr(session)?))
+        let value = self.expr(session).map_err(|e| match e {
+            CommandError::Expr(e) if session.sel.layout == Layout::Modern => CommandError::Expr(e.of_address()),
+            other => other,
+        })?;
+        Ok(session.address(value))
     }
 
     /// Takes an address if something is left.
@@ -236,16 +246,22 @@ impl<'a> Cursor<'a> {
         unit: u64,
     ) -> Result<(Range, usize), CommandError> {
         let unit = unit.max(1);
+        let modern = session.sel.layout == Layout::Modern;
         let start = match start {
-            Some(start) if self.is_empty() || self.length_at().is_some() => start,
-            _ => self.address(session)?,
+            Some(start) if self.is_empty() || (!modern && self.length_at().is_some()) => start,
+            _ => self.start(session)?,
         };
         let at = self.pos();
+        // The engine points behind what it has read.
+        let place = |args: &Cursor<'_>| if modern { args.pos } else { at };
         let Some((sign, len)) = self.length_at() else {
-            if self.is_empty() {
+            // What is no address belongs to the command.
+            let other = modern && !self.raw().starts_with(|c: char| c.is_alphanumeric() || "@$(._`[&+-~'".contains(c));
+            if self.is_empty() || other {
                 return Ok((Range { start, count, unit, given: false }, at));
             }
             let end = self.address(session)?;
+            let at = place(self);
             let bytes = end.distance_from(start).ok_or_else(|| range_error(at))?;
             if bytes > MAX_RANGE {
                 return Err(range_error(at));
@@ -253,7 +269,14 @@ impl<'a> Cursor<'a> {
             return Ok((Range { start, count: bytes / unit + 1, unit, given: true }, at));
         };
         self.pos += len;
-        let count = self.expr(session)?;
+        let count = self.expr(session).map_err(|e| match e {
+            CommandError::Expr(mut e) if modern && e.kind == ErrorKind::Missing => {
+                e.kind = ErrorKind::MissingLength;
+                CommandError::Expr(e)
+            }
+            other => other,
+        })?;
+        let at = place(self);
         let bytes = count.checked_mul(unit);
         if sign != Some('?') && bytes.is_none_or(|bytes| bytes > MAX_RANGE) {
             return Err(range_error(at));
@@ -263,13 +286,42 @@ impl<'a> Cursor<'a> {
         Ok((Range { start, count, unit, given: true }, at))
     }
 
+    /// The address of a range. The engine reads it apart from a length behind it.
+    fn start(&mut self, session: &Session) -> Result<Va, CommandError> {
+        if session.sel.layout == Layout::Classic {
+            return self.address(session);
+        }
+        self.skip_blanks();
+        let raw = self.raw();
+        let command = raw.get(..raw.find(';').unwrap_or(raw.len())).unwrap_or(raw);
+        let length = command.match_indices([' ', '\t']).find(|(i, _)| {
+            command.get(i + 1..).is_some_and(|t| t.starts_with(['L', 'l']) && t.len() > 1 && length_text(t))
+        });
+        let Some((cut, _)) = length else { return self.address(session) };
+        let until = self.pos + cut + 1;
+        let mut inner = Cursor { text: self.text.get(..until).unwrap_or(self.text), pos: self.pos };
+        let found = inner.address(session);
+        self.pos = inner.pos;
+        found.map_err(|e| match e {
+            CommandError::Expr(mut e) => {
+                e.until = Some(until);
+                CommandError::Expr(e)
+            }
+            other => other,
+        })
+    }
+
     /// `L`, `L?` or `L-` at the cursor, before a count: the sign and the bytes to skip.
     fn length_at(&mut self) -> Option<(Option<char>, usize)> {
         self.skip_blanks();
         let rest = self.raw();
         let tail = rest.strip_prefix(['L', 'l'])?;
+        if tail.trim().is_empty() {
+            return Some((None, 1));
+        }
         match tail.chars().next()? {
             c @ ('?' | '-') => Some((Some(c), 2)),
+            _ if ["dwo(", "poi(", "wo(", "by(", "qwo("].iter().any(|f| tail.starts_with(f)) => Some((None, 1)),
             // A word such as `lib!foo` is no length: after `L` comes a number, a register or a bracket.
             c if c.is_whitespace() || c.is_ascii_digit() || matches!(c, '(' | '@' | '$') => Some((None, 1)),
             _ => {
@@ -295,6 +347,11 @@ impl<'a> Cursor<'a> {
     pub fn syntax_error(&mut self) -> CommandError {
         ExprError::new(ErrorKind::Syntax, self.pos()).into()
     }
+}
+
+/// True for a text that starts with a length of a range.
+fn length_text(text: &str) -> bool {
+    Cursor { text, pos: 0 }.length_at().is_some()
 }
 
 /// Bytes from an address to the last one of the effective machine, both included (one less where all of them are more

@@ -1,8 +1,8 @@
 //! What expressions see of a session.
 
-use crate::expr::{Env, RegisterMiss, SymbolMiss};
+use crate::expr::{Env, ExprError, RegisterMiss, SymbolMiss};
 use crate::lang::registers;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::Scope;
 use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
@@ -91,12 +91,12 @@ impl<'a> SessionEnv<'a> {
         let record = &self.session.dump().exception().value()?.record;
         match name {
             "exr_code" => Some(record.code.into()),
-            // A dump does not say whether the exception was handled before.
-            "exr_chance" => Some(1),
+            // A dump does not say whether the exception was handled before: the engine takes the last chance.
+            "exr_chance" => Some(2),
             "exr_numparams" => Some(record.parameters.len() as u64),
             _ => {
                 let n: usize = name.strip_prefix("exr_param")?.parse().ok()?;
-                (n < 15).then(|| record.parameters.get(n).copied().unwrap_or(0))
+                record.parameters.get(n).copied()
             }
         }
     }
@@ -109,6 +109,14 @@ impl Env for SessionEnv<'_> {
 
     fn radix(&self) -> u32 {
         self.session.sel.radix
+    }
+
+    fn modern(&self) -> bool {
+        self.session.sel.layout == Layout::Modern
+    }
+
+    fn matches(&self, module: Option<&str>, name: &str) -> Vec<String> {
+        crate::commands::matched_lines(self.session, module, name)
     }
 
     fn register(&self, name: &str) -> Result<(u64, u32), RegisterMiss> {
@@ -150,7 +158,9 @@ impl Env for SessionEnv<'_> {
             "p" => Some(session.language.last_value),
             "exp" => Some(session.language.last_expr),
             "extret" => Some(session.language.last_return),
-            "ea" | "ea2" => None,
+            "argreg" => self.argument_register(),
+            "callret" => Some(0),
+            "ea" | "ea2" | "previp" | "lastclrex" => None,
             _ if name.starts_with("exr_") => self.exception(name),
             _ => return None,
         };
@@ -219,7 +229,7 @@ impl Env for SessionEnv<'_> {
         })
     }
 
-    fn cpp(&self, text: &str) -> Option<Result<u64, String>> {
+    fn cpp(&self, text: &str) -> Option<Result<u64, ExprError>> {
         Some(super::cpp::number(self.session, text, self.depth.saturating_add(1)))
     }
 
@@ -237,6 +247,16 @@ impl Env for SessionEnv<'_> {
 }
 
 impl SessionEnv<'_> {
+    /// The register that holds a function's first argument.
+    fn argument_register(&self) -> Option<u64> {
+        let name = match self.session.sel.machine {
+            Machine::X86 => "eax",
+            Machine::Arm64 => "x0",
+            Machine::Amd64 | Machine::Other(_) => "rcx",
+        };
+        self.register(name).ok().map(|(value, _)| value)
+    }
+
     fn return_register(&self, both: bool) -> Option<u64> {
         let (name, high) = match self.session.sel.machine {
             Machine::X86 => ("eax", "edx"),
@@ -244,7 +264,7 @@ impl SessionEnv<'_> {
             Machine::Amd64 | Machine::Other(_) => ("rax", ""),
         };
         let low = self.register(name).ok()?.0;
-        if both && !high.is_empty() {
+        if both && self.session.sel.machine == Machine::X86 {
             return Some(self.register(high).ok()?.0 << 32 | low);
         }
         Some(low)

@@ -12,7 +12,7 @@ mod split;
 
 pub use alias::expand;
 pub use blocks::{block_command_end, take_group};
-pub(crate) use cpp::evaluate as evaluate_cpp;
+pub(crate) use cpp::{evaluate as evaluate_cpp, prefix as cpp_prefix};
 pub use cursor::{Cursor, Range};
 pub use env::SessionEnv;
 pub use prefix::{Selector, ThreadPrefix, thread_prefix};
@@ -52,4 +52,5 @@ pub struct Language {
     pub depth: u32,
     /// Scripts that the line has read.
     pub scripts: u32,
+
 }

@@ -8,7 +8,7 @@ use crate::commands::{Verb, tell_loaded, verb};
 use crate::doc::Sink;
 use crate::expr::ErrorKind;
 use crate::lang::{Selector, block_command_end, command_end, expand, line_end, thread_prefix};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use select::{SelectError, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tee::Tee;
@@ -43,7 +43,7 @@ pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineS
     tee.log(&format!("{prompt}{line}"));
     session.language.depth = 0;
     session.language.scripts = 0;
-    let mut place = Place { column: prompt.chars().count(), failed: false, threads: 0 };
+    let mut place = Place { column: prompt.chars().count(), failed: false, threads: 0, line: "", start: 0 };
     let result = run_text(session, line, &mut tee, &mut place);
     session.language.depth = 0;
     let _ = tee.end_line();
@@ -63,7 +63,7 @@ pub(crate) fn run_block(session: &mut Session, text: &str, sink: &mut dyn Sink) 
         return Err(CommandError::message("Scripts and blocks are nested too deeply."));
     }
     session.language.depth += 1;
-    let mut place = Place { column: 0, failed: false, threads: 0 };
+    let mut place = Place { column: 0, failed: false, threads: 0, line: "", start: 0 };
     let result = run_text(session, text, sink, &mut place);
     session.language.depth = session.language.depth.saturating_sub(1);
     result
@@ -93,12 +93,15 @@ pub(crate) fn run_lines(session: &mut Session, text: &str, sink: &mut dyn Sink) 
 }
 
 /// Where on the screen the text stands, and whether something failed.
-struct Place {
+struct Place<'a> {
     /// Screen column of the text's first character (for carets).
     column: usize,
     failed: bool,
     /// How many `~e` the text stands in.
     threads: u32,
+    /// The line that the command stands in, and at which of its bytes.
+    line: &'a str,
+    start: usize,
 }
 
 /// Runs all commands of a text.
@@ -106,7 +109,7 @@ fn run_text(
     session: &mut Session,
     text: &str,
     sink: &mut dyn Sink,
-    place: &mut Place,
+    place: &mut Place<'_>,
 ) -> Result<(), CommandError> {
     let typed = text;
     let mut expanded;
@@ -121,11 +124,12 @@ fn run_text(
     // Carets count from the start of the command's own line: the byte up to which its columns are counted, and their
     // number. A long line is counted once.
     let (mut counted, mut columns) = (0, 0);
+    let mut line_start = 0;
     loop {
         let rest = text.get(pos..).unwrap_or("");
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';').len();
         if let Some(breaks) = rest.get(..skipped).and_then(|s| s.rfind(['\n', '\r'])) {
-            let line_start = pos + breaks + 1;
+            line_start = pos + breaks + 1;
             (counted, columns) = (line_start, 0);
             place.column = 0;
             // A line sees the aliases that the lines before it made.
@@ -151,7 +155,11 @@ fn run_text(
         }
         columns += text.get(counted..pos).unwrap_or("").chars().count();
         counted = pos;
-        let mut at = Place { column: place.column + columns, failed: false, threads: place.threads };
+        let line = text.get(line_start..).unwrap_or("");
+        let line = line.get(..line_end(line)).unwrap_or(line);
+        let start = pos - line_start;
+        let column = place.column + columns;
+        let mut at = Place { column, failed: false, threads: place.threads, line, start };
         let (len, result) = run_one(session, rest, sink, &mut at);
         place.failed |= at.failed;
         pos += len.max(1);
@@ -188,7 +196,7 @@ fn run_one(
     session: &mut Session,
     text: &str,
     sink: &mut dyn Sink,
-    place: &mut Place,
+    place: &mut Place<'_>,
 ) -> (usize, Result<Flow, CommandError>) {
     let Some(prefix) = thread_prefix(text) else {
         let len = extent(text);
@@ -196,7 +204,7 @@ fn run_one(
     };
     let end = command_end(text);
     let typed = text.get(..end).unwrap_or(text);
-    let fail = |session: &Session, sink: &mut dyn Sink, place: &mut Place, error: CommandError| {
+    let fail = |session: &Session, sink: &mut dyn Sink, place: &mut Place<'_>, error: CommandError| {
         (end, report_error(session, sink, &error, typed, place))
     };
     let sel = match select(session, prefix.selector) {
@@ -252,6 +260,7 @@ fn run_one(
             let len = extent(command);
             let one = command.get(..len).unwrap_or(command);
             let column = place.column + text.get(..start).unwrap_or("").chars().count();
+            place.start += start;
             let result = each_thread(session, &sel, sink, place, |session, sel, sink, place| {
                 place.column = column;
                 run_command(session, one, Some(sel), sink, place)
@@ -266,8 +275,8 @@ fn each_thread(
     session: &mut Session,
     sel: &ThreadSel,
     sink: &mut dyn Sink,
-    place: &mut Place,
-    mut run: impl FnMut(&mut Session, &ThreadSel, &mut dyn Sink, &mut Place) -> Result<Flow, CommandError>,
+    place: &mut Place<'_>,
+    mut run: impl FnMut(&mut Session, &ThreadSel, &mut dyn Sink, &mut Place<'_>) -> Result<Flow, CommandError>,
 ) -> Result<Flow, CommandError> {
     let saved = session.sel.clone();
     let mut result = Ok(Flow::Next);
@@ -307,7 +316,7 @@ fn run_command(
     text: &str,
     threads: Option<&ThreadSel>,
     sink: &mut dyn Sink,
-    place: &mut Place,
+    place: &mut Place<'_>,
 ) -> Result<Flow, CommandError> {
     let thread = threads.filter(|t| t.kind != SelKind::List && t.threads.len() == 1);
     sink.command(text.trim_end(), thread.and_then(|t| t.threads.first().copied()));
@@ -349,7 +358,7 @@ fn report_error(
     sink: &mut dyn Sink,
     error: &CommandError,
     text: &str,
-    place: &mut Place,
+    place: &mut Place<'_>,
 ) -> Result<Flow, CommandError> {
     report_error_of(session, sink, error, text, place, None)
 }
@@ -371,7 +380,7 @@ fn report_error_of(
     sink: &mut dyn Sink,
     error: &CommandError,
     text: &str,
-    place: &mut Place,
+    place: &mut Place<'_>,
     syntax: Option<&str>,
 ) -> Result<Flow, CommandError> {
     match error {
@@ -380,7 +389,11 @@ fn report_error_of(
         CommandError::Jump(_) if session.language.depth > 0 => return Err(error.clone()),
         _ => place.failed = true,
     }
-    if let Some(mut report) = ErrorReport::new(error, text, place.column) {
+    let report = match session.sel.layout {
+        Layout::Classic => ErrorReport::new(error, text, place.column),
+        Layout::Modern => ErrorReport::engine(error, place.line, place.start),
+    };
+    if let Some(mut report) = report {
         if let Some(syntax) = syntax.filter(|s| !s.is_empty() && wants_usage(error, text)) {
             report.note.get_or_insert_with(|| format!("usage: {syntax}"));
         }

@@ -14,8 +14,10 @@ pub(crate) use base::decode as decode_base;
 pub use base::{Base, BaseKind};
 pub use builtin::builtin;
 pub use flat::{Row, RowKind, rows};
-pub use names::{cpp_name, dt_name, parameter_list};
-pub use value::{Data, UNREADABLE, ValueCx, dt_value, inline_value, table_pointer};
+pub use names::{cpp_name, declared_name, dt_name, parameter_list};
+pub use value::{
+    Data, UNREADABLE, ValueCx, dt_value, float, general, inline_value, special_value, table_pointer, unread,
+};
 pub use win32::win32;
 
 use crate::provider::SymbolSource;

@@ -1,6 +1,6 @@
 //! Names of types, as declarations write them and as `dt` does.
 
-use super::{MAX_DEPTH, PointerKind, Type, TypeId, TypeProvider};
+use super::{MAX_DEPTH, Type, TypeId, TypeProvider};
 
 /// Longest name that is built, in bytes.
 const MAX_LEN: usize = 4096;
@@ -91,6 +91,39 @@ fn arguments(types: &dyn TypeProvider, params: &[TypeId], depth: usize, out: &mu
     out.push(')');
 }
 
+/// The name as `??` writes it: a declaration without a variable's name, functions as `<function>`, enumerations without
+/// their keyword. Untrusted.
+#[must_use]
+pub fn declared_name(types: &dyn TypeProvider, id: TypeId, stars: u8) -> String {
+    let mut declarator = "*".repeat(stars.into());
+    let mut id = id;
+    for _ in 0..MAX_DEPTH {
+        match types.get_type(id) {
+            Type::Modified(to) => id = to,
+            Type::BitField { of, .. } => id = of,
+            Type::Pointer { to, .. } => {
+                declarator.insert(0, '*');
+                id = to;
+            }
+            Type::Array { element, count, .. } => {
+                if declarator.starts_with('*') {
+                    declarator = format!("({declarator})");
+                }
+                declarator.push_str(&format!("[{count}]"));
+                id = element;
+            }
+            Type::Enum { name, .. } => return joined(&name, &declarator),
+            Type::Function { .. } => return joined("<function>", &declarator),
+            _ => return joined(&cpp_name(types, id), &declarator),
+        }
+    }
+    joined("...", &declarator)
+}
+
+fn joined(name: &str, declarator: &str) -> String {
+    if declarator.is_empty() { name.to_owned() } else { format!("{name} {declarator}") }
+}
+
 /// Parameter types of a function, in parentheses, as `x` shows them.
 #[must_use]
 pub fn parameter_list(types: &dyn TypeProvider, function: TypeId) -> Option<String> {
@@ -122,12 +155,9 @@ fn dt(types: &dyn TypeProvider, id: TypeId, depth: usize, out: &mut String) {
             let plural = if len == 1 { "" } else { "s" };
             out.push_str(&format!("Pos {pos}, {len} Bit{plural}"));
         }
-        Type::Pointer { to, size, kind } => {
+        Type::Pointer { to, size, .. } => {
             let bits = u32::from(size).saturating_mul(8);
-            match kind {
-                PointerKind::Member => out.push_str(&format!("Member{bits} ")),
-                _ => out.push_str(&format!("Ptr{bits} ")),
-            }
+            out.push_str(&format!("Ptr{bits} "));
             dt(types, to, inner, out);
         }
         Type::Array { element, count, .. } => {

@@ -136,10 +136,28 @@ impl ValueCx<'_> {
             let mut buf = [0u8; MAX_TEXT];
             let got = self.mem.read_at(va, &mut buf).got;
             let known = buf.get(..got).filter(|b| !b.is_empty())?;
-            latin(known.split(|&b| b == 0).next().unwrap_or_default())
+            printable(&narrow(known.split(|&b| b == 0).next().unwrap_or_default()))
         };
         Some(format!("\"{text}\""))
     }
+}
+
+/// A text as the engine shows it in values: blanks other than the plain one are dots, and at the first other character
+/// that cannot be shown it ends with `???`.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' | '\n' | '\r' => out.push('.'),
+            ' '..='~' => out.push(c),
+            c if u32::from(c) > 0xff => out.push(c),
+            _ => {
+                out.push_str("???");
+                break;
+            }
+        }
+    }
+    out
 }
 
 /// Bytes as text; what is not ASCII keeps its code, the character set of the process is not known.
@@ -148,6 +166,11 @@ fn latin(bytes: &[u8]) -> String {
         Ok(s) => s.to_owned(),
         Err(_) => bytes.iter().map(|&b| char::from(b)).collect(),
     }
+}
+
+/// Bytes as text, each a character of its own.
+fn narrow(bytes: &[u8]) -> String {
+    bytes.iter().map(|&b| char::from(b)).collect()
 }
 
 fn w_text(mem: &dyn ReadMemory, va: Va) -> Option<String> {
@@ -176,12 +199,49 @@ fn quoted(code: u128) -> String {
     c.map_or("''".to_owned(), |c| format!("'{c}'"))
 }
 
-fn float(value: f64) -> String {
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-5..1e16).contains(&magnitude) || !value.is_finite() {
-        value.to_string()
-    } else {
-        format!("{value:e}")
+/// A `float` with ten digits, a `double` with twenty, as C's `%g` of the old Microsoft runtime writes them.
+#[must_use]
+pub fn float(value: f64, bytes: u8) -> String {
+    general(value, if bytes == 4 { 10 } else { 20 })
+}
+
+/// `%.<precision>g` of the Microsoft runtime of WinDbg's day: exponents have three digits.
+#[must_use]
+pub fn general(value: f64, precision: usize) -> String {
+    if value.is_nan() {
+        // The sign of a quiet "not a number" tells an indefinite result.
+        return if value.is_sign_negative() { "-1.#IND".into() } else { "1.#QNAN".into() };
+    }
+    if value.is_infinite() {
+        return if value < 0.0 { "-1.#INF".into() } else { "1.#INF".into() };
+    }
+    let precision = precision.max(1);
+    if value == 0.0 {
+        return if value.is_sign_negative() { "-0".to_owned() } else { "0".to_owned() };
+    }
+    // `{:e}` rounds to the precision; its exponent decides which form is shorter.
+    let scientific = format!("{value:.*e}", precision.saturating_sub(1));
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    let digits = i32::try_from(precision).unwrap_or(i32::MAX);
+    if exponent < -4 || exponent >= digits {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:03}", trim(mantissa), exponent.unsigned_abs());
+    }
+    let decimals = usize::try_from(digits.saturating_sub(1).saturating_sub(exponent)).unwrap_or(0);
+    trim(&format!("{value:.decimals$}"))
+}
+
+/// What a well-known aggregate is shown as (`{guid}`, `"text"`); `None` for others. Untrusted.
+#[must_use]
+pub fn special_value(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>) -> Option<String> {
+    match bare(cx.types, ty).1 {
+        Type::Udt { name, size, .. } => special(cx, &name, size, data),
+        _ => None,
     }
 }
 
@@ -195,9 +255,12 @@ fn special(cx: &ValueCx<'_>, name: &str, size: Option<u64>, data: Data<'_>) -> O
                 .map_or(UNREADABLE.into(), |b| format!("{{{}}}", dumpscope_core::base::Guid::from_bytes(&b))),
         ),
         ("_LIST_ENTRY" | "LIST_ENTRY", s) if s == ptr.saturating_mul(2) => {
-            let Some((a, b)) = pointer(0).zip(pointer(ptr)) else { return Some(UNREADABLE.into()) };
-            Some(format!("[ {} - {} ]", cx.address(a), cx.address(b)))
+            let (a, b) = pointer(0).zip(pointer(ptr))?;
+            // Without leading zeros in a 32-bit view.
+            let short = |va: u64| if ptr == 8 { cx.address(va) } else { format!("{va:#x}") };
+            Some(format!("[ {} - {} ]", short(a), short(b)))
         }
+        ("_FILETIME" | "FILETIME", 8) => Some(file_time(u64::try_from(cx.unsigned(data, 8)?).ok()?)),
         ("_LARGE_INTEGER" | "_ULARGE_INTEGER", 8) => {
             Some(cx.unsigned(data, 8).map_or(UNREADABLE.into(), |v| match v {
                 0..10 => format!("0x{v}"),
@@ -228,6 +291,24 @@ fn special(cx: &ValueCx<'_>, name: &str, size: Option<u64>, data: Data<'_>) -> O
     }
 }
 
+/// 100 ns units since 1601 as the engine shows them: `Jan 1 00:00:00 1970`.
+fn file_time(ticks: u64) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = ticks / 10_000_000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since 1 March of the year 0 in the Gregorian calendar, counted in eras of 400 years (146,097 days).
+    let days = days.saturating_add(584_694);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year + u64::from(month >= 10);
+    let name = usize::try_from((month + 2) % 12).ok().and_then(|m| MONTHS.get(m)).copied().unwrap_or("");
+    format!("{name} {date} {:02}:{:02}:{:02} {year}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 fn enumerator(types: &dyn TypeProvider, ty: TypeId, value: i128) -> Option<String> {
     types.enumerators(ty).into_iter().find(|e| e.value == value).map(|e| e.name)
 }
@@ -235,7 +316,16 @@ fn enumerator(types: &dyn TypeProvider, ty: TypeId, value: i128) -> Option<Strin
 /// A field's value as `dt` writes it, trailing blanks included. Untrusted.
 #[must_use]
 pub fn dt_value(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>) -> String {
-    dt_at(cx, ty, data, 0).unwrap_or_else(|| UNREADABLE.to_owned())
+    dt_at(cx, ty, data, 0).unwrap_or_else(|| unread(cx.types, ty))
+}
+
+/// What stands for a value of this type whose memory is not known.
+#[must_use]
+pub fn unread(types: &dyn TypeProvider, ty: TypeId) -> String {
+    match bare(types, ty).1 {
+        Type::Pointer { .. } | Type::FunctionTable(_) => format!("{UNREADABLE} "),
+        _ => "??".to_owned(),
+    }
 }
 
 fn dt_at(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>, depth: usize) -> Option<String> {
@@ -258,29 +348,37 @@ fn dt_at(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>, depth: usize) -> Option<S
                     let number = if v == 0 { "0".to_owned() } else { format!("0x{v:x}") };
                     format!("{number} {}", quoted(v))
                 }
-                BaseKind::Float => format!("{} ", float(number_of(cx, b, data)?)),
+                BaseKind::Float => format!("{} ", float(number_of(cx, b, data)?, b.size)),
                 BaseKind::Other => return None,
             }
         }
-        Type::Enum { .. } => {
+        Type::Enum { underlying, .. } => {
             let value = cx.integer(ty, data)?;
-            let number = if value < 0 { format!("0n{value}") } else { hex(value.cast_unsigned()) };
-            match enumerator(cx.types, ty, value) {
-                Some(name) => format!("{number} ( {name} )"),
-                None => format!("{number} (No matching name)"),
+            let bits = size_of(cx.types, underlying).unwrap_or(4).saturating_mul(8).min(64);
+            let shift = u32::try_from(64u64.saturating_sub(bits)).unwrap_or(0);
+            let raw = (value as u64).wrapping_shl(shift).wrapping_shr(shift);
+            match (enumerator(cx.types, ty, value), bits) {
+                (Some(name), _) => format!("{raw:x} ( {name} )"),
+                (None, 8) => format!("{} (No matching name)", dt_at(cx, underlying, data, inner)?),
+                (None, _) => format!("0x{raw:x} (No matching name)"),
             }
         }
         Type::BitField { of, pos, len } => {
             let value = cx.bits(of, pos, len, data)?;
             let digits = format!("0y{value:0width$b}", width = usize::from(len));
             // WinDbg adds the number where the digits are hard to count.
-            if len > 4 { format!("{digits} ({})", hex(value)) } else { digits }
+            match bare(cx.types, of) {
+                (of, Type::Enum { .. }) => match enumerator(cx.types, of, value.cast_signed()) {
+                    Some(name) => format!("{digits} ( {value:x}, {name} )"),
+                    None => format!("{digits} ( {value:x} )"),
+                },
+                _ if len > 4 => format!("{digits} (0x{value:x})"),
+                _ => digits,
+            }
         }
         Type::Pointer { to, size, kind } => {
             let va = u64::try_from(cx.unsigned(data, size.into())?).ok()?;
-            if kind == PointerKind::Member {
-                return Some(hex(va.into()));
-            }
+            let _ = kind;
             if va == 0 {
                 return Some("(null) ".into());
             }
@@ -290,10 +388,10 @@ fn dt_at(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>, depth: usize) -> Option<S
             let (_, e) = bare(cx.types, element);
             match e {
                 Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. }) => {
-                    format!("[{count}]  \"{}\"", char_array(cx, data, count)?)
+                    format!("[{count}]  {}", array_text(cx, data, char_array(cx, data, count)))
                 }
                 Type::Base(Base { kind: BaseKind::WChar, size: 2, .. }) => {
-                    format!("[{count}]  \"{}\"", wide_array(cx, data, count)?)
+                    format!("[{count}]  {}", array_text(cx, data, wide_array(cx, data, count)))
                 }
                 _ if count == 0 => dt_name(cx.types, ty),
                 _ => format!("[{count}] {}", dt_at(cx, element, data, inner)?),
@@ -312,6 +410,15 @@ fn dt_at(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>, depth: usize) -> Option<S
 /// WinDbg's words where a text would stand.
 fn read_error(address: &str) -> String {
     format!("\"--- memory read error at address {address} ---\"")
+}
+
+/// A text in quotes, or why it cannot be read.
+fn array_text(cx: &ValueCx<'_>, data: Data<'_>, text: Option<String>) -> String {
+    match (text, data) {
+        (Some(text), _) => format!("\"{text}\""),
+        (None, Data::Memory(va)) => read_error(&cx.address(va.0)),
+        (None, Data::Bytes(_)) => read_error(&cx.address(0)),
+    }
 }
 
 fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
@@ -333,6 +440,10 @@ fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
             format!("{address} {} {name}", dt_name(cx.types, to))
         }
         Type::FunctionTable(_) | Type::Unknown | Type::Modified(_) => format!("{address} "),
+        Type::Array { element, count, .. } => {
+            let value = dt_at(cx, element, Data::Memory(Va(va)), depth).unwrap_or_else(|| "??".into());
+            format!("{address} [{count}]  -> {value}")
+        }
         _ => {
             let value = dt_at(cx, to, Data::Memory(Va(va)), depth).unwrap_or_else(|| "??".into());
             format!("{address}  -> {value}")
@@ -346,14 +457,14 @@ pub fn table_pointer(cx: &ValueCx<'_>, data: Data<'_>) -> String {
     let size = u64::try_from(cx.machine.ptr_size()).unwrap_or(8);
     match cx.unsigned(data, size).and_then(|v| u64::try_from(v).ok()) {
         Some(va) => format!("{} ", cx.address(va)),
-        None => UNREADABLE.to_owned(),
+        None => format!("{UNREADABLE} "),
     }
 }
 
 fn char_array(cx: &ValueCx<'_>, data: Data<'_>, count: u64) -> Option<String> {
     let mut buf = vec![0u8; usize::try_from(count).ok()?.min(MAX_TEXT)];
     cx.fill(data, &mut buf)?;
-    Some(latin(buf.split(|&b| b == 0).next().unwrap_or_default()))
+    Some(printable(&narrow(buf.split(|&b| b == 0).next().unwrap_or_default())))
 }
 
 fn wide_array(cx: &ValueCx<'_>, data: Data<'_>, count: u64) -> Option<String> {
@@ -366,8 +477,7 @@ fn wide_array(cx: &ValueCx<'_>, data: Data<'_>, count: u64) -> Option<String> {
 
 fn number_of(cx: &ValueCx<'_>, base: Base, data: Data<'_>) -> Option<f64> {
     match base.size {
-        // Through text: 3.14f is 3.14, not 3.140000104904175.
-        4 => cx.bytes(data).map(f32::from_le_bytes).and_then(|v| v.to_string().parse().ok()),
+        4 => cx.bytes(data).map(f32::from_le_bytes).map(f64::from),
         8 => cx.bytes(data).map(f64::from_le_bytes),
         _ => None,
     }
@@ -387,7 +497,7 @@ pub fn inline_value(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>) -> Option<Stri
                 BaseKind::Bool => if value? == 0 { "false" } else { "true" }.to_owned(),
                 BaseKind::Char => format!("0n{} {}", cx.signed(data, 1)?, quoted(value?)),
                 BaseKind::UChar | BaseKind::WChar => format!("0x{:x} {}", value?, quoted(value?)),
-                BaseKind::Float => float(number_of(cx, b, data)?),
+                BaseKind::Float => float(number_of(cx, b, data)?, b.size),
             }
         }
         Type::Enum { .. } => {

@@ -4,7 +4,7 @@ use crate::command::{CommandError, Invocation};
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::expr::{ErrorKind, ExprError};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::{ReadMemory, Va};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -25,8 +25,20 @@ impl Report for ListReport {
     }
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        for (address, words) in &self.rows {
-            let mut line = Line::new().span(fmt::addr_span(*address, cx.wide)).text(" ");
+        // The engine writes as many pointers in a row as `dp` does.
+        let columns = match cx.layout {
+            Layout::Classic => usize::MAX,
+            Layout::Modern => if cx.wide { 2 } else { 4 },
+        };
+        let step = if cx.wide { 8u64 } else { 4 };
+        let pieces = self.rows.iter().flat_map(|(address, words)| {
+            words.chunks(columns).enumerate().map(move |(i, words)| {
+                let before = (i as u64).saturating_mul(columns as u64).saturating_mul(step);
+                (address.offset(if i == 0 { 0 } else { before }), words)
+            })
+        });
+        for (address, words) in pieces {
+            let mut line = Line::new().span(fmt::addr_span(address, cx.wide)).text(" ");
             for word in words {
                 let missing = if cx.wide { "????????`????????" } else { "????????" };
                 line = line.text(" ");
@@ -64,13 +76,17 @@ pub(super) fn run(
         if value == 0 || value > max { Err(ExprError::new(ErrorKind::Range, at).into()) } else { Ok(value) }
     };
     let count = number(0x20, MAX_ELEMENTS)?;
-    let words = number(2, MAX_WORDS)?;
+    let modern = session.sel.layout == Layout::Modern;
+    let words = number(if modern { 4 } else { 2 }, MAX_WORDS)?;
     args.end()?;
     let link = usize::from(inv.name == "dlb");
     let machine = session.sel.machine;
     let size = machine.ptr_size() as u64;
     let memory = session.dump().memory();
     let (mut rows, mut seen, mut at, mut end) = (Vec::new(), BTreeSet::new(), start, None);
+    if modern && memory.ptr(start, machine).is_none() {
+        return Ok(());
+    }
     for _ in 0..count {
         if session.cancel.is_cancelled() {
             return Err(CommandError::Stopped);

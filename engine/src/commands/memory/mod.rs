@@ -8,7 +8,7 @@ mod text;
 mod units;
 
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::Sink;
+use crate::doc::{Line, Message, Sink};
 use crate::session::Session;
 use options::Options;
 
@@ -225,12 +225,15 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     };
     let mut args = inv.cursor();
     let options = Options::take(&mut args, session)?;
+    if let Some(letter) = options.unknown {
+        session.emit(sink, &Message(vec![Line::plain(format!("Unknown option '{letter}'"))]))?;
+    }
     session.language.last_d = Some(name.clone());
     match name.as_str() {
         "da" | "du" => text::run(session, &name, &mut args, options, sink),
         "ds" | "dS" => text::run_counted(session, &name, &mut args, sink),
         other => match refs::kind(other, session.sel.machine) {
-            Some(kind) => refs::run(session, kind, &mut args, sink),
+            Some(kind) => refs::run(session, kind, &mut args, options, sink),
             None => units::run(session, other, &mut args, options, sink),
         },
     }

@@ -1,11 +1,12 @@
 //! `dds dps dqs`, `dda … dqp`: words with what they lead to.
 
+use super::options::Options;
 use super::{default_start, note_line, read_sparse};
 use crate::command::CommandError;
 use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use serde_json::{Value, json};
 
@@ -61,6 +62,7 @@ struct Row {
 struct RefsReport {
     kind: Kind,
     rows: Vec<Row>,
+    columns: usize,
     from_image: bool,
 }
 
@@ -78,8 +80,15 @@ impl Report for RefsReport {
     }
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        for row in &self.rows {
-            let mut line = Line::new().span(fmt::addr_span(row.address, cx.wide)).text("  ");
+        // The engine shows only what can be read behind a pointer.
+        let modern = cx.layout == Layout::Modern;
+        let mut whole = Line::new();
+        for (i, row) in self.rows.iter().enumerate() {
+            let first = i % self.columns.max(1) == 0;
+            let mut line = match first {
+                true => Line::new().span(fmt::addr_span(row.address, cx.wide)).text("  "),
+                false => std::mem::take(&mut whole).text(" "),
+            };
             let mut value = Span::new(Role::Value, word(row.value, self.kind.size));
             if let (Some(v), true) = (row.value, row.symbol.is_some() || self.kind.target != Target::Symbol) {
                 value = value.link(Link::Goto(Va(v)));
@@ -88,6 +97,8 @@ impl Report for RefsReport {
             if row.value.is_some() {
                 match self.kind.target {
                     Target::Symbol => {}
+                    Target::Pointer if modern && row.behind.is_none() => {}
+                    Target::Ansi | Target::Wide if modern && row.text.is_none() => {}
                     Target::Pointer => {
                         line = line.text(" ").role(Role::Value, word(row.behind, self.kind.size))
                     }
@@ -100,7 +111,11 @@ impl Report for RefsReport {
             if let Some(symbol) = &row.symbol {
                 line = line.text(" ").span(Span::untrusted(Role::Symbol, symbol));
             }
-            emit(line);
+            if (i + 1) % self.columns.max(1) == 0 || i + 1 == self.rows.len() {
+                emit(line);
+            } else {
+                whole = line;
+            }
         }
         if self.from_image {
             emit(note_line());
@@ -133,15 +148,18 @@ pub(super) fn run(
     session: &mut Session,
     kind: Kind,
     args: &mut Cursor<'_>,
+    options: Options,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
+    let columns = options.columns.unwrap_or(1);
     let default_count = 128 / kind.size as u64;
     let start = default_start(session);
     let range = args.range(session, start, default_count, kind.size as u64)?;
     args.end()?;
     let (mut va, mut left) = (range.start, range.count);
     while left > 0 {
-        let count = left.min(CHUNK);
+        // Whole rows in each piece.
+        let count = left.min((CHUNK / columns as u64).max(1) * columns as u64);
         let len = usize::try_from(count).unwrap_or(0) * kind.size;
         let bytes = read_sparse(&**session.dump().memory(), va, len);
         let rows = (0..len / kind.size)
@@ -156,7 +174,7 @@ pub(super) fn run(
         va = session.address(va.offset(len as u64).0);
         left -= count;
         session.language.next_data = Some(va);
-        session.emit(sink, &RefsReport { kind, rows, from_image: bytes.from_image })?;
+        session.emit(sink, &RefsReport { kind, rows, columns, from_image: bytes.from_image })?;
     }
     Ok(())
 }
@@ -168,6 +186,8 @@ fn row(session: &Session, kind: Kind, address: Va, value: Option<u64>) -> Row {
     let pointer = session.address(value);
     match kind.target {
         Target::Symbol => row.symbol = session.name_of(pointer),
+        Target::Ansi if session.sel.layout == Layout::Modern => row.text = engine_text(session, pointer, 1),
+        Target::Wide if session.sel.layout == Layout::Modern => row.text = engine_text(session, pointer, 2),
         Target::Ansi => {
             row.text =
                 memory.c_str(pointer, MAX_TEXT).map(|b| printable(b.iter().map(|b| char::from(*b)), true));
@@ -180,6 +200,20 @@ fn row(session: &Session, kind: Kind, address: Va, value: Option<u64>) -> Row {
         }
     }
     row
+}
+
+/// The text behind a pointer as the engine shows it: `None` when nothing can be read or it has no end in sight.
+fn engine_text(session: &Session, va: Va, unit: usize) -> Option<String> {
+    let mut buf = vec![0u8; MAX_TEXT * unit];
+    let got = session.dump().memory().read_at(va, &mut buf).got;
+    let chars: Vec<Option<u16>> = buf
+        .get(..got)?
+        .chunks_exact(unit)
+        .map(|c| c.iter().rev().fold(0u16, |n, b| n << 8 | u16::from(*b)))
+        .take_while(|c| *c != 0)
+        .map(Some)
+        .collect();
+    (got >= unit && (chars.len() * unit < got)).then(|| super::text::engine_chars(&chars, unit))
 }
 
 fn printable(chars: impl Iterator<Item = char>, ascii: bool) -> String {

@@ -6,7 +6,7 @@ use crate::command::CommandError;
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 use serde_json::{Value, json};
 
@@ -192,10 +192,20 @@ impl MemoryReport {
         let mut shown = String::new();
         for (i, value) in self.units_of_row(row).enumerate() {
             if i > 0 {
-                // db: a dash between each eight bytes.
-                shown.push(if self.unit == Unit::Bytes && i % 8 == 0 { '-' } else { ' ' });
+                // db: a dash between eight bytes.
+                let dash = match cx.layout {
+                    Layout::Classic => i % 8 == 0,
+                    // The engine writes one, whatever the number of columns.
+                    Layout::Modern => i == 8,
+                };
+                shown.push(if self.unit == Unit::Bytes && dash { '-' } else { ' ' });
             }
-            shown.push_str(&self.unit.show(value));
+            let missing = match (self.unit, cx.layout, value) {
+                (Unit::Floats, Layout::Modern, None) => Some("?".repeat(16)),
+                (Unit::Doubles, Layout::Modern, None) => Some("?".repeat(24)),
+                _ => None,
+            };
+            shown.push_str(&missing.unwrap_or_else(|| self.unit.show(value)));
         }
         let right = match self.unit {
             Unit::BitsByte => {

@@ -9,7 +9,7 @@ use crate::fmt::{self, Hex};
 use crate::session::Session;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Rva, Va};
-use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource};
+use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource, SymbolState};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -201,6 +201,24 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     let wide = session.render_cx().wide;
     session.emit(sink, &SymbolsReport { symbols: rows, options, wide })
+}
+
+/// The engine's lines for the symbols that an ambiguous name matched.
+pub(crate) fn matched_lines(session: &Session, module: Option<&str>, name: &str) -> Vec<String> {
+    let symbols = &session.target.symbols;
+    let machine = session.sel.machine;
+    let modules: Vec<usize> = match module {
+        Some(module) => symbols.modules_named_in(module, machine),
+        None => (0..symbols.modules().len()).filter(|&i| symbols.state(i) != SymbolState::Deferred).collect(),
+    };
+    let mut rows = Vec::new();
+    for module in modules {
+        find(session, module, name, Options::default(), &mut rows);
+    }
+    let report = SymbolsReport { symbols: rows, options: Options::default(), wide: machine.is_64() };
+    let mut lines = Vec::new();
+    report.lines(&session.render_cx(), &mut |line| lines.push(format!("Matched: {}", line.to_text())));
+    lines
 }
 
 fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) -> K) {

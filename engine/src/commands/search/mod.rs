@@ -6,8 +6,8 @@ mod scan;
 mod strings;
 
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::Sink;
-use crate::session::Session;
+use crate::doc::{Line, Message, Sink};
+use crate::session::{Layout, Session};
 use options::{Kind, Options};
 
 pub(crate) const S: Command = Command {
@@ -33,7 +33,19 @@ pub(crate) const S: Command = Command {
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let options = Options::take(&mut args, session)?;
+    let modern = session.sel.layout == Layout::Modern;
     let at = args.pos();
+    if modern && args.is_empty() {
+        // Nothing to look for, and nowhere.
+        let needs_text = matches!(options.kind, Kind::Ascii | Kind::Wide);
+        let text = if needs_text { "Non-empty string required" } else { "Search pattern missing from" };
+        return Err(options::missing(&args, text));
+    }
+    if modern && options.among_saved {
+        let hits = session.language.saved_hits.len();
+        let line = Line::plain(format!("Searching {hits} hits"));
+        session.emit(sink, &Message(vec![line]))?;
+    }
     let range = args.search_range(session, options.kind.unit())?;
     if !range.given {
         return Err(CommandError::caret(at, "Range error"));
@@ -47,10 +59,18 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         _ => {
             let pattern = options::pattern(options.kind, &mut args, session)?;
             scan::scan(session, range, &options, &pattern, &mut hits, sink)?;
+            if modern && !args.is_empty() {
+                hits.finish(session, sink)?;
+                return Err(options::behind_text(&mut args));
+            }
         }
     }
     let saved = hits.finish(session, sink)?;
     if let Some(saved) = saved {
+        if modern {
+            let line = Line::plain(format!("Saved {} hits", saved.len()));
+            session.emit(sink, &Message(vec![line]))?;
+        }
         session.language.saved_hits = saved;
     }
     Ok(())

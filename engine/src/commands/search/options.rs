@@ -3,7 +3,7 @@
 use crate::command::CommandError;
 use crate::expr::{ErrorKind, ExprError};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 
 /// Longest pattern, bytes.
 const MAX_PATTERN: usize = 4096;
@@ -90,12 +90,33 @@ impl Options {
             "u" => Kind::Wide,
             "sa" => Kind::AsciiTexts,
             "su" => Kind::WideTexts,
+            "v" if session.sel.layout == Layout::Modern => Kind::Ascii,
             "v" => {
                 let text = "s -v (objects of a type) is not built in.";
                 return Err(CommandError::message(text));
             }
             // `s -[w] range`: no type.
             _ if args.raw().starts_with(char::is_whitespace) => return Ok(options),
+            _ if session.sel.layout == Layout::Modern => {
+                // A type, and the address right behind it.
+                let kinds = [
+                    ("sa", Kind::AsciiTexts),
+                    ("su", Kind::WideTexts),
+                    ("a", Kind::Ascii),
+                    ("u", Kind::Wide),
+                    ("b", Kind::Bytes),
+                    ("w", Kind::Words),
+                    ("d", Kind::Dwords),
+                    ("q", Kind::Qwords),
+                ];
+                let found = kinds.iter().find(|(name, _)| args.raw().starts_with(name));
+                let Some((name, kind)) = found else {
+                    return Err(CommandError::caret(args.pos(), "Syntax error"));
+                };
+                options.kind = *kind;
+                args.advance(name.len());
+                return Ok(options);
+            }
             _ => return Err(ExprError::new(ErrorKind::Syntax, at).into()),
         };
         args.advance(letters.len());
@@ -134,11 +155,42 @@ impl Options {
     }
 }
 
+/// The engine's answer to nothing where something must be.
+pub(super) fn missing(args: &Cursor<'_>, words: &str) -> CommandError {
+    let end = args.whole().trim_end().len();
+    match words.ends_with("from") {
+        true => CommandError::Expr(ExprError::new(ErrorKind::CaretWhole("Search pattern missing from"), end)),
+        false => CommandError::caret(end, words),
+    }
+}
+
+/// The engine's answer to something behind a quoted text: it quotes the line up to the text's end.
+pub(super) fn behind_text(args: &mut Cursor<'_>) -> CommandError {
+    let at = args.pos();
+    let before = args.whole().get(..at).unwrap_or("").trim_end();
+    let until = before.len().saturating_sub(1);
+    CommandError::Cut { at: at + 1, text: "Extra character error in".into(), until, tail: String::new() }
+}
+
 /// The bytes to look for.
 pub(super) fn pattern(kind: Kind, args: &mut Cursor<'_>, session: &Session) -> Result<Vec<u8>, CommandError> {
     let at = args.pos();
+    let modern = session.sel.layout == Layout::Modern;
     let mut out = Vec::new();
+    if modern && args.is_empty() {
+        let texts = matches!(kind, Kind::Ascii | Kind::Wide);
+        return Err(missing(args, if texts { "Non-empty string required" } else { "Search pattern missing from" }));
+    }
     match kind {
+        Kind::Ascii | Kind::Wide if modern && args.raw().trim_start().starts_with('"') => {
+            // One text; what follows is told by the caller.
+            let text = args.word().unwrap_or("");
+            if kind == Kind::Ascii {
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                text.encode_utf16().for_each(|u| out.extend_from_slice(&u.to_le_bytes()));
+            }
+        }
         Kind::Ascii | Kind::Wide => {
             let text = args.take_rest();
             let text = text.strip_prefix('"').map_or(text, |t| t.strip_suffix('"').unwrap_or(t));
@@ -153,7 +205,7 @@ pub(super) fn pattern(kind: Kind, args: &mut Cursor<'_>, session: &Session) -> R
             while !args.is_empty() && out.len() <= MAX_PATTERN {
                 let _ = args.pos();
                 let quote = args.raw().chars().next().filter(|c| matches!(c, '"' | '\''));
-                if let (Some(quote), 1) = (quote, size) {
+                if let (Some(quote), 1, false) = (quote, size, modern) {
                     let body = args.raw().get(1..).unwrap_or("");
                     let len = body.find(quote).ok_or_else(|| args.syntax_error())?;
                     out.extend_from_slice(body.get(..len).unwrap_or("").as_bytes());
@@ -161,6 +213,9 @@ pub(super) fn pattern(kind: Kind, args: &mut Cursor<'_>, session: &Session) -> R
                     continue;
                 }
                 let value = args.expr(session)?;
+                if modern && size < 8 && value >> (size * 8) != 0 && (value as i64) >> (size * 8 - 1) != -1 {
+                    return Err(CommandError::caret(args.whole().len() - args.raw().len(), "Overflow error"));
+                }
                 out.extend_from_slice(value.to_le_bytes().get(..size).unwrap_or_default());
             }
         }

@@ -5,7 +5,7 @@ use crate::command::CommandError;
 use crate::commands::memory::{MemoryReport, Unit, read_sparse};
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -34,7 +34,10 @@ impl Report for SearchReport {
                     let line = Line::new().span(fmt::addr_span(*va, cx.wide)).text("  ");
                     emit(line.span(Span::untrusted(Role::Text, &format!("\"{text}\""))));
                 }
-                Hit::Address(va) => emit(Line::new().span(fmt::addr_span(*va, cx.wide))),
+                Hit::Address(va) => {
+                    let before = if cx.layout == Layout::Modern { "0x" } else { "" };
+                    emit(Line::plain(before).span(fmt::addr_span(*va, cx.wide)));
+                }
             }
         }
     }

@@ -33,6 +33,10 @@ pub(crate) struct KFlags {
     pub(crate) no_lines: bool,
     /// `d`: raw stack words instead of frames.
     pub(crate) raw: bool,
+    /// The modern layout without WinDbg's window: numbers only when they are asked for.
+    pub(crate) bare: bool,
+    /// `kb` of today's engine: no column for the frame's base.
+    pub(crate) no_base: bool,
 }
 
 impl KFlags {
@@ -56,6 +60,39 @@ impl KFlags {
             }
         }
         Ok(flags)
+    }
+}
+
+impl KFlags {
+    /// As today's engine reads what stands behind `k`: at most one letter for the form, then `n`, then the others, with
+    /// blanks anywhere between them. Gives the flags and the bytes that they take.
+    pub(crate) fn engine(text: &str) -> (KFlags, usize) {
+        let mut flags = KFlags::default();
+        let mut len = 0;
+        let mut first = true;
+        let mut numbered = true;
+        while let Some(c) = text.get(len..).and_then(|t| t.chars().next()) {
+            match c {
+                ' ' | '\t' => {
+                    len += 1;
+                    continue;
+                }
+                'b' if first && len == 0 => (flags.args, flags.no_base) = (true, true),
+                'v' if first && len == 0 => (flags.args, flags.verbose) = (true, true),
+                'p' if first && len == 0 => flags.params = Params::Inline,
+                'P' if first && len == 0 => flags.params = Params::PerLine,
+                'c' if first && len == 0 => flags.clean = true,
+                'd' | 'D' if first && len == 0 => flags.raw = true,
+                'n' if numbered => flags.numbers = true,
+                'f' => (flags.distance, numbered) = (true, false),
+                'L' => flags.no_lines = true,
+                'M' => (flags.numbers, flags.no_lines) = (true, true),
+                _ => break,
+            }
+            first = false;
+            len += c.len_utf8();
+        }
+        (flags, len)
     }
 }
 

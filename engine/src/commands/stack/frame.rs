@@ -2,7 +2,7 @@
 
 use super::{KFlags, row, walk};
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::{Line, RenderCx, Report, Sink};
+use crate::doc::{Line, Message, RenderCx, Report, Sink};
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::{Stack, stacks};
 use dumpscope_symbols::Limits;
@@ -54,6 +54,7 @@ struct FrameReport {
     row: super::report::Row,
     wide: bool,
     thread: Option<u32>,
+    no_lines: bool,
 }
 
 impl Report for FrameReport {
@@ -62,10 +63,8 @@ impl Report for FrameReport {
     }
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        let flags = KFlags { numbers: true, ..KFlags::default() };
-        // `.frame` shows the plain row in both layouts.
-        let layout = if cx.layout == Layout::Modern { Layout::Classic } else { cx.layout };
-        let columns = super::report::Columns { wide: self.wide, layout, flags };
+        let flags = KFlags { numbers: true, no_lines: self.no_lines, ..KFlags::default() };
+        let columns = super::report::Columns { wide: self.wide, layout: cx.layout, flags };
         columns.row(&self.row, None, self.thread, emit);
     }
 
@@ -103,14 +102,17 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
     if args.eat_char('=') {
         return explicit(session, &mut args, sink);
     }
+    let modern = session.sel.layout == Layout::Modern;
     let number = args.opt_expr(session)?;
-    args.end()?;
+    if !modern {
+        args.end()?;
+    }
     let number = match number {
         Some(n) => u32::try_from(n).unwrap_or(u32::MAX),
         None => session.sel.frame,
     };
     select(session, number, sink)?;
-    if registers {
+    if registers || (context && modern) {
         crate::commands::registers::show_frame(session, sink)?;
     }
     if context {
@@ -121,7 +123,7 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
             session.sel.frame = 0;
         }
     }
-    Ok(())
+    if modern { args.end() } else { Ok(()) }
 }
 
 /// `.frame = …`: shows the frame of given registers; the scope stays, for it needs no thread.
@@ -140,6 +142,12 @@ fn explicit(
 fn select(session: &mut Session, number: u32, sink: &mut dyn Sink) -> Result<(), CommandError> {
     // One more physical frame than the number: inlined calls only add rows.
     let stack = walk(session, (number as usize).saturating_add(2).min(0x1_0000))?;
+    if session.sel.layout == Layout::Modern && stack.frames.get(number as usize).is_none() {
+        // The scope stays, and is shown.
+        let text = format!("Cannot find frame 0x{number:x}, previous scope unchanged");
+        session.emit(sink, &Message(vec![Line::plain(text)]))?;
+        return show(session, &stack, session.sel.frame, sink);
+    }
     show(session, &stack, number, sink)?;
     session.sel.frame = number;
     Ok(())
@@ -151,5 +159,6 @@ fn show(session: &Session, stack: &Stack, number: u32, sink: &mut dyn Sink) -> R
         return Err(CommandError::message(text));
     };
     let thread = session.sel.thread.map(|t| t.0);
-    session.emit(sink, &FrameReport { row: found, wide: stack.machine.is_64(), thread })
+    let no_lines = session.sel.layout == Layout::Modern && !session.sel.lines;
+    session.emit(sink, &FrameReport { row: found, wide: stack.machine.is_64(), thread, no_lines })
 }

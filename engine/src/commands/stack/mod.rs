@@ -12,12 +12,12 @@ pub(crate) use kframes::KFRAMES;
 
 use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::threads;
-use crate::doc::Sink;
+use crate::doc::{Line, Message, Sink};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::{Stack, stacks};
 use dumpscope_core::{Machine, RegSet};
-use dumpscope_symbols::Limits;
+use dumpscope_symbols::{Limits, Trust};
 
 pub(crate) const K: Command = Command {
     name: "k",
@@ -52,6 +52,9 @@ pub(crate) const K: Command = Command {
 const MAX_FRAMES: u64 = 0xffff;
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.sel.layout == Layout::Modern {
+        return run_modern(session, inv, sink);
+    }
     let letters = inv.name.get(1..).unwrap_or("");
     let mut flags = KFlags::parse(letters).map_err(|at| CommandError::caret(at + 1, "Syntax error"))?;
     flags.recovered = flags.args && session.sel.machine.is_64() && !session.sel.raw_args;
@@ -75,6 +78,57 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))?;
     tell_guest(session, sink);
     Ok(())
+}
+
+/// `k` as today's engine reads its line.
+fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let (mut flags, len) = KFlags::engine(inv.text.get(1..).unwrap_or(""));
+    let mut args = Cursor::new(inv.text, 1 + len);
+    flags.bare = !session.sel.numbers;
+    flags.no_lines |= !session.sel.lines;
+    threads::emit_header(session, inv, sink)?;
+    if flags.raw {
+        let words = args.opt_expr(session)?.unwrap_or(session.sel.max_frames as u64).min(MAX_FRAMES);
+        args.end()?;
+        let base = raw_base(session).ok_or_else(|| no_context(session))?;
+        return crate::run::run_block(session, &format!("dds 0x{base:x} L0n{words}"), sink);
+    }
+    let (stack, count) = if args.eat_char('=') {
+        let (regs, count) = explicit(session, &mut args)?;
+        let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
+        let bounds = session.stack_bounds();
+        (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count)
+    } else {
+        let count = match args.opt_expr(session)? {
+            None | Some(0) => session.sel.max_frames,
+            Some(n) if n > MAX_FRAMES => return Err(too_many(session, n, inv.text, sink)?),
+            Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
+        };
+        (walk(session, count.saturating_add(1))?, count)
+    };
+    session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))?;
+    tell_guest(session, sink);
+    args.end()
+}
+
+/// The engine's answer to a number of frames that is too large.
+fn too_many(session: &Session, n: u64, text: &str, sink: &mut dyn Sink) -> Result<CommandError, CommandError> {
+    let line = format!(
+        "Requested number of stack frames (0x{n:x}) is too large! The maximum number is 0x{MAX_FRAMES:x}."
+    );
+    session.emit(sink, &Message(vec![Line::plain(line)]))?;
+    Ok(CommandError::caret(text.trim_end().len(), "Range error"))
+}
+
+/// Where `kd` starts: below the innermost frame's return address.
+fn raw_base(session: &Session) -> Option<u64> {
+    let stack = session.stack(Some(2))?;
+    let first = stack.frames.iter().find(|f| f.trust != Trust::Inline)?;
+    if !session.sel.machine.is_64() {
+        return Some(first.frame.frame_base.0);
+    }
+    let caller = stack.frames.iter().filter(|f| f.trust != Trust::Inline).nth(1)?;
+    Some(caller.frame.sp.0.wrapping_sub(16))
 }
 
 /// Once a session: where the other stack of a WOW64 thread is.

@@ -149,7 +149,11 @@ pub(crate) struct Columns {
 
 impl Columns {
     fn numbers(&self) -> bool {
-        self.flags.numbers || self.layout == Layout::Modern
+        self.flags.numbers || (self.layout == Layout::Modern && !self.flags.bare)
+    }
+
+    fn modern(&self) -> bool {
+        self.layout == Layout::Modern
     }
 
     /// Width of the return address: newer versions leave room for more.
@@ -167,7 +171,8 @@ impl Columns {
             text.push_str(" # ");
         }
         if self.flags.clean {
-            text.push_str("Call Site");
+            // The engine has no title for it in a 32-bit view.
+            text.push_str(if self.modern() && !self.wide { "" } else { "Call Site" });
             return Line::new().role(Role::Heading, text);
         }
         if self.flags.distance {
@@ -175,7 +180,10 @@ impl Columns {
         }
         let width = self.return_width();
         if self.wide {
-            text.push_str(&format!("{:<17} {:<width$} ", "Child-SP", "RetAddr"));
+            if !self.flags.no_base {
+                text.push_str(&format!("{:<17} ", "Child-SP"));
+            }
+            text.push_str(&format!("{:<width$} ", "RetAddr"));
             if self.flags.args {
                 let title = if self.flags.recovered { "Args (recovered)" } else { "Args to Child" };
                 text.push_str(&format!(": {title:<71} : "));
@@ -224,13 +232,15 @@ impl Columns {
         let dashes = dashes(self.wide);
         if row.inline {
             let (tag, ret) = row_addresses(self.wide, true, Va(0), Va(0));
-            line = line.role(Role::Dim, format!("{tag} {ret:<width$} "));
+            let tag = if self.flags.no_base && self.wide { String::new() } else { format!("{tag} ") };
+            line = line.role(Role::Dim, format!("{tag}{ret:<width$} "));
         } else {
             let return_address = Va(row.return_address.0);
             let pad = width.saturating_sub(fmt::addr_width(self.wide)) + 1;
+            if !(self.flags.no_base && self.wide) {
+                line = line.span(fmt::addr_span(Va(row.frame_base.0), self.wide)).text(" ");
+            }
             line = line
-                .span(fmt::addr_span(Va(row.frame_base.0), self.wide))
-                .text(" ")
                 .span(fmt::addr_span(return_address, self.wide))
                 .text(" ".repeat(pad));
         }
@@ -284,9 +294,10 @@ impl Columns {
             }
             (Some(params), Params::PerLine) => {
                 line = line.text("(");
+                let indent = if self.modern() { "\t\t\t".to_owned() } else { " ".repeat(12) };
                 for (i, param) in params.iter().enumerate() {
                     emit(if i > 0 { line.text(", ") } else { line });
-                    line = param_spans(Line::new().text(" ".repeat(12)), param);
+                    line = param_spans(Line::new().text(indent.clone()), param);
                 }
                 line = line.text(")");
             }

@@ -12,7 +12,7 @@ use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::expr::TypeSet;
 use crate::fmt::{self, Hex};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{ReadMemory, Va};
 use dumpscope_symbols::types::{
@@ -73,6 +73,9 @@ enum Next {
 }
 
 fn run(session: &mut Session, call: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.sel.layout == Layout::Modern {
+        return super::engine_dt::run(session, call, sink);
+    }
     let mut args = call.cursor();
     let mut request = Request {
         style: Style { wide: session.sel.machine.is_64(), ..Style::default() },
@@ -349,15 +352,15 @@ fn follow(
 }
 
 /// The pointer that leads from one object of a list to the next.
-struct Link {
+pub(super) struct Link {
     /// Offset of the pointer.
-    at: u64,
+    pub(super) at: u64,
     /// What its value exceeds the next object's address by.
-    back: u64,
+    pub(super) back: u64,
 }
 
 impl Link {
-    fn find(set: &TypeSet, id: TypeId, path: &str) -> Option<Link> {
+    pub(super) fn find(set: &TypeSet, id: TypeId, path: &str) -> Option<Link> {
         let types = set.types();
         let field = Field::parse(path, false)?;
         let (mut id, outer) = (id, bare(types, id).0);

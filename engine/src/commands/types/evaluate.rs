@@ -6,13 +6,17 @@ use super::rows::{DtRow, Filler, Open};
 use crate::command::{Command, CommandError, Completes, Glued, Invocation};
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
-use crate::expr::cpp::Value;
+use crate::expr::cpp::{Ty, Value};
+use crate::expr::{ErrorKind, ExprError};
 use crate::fmt::{self, Hex};
 use crate::lang::evaluate_cpp;
-use crate::session::Session;
+use crate::session::{Layout, Session};
+use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ReadMemory, Va};
-use dumpscope_symbols::types::{Base, BaseKind, Data, Type, TypeId, bare, dt_value, inline_value};
+use dumpscope_symbols::types::{
+    Base, BaseKind, Data, Type, TypeId, bare, cpp_name, dt_value, inline_value, special_value,
+};
 use serde::Serialize;
 
 pub(crate) const TYPED: Command = Command {
@@ -50,8 +54,8 @@ struct TypedReport {
     bits: Option<Hex>,
     /// Where it lies.
     address: Option<Hex>,
-    /// The text that a pointer or array of characters holds, quoted. Untrusted.
-    text: Option<String>,
+    /// Lines below the value: the text that a pointer to characters leads to, the first element of an array. Untrusted.
+    text: Vec<String>,
     /// Members of a structure.
     rows: Vec<DtRow>,
     /// Where the type came from.
@@ -71,8 +75,8 @@ impl Answer for TypedReport {
             line = line.text(" ").span(Span::untrusted(Role::Value, value));
         }
         emit(line);
-        if let Some(text) = &self.text {
-            emit(Line::plain(" ").span(Span::untrusted(Role::Text, text)));
+        for text in &self.text {
+            emit(Line::new().span(Span::untrusted(Role::Text, text)));
         }
         rows(&self.rows, Style { wide: self.wide, ..Style::default() }, emit);
         if self.built_in {
@@ -86,15 +90,23 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let mut args = inv.cursor();
     let at = args.pos();
     let text = args.take_rest();
-    let value = evaluate_cpp(session, text).map_err(|e| CommandError::Expr(e.shifted(at)))?;
-    let report = report(session, &value, text)?;
+    let (value, end) = evaluate_cpp(session, text).map_err(|e| CommandError::Expr(e.shifted(at)))?;
+    let left = text.get(end..).is_some_and(|rest| !rest.trim().is_empty());
+    if left && session.sel.layout == Layout::Classic {
+        return Err(CommandError::Expr(ExprError::new(ErrorKind::Syntax, at + end)));
+    }
+    let report = report(session, &value, text, at)?;
     if let Some(bits) = report.bits {
         session.language.last_expr = bits.0;
     }
-    session.emit(sink, &report)
+    session.emit(sink, &report)?;
+    match left {
+        true => Err(CommandError::Expr(ExprError::new(ErrorKind::ExtraCharacter, at + end))),
+        false => Ok(()),
+    }
 }
 
-fn report(session: &Session, value: &Value, text: &str) -> Result<TypedReport, CommandError> {
+fn report(session: &Session, value: &Value, text: &str, at: usize) -> Result<TypedReport, CommandError> {
     let memory: &dyn ReadMemory = &**session.dump().memory();
     let wide = session.sel.machine.is_64();
     let set = &value.ty.set;
@@ -104,42 +116,67 @@ fn report(session: &Session, value: &Value, text: &str) -> Result<TypedReport, C
         value: None,
         bits: None,
         address: value.address().map(Hex::from),
-        text: None,
+        text: Vec::new(),
         rows: Vec::new(),
         source: types.type_source().to_string(),
         wide,
         built_in: false,
     };
-    let members = |id, data: Data<'_>, out: &mut TypedReport| {
-        with_cx(session, set, |cx| {
-            let mut filler = Filler::new(cx, set, session, Open::default());
-            filler.aggregate(id, Some(data), &[]);
-            out.rows = filler.rows;
-        });
-        out.built_in = set.is_built_in();
-    };
     if let Some((id, Type::Udt { .. })) = value.ty.bare() {
-        members(id, value.data(), &mut out);
+        members(session, value, id, Some(value.data()).filter(|_| value.address() != Some(Va(0))), &mut out);
         return Ok(out);
     }
     let shown = escape(text.trim()).into_owned();
     if value.ty.stars == 0 && value.ty.id == TypeId::VOID {
         // An export or a public symbol.
-        let at = value.address().map_or(String::new(), |va| format!(" ({})", fmt::addr(va, wide)));
-        let note = format!("Only the symbol's address{at} is known: `? {shown}` or `?? &{shown}` shows it.");
+        let plain = shown.rsplit('!').next().unwrap_or_default();
+        let place = value.address().map_or(String::new(), |va| format!(" ({})", fmt::addr(va, wide)));
+        let note = format!("Only the symbol's address{place} is known: `? {shown}` or `?? &{shown}` shows it.");
+        if session.sel.layout == Layout::Modern {
+            let mut error = ExprError::new(ErrorKind::CouldntResolve, at);
+            error.before = vec![format!("Type information missing error for {plain}")];
+            error.note = Some(note);
+            return Err(error.into());
+        }
         return Err(CommandError::noted(format!("Type information missing error for {shown}"), note));
     }
     out.bits = value.number(memory).map(Hex);
-    if let Some((_, Type::Function { .. })) = value.ty.bare() {
+    if let Some((_, Type::Function { ret, params, .. })) = value.ty.bare() {
         out.value = value.address().map(|va| format!("0x{}", fmt::addr(va, wide)));
+        let name = value.address().and_then(|va| with_cx(session, set, |cx| (cx.symbol)(va)));
+        out.text.push(format!(" {}  {}(", cpp_name(types, ret), name.unwrap_or_default()));
+        for (i, p) in params.iter().enumerate() {
+            let end = if i + 1 == params.len() { ")" } else { ", " };
+            out.text.push(format!("\t{}{end}", cpp_name(types, *p).replace(" *", "*")));
+        }
         return Ok(out);
     }
-    if let Some(va) = value.address().filter(|_| value.is_missing(memory)) {
+    let missing = value.address().filter(|_| value.is_missing(memory) && value.ty.element().is_none());
+    if let Some(va) = missing {
         let note = format!("The memory at {} is not in the dump.", fmt::addr(va, wide));
+        if session.sel.layout == Layout::Modern {
+            let mut error = ExprError::new(ErrorKind::Memory, at + text.trim_end().len());
+            error.note = Some(note);
+            return Err(error.into());
+        }
         return Err(CommandError::noted(format!("Memory access error at '{shown}'"), note));
     }
-    let target = value.ty.pointee().or_else(|| value.ty.element().map(|(t, _)| t));
-    let Some(target) = target else {
+    if let (Some((element, _)), Some(va)) = (value.ty.element(), value.address()) {
+        out.value = Some(format!("0x{}", fmt::addr(va, wide)));
+        match element.bare() {
+            Some((id, Type::Udt { .. })) => members(session, value, id, Some(Data::Memory(va)), &mut out),
+            _ => {
+                let first = with_cx(session, set, |cx| dt_value(cx, element.id, Data::Memory(va)));
+                let text = first.ends_with('"');
+                out.text.push(escape(&first).into_owned());
+                if text {
+                    out.text.push(String::new());
+                }
+            }
+        }
+        return Ok(out);
+    }
+    let Some(target) = value.ty.pointee().or_else(|| function_pointer(value)) else {
         out.value = Some(simple(session, value));
         return Ok(out);
     };
@@ -149,44 +186,67 @@ fn report(session: &Session, value: &Value, text: &str) -> Result<TypedReport, C
     };
     out.value = Some(format!("0x{}", fmt::addr(va, wide)));
     match target.bare() {
-        Some((id, Type::Udt { .. })) if value.ty.element().is_none() && !va.is_null() => {
-            members(id, Data::Memory(va), &mut out);
+        Some((id, Type::Udt { .. })) if !va.is_null() => {
+            let to = Value { ty: target.clone(), place: Stored::Memory(va) };
+            members(session, &to, id, Some(Data::Memory(va)), &mut out);
         }
-        Some((_, Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar | BaseKind::WChar, .. })))
-            if !va.is_null() =>
-        {
-            out.text = text_of(session, value, va);
+        Some((id, Type::Udt { .. })) => {
+            let to = Value { ty: target.clone(), place: Stored::Memory(va) };
+            members(session, &to, id, None, &mut out);
+        }
+        Some((_, Type::Base(Base { kind, .. }))) if is_text(kind) => {
+            let text = match va.is_null() {
+                true => "\"\"".to_owned(),
+                false => {
+                    let read = with_cx(session, set, |cx| cx.text(va, kind == BaseKind::WChar));
+                    let address = format!("0x{}", fmt::addr(va, wide));
+                    read.unwrap_or_else(|| format!("\"--- memory read error at address {address} ---\""))
+                }
+            };
+            out.text.push(format!(" {}", escape(&text)));
         }
         _ => {}
     }
     Ok(out)
 }
 
-/// The text of a pointer to characters, or of an array of them.
-fn text_of(session: &Session, value: &Value, va: Va) -> Option<String> {
+fn is_text(kind: BaseKind) -> bool {
+    matches!(kind, BaseKind::Char | BaseKind::UChar | BaseKind::WChar)
+}
+
+/// What a pointer that cannot be followed points to: members of classes.
+fn function_pointer(value: &Value) -> Option<Ty> {
+    match value.ty.bare()?.1 {
+        Type::Pointer { .. } => Some(Ty { id: TypeId::NONE, alias: None, ..value.ty.clone() }),
+        _ => None,
+    }
+}
+
+/// The rows of a structure, and what it is shown as when it is a well-known one.
+fn members(session: &Session, value: &Value, id: TypeId, data: Option<Data<'_>>, out: &mut TypedReport) {
     let set = &value.ty.set;
-    // `dt` writes the text last, in quotes.
-    let shown = if value.ty.stars > 0 {
-        let pointee = value.ty.pointee()?;
-        let wide = matches!(pointee.bare(), Some((_, Type::Base(Base { kind: BaseKind::WChar, .. }))));
-        with_cx(session, set, |cx| cx.text(va, wide))?
-    } else {
-        with_cx(session, set, |cx| dt_value(cx, value.ty.id, value.data()))
-    };
-    let start = shown.find('"')?;
-    shown.get(start..).map(|t| escape(t).into_owned())
+    with_cx(session, set, |cx| {
+        if let Some(special) = data.and_then(|data| special_value(cx, id, data)) {
+            out.text.push(format!(" {}", escape(&special)));
+        }
+        let mut filler = Filler::new(cx, set, session, Open::default());
+        filler.aggregate(id, data, &[]);
+        out.rows = filler.rows;
+    });
+    out.built_in = set.is_built_in();
 }
 
 /// A number, enumeration or the like.
 fn simple(session: &Session, value: &Value) -> String {
     let set = &value.ty.set;
     let data = value.data();
-    let is_char = matches!(
-        bare(set.types(), value.ty.id).1,
-        Type::Base(Base { kind: BaseKind::Char | BaseKind::UChar, .. })
-    );
-    let text = with_cx(session, set, |cx| {
-        if is_char { Some(dt_value(cx, value.ty.id, data)) } else { inline_value(cx, value.ty.id, data) }
+    let text = with_cx(session, set, |cx| match bare(set.types(), value.ty.id).1 {
+        Type::Base(Base { kind: BaseKind::UChar, .. }) => {
+            let byte = cx.unsigned(data, 1)?;
+            let shown = u8::try_from(byte).ok().filter(|b| (b' '..=b'~').contains(b)).map(char::from);
+            Some(format!("0x{byte:02x} '{}'", shown.map(String::from).unwrap_or_default()))
+        }
+        _ => inline_value(cx, value.ty.id, data),
     });
     escape(&text.unwrap_or_else(|| UNAVAILABLE.to_owned())).into_owned()
 }

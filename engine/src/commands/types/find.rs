@@ -4,7 +4,8 @@ use crate::expr::TypeSet;
 use crate::session::Session;
 use dumpscope_core::{Machine, Va};
 use dumpscope_symbols::SymbolState;
-use dumpscope_symbols::types::{TypeId, builtin, size_of};
+use crate::expr::cpp::Ty;
+use dumpscope_symbols::types::{Type, TypeId, builtin, size_of};
 
 /// WinDbg's name of the module that the types are of.
 pub(crate) fn module_name<'a>(session: &'a Session, set: &TypeSet) -> Option<&'a str> {
@@ -116,6 +117,43 @@ fn of_names(set: TypeSet, name: &str, ignore_case: bool) -> Option<Found> {
         sizes.clear();
     }
     Some(Found { set, id, name: name.to_owned(), sizes })
+}
+
+/// Most enumerations that are looked through for a name.
+const MAX_ENUMS: usize = 1 << 14;
+
+/// The enumeration with a value of this name (`module!name`, or `name` in the module of the selected frame and those that
+/// are loaded), and the value.
+pub(crate) fn enumerator(session: &Session, text: &str) -> Option<(Ty, u64)> {
+    let symbols = &session.target.symbols;
+    let machine = session.sel.machine;
+    let (module, name) = match text.split_once('!') {
+        Some((module, name)) => (Some(module).filter(|m| !m.is_empty()), name),
+        None => (None, text),
+    };
+    let modules: Vec<usize> = match module {
+        Some(module) => symbols.modules_named_in(module, machine),
+        None => session.scope_module().into_iter().collect(),
+    };
+    for index in modules {
+        for provider in symbols.providers(index).iter().filter(|p| p.types().is_some()) {
+            let set = TypeSet::of(provider, machine, index);
+            let types = set.types();
+            let mut enums = Vec::new();
+            types.each_type(&mut |id, _| {
+                if matches!(types.get_type(id), Type::Enum { .. }) {
+                    enums.push(id);
+                }
+                enums.len() < MAX_ENUMS && !session.cancel.is_cancelled()
+            });
+            for id in enums {
+                if let Some(found) = types.enumerators(id).into_iter().find(|e| e.name == name) {
+                    return Some((Ty { set, id, stars: 0, alias: None }, found.value as u64));
+                }
+            }
+        }
+    }
+    None
 }
 
 fn in_module(session: &Session, index: usize, name: &str) -> Option<Found> {

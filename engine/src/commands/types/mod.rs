@@ -2,9 +2,11 @@
 
 mod dt;
 mod dv;
+mod engine_dt;
 mod evaluate;
 mod fields;
 mod find;
+mod layout;
 mod report;
 mod rows;
 mod subject;
@@ -14,6 +16,6 @@ mod wild;
 pub(crate) use dt::DT;
 pub(crate) use dv::DV;
 pub(crate) use evaluate::TYPED;
-pub(crate) use find::{Found, find, static_member};
+pub(crate) use find::{Found, enumerator, find, static_member};
 pub(crate) use subject::{Object, global, local};
 pub(crate) use symbol::{SymbolType, symbol_type};

@@ -122,6 +122,21 @@ pub(super) fn list(
     Ok(first)
 }
 
+/// The first type that matches `pattern` (`module!name*`).
+pub(super) fn first(session: &Session, pattern: &str, wanted: Wanted) -> Option<String> {
+    let symbols = &session.target.symbols;
+    let (module, name) = pattern.split_once('!').unwrap_or(("*", pattern));
+    let modules = match module {
+        "*" => (0..symbols.modules().len()).collect(),
+        module => symbols.modules_named_in(module, session.sel.machine),
+    };
+    let mut matches = Vec::new();
+    for index in modules {
+        in_module(session, index, name, Wanted { types_only: true, ..wanted }, &mut matches);
+    }
+    matches.into_iter().next().map(|m: Match| m.name)
+}
+
 fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out: &mut Vec<Match>) {
     let symbols = &session.target.symbols;
     let Some(module) = symbols.modules().get(index) else { return };

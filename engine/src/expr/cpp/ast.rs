@@ -137,8 +137,12 @@ pub enum Node {
     Binary(Binary, Box<Node>, Box<Node>, usize),
     /// `a ? b : c`.
     Choice(Box<Node>, Box<Node>, Box<Node>),
-    /// `a.b` and `a->b`.
-    Member(Box<Node>, String, usize),
+    /// `a.b`, and `a->b` with true; where the operator and the name stand.
+    Member(Box<Node>, String, bool, usize, usize),
+    /// `a(...)`.
+    Call(Box<Node>, usize),
+    /// `a, b`.
+    Comma(Box<Node>, Box<Node>),
     /// `a[b]`.
     Index(Box<Node>, Box<Node>, usize),
     /// `(type)a`.

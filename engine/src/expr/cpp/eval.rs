@@ -19,6 +19,11 @@ pub trait CppEnv {
     /// The machine whose pointers and registers count.
     fn machine(&self) -> Machine;
 
+    /// True for the rules and messages of today's engine.
+    fn modern(&self) -> bool {
+        false
+    }
+
     /// The process's memory.
     fn memory(&self) -> &dyn ReadMemory;
 
@@ -28,6 +33,12 @@ pub trait CppEnv {
     /// A local variable, or a global variable or function, perhaps with a module before its name. `Err`: why it has no
     /// value.
     fn variable(&self, name: &str) -> Option<Result<Value, String>>;
+
+    /// The value of an enumeration that has this name.
+    fn enumerator(&self, name: &str) -> Option<Value> {
+        let _ = name;
+        None
+    }
 
     /// Address of a static member of a class.
     fn static_member(&self, set: &TypeSet, class: &str, name: &str) -> Option<Va>;
@@ -48,10 +59,13 @@ pub trait CppEnv {
     fn masm(&self, text: &str) -> Result<u64, String>;
 }
 
+/// Operands that an operator does not take.
+const CONFLICT: ErrorKind = ErrorKind::At("Type conflict error at");
+
 /// A value of a built-in type.
 pub(super) fn number(env: &dyn CppEnv, value: i128, ty: u32) -> Value {
     let set = TypeSet::built_in(env.machine(), None);
-    let ty = Ty { set, id: TypeId(ty), stars: 0 };
+    let ty = Ty { set, id: TypeId(ty), stars: 0, alias: None };
     let size = usize::try_from(ty.size().unwrap_or(8)).unwrap_or(8);
     let bytes = value.to_le_bytes().get(..size).unwrap_or_default().to_vec();
     Value { ty, place: Stored::Bytes(bytes) }
@@ -79,10 +93,15 @@ pub fn eval(node: &Node, env: &dyn CppEnv) -> Result<Value, ExprError> {
                 error.note = Some(format!("{name}: {why}"));
                 Err(error)
             }
-            None => fail(ErrorKind::CouldntResolve, *at),
+            None => env.enumerator(name).ok_or_else(|| ExprError::new(ErrorKind::CouldntResolve, *at)),
         },
+        Node::Register(name, at) if env.modern() && name.starts_with("xmm") => {
+            fail(ErrorKind::At("Internal implementation error at"), *at)
+        }
         Node::Register(name, at) => match env.register(name) {
             Ok((value, bits)) => {
+                // The engine gives all registers the type of a pointer-sized number.
+                let bits = if env.modern() { if env.machine().is_64() { 64 } else { 32 } } else { bits };
                 let ty = match bits {
                     0..=8 => 0x20,
                     9..=16 => 0x21,
@@ -108,9 +127,27 @@ pub fn eval(node: &Node, env: &dyn CppEnv) -> Result<Value, ExprError> {
             let truth = truth(&eval(test, env)?, env, 0)?;
             eval(if truth { yes } else { no }, env)
         }
-        Node::Member(inner, name, at) => member(eval(inner, env)?, name, *at, env),
+        Node::Member(inner, name, arrow, at, name_at) => {
+            let value = eval(inner, env)?;
+            if env.modern() {
+                checked_member(value, name, *arrow, (*at, *name_at), env)
+            } else {
+                member(value, name, *name_at, env)
+            }
+        }
+        Node::Call(inner, at) => {
+            eval(inner, env)?;
+            unsupported("Functions cannot be called: a dump does not run.", *at)
+        }
+        Node::Comma(first, second) => {
+            eval(first, env)?;
+            eval(second, env)
+        }
         Node::Index(inner, index, at) => {
             let base = eval(inner, env)?;
+            if env.modern() && base.ty.element().is_none() && base.ty.pointee().is_none() {
+                return fail(ErrorKind::At("Type is not an array or pointer for operator[]"), *at);
+            }
             let index = integer(&eval(index, env)?, env, *at)?;
             deref(&add(&base, index, env, *at)?, env, *at)
         }
@@ -149,7 +186,10 @@ fn resolve(name: &TypeName, env: &dyn CppEnv, at: usize) -> Result<Ty, ExprError
             None => return fail(ErrorKind::CouldntResolve, at),
         },
     };
-    Ok(Ty { set, id, stars: name.stars })
+    // A name for a built-in type is shown as it was written.
+    let named = name.built_in.is_none() && matches!(bare(set.types(), id).1, Type::Base(_));
+    let alias = named.then(|| name.name.rsplit('!').next().unwrap_or_default().to_owned());
+    Ok(Ty { set, id, stars: name.stars, alias })
 }
 
 fn scalar(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Scalar, ExprError> {
@@ -162,6 +202,7 @@ fn scalar(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Scalar, ExprErro
             }
             Err(error)
         }
+        Err(false) if env.modern() => fail(CONFLICT, at),
         Err(false) if value.ty.stars == 0 && value.ty.id == TypeId::VOID => {
             unsupported("Type information missing error: only the symbol's address is known.", at)
         }
@@ -206,10 +247,14 @@ fn unary(op: Unary, inner: &Node, at: usize, env: &dyn CppEnv) -> Result<Value, 
         Unary::Not => Ok(number(env, (!truth(&value, env, at)?).into(), BOOL)),
         Unary::Deref => deref(&decayed(value), env, at),
         Unary::AddressOf => match value.address() {
-            Some(_) if matches!(value.ty.bare(), Some((_, Type::BitField { .. }))) => {
-                unsupported("A bit field has no address.", at)
-            }
+            Some(_) if matches!(value.ty.bare(), Some((_, Type::BitField { .. }))) => match env.modern() {
+                true => fail(ErrorKind::At("No address for operator&"), at),
+                false => unsupported("A bit field has no address.", at),
+            },
+            // An array's address is that of its first element.
+            Some(_) if env.modern() && value.ty.element().is_some() => Ok(decayed(value)),
             Some(va) => Ok(pointer(value.ty.pointer(), va)),
+            None if env.modern() => fail(ErrorKind::At("No address for operator&"), at),
             None => unsupported("The value is in a register or computed: it has no address.", at),
         },
     }
@@ -232,6 +277,9 @@ fn decayed(value: Value) -> Value {
 
 fn deref(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError> {
     let Some(ty) = value.ty.pointee() else {
+        if env.modern() {
+            return fail(ErrorKind::At("No pointer for operator*"), at);
+        }
         return unsupported("Operand types are not usable in this operation: it is no pointer.", at);
     };
     let Scalar::Pointer(va) = scalar(value, env, at)? else { return fail(ErrorKind::Syntax, at) };
@@ -289,6 +337,9 @@ fn fractions(
 }
 
 fn promotion(value: &Value, signed: bool, bytes: u8) -> u32 {
+    if matches!(value.ty.bare(), Some((_, Type::Enum { .. }))) && bytes <= 4 {
+        return UINT;
+    }
     if let Some((TypeId(id @ (LONG | ULONG)), _)) = value.ty.bare() {
         return id;
     }
@@ -323,7 +374,13 @@ fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result
         }
         _ => {}
     }
-    let (left, right) = (decayed(left), decayed(eval(b, env)?));
+    let right = eval(b, env)?;
+    // The engine does not take arrays as pointers here.
+    let array = left.ty.element().is_some() || right.ty.element().is_some();
+    if env.modern() && array && matches!(op, Binary::Add | Binary::Sub) {
+        return fail(CONFLICT, at);
+    }
+    let (left, right) = (decayed(left), decayed(right));
     let (x, y) = (scalar(&left, env, at)?, scalar(&right, env, at)?);
     match (op, x, y) {
         (Binary::Add, Scalar::Pointer(_), Scalar::Int { value, .. }) => return add(&left, value, env, at),
@@ -417,6 +474,35 @@ fn add(base: &Value, count: i128, env: &dyn CppEnv, at: usize) -> Result<Value, 
     Ok(pointer(base.ty, Va(va.wrapping_add(by as u64))))
 }
 
+/// A member as the engine takes it: `.` of structures only, `->` of pointers whose target can be read.
+fn checked_member(
+    value: Value,
+    name: &str,
+    arrow: bool,
+    (at, name_at): (usize, usize),
+    env: &dyn CppEnv,
+) -> Result<Value, ExprError> {
+    let pointer = value.ty.pointee().is_some();
+    match (arrow, pointer) {
+        (false, _) if !value.ty.is_aggregate() => {
+            return fail(ErrorKind::At("Type is not struct/class/union for operator."), at);
+        }
+        (true, false) => return fail(ErrorKind::At("Type is not pointer to struct/class/union for operator->"), at),
+        (true, true) if !value.ty.pointee().is_some_and(|t| t.is_aggregate()) => {
+            return fail(ErrorKind::At("Type is not pointer to struct/class/union for operator->"), at);
+        }
+        _ => {}
+    }
+    let found = member(value, name, name_at, env)?;
+    if arrow && let Some(va) = found.address() {
+        let mut byte = [0u8];
+        if env.memory().read_at(va, &mut byte).got == 0 {
+            return fail(ErrorKind::Memory, name_at);
+        }
+    }
+    Ok(found)
+}
+
 /// A member by name, those of base classes included.
 fn member(value: Value, name: &str, at: usize, env: &dyn CppEnv) -> Result<Value, ExprError> {
     let value = if value.ty.pointee().is_some() { deref(&value, env, at)? } else { value };
@@ -428,7 +514,9 @@ fn member(value: Value, name: &str, at: usize, env: &dyn CppEnv) -> Result<Value
     // The last one with the name is the most derived class's.
     let found = all.iter().rfind(|r| r.name == name);
     let Some(row) = found.or_else(|| all.iter().rfind(|r| r.name.eq_ignore_ascii_case(name))) else {
-        let mut error = ExprError::new(ErrorKind::CouldntResolve, at);
+        let missing = ErrorKind::At("Type does not have given member error at");
+        let kind = if env.modern() { missing } else { ErrorKind::CouldntResolve };
+        let mut error = ExprError::new(kind, at);
         error.note = Some(format!("{} has no member {name}.", value.ty.name()));
         return Err(error);
     };
@@ -447,8 +535,8 @@ fn member(value: Value, name: &str, at: usize, env: &dyn CppEnv) -> Result<Value
         RowKind::VirtualBase(..) => return unsupported("A virtual base has no fixed place.", at),
     };
     let ty = match row.kind {
-        RowKind::FunctionTable(_) => Ty { set: set.clone(), id: TypeId::VOID, stars: 2 },
-        _ => Ty { set: set.clone(), id: row.ty, stars: 0 },
+        RowKind::FunctionTable(_) => Ty { set: set.clone(), id: TypeId::VOID, stars: 2, alias: None },
+        _ => Ty { set: set.clone(), id: row.ty, stars: 0, alias: None },
     };
     Ok(Value { ty, place })
 }
@@ -490,7 +578,15 @@ fn call(
     at: usize,
     env: &dyn CppEnv,
 ) -> Result<Value, ExprError> {
-    let ty = ty.map(|t| resolve(t, env, at)).transpose()?;
+    let ty = match ty.map(|t| (t, resolve(t, env, at))) {
+        // The engine reads the text that the macro stands for.
+        Some((t, Err(_))) if env.modern() => {
+            let text = format!("Couldn't resolve error at '{} *)0)->{}))'", t.name, path.join("."));
+            return unsupported(text, at);
+        }
+        Some((_, found)) => Some(found?),
+        None => None,
+    };
     let first = values.first().map(|v| eval(v, env)).transpose()?;
     let unknown = || ExprError::new(ErrorKind::CouldntResolve, at);
     match (which, ty, first) {

@@ -44,31 +44,48 @@ pub(super) const UINT: u32 = 0x75;
 pub(super) const INT64: u32 = 0x76;
 pub(super) const UINT64: u32 = 0x77;
 const CHAR: u32 = 0x70;
+const WCHAR: u32 = 0x71;
+const SHORT: u32 = 0x11;
 
-pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, ExprError> {
+/// The tokens of a text, and what is wrong behind the last of them. `modern`: numbers are those of today's engine.
+pub(super) fn tokens(text: &str, modern: bool) -> (Vec<Placed>, Option<ExprError>) {
     let mut out = Vec::new();
     let mut at = 0;
     loop {
         let tail = text.get(at..).unwrap_or("");
         at += tail.len() - tail.trim_start().len();
         let rest = text.get(at..).unwrap_or("");
-        let Some(first) = rest.chars().next() else { return Ok(out) };
-        if out.len() >= MAX_TOKENS {
-            return Err(ExprError::new(ErrorKind::Syntax, at));
-        }
-        let (token, len) = one(rest, first).map_err(|kind| ExprError::new(kind, at))?;
+        let Some(first) = rest.chars().next() else { return (out, None) };
+        let found = if out.len() >= MAX_TOKENS { Err(ErrorKind::Syntax) } else { one(rest, first, modern) };
+        let (token, len) = match found {
+            Ok(found) => found,
+            Err(kind) => return (out, Some(ExprError::new(kind, at))),
+        };
         out.push(Placed { at, end: at + len, token });
         at += len;
     }
 }
 
-fn one(rest: &str, first: char) -> Result<(Token, usize), ErrorKind> {
-    if first.is_ascii_digit() {
-        return number(rest);
+fn one(rest: &str, first: char, modern: bool) -> Result<(Token, usize), ErrorKind> {
+    let fraction = |s: &str| s.get(1..).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+    if first.is_ascii_digit() || (first == '.' && fraction(rest)) {
+        return number(rest, modern);
     }
     match first {
-        '\'' => return character(rest),
+        '\'' => return character(rest, CHAR),
+        'L' if rest.starts_with("L'") => {
+            let (token, len) = character(rest.get(1..).unwrap_or(""), WCHAR)?;
+            return Ok((token, len + 1));
+        }
+        '"' => return Err(ErrorKind::At("String literals not allowed in")),
+        'L' if rest.starts_with("L\"") => return Err(ErrorKind::At("String literals not allowed in")),
         '@' => return at_sign(rest),
+        // `$!name` is a local variable.
+        '$' if rest.starts_with("$!") => {
+            let name = ident(rest.get(2..).unwrap_or(""));
+            return Ok((Token::Name(name.to_owned()), 2 + name.len()));
+        }
+        '$' if modern => return Err(ErrorKind::At("Unexpected character in")),
         '$' | '#' => {
             let name = ident(rest.get(1..).unwrap_or(""));
             if name.is_empty() {
@@ -166,14 +183,14 @@ fn fraction(rest: &str) -> Option<(Token, usize)> {
     })
 }
 
-fn number(rest: &str) -> Result<(Token, usize), ErrorKind> {
+fn number(rest: &str, modern: bool) -> Result<(Token, usize), ErrorKind> {
     if let Some(found) = fraction(rest) {
         return Ok(found);
     }
     let lower = rest.to_ascii_lowercase();
-    let prefixed = [("0x", 16), ("0n", 10), ("0t", 8), ("0y", 2)]
-        .iter()
-        .find_map(|(p, base)| Some((2usize, *base, lower.strip_prefix(p)?)));
+    // `0n`, `0t` and `0y` are MASM's; the old layout takes them here, too.
+    let prefixes: &[(&str, u32)] = if modern { &[("0x", 16)] } else { &[("0x", 16), ("0n", 10), ("0t", 8), ("0y", 2)] };
+    let prefixed = prefixes.iter().find_map(|(p, base)| Some((2usize, *base, lower.strip_prefix(p)?)));
     let (skip, base, digits) = prefixed.unwrap_or_else(|| {
         let octal = lower.starts_with('0') && lower.chars().nth(1).is_some_and(|c| c.is_digit(8));
         (0, if octal { 8 } else { 10 }, lower.as_str())
@@ -192,40 +209,75 @@ fn number(rest: &str) -> Result<(Token, usize), ErrorKind> {
     let (unsigned, long) = match suffix {
         "" | "l" => (false, false),
         "u" | "ul" | "lu" => (true, false),
-        "ll" | "i64" => (false, true),
+        "ll" => (false, !modern),
+        "i64" => (false, true),
         "ull" | "llu" | "ui64" => (true, true),
+        // What follows is no part of the number.
+        _ if modern => return Ok((Token::Number(value, literal(value, base, false, false)), skip + len)),
         _ => return Err(ErrorKind::Syntax),
     };
+    Ok((Token::Number(value, literal(value, base, unsigned, long)), skip + len + suffix_len))
+}
+
+/// The type of a whole number: the first that holds it; of decimal ones only signed types.
+fn literal(value: u64, base: u32, unsigned: bool, long: bool) -> u32 {
     let small = u32::try_from(value).is_ok();
-    let ty = match (unsigned, long || !small) {
-        (false, false) if value > 0x7fff_ffff => UINT,
+    match (unsigned, long || !small) {
+        (false, false) if value > 0x7fff_ffff => {
+            if base == 10 {
+                INT64
+            } else {
+                UINT
+            }
+        }
         (false, false) => INT,
         (true, false) => UINT,
         (false, true) if i64::try_from(value).is_err() => UINT64,
         (false, true) => INT64,
         (true, true) => UINT64,
-    };
-    Ok((Token::Number(value, ty), skip + len + suffix_len))
+    }
 }
 
-fn character(rest: &str) -> Result<(Token, usize), ErrorKind> {
-    let mut chars = rest.char_indices().skip(1);
-    let (_, c) = chars.next().ok_or(ErrorKind::Syntax)?;
-    let c = if c == '\\' {
-        match chars.next().ok_or(ErrorKind::Syntax)?.1 {
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            '0' => '\0',
-            other => other,
+/// `'a'`; of several characters the number that they make, the first the highest.
+fn character(rest: &str, ty: u32) -> Result<(Token, usize), ErrorKind> {
+    let mut value = 0u64;
+    let mut count = 0usize;
+    let mut chars = rest.char_indices().skip(1).peekable();
+    while let Some((i, c)) = chars.next() {
+        let code = match c {
+            '\'' if count > 0 => {
+                let ty = match (ty, count) {
+                    (CHAR, 2) => SHORT,
+                    (CHAR, 3..) => INT,
+                    _ => ty,
+                };
+                return Ok((Token::Number(value, ty), i + 1));
+            }
+            '\'' => return Err(ErrorKind::Syntax),
+            '\\' => match chars.next().ok_or(ErrorKind::Syntax)?.1 {
+                'n' => 10,
+                't' => 9,
+                'r' => 13,
+                '0' => 0,
+                'x' => {
+                    let mut code = 0u32;
+                    while let Some(digit) = chars.peek().and_then(|(_, c)| c.to_digit(16)) {
+                        code = code.wrapping_mul(16).wrapping_add(digit);
+                        chars.next();
+                    }
+                    code
+                }
+                other => other.into(),
+            },
+            other => other.into(),
+        };
+        if ty == CHAR && code > 0xff {
+            return Err(ErrorKind::Syntax);
         }
-    } else {
-        c
-    };
-    match chars.next() {
-        Some((i, '\'')) if u32::from(c) < 0x100 => Ok((Token::Number(u64::from(c), CHAR), i + 1)),
-        _ => Err(ErrorKind::Syntax),
+        value = value << 8 | u64::from(code);
+        count += 1;
     }
+    Err(ErrorKind::Syntax)
 }
 
 fn at_sign(rest: &str) -> Result<(Token, usize), ErrorKind> {

@@ -9,33 +9,49 @@ const MAX_DEPTH: usize = 64;
 /// Most operators: the tree is walked by recursion.
 const MAX_NODES: usize = 256;
 
-/// Parses a C++ expression. `is_type` tells whether a name is a type.
+/// What the parser asks about names.
+pub trait Names {
+    /// True for the rules and messages of today's engine.
+    fn modern(&self) -> bool;
+    /// True for a type and no variable.
+    fn is_type(&self, name: &str) -> bool;
+    /// True for anything that has a value.
+    fn is_known(&self, name: &str) -> bool;
+}
+
+/// Parses the C++ expression at the start of `text`; gives the tree and where it ends.
 ///
 /// # Errors
 /// What is wrong and where.
-pub fn parse(text: &str, is_type: &dyn Fn(&str) -> bool) -> Result<Node, ExprError> {
-    let tokens = lex::tokens(text)?;
-    if tokens.is_empty() {
-        return Err(ExprError::new(ErrorKind::Missing, 0));
+pub fn parse(text: &str, names: &dyn Names) -> Result<(Node, usize), ExprError> {
+    let modern = names.modern();
+    let (tokens, bad) = lex::tokens(text, modern);
+    let mut parser = Parser { text, tokens, bad, pos: 0, nodes: 0, names, modern };
+    if parser.tokens.is_empty() && parser.bad.is_none() {
+        return parser.error(ErrorKind::Missing);
     }
-    let mut parser = Parser { text, tokens, pos: 0, nodes: 0, is_type };
-    let node = parser.choice(0)?;
+    let node = parser.comma(0)?;
     match parser.peek() {
-        None => Ok(node),
         Some(Placed { token: Token::Op("=" | "+=" | "-=" | "*=" | "/=" | "++" | "--"), at, .. }) => {
             let text = "A dump cannot be changed.";
             Err(ExprError::new(ErrorKind::Unsupported(text.into()), *at))
         }
-        Some(p) => Err(ExprError::new(ErrorKind::Syntax, p.at)),
+        _ => {
+            let end = parser.at();
+            Ok((node, end))
+        }
     }
 }
 
 struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Placed>,
+    /// What is wrong behind the last token.
+    bad: Option<ExprError>,
     pos: usize,
     nodes: usize,
-    is_type: &'a dyn Fn(&str) -> bool,
+    names: &'a dyn Names,
+    modern: bool,
 }
 
 /// Built-in types by their words in order, with CodeView's numbers.
@@ -71,6 +87,9 @@ const BUILT_IN: &[(&str, u32)] = &[
     ("double", 0x41),
 ];
 
+/// Casts by name.
+const CASTS: &[&str] = &["static_cast", "reinterpret_cast", "const_cast"];
+
 const WORDS: &[&str] = &[
     "void", "bool", "char", "signed", "unsigned", "wchar_t", "char16_t", "char32_t", "short", "int", "long",
     "int64", "__int64", "float", "double",
@@ -82,11 +101,21 @@ impl Parser<'_> {
     }
 
     fn at(&self) -> usize {
-        self.peek().map_or(self.text.len(), |p| p.at)
+        let end = self.bad.as_ref().map_or(self.text.len(), |e| e.at);
+        self.peek().map_or(end, |p| p.at)
     }
 
     fn error<T>(&self, kind: ErrorKind) -> Result<T, ExprError> {
+        if let (None, Some(bad)) = (self.peek(), &self.bad) {
+            return Err(bad.clone());
+        }
+        let kind = if self.modern && kind == ErrorKind::Missing { ErrorKind::Syntax } else { kind };
         Err(ExprError::new(kind, self.at()))
+    }
+
+    /// Where an error of an operator at `at` is placed once its operands are read: in the engine at what follows them.
+    fn blamed(&self, at: usize) -> usize {
+        if self.modern { self.at() } else { at }
     }
 
     fn is_op(&self, op: &str) -> bool {
@@ -100,12 +129,25 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, op: &str) -> Result<(), ExprError> {
-        if self.eat(op) { Ok(()) } else { self.error(ErrorKind::Syntax) }
+        if self.eat(op) {
+            return Ok(());
+        }
+        self.error(if self.modern { ErrorKind::At("Unexpected token") } else { ErrorKind::Syntax })
     }
 
     fn count(&mut self, depth: usize) -> Result<(), ExprError> {
         self.nodes += 1;
         if self.nodes > MAX_NODES || depth > MAX_DEPTH { self.error(ErrorKind::Syntax) } else { Ok(()) }
+    }
+
+    /// All of it: expressions between commas, of which the last counts.
+    fn comma(&mut self, depth: usize) -> Result<Node, ExprError> {
+        let mut node = self.choice(depth)?;
+        while self.eat(",") {
+            let next = self.choice(depth)?;
+            node = Node::Comma(Box::new(node), Box::new(next));
+        }
+        Ok(node)
     }
 
     fn choice(&mut self, depth: usize) -> Result<Node, ExprError> {
@@ -129,6 +171,7 @@ impl Parser<'_> {
             self.count(depth)?;
             self.pos += 1;
             let right = self.binary(binds + 1, depth + 1)?;
+            let at = self.blamed(at);
             left = Node::Binary(*op, Box::new(left), Box::new(right), at);
         }
     }
@@ -147,7 +190,8 @@ impl Parser<'_> {
         };
         if let Some(op) = op {
             self.pos += 1;
-            return Ok(Node::Unary(op, Box::new(self.unary(depth + 1)?), at));
+            let inner = self.unary(depth + 1)?;
+            return Ok(Node::Unary(op, Box::new(inner), self.blamed(at)));
         }
         if matches!(self.peek(), Some(Placed { token: Token::Name(n), .. }) if n == "sizeof") {
             self.pos += 1;
@@ -174,18 +218,53 @@ impl Parser<'_> {
         self.postfix(depth + 1)
     }
 
+    /// True for a word of a built-in type's name behind these.
+    fn is_type_word(&self, word: &str, before: &[String]) -> bool {
+        if !self.modern {
+            return WORDS.contains(&word);
+        }
+        match before {
+            [] => !matches!(word, "int64" | "__int64" | "signed" | "unsigned") && WORDS.contains(&word),
+            _ => false,
+        }
+    }
+
+    /// `unsigned` and the word behind it, as the engine reads them: what there is not is a name that is not known.
+    fn unsigned(&mut self) -> Result<Option<TypeName>, ExprError> {
+        let at = self.at();
+        let Some(Placed { token: Token::Name(first), .. }) = self.peek() else { return Ok(None) };
+        if !self.modern || !matches!(first.as_str(), "unsigned" | "signed") {
+            return Ok(None);
+        }
+        let mut text = first.clone();
+        self.pos += 1;
+        if let Some(Placed { token: Token::Name(word), .. }) = self.peek() {
+            text = format!("{text} {word}");
+            self.pos += 1;
+        }
+        let known = |(n, _): &&(&str, u32)| *n == text && text.contains(' ') && !text.contains("int64");
+        match BUILT_IN.iter().find(known) {
+            Some((_, number)) => Ok(Some(TypeName { name: text, built_in: Some(*number), stars: 0 })),
+            None => Err(ExprError::new(ErrorKind::CouldntResolve, at)),
+        }
+    }
+
     /// A type at the cursor; `None`, and the cursor anywhere, when there is none.
     fn type_name(&mut self) -> Result<Option<TypeName>, ExprError> {
         let mut keyword = false;
         let mut words: Vec<String> = Vec::new();
         let mut name: Option<String> = None;
+        let unsigned = self.unsigned()?;
         while let Some(Placed { token: Token::Name(word), .. }) = self.peek() {
             match word.as_str() {
+                _ if unsigned.is_some() => break,
                 "const" | "volatile" => {}
                 "struct" | "class" | "union" | "enum" | "interface" if name.is_none() && words.is_empty() => {
                     keyword = true;
                 }
-                w if WORDS.contains(&w) && name.is_none() && !keyword => words.push(w.to_owned()),
+                w if self.is_type_word(w, &words) && name.is_none() && !keyword => words.push(w.to_owned()),
+                // The engine reads one word, or one behind `unsigned`.
+                _ if self.modern && !words.is_empty() => break,
                 _ if name.is_none() && words.is_empty() => {
                     let Some(full) = self.templated(keyword) else { return Ok(None) };
                     name = Some(full);
@@ -195,7 +274,10 @@ impl Parser<'_> {
             }
             self.pos += 1;
         }
-        let built_in = if name.is_none() {
+        let built_in = if let Some(unsigned) = unsigned {
+            words.push(unsigned.name);
+            unsigned.built_in
+        } else if name.is_none() {
             let text = words.join(" ");
             match BUILT_IN.iter().find(|(n, _)| *n == text) {
                 Some((_, number)) => Some(*number),
@@ -232,7 +314,7 @@ impl Parser<'_> {
                     end += 2 + lex::name_len(scoped);
                 }
             }
-            name = self.text.get(at..end).filter(|n| keyword || (self.is_type)(n)).map(str::to_owned);
+            name = self.text.get(at..end).filter(|n| keyword || self.names.is_type(n)).map(str::to_owned);
         }
         if let Some(name) = name {
             while self.peek().is_some_and(|p| p.at < end) {
@@ -249,20 +331,22 @@ impl Parser<'_> {
             }
             matches!(self.tokens.get(i), Some(Placed { token: Token::Op(")"), .. }))
         };
-        (keyword || starred || (self.is_type)(&plain)).then_some(plain)
+        (keyword || starred || self.names.is_type(&plain)).then_some(plain)
     }
 
     fn postfix(&mut self, depth: usize) -> Result<Node, ExprError> {
         let mut node = self.primary(depth)?;
         loop {
             let at = self.at();
-            if self.eat(".") || self.eat("->") {
+            if self.is_op(".") || self.is_op("->") {
+                let arrow = self.is_op("->");
+                self.pos += 1;
                 self.count(depth)?;
                 let Some(Placed { token: Token::Name(name), .. }) = self.peek() else {
                     return self.error(ErrorKind::Syntax);
                 };
-                let at = self.at();
-                node = Node::Member(Box::new(node), name.clone(), at);
+                let name_at = self.at();
+                node = Node::Member(Box::new(node), name.clone(), arrow, at, name_at);
                 self.pos += 1;
             } else if self.eat("[") {
                 self.count(depth)?;
@@ -270,8 +354,8 @@ impl Parser<'_> {
                 self.expect("]")?;
                 node = Node::Index(Box::new(node), Box::new(index), at);
             } else if self.is_op("(") {
-                let text = "Functions cannot be called: a dump does not run.";
-                return self.error(ErrorKind::Unsupported(text.into()));
+                // The tree says so once what is called is known.
+                return Ok(Node::Call(Box::new(node), at));
             } else {
                 return Ok(node);
             }
@@ -289,12 +373,23 @@ impl Parser<'_> {
             Token::Pseudo(name) => Ok(Node::Pseudo(name, at)),
             Token::Masm(text) => Ok(Node::Masm(text, at)),
             Token::Op("(") => {
-                let inner = self.choice(depth + 1)?;
+                let inner = self.comma(depth + 1)?;
                 self.expect(")")?;
                 Ok(inner)
             }
             Token::Macro(name) => self.macro_call(&name, at, depth),
             Token::Name(name) => match name.as_str() {
+                _ if self.modern && self.is_type_word(&name, &[]) && self.is_op("(") => {
+                    // `int(5)`.
+                    self.pos += 1;
+                    let inner = self.comma(depth + 1)?;
+                    self.expect(")")?;
+                    let built_in = BUILT_IN.iter().find(|(n, _)| *n == name).map(|(_, number)| *number);
+                    Ok(Node::Cast(TypeName { name, built_in, stars: 0 }, Box::new(inner), at))
+                }
+                "true" | "false" | "nullptr" if self.modern => {
+                    Err(ExprError::new(ErrorKind::CouldntResolve, at))
+                }
                 "true" => Ok(Node::Number(1, 0x30)),
                 "false" => Ok(Node::Number(0, 0x30)),
                 "nullptr" => Ok(Node::Number(0, lex::INT)),
@@ -307,6 +402,10 @@ impl Parser<'_> {
                     self.expect(")")?;
                     Ok(Node::Cast(ty, Box::new(inner), at))
                 }
+                // An error in a name comes before those behind it.
+                _ if self.modern && !CASTS.contains(&name.as_str()) && !self.names.is_known(&name) => {
+                    Err(ExprError::new(ErrorKind::CouldntResolve, at))
+                }
                 _ => Ok(Node::Name(name, at)),
             },
             Token::Op(_) => {
@@ -318,7 +417,8 @@ impl Parser<'_> {
 
     fn macro_call(&mut self, name: &str, at: usize, depth: usize) -> Result<Node, ExprError> {
         let Some((_, which)) = Macro::NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) else {
-            return Err(ExprError::new(ErrorKind::CouldntResolve, at));
+            let kind = if self.modern { ErrorKind::Syntax } else { ErrorKind::CouldntResolve };
+            return Err(ExprError::new(kind, at));
         };
         self.expect("(")?;
         let takes_value = matches!(which, Macro::ContainsField | Macro::ContainingRecord | Macro::NumberOf);

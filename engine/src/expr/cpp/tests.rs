@@ -34,7 +34,7 @@ fn ty(name: &str, stars: u8) -> Ty {
         "char" => TypeId(0x70),
         _ => *builtin(Machine::Amd64).find_type(name, false).first().unwrap(),
     };
-    Ty { set, id, stars }
+    Ty { set, id, stars, alias: None }
 }
 
 impl CppEnv for Fake {

@@ -4,7 +4,7 @@ use crate::expr::TypeSet;
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{ReadMemory, Va};
 use dumpscope_symbols::types::{
-    Base, BaseKind, Data, PointerKind, Type, TypeId, ValueCx, bare, cpp_name, size_of,
+    Base, BaseKind, Data, PointerKind, Type, TypeId, ValueCx, bare, declared_name, size_of,
 };
 
 /// A type: one of a source, and stars that the expression added.
@@ -16,6 +16,8 @@ pub struct Ty {
     pub id: TypeId,
     /// Pointers to it.
     pub stars: u8,
+    /// The name that a cast gave to a type without one (`DWORD`).
+    pub alias: Option<String>,
 }
 
 /// A value with its type.
@@ -42,12 +44,11 @@ impl Ty {
     /// The type's name as declarations write it. Untrusted.
     #[must_use]
     pub fn name(&self) -> String {
-        let mut name = cpp_name(self.set.types(), self.id);
-        for i in 0..self.stars {
-            let star = if i > 0 || name.ends_with('*') { "*" } else { " *" };
-            name.push_str(star);
+        match &self.alias {
+            Some(name) if self.stars == 0 => name.clone(),
+            Some(name) => format!("{name} {}", "*".repeat(self.stars.into())),
+            None => declared_name(self.set.types(), self.id, self.stars),
         }
-        name
     }
 
     /// Bytes, when known.
@@ -76,7 +77,7 @@ impl Ty {
         }
         match self.bare()?.1 {
             Type::Pointer { to, kind: PointerKind::Pointer | PointerKind::Reference, .. } => {
-                Some(Ty { id: to, ..self.clone() })
+                Some(Ty { id: to, alias: None, ..self.clone() })
             }
             _ => None,
         }
@@ -86,7 +87,9 @@ impl Ty {
     #[must_use]
     pub fn element(&self) -> Option<(Ty, u64)> {
         match self.bare()?.1 {
-            Type::Array { element, count, .. } => Some((Ty { id: element, ..self.clone() }, count)),
+            Type::Array { element, count, .. } => {
+                Some((Ty { id: element, alias: None, ..self.clone() }, count))
+            }
             _ => None,
         }
     }
