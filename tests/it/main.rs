@@ -61,3 +61,6 @@ mod verdicts_cases;
 mod verdicts_commands;
 mod verdicts_loader;
 mod verdicts_scenarios;
+mod windbg_engine;
+mod windbg_stacks;
+mod windbg_suite;

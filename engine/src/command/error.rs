@@ -62,6 +62,8 @@ pub enum Jump {
     Continue,
     /// `.leave`.
     Leave,
+    /// `z`: the line runs again.
+    Redo,
 }
 
 impl CommandError {
@@ -140,6 +142,7 @@ impl ErrorReport {
                     Jump::Break => ".break",
                     Jump::Continue => ".continue",
                     Jump::Leave => ".leave",
+                    Jump::Redo => "z",
                 };
                 let line = format!("{name} stands in no block that it could leave.");
                 ErrorReport { lines: vec![line], note: None, at: None }
@@ -194,6 +197,7 @@ impl ErrorReport {
                     Jump::Break => ".break outside of scope error",
                     Jump::Continue => ".continue outside of scope error",
                     Jump::Leave => ".leave outside of .catch error",
+                    Jump::Redo => "Syntax error",
                 };
                 let end = line.get(start..).map_or(0, |t| t.find([' ', ';']).unwrap_or(t.len()));
                 (vec![whole(start + end, words)], None)

@@ -1,6 +1,6 @@
 //! From a command's text to its entry in the table.
 
-use super::{COMMANDS, Command, Glued};
+use super::{COMMANDS, Command, CommandError, Glued};
 
 /// A command found for a text.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,38 @@ pub(crate) const EXTENSIONS: &[&str] =
 #[must_use]
 pub fn find(text: &str) -> Option<Found<'_>> {
     exact(text, false).or_else(|| without_extension(text)).or_else(|| exact(text, true))
+}
+
+/// The command that today's engine sees at the start of `text`: also one whose argument follows without a blank
+/// (`xapp!main` is `x app!main`). `Err`: what it says of a name that must end with a blank.
+pub(crate) fn engine_find(text: &str) -> Option<Result<Found<'_>, CommandError>> {
+    let spaced = |found: &Found<'_>| {
+        // `u` and its kin want a blank.
+        let name = found.name;
+        let code = name.starts_with('u') && name.chars().all(char::is_alphabetic);
+        (code && !found.args.is_empty() && !found.args.starts_with([' ', '\t', ';']))
+            .then(|| CommandError::caret(name.len(), "Missing whitespace after u"))
+    };
+    if let Some(found) = find(text) {
+        return Some(spaced(&found).map_or(Ok(found), Err));
+    }
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let short = |n: &&str| n.chars().all(|c| c.is_ascii_alphabetic()) && n.len() <= 3;
+    let (command, len) = COMMANDS
+        .iter()
+        .flat_map(|c| names(c).filter(short).map(move |n| (*c, n)))
+        .filter(|(_, n)| text.get(..n.len()).is_some_and(|head| head == *n))
+        .map(|(c, n)| (c, n.len()))
+        .max_by_key(|(_, len)| *len)?;
+    let name = text.get(..len)?;
+    // Commands of our own that are words are none here.
+    if !matches!(text.get(..1)?, "d" | "k" | "l" | "s" | "u" | "x" | "n" | "r" | "z" | "j") || name == "lm" {
+        return None;
+    }
+    let found = found(command, text, len)?;
+    Some(spaced(&found).map_or(Ok(found), Err))
 }
 
 /// `!ext.name`: the table may hold the whole name; else the extension is taken off.

@@ -7,7 +7,7 @@ mod others;
 mod unknown;
 
 pub use error::{CommandError, ErrorReport, Jump};
-use lookup::EXTENSIONS;
+pub(crate) use lookup::{EXTENSIONS, engine_find};
 pub use lookup::{Found, find};
 pub use nearest::nearest;
 pub use others::{Other, OtherKind, other};
@@ -61,6 +61,10 @@ pub enum Extent {
     Semicolon,
     /// At the end of the line: `;` belongs to the text (`*`, `$<`).
     Line,
+    /// In the modern layout as `Line`, else as `Semicolon`: today's engine takes the rest of the line (`.effmach`).
+    LineToday,
+    /// In the modern layout at the next `;` outside quotes, whatever the braces; else as `Semicolon`.
+    PlainToday,
     /// Behind its last `{ }` block (`.if`, `.for`); without a block as `Semicolon`.
     Block,
 }

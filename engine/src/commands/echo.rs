@@ -1,11 +1,12 @@
 //! `.echo`.
 
-use crate::command::{Command, CommandError, Invocation};
+use crate::command::{Command, CommandError, Extent, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::session::{Layout, Session};
 
 pub(crate) const ECHO: Command = Command {
     name: ".echo",
+    extent: Extent::PlainToday,
     group: "script",
     syntax: ".echo text",
     summary: "Prints its text",

@@ -24,6 +24,7 @@ mod modules;
 mod peb_teb;
 mod printf;
 mod quit;
+pub(crate) mod refusals;
 mod registers;
 mod runaway;
 mod script;
@@ -156,6 +157,7 @@ pub(crate) const ALL: &[&Command] = &[
     &script::FOR,
     &script::FOREACH,
     &script::IF,
+    &script::J,
     &script::JOINED,
     &script::JOINED_ARGS,
     &script::JOINED_REST,
@@ -165,6 +167,7 @@ pub(crate) const ALL: &[&Command] = &[
     &script::LIST,
     &script::SHELL,
     &script::WHILE,
+    &script::Z,
     &search::S,
     &settings::ACCEPTED,
     &settings::CLS,

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     MissingThread,
     /// Nothing behind `L`.
     MissingLength,
+    /// Nothing where an address in a module must be.
+    MissingOffset,
     /// A number over 64 bits.
     Overflow,
     /// A range over 256 MB without `L?`, or one that ends before it starts.
@@ -109,6 +111,7 @@ impl ExprError {
             ErrorKind::Missing => "Numeric expression missing from",
             ErrorKind::MissingAddress => "Address expression missing from",
             ErrorKind::MissingThread => "Thread ID missing from",
+            ErrorKind::MissingOffset => "Module offset missing from",
             ErrorKind::MissingLength => "Length of range missing from",
             ErrorKind::Overflow => "Overflow error at",
             ErrorKind::Range => "Range error at",

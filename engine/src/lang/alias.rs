@@ -31,6 +31,7 @@ pub fn expand(text: &str, aliases: &BTreeMap<String, String>) -> String {
         if is_separator(c) {
             (command_start, literal) = match c {
                 ';' | '\n' | '{' | '}' => (true, false),
+                '"' => (false, literal),
                 _ => (command_start, literal),
             };
             out.push(c);
@@ -63,7 +64,7 @@ pub fn expand(text: &str, aliases: &BTreeMap<String, String>) -> String {
 }
 
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || matches!(c, ';' | '{' | '}')
+    c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"')
 }
 
 /// What `${…}` stands for; `None` when it stays as it is.

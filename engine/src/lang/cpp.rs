@@ -182,6 +182,10 @@ impl CppEnv for CppSession<'_> {
     }
 
     fn pseudo(&self, name: &str) -> Option<Result<Value, RegisterMiss>> {
+        let slot = name.strip_prefix('t').and_then(|n| n.parse::<usize>().ok());
+        if let Some(value) = slot.and_then(|n| self.session.language.typed.get(&n)) {
+            return Some(Ok(value.clone()));
+        }
         let value = match self.masm.pseudo(name)? {
             Ok(value) => value,
             Err(miss) => return Some(Err(miss)),

@@ -249,7 +249,7 @@ impl<'a> Cursor<'a> {
         let modern = session.sel.layout == Layout::Modern;
         let start = match start {
             Some(start) if self.is_empty() || (!modern && self.length_at().is_some()) => start,
-            _ => self.start(session)?,
+            _ => self.range_start(session)?,
         };
         let at = self.pos();
         // The engine points behind what it has read.
@@ -287,7 +287,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// The address of a range. The engine reads it apart from a length behind it.
-    fn start(&mut self, session: &Session) -> Result<Va, CommandError> {
+    ///
+    /// # Errors
+    /// As [`Cursor::expr`].
+    pub fn range_start(&mut self, session: &Session) -> Result<Va, CommandError> {
         if session.sel.layout == Layout::Classic {
             return self.address(session);
         }

@@ -26,6 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Language {
     /// `$t0` to `$t19`.
     pub temporaries: [u64; 20],
+    /// Temporaries that `r?` gave a C++ type.
+    pub typed: BTreeMap<usize, crate::expr::cpp::Value>,
     /// `$p`: the last value that a `d` command showed.
     pub last_value: u64,
     /// `$exp`: the last expression's value.

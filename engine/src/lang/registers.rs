@@ -70,6 +70,14 @@ pub fn lookup(name: &str, regs: &RegSet, context: Option<&Context>) -> Result<(u
     Err(RegisterMiss::NoSuch)
 }
 
+/// The register that a name (lower case) means, or is a part of, with the shift and the width of the part.
+pub(crate) fn place(machine: Machine, name: &str) -> Option<(Reg, u32, u32)> {
+    match RegSet::by_name(machine, name) {
+        Some(reg) => Some((reg, 0, if machine.is_64() { 64 } else { 32 })),
+        None => part(machine, name),
+    }
+}
+
 /// Which bits of which register a part's name means: register, shift, width.
 fn part(machine: Machine, name: &str) -> Option<(Reg, u32, u32)> {
     match machine {

@@ -3,10 +3,12 @@
 mod select;
 mod tee;
 
-use crate::command::{self, CommandError, ErrorReport, Extent, Invocation, SelKind, ThreadSel, unknown};
+use crate::command::{
+    self, CommandError, ErrorReport, Extent, Invocation, Jump, SelKind, ThreadSel, unknown,
+};
 use crate::commands::{Verb, tell_loaded, verb};
-use crate::doc::Sink;
-use crate::expr::ErrorKind;
+use crate::doc::{Line, Message, Role, Sink, Span};
+use crate::expr::{ErrorKind, ExprError};
 use crate::lang::{Selector, block_command_end, command_end, expand, line_end, thread_prefix};
 use crate::session::{Layout, Session};
 use select::{SelectError, select};
@@ -29,6 +31,9 @@ pub enum LineStatus {
 /// Deepest nesting of blocks and scripts.
 const MAX_DEPTH: u32 = 32;
 
+/// Most turns of a line with `z`.
+const MAX_REDO: u32 = 10_000;
+
 /// Deepest nesting of `~*e`: each level runs all threads of the one inside it.
 const MAX_THREAD_DEPTH: u32 = 2;
 
@@ -44,7 +49,19 @@ pub fn run_line(session: &mut Session, line: &str, sink: &mut dyn Sink) -> LineS
     session.language.depth = 0;
     session.language.scripts = 0;
     let mut place = Place { column: prompt.chars().count(), failed: false, threads: 0, line: "", start: 0 };
-    let result = run_text(session, line, &mut tee, &mut place);
+    let mut result = run_text(session, line, &mut tee, &mut place);
+    // `z` runs the line again.
+    for turn in 1..=MAX_REDO {
+        if !matches!(result, Err(CommandError::Jump(Jump::Redo))) || session.cancel.is_cancelled() {
+            break;
+        }
+        session.language.depth = 0;
+        let told = Line(vec![Span::untrusted(Role::Plain, &format!("redo [{turn}] {line}"))]);
+        if tee.report(&Message(vec![told]), &session.render_cx()).is_break() {
+            return LineStatus::Stopped;
+        }
+        result = run_text(session, line, &mut tee, &mut place);
+    }
     session.language.depth = 0;
     let _ = tee.end_line();
     match result {
@@ -115,6 +132,12 @@ fn run_text(
     let mut expanded;
     let mut text = text;
     let mut aliases = session.language.aliases.clone();
+    if session.sel.layout == Layout::Modern && text.contains('$') {
+        // The engine's own.
+        for (name, value) in [("$ntnsym", "ntdll"), ("$ntsym", "ntdll"), ("$CurrentDumpFile", session.path.as_str())] {
+            aliases.insert(name.to_owned(), value.to_owned());
+        }
+    }
     if !aliases.is_empty() {
         expanded = expand(text, &aliases);
         text = &expanded;
@@ -164,7 +187,22 @@ fn run_text(
         place.failed |= at.failed;
         pos += len.max(1);
         match result {
-            Ok(Flow::Next) => {}
+            Ok(Flow::Next) => {
+                // Today's engine wants an end behind a block.
+                let left = text.get(pos..).unwrap_or("");
+                let next = left.trim_start_matches([' ', '\t']);
+                let open = session.sel.layout == Layout::Modern
+                    && text.get(..pos).is_some_and(|t| t.ends_with('}'))
+                    && next.starts_with(|c: char| !matches!(c, ';' | '\n' | '\r' | '}'));
+                if open {
+                    let offset = pos + (left.len() - next.len()) - line_start;
+                    let error = ExprError::new(ErrorKind::ExtraCharacter, offset);
+                    let mut at = Place { column, failed: false, threads: place.threads, line, start: 0 };
+                    report_error(session, sink, &error.into(), line, &mut at)?;
+                    place.failed = true;
+                    return if nested { Err(CommandError::Reported) } else { Ok(()) };
+                }
+            }
             // In a block all of it is dropped, and the line that it stands in.
             Ok(Flow::DropLine) if nested => return Err(CommandError::Reported),
             // The rest of this line is dropped; lines after it still run.
@@ -199,7 +237,7 @@ fn run_one(
     place: &mut Place<'_>,
 ) -> (usize, Result<Flow, CommandError>) {
     let Some(prefix) = thread_prefix(text) else {
-        let len = extent(text);
+        let len = extent(text, session.sel.layout);
         return (len, run_command(session, text.get(..len).unwrap_or(text), None, sink, place));
     };
     let end = command_end(text);
@@ -257,7 +295,7 @@ fn run_one(
             )
         }
         None => {
-            let len = extent(command);
+            let len = extent(command, session.sel.layout);
             let one = command.get(..len).unwrap_or(command);
             let column = place.column + text.get(..start).unwrap_or("").chars().count();
             place.start += start;
@@ -299,15 +337,29 @@ fn each_thread(
 }
 
 /// How long the command at the start of `text` is.
-fn extent(text: &str) -> usize {
+fn extent(text: &str, layout: Layout) -> usize {
+    let today = layout == Layout::Modern;
     match command::find(text) {
         Some(found) => match found.command.extent {
             Extent::Line => line_end(text),
+            Extent::LineToday if today => line_end(text),
+            Extent::PlainToday if today => plain_end(text),
             Extent::Block => block_command_end(text).unwrap_or_else(|| command_end(text)),
-            Extent::Semicolon => command_end(text),
+            Extent::Semicolon | Extent::LineToday | Extent::PlainToday => command_end(text),
         },
         None => command_end(text),
     }
+}
+
+/// Up to the next `;` outside quotes.
+fn plain_end(text: &str) -> usize {
+    let line = line_end(text);
+    let mut quoted = false;
+    let end = text.char_indices().take_while(|(i, _)| *i < line).find(|(_, c)| {
+        quoted ^= *c == '"';
+        *c == ';' && !quoted
+    });
+    end.map_or(line, |(i, _)| i)
 }
 
 /// Looks a command up and runs it.
@@ -320,9 +372,22 @@ fn run_command(
 ) -> Result<Flow, CommandError> {
     let thread = threads.filter(|t| t.kind != SelKind::List && t.threads.len() == 1);
     sink.command(text.trim_end(), thread.and_then(|t| t.threads.first().copied()));
-    let Some(found) = command::find(text) else {
-        let error = unknown(text);
-        return report_error(session, sink, &error, text, place);
+    let found = match session.sel.layout {
+        Layout::Classic => command::find(text).ok_or_else(|| unknown(text)),
+        Layout::Modern => match command::engine_find(text) {
+            Some(found) => found,
+            None => {
+                let answer = crate::commands::refusals::answer(session, text, sink);
+                return match answer {
+                    Ok(()) => Ok(Flow::Next),
+                    Err(error) => report_error(session, sink, &error, text, place),
+                };
+            }
+        },
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return report_error(session, sink, &error, text, place),
     };
     let invocation = Invocation { text, name: found.name, args: found.args, threads };
     let before = session.clone();
@@ -385,6 +450,7 @@ fn report_error_of(
 ) -> Result<Flow, CommandError> {
     match error {
         CommandError::Stopped | CommandError::Quit => return Err(error.clone()),
+        CommandError::Jump(Jump::Redo) => return Err(error.clone()),
         // Blocks pass a jump on to the loop around them.
         CommandError::Jump(_) if session.language.depth > 0 => return Err(error.clone()),
         _ => place.failed = true,

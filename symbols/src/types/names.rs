@@ -46,7 +46,16 @@ fn cpp(types: &dyn TypeProvider, id: TypeId, depth: usize, out: &mut String) {
         },
         Type::Array { element, count, .. } => {
             cpp(types, element, inner, out);
-            out.push_str(&format!(" [{count}]"));
+            // `int [3][4]`, `char *[3]`: brackets stand close to brackets and stars.
+            let gap = if out.ends_with('*') { "" } else { " " };
+            match super::bare(types, element).1 {
+                // The outer length stands before the inner ones.
+                Type::Array { .. } => {
+                    let at = first_bracket(out);
+                    out.insert_str(at, &format!("[{count}]"));
+                }
+                _ => out.push_str(&format!("{gap}[{count}]")),
+            }
         }
         Type::Function { ret, params, .. } => {
             cpp(types, ret, inner, out);
@@ -58,13 +67,23 @@ fn cpp(types: &dyn TypeProvider, id: TypeId, depth: usize, out: &mut String) {
             out.push(' ');
             out.push_str(&name);
         }
-        Type::Enum { name, .. } => {
-            out.push_str("enum ");
-            out.push_str(&name);
-        }
+        // The engine writes no keyword.
+        Type::Enum { name, .. } => out.push_str(&name),
         Type::FunctionTable(_) => out.push_str("<function> *[]"),
         Type::Unknown => out.push_str(UNKNOWN),
     }
+}
+
+/// Where the lengths of an array of arrays begin.
+fn first_bracket(text: &str) -> usize {
+    let mut at = text.len();
+    while text.get(..at).is_some_and(|t| t.ends_with(']')) {
+        match text.get(..at).and_then(|t| t.rfind('[')) {
+            Some(open) => at = open,
+            None => break,
+        }
+    }
+    at
 }
 
 /// `(int, char **)`, `(void)` for none.

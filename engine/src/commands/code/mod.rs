@@ -12,7 +12,8 @@ mod x86;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::Sink;
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::expr::{ErrorKind, ExprError};
+use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 
 pub(crate) use instruction::{Piece, decode};
@@ -98,7 +99,7 @@ fn range(session: &Session, args: &mut Cursor<'_>) -> Result<(Va, u64, Option<Va
     }
     // `L n` counts instructions: the byte range that `Cursor` would make of it says how many.
     let mut look = args.clone();
-    let start = look.address(session)?;
+    let start = look.range_start(session)?;
     if look.is_empty() {
         look.end()?;
         *args = look;
@@ -153,7 +154,12 @@ fn forward(
     }
     session.language.next_code = Some(at);
     session.emit(sink, &report)?;
-    if missing { Err(CommandError::caret(inv.name.len(), "Memory access error")) } else { Ok(()) }
+    let place = match session.sel.layout {
+        Layout::Classic => inv.name.len(),
+        // Today's engine points behind what it has read.
+        Layout::Modern => inv.text.trim_end().len(),
+    };
+    if missing { Err(CommandError::caret(place, "Memory access error")) } else { Ok(()) }
 }
 
 /// How far to go on after a byte that is no instruction.
@@ -165,6 +171,10 @@ fn run_back(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
     let mut args = inv.cursor();
     let (end, count, _) = range(session, &mut args)?;
     let found = back::before(session, end, usize::try_from(count).unwrap_or(usize::MAX));
+    if found.is_empty() && session.sel.layout == Layout::Modern {
+        let kind = ErrorKind::CaretWhole("Unable to find valid previous instruction for");
+        return Err(ExprError::new(kind, inv.text.trim_end().len()).into());
+    }
     if found.is_empty() {
         return Err(CommandError::caret(inv.name.len(), "Memory access error"));
     }

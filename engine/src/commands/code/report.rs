@@ -3,7 +3,7 @@
 use super::instruction::{Instruction, Piece, Target};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use serde_json::{Value, json};
 
@@ -33,7 +33,8 @@ pub(crate) struct Header {
 /// The header for an address; `None` when no module holds it.
 pub(crate) fn header_at(session: &Session, va: Va) -> Option<Header> {
     let name = session.name_of(va)?;
-    let source = session.target.symbols.line(va).map(|l| (l.file, l.line));
+    let lines = session.sel.layout == Layout::Classic || session.sel.lines;
+    let source = if lines { session.target.symbols.line(va).map(|l| (l.file, l.line)) } else { None };
     Some(Header { address: va, name, source })
 }
 

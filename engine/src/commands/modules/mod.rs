@@ -11,11 +11,11 @@ pub(crate) mod x;
 use super::missing;
 use super::stack::source_name;
 use crate::command::{Command, CommandError, Glued, Invocation, Needs};
-use crate::doc::Sink;
+use crate::doc::{Line, Message, Sink};
 use crate::expr::wildcard_match;
 use crate::fmt::Hex;
 use crate::image::{REPRO, VersionResource, debug_directory, version_resource};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::base::{CodeView, FileVersion};
 use dumpscope_core::{ModuleInfo, Va};
@@ -85,7 +85,15 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     if options.by_name {
         modules.sort_by_key(|m| m.name.to_lowercase());
     }
-    let quiet = options.loaded_only || options.with_symbols || options.problems || options.names_only;
+    let modern = session.sel.layout == Layout::Modern;
+    for letter in &options.unknown {
+        session.emit(sink, &Message(vec![Line::plain(format!("Unknown option '{letter}'"))]))?;
+    }
+    let quiet = options.loaded_only
+        || options.with_symbols
+        || options.problems
+        || (options.names_only && !modern)
+        || (modern && options.address.is_some());
     let unloaded = if quiet { Vec::new() } else { unloaded_rows(session, &options) };
     let wide = session.render_cx().wide || modules.iter().any(|m| m.end.0 > u64::from(u32::MAX));
     session.emit(sink, &ModulesReport { modules, unloaded, options, wide })

@@ -7,7 +7,7 @@ use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::{Symbol, SymbolKind, wrapped};
+use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource, wrapped};
 use serde::Serialize;
 
 pub(crate) const LN: Command = Command {
@@ -41,6 +41,8 @@ struct NearReport {
     file: Option<String>,
     line: Option<u32>,
     #[serde(skip)]
+    at_start: bool,
+    #[serde(skip)]
     line_displacement: u32,
     #[serde(skip)]
     wide: bool,
@@ -51,11 +53,6 @@ impl Answer for NearReport {
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let Some(below) = &self.below else { return };
-        if cx.layout == Layout::Modern {
-            emit(Line::new().role(Role::Dim, "Browse module"));
-            emit(Line::new().role(Role::Dim, "Set bu breakpoint"));
-            emit(Line::new());
-        }
         let mut row = Line::new();
         if let (Some(file), Some(line)) = (&self.file, self.line) {
             let mut source = Line::new().span(Span::untrusted(Role::Source, file)).text(format!("({line})"));
@@ -87,7 +84,7 @@ impl Answer for NearReport {
                 .span(Span::untrusted(Role::Symbol, &above.name).link(Link::Goto(Va(above.address.0))));
         }
         emit(row);
-        if !self.exact.is_empty() {
+        if !self.exact.is_empty() || (cx.layout == Layout::Modern && self.at_start) {
             emit(Line::plain("Exact matches:"));
             for name in &self.exact {
                 emit(Line::plain("    ").span(Span::untrusted(Role::Symbol, name)));
@@ -128,22 +125,32 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         })
     });
     let above = symbols.next_after(address).map(|s| Near { displacement: Hex(0), ..near(&s) });
-    let exact = resolved.symbol.iter().filter(|_| resolved.displacement == 0).map(|s| {
+    let at_start = resolved.displacement == 0;
+    let exact = resolved.symbol.iter().filter(|_| at_start).filter_map(|s| {
         let name = escape(&format!("{prefix}!{}", s.name)).into_owned();
         let known = symbol_type(session, resolved.module, s);
-        match (known.parameters, known.ty, s.kind) {
+        let public = matches!(s.source, SymbolSource::PrivatePdb | SymbolSource::PublicPdb);
+        Some(match (known.parameters, known.ty, s.kind) {
             (Some(parameters), ..) => format!("{name} {parameters}"),
             (None, Some(_), _) => format!("{name} = {}", known.value.as_deref().unwrap_or("????")),
+            // Of public symbols today's engine has only the heading.
+            _ if session.sel.layout == Layout::Modern && public => return None,
             (.., SymbolKind::Data) => format!("{name} = <no type information>"),
             _ => format!("{name} (<no parameter info>)"),
-        }
+        })
     });
-    let line = symbols.line(address);
+    let modern = session.sel.layout == Layout::Modern;
+    let line = symbols.line(address).filter(|_| !modern || session.sel.lines);
+    if modern && resolved.symbol.is_none() {
+        // The engine knows no module's base as a symbol.
+        return session.emit(sink, &empty(session, address));
+    }
     let report = NearReport {
         address: address.into(),
         below,
         above,
         exact: exact.collect(),
+        at_start,
         file: line.as_ref().map(|l| escape(&l.file).into_owned()),
         line: line.as_ref().map(|l| l.line),
         line_displacement: line.map_or(0, |l| l.displacement),
@@ -159,6 +166,7 @@ fn empty(session: &Session, address: Va) -> NearReport {
         below: None,
         above: None,
         exact: Vec::new(),
+        at_start: false,
         file: None,
         line: None,
         line_displacement: 0,

@@ -2,7 +2,8 @@
 
 use crate::command::CommandError;
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::expr::ErrorKind;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 
 /// What replaces the symbol column.
@@ -48,6 +49,10 @@ pub(super) struct LmOptions {
     pub(super) name: Option<String>,
     /// `M`: path pattern.
     pub(super) path: Option<String>,
+    /// `D`: the links of WinDbg's window are written out.
+    pub(super) links: bool,
+    /// Letters that mean nothing, which today's engine tells and passes over.
+    pub(super) unknown: Vec<char>,
 }
 
 impl LmOptions {
@@ -75,6 +80,7 @@ impl LmOptions {
         args: &mut Cursor<'_>,
     ) -> Result<(), CommandError> {
         let mut previous = ' ';
+        let modern = session.sel.layout == Layout::Modern;
         for (i, c) in letters.char_indices() {
             match c {
                 'm' if previous == '1' => self.names_only = true,
@@ -90,10 +96,29 @@ impl LmOptions {
                 'f' => self.column = Column::Path,
                 'p' => self.column = Column::Mapped,
                 // `D`: links, which every sink gets. `u` and `k`: user and kernel, here all is user.
-                'D' | 'u' | 'k' | '1' | 's' => {}
+                'D' => self.links = true,
+                'u' | 'k' | '1' | 's' => {}
+                // The pattern may follow without a blank.
+                'm' | 'M' if modern && letters.len() > i + 1 => {
+                    let rest = Some(letters.get(i + 1..).unwrap_or("*").to_owned());
+                    if c == 'm' { self.name = rest } else { self.path = rest }
+                    return Ok(());
+                }
                 'm' => self.name = Some(pattern(args)),
                 'M' => self.path = Some(pattern(args)),
+                'a' if modern && letters.len() == i + 1 => {
+                    let value = args.expr(session).map_err(|e| match e {
+                        CommandError::Expr(mut e) if e.kind == ErrorKind::Missing => {
+                            e.kind = ErrorKind::MissingOffset;
+                            CommandError::Expr(e)
+                        }
+                        other => other,
+                    })?;
+                    // Nothing is at 0: all modules.
+                    self.address = Some(session.address(value)).filter(|va| !va.is_null());
+                }
                 'a' => self.address = Some(args.address(session)?),
+                _ if modern => self.unknown.push(c),
                 _ => return Err(CommandError::caret(at + i, "Syntax error")),
             }
             previous = c;

@@ -138,9 +138,13 @@ impl Answer for ModulesReport {
                     Line::new().span(Span::untrusted(Role::Module, &row.name).link(Link::Module(row.index))),
                 );
             }
+            for row in &self.unloaded {
+                emit(Line::new().span(Span::untrusted(Role::Module, &row.name)));
+            }
             return;
         }
-        if o.filtered() && cx.layout == Layout::Modern {
+        let modern = cx.layout == Layout::Modern;
+        if o.filtered() && o.links && modern {
             let all = Span::new(Role::Dim, "Browse full module list").link(Link::Run("lm".into()));
             emit(Line::new().span(all));
         }
@@ -148,9 +152,9 @@ impl Answer for ModulesReport {
         let header = format!("{:<width$} {:<width$}   module name", "start", "end");
         emit(Line::new().role(Role::Heading, header));
         for row in &self.modules {
-            emit(self.row(row));
+            emit(if modern { self.modern_row(row) } else { self.row(row) });
             if o.verbose {
-                verbose(row, cx.layout, emit);
+                verbose(row, cx.layout, o.links, emit);
             }
         }
         if self.unloaded.is_empty() {
@@ -159,8 +163,9 @@ impl Answer for ModulesReport {
         emit(Line::new());
         emit(Line::new().role(Role::Heading, "Unloaded modules:"));
         for row in &self.unloaded {
-            emit(self.range(row.start, row.end).span(Span::untrusted(Role::Module, &row.name)).text(" "));
-            if o.verbose {
+            let blank = if modern { "" } else { " " };
+            emit(self.range(row.start, row.end).span(Span::untrusted(Role::Module, &row.name)).text(blank));
+            if o.verbose || (modern && o.time) {
                 let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
                 emit(Line::plain(format!("    Timestamp: {}", time_text(stamp, false))));
                 emit(Line::plain(format!("    Checksum:  {:08X}", row.checksum.0)));
@@ -177,6 +182,42 @@ impl ModulesReport {
             .text(" ")
             .span(fmt::addr_span(Va(end.0), self.wide))
             .text("   ")
+    }
+
+    /// A row in the columns of today's engine.
+    fn modern_row(&self, row: &ModuleRow) -> Line {
+        let o = &self.options;
+        let name = Span::untrusted(Role::Module, &row.name).link(Link::Module(row.index));
+        let blanks = " ".repeat(8usize.saturating_sub(row.name.chars().count()));
+        let mut line = self.range(row.start, row.end).span(name).text(blanks);
+        let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
+        let time = || time_text(stamp, row.reproducible == Some(true));
+        let column = match o.column {
+            Column::Path => Some(row.path.clone()),
+            Column::Mapped => Some(format!("{:<12}", "<none>")),
+            _ if o.image_name => Some(format!("{:<12}", row.image)),
+            _ => None,
+        };
+        if let Some(text) = column {
+            line = line.text(" ").span(Span::untrusted(Role::Text, &text));
+            return if o.time { line.text(format!(" {}", time())) } else { line };
+        }
+        if o.time {
+            return line.text(format!("  {}", time()));
+        }
+        // `T`: there are no symbols, for the engine has no file that fits.
+        let state = state_text(row);
+        let flag = if state == "(no symbols)" { 'T' } else { ' ' };
+        line = line.text(format!(" {flag} {state:<23}"));
+        let file = match row.symbols {
+            "loaded" if row.symbol_source == Some("exports") || o.column == Column::Image => Some(&row.image),
+            "loaded" => row.symbol_file.as_ref(),
+            _ => None,
+        };
+        if let Some(file) = file {
+            line = line.span(Span::untrusted(Role::Text, file));
+        }
+        if o.checksum { line.text(format!(" {:08X}", row.checksum.0)) } else { line }
     }
 
     fn row(&self, row: &ModuleRow) -> Line {
@@ -217,19 +258,20 @@ impl ModulesReport {
 }
 
 /// The block of `lmv`.
-fn verbose(row: &ModuleRow, layout: Layout, emit: &mut dyn FnMut(Line)) {
+fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Line)) {
+    let modern = layout == Layout::Modern;
     let text = |label: &str, value: &str| {
         Line::new().role(Role::Label, format!("    {label}: ")).span(Span::untrusted(Role::Text, value))
     };
-    if row.symbols == "loaded" && row.symbol_source != Some("exports") {
+    if modern || (row.symbols == "loaded" && row.symbol_source != Some("exports")) {
         emit(text("Loaded symbol image file", &row.image));
     }
     emit(text("Image path", &row.path));
     emit(text("Image name", &row.image));
-    if layout == Layout::Modern {
+    if modern && links {
         let browse = format!("x {}!*", row.name);
         emit(Line::plain("    ").span(
-            Span::new(Role::Dim, "Browse all global symbols  functions  data").link(Link::Run(browse)),
+            Span::new(Role::Dim, "Browse all global symbols  functions  data  Symbol Reload").link(Link::Run(browse)),
         ));
     }
     let reproducible = row.reproducible == Some(true);
@@ -242,7 +284,15 @@ fn verbose(row: &ModuleRow, layout: Layout, emit: &mut dyn FnMut(Line)) {
     emit(field("Timestamp:", time_text(stamp, reproducible)));
     emit(field("CheckSum:", format!("{:08X}", row.checksum.0)));
     emit(field("ImageSize:", format!("{:08X}", row.size)));
-    let Some(v) = &row.version else { return };
+    if modern {
+        emit(field("Mapping Form:", "Loaded".into()));
+    }
+    let none = VersionRow::default();
+    let v = match &row.version {
+        Some(v) => v,
+        None if modern => &none,
+        None => return,
+    };
     if let Some(file) = &v.file {
         emit(field("File version:", file.clone()));
     }
@@ -266,6 +316,9 @@ fn verbose(row: &ModuleRow, layout: Layout, emit: &mut dyn FnMut(Line)) {
         emit(field("Translations:", "0000.04b0 0000.04e4 0409.04b0 0409.04e4".into()));
     } else {
         emit(field("Translations:", v.translations.join(" ")));
+    }
+    if modern && v.strings.as_ref().is_none_or(Vec::is_empty) {
+        emit(Line::plain("    Information from resource tables:"));
     }
     if let Some(strings) = v.strings.as_ref().filter(|s| !s.is_empty()) {
         emit(Line::plain("    Information from resource tables:"));

@@ -6,7 +6,7 @@ use crate::commands::types::{SymbolType, symbol_type};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Rva, Va};
 use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource, SymbolState};
@@ -64,6 +64,8 @@ struct Options {
     size: Option<u64>,
     quoted: bool,
     no_space: bool,
+    /// Today's engine.
+    modern: bool,
     functions: bool,
     data: bool,
     /// `a`, `n` or `z`, and falling for capitals.
@@ -82,7 +84,7 @@ struct SymbolsReport {
 impl Answer for SymbolsReport {
     const KIND: &'static str = "symbols";
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let o = self.options;
         for row in &self.symbols {
             let va = Va(row.address.0);
@@ -96,7 +98,8 @@ impl Answer for SymbolsReport {
             ];
             let mut line = Line::new();
             if o.address_only {
-                emit(line.span(fmt::addr_span(va, self.wide)));
+                let blank = if cx.layout == Layout::Modern { self.blank() } else { String::new() };
+                emit(line.span(fmt::addr_span(va, self.wide)).text(blank));
                 continue;
             }
             if !o.name_only {
@@ -131,6 +134,34 @@ impl Answer for SymbolsReport {
     }
 }
 
+impl SymbolsReport {
+    /// What stands behind an address.
+    fn blank(&self) -> String {
+        " ".repeat(17usize.saturating_sub(fmt::addr_width(self.wide)) + 1)
+    }
+}
+
+/// The place of a name in the hash table of a PDB's global symbols: today's engine lists them in this order.
+fn bucket(name: &str) -> u32 {
+    let (words, rest) = name.as_bytes().as_chunks::<4>();
+    let mut hash = words.iter().fold(0, |hash, word| hash ^ u32::from_le_bytes(*word));
+    let (halves, rest) = rest.as_chunks::<2>();
+    hash = halves.iter().fold(hash, |hash, half| hash ^ u32::from(u16::from_le_bytes(*half)));
+    hash = rest.iter().fold(hash, |hash, byte| hash ^ u32::from(*byte));
+    hash |= 0x2020_2020;
+    hash ^= hash >> 11;
+    (hash ^ hash >> 16) % 4096
+}
+
+/// The order of today's engine: data, then functions, then what only the public symbols tell.
+pub(crate) fn engine_order(private: bool, is_function: bool, name: &str) -> (u8, u32) {
+    match (private, is_function) {
+        (true, false) => (0, bucket(name)),
+        (true, true) => (1, bucket(name)),
+        (false, _) => (2, bucket(name)),
+    }
+}
+
 /// ` = value` of a variable, the parameters of a function.
 fn type_and_value(line: Line, row: &SymbolRow, o: Options) -> Line {
     let gap = if o.no_space { "" } else { " " };
@@ -138,7 +169,8 @@ fn type_and_value(line: Line, row: &SymbolRow, o: Options) -> Line {
         (Some(parameters), ..) => line.text(gap).span(Span::untrusted(Role::Type, parameters)),
         (None, Some(_), Some(value)) => line.text(" = ").span(Span::untrusted(Role::Value, value)),
         (None, Some(_), None) => line.text(" = ").role(Role::Dim, "????"),
-        _ if row.kind == "data" => line.text(" = <no type information>"),
+        _ if row.kind == "data" && !(row.source == "exports" && o.modern) => line.text(" = <no type information>"),
+        _ if row.source == "exports" && o.modern => line.text(format!("{gap}(<no parameter info>)")),
         _ => line.text(format!("{gap}(")).span(Span::untrusted(Role::Symbol, &row.name)).text(")"),
     }
 }
@@ -146,8 +178,14 @@ fn type_and_value(line: Line, row: &SymbolRow, o: Options) -> Line {
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let options = options(&mut args, session)?;
+    let modern = session.sel.layout == Layout::Modern;
     let at = args.pos();
-    let pattern = args.take_rest().to_string();
+    let mut pattern = args.take_rest().to_string();
+    if modern {
+        // Of several patterns the last counts; blanks behind `!` do not.
+        pattern = pattern.replace("! ", "!");
+        pattern = pattern.split_whitespace().next_back().unwrap_or("").to_owned();
+    }
     if pattern.is_empty() {
         return Err(CommandError::caret(at, "Syntax error"));
     }
@@ -158,6 +196,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     let (module, name) = match pattern.split_once('!') {
         Some((module, name)) => (module.trim(), name.trim()),
+        None if modern => {
+            let locals = pattern.strip_prefix("$!").unwrap_or(&pattern);
+            return crate::commands::types::list_locals(session, locals, options.verbose, sink);
+        }
         None if pattern == "*" => {
             // Locals of the current scope: `dv` shows them.
             return crate::run::run_block(session, "dv /t /v", sink);
@@ -176,8 +218,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     if modules.is_empty() {
         // The caret stands behind the module's name, as WinDbg's does.
         let text = inv.text.trim_end();
-        let end = at + module.len();
-        let shown = text.get(..end).unwrap_or(text);
+        let end = at + module.len() + usize::from(modern);
+        let shown = text.get(..at + module.len()).unwrap_or(text);
         return Err(CommandError::CaretText {
             at: end,
             text: format!("Couldn't resolve '{}'", escape(shown)),
@@ -197,7 +239,25 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         Some(('a', falling)) => sort(&mut rows, falling, |r| r.address.0),
         Some(('n', falling)) => sort(&mut rows, falling, |r| r.name.to_lowercase()),
         Some(('z', falling)) => sort(&mut rows, falling, |r| r.size.unwrap_or(0)),
+        None if modern => sort(&mut rows, false, |r| {
+            let typed = r.parameters.is_some() || r.ty.is_some();
+            if r.source == "exports" {
+                return (0, u32::try_from(r.address.0 & 0xffff_ffff).unwrap_or(0));
+            }
+            engine_order(typed, r.parameters.is_some(), &r.name)
+        }),
         _ => {}
+    }
+    if modern {
+        for row in &mut rows {
+            // Sorted lists come without the functions' types.
+            if options.order.is_some() && row.parameters.is_some() {
+                row.parameters = Some(if options.functions { "()" } else { "(void)" }.to_owned());
+            }
+            if let Some(value) = row.value.as_mut().filter(|v| v.starts_with('{') && v.ends_with('}')) {
+                *value = value.to_uppercase();
+            }
+        }
     }
     let wide = session.render_cx().wide;
     session.emit(sink, &SymbolsReport { symbols: rows, options, wide })
@@ -229,7 +289,7 @@ fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) 
 }
 
 fn options(args: &mut crate::lang::Cursor<'_>, session: &Session) -> Result<Options, CommandError> {
-    let mut o = Options::default();
+    let mut o = Options { modern: session.sel.layout == Layout::Modern, ..Options::default() };
     while args.peek().starts_with('/') {
         let at = args.pos();
         for (i, c) in args.word().unwrap_or("").char_indices().skip(1) {
@@ -288,7 +348,8 @@ fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut V
     }
     found.sort_by(|a, b| a.rva.cmp(&b.rva).then_with(|| a.name.cmp(&b.name)));
     found.dedup_by(|a, b| a.rva == b.rva && a.name == b.name);
-    let wants_types = !(o.address_only || o.name_only || o.no_type) || o.size.is_some();
+    let modern = session.sel.layout == Layout::Modern;
+    let wants_types = modern || !(o.address_only || o.name_only || o.no_type) || o.size.is_some();
     let row = |s: Symbol| {
         let known = if wants_types { symbol_type(session, index, &s) } else { SymbolType::default() };
         let size = s.size.map(u64::from).or(known.size);

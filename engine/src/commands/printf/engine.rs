@@ -132,7 +132,7 @@ fn conversion<'f>(
         }
         rest = rest.get(1..).unwrap_or("");
     }
-    let mut number = |rest: &mut &'f str, args: &mut Cursor<'_>| -> Result<usize, CommandError> {
+    let number = |rest: &mut &'f str, args: &mut Cursor<'_>| -> Result<usize, CommandError> {
         if let Some(tail) = rest.strip_prefix('*') {
             *rest = tail;
             let value = next(session, args, error)?;

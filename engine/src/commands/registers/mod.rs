@@ -5,10 +5,10 @@ mod values;
 
 use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::code::{self, CodeReport, Row};
-use crate::doc::{Line, Message, Role, Sink};
+use crate::doc::{Fragment, Line, Message, Report, Role, Sink};
 use crate::expr::{ErrorKind, ExprError};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::context::Context;
 use report::{RegistersReport, Values};
 
@@ -59,6 +59,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     if args.eat(".") {
         return of_instruction(session, sink);
+    }
+    if args.raw().trim_start().starts_with('?') && session.sel.layout == Layout::Modern {
+        let at = args.pos();
+        args.advance(1);
+        return typed(session, &mut args, at, sink);
     }
     if args.raw().trim_start().starts_with('?') {
         return Err(CommandError::message("r? (typed pseudo-registers) is not built in."));
@@ -158,6 +163,35 @@ fn of_instruction(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Comm
     if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }
 }
 
+/// `r? $t0 = expression`: a temporary that keeps its C++ type.
+fn typed(
+    session: &mut Session,
+    args: &mut Cursor<'_>,
+    at: usize,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let mut look = args.clone();
+    let word = look.raw().trim_start().trim_start_matches(['@', '$']);
+    let slot = word.strip_prefix(['t', 'T']).map(|t| {
+        let digits = t.find(|c: char| !c.is_ascii_digit()).unwrap_or(t.len());
+        (t.get(..digits).and_then(|d| d.parse::<usize>().ok()), t.get(digits..).unwrap_or(""))
+    });
+    let Some((Some(slot), rest)) = slot else { return assign_or_show(session, args, sink) };
+    let Some(text) = rest.trim_start().strip_prefix('=') else { return assign_or_show(session, args, sink) };
+    look.take_rest();
+    let start = args.whole().len() - text.len();
+    let (value, end) =
+        crate::lang::evaluate_cpp(session, text).map_err(|e| CommandError::Expr(e.shifted(start)))?;
+    let number = value.number(&**session.dump().memory()).unwrap_or(0);
+    let Some(place) = session.language.temporaries.get_mut(slot) else {
+        return Err(CommandError::caret(at, "Bad register error"));
+    };
+    *place = number;
+    session.language.typed.insert(slot, value);
+    args.advance(start + end - (args.whole().len() - args.raw().len()));
+    args.end()
+}
+
 /// `r eax, ebx`, `r $t0 = 5`.
 fn assign_or_show(
     session: &mut Session,
@@ -174,32 +208,88 @@ fn assign_or_show(
             .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.'))
             .unwrap_or(body.len());
         let word = body.get(..len).unwrap_or("");
+        let modern = session.sel.layout == Layout::Modern;
+        if modern && let Some(number) = word.strip_prefix(".u") {
+            // `$u0`: text that the engine puts in its place.
+            args.advance(signs + len);
+            let name = format!("$u{number}");
+            if args.eat_char('=') {
+                let text = args.take_rest().to_owned();
+                session.language.aliases.insert(name, text);
+                return Ok(());
+            }
+            let text = session.language.aliases.get(&name).map_or("<Empty>", String::as_str);
+            let line = Line::plain(format!("{name}=")).text(dumpscope_core::base::text::escape(text));
+            return session.emit(sink, &Message(vec![line]));
+        }
         let pseudo = rest.get(..signs).is_some_and(|s| s.contains('$'));
-        if word.is_empty() {
-            return Err(CommandError::caret(at, "Bad register error"));
+        if word.is_empty() || (modern && word == ".") {
+            return Err(CommandError::caret(at + word.len(), "Bad register error"));
         }
         args.advance(signs + len);
         let (name, kind) = word.split_once(':').map_or((word, None), |(n, k)| (n, Some(k)));
         if args.eat_char('=') {
             let value = args.expr(session)?;
+            if modern && !pseudo && set_register(session, name, value) {
+                args.eat_char(',');
+                if args.is_empty() || !modern {
+                    break;
+                }
+                return args.end();
+            }
             assign(session, name, pseudo, value, at)?;
         } else if pseudo {
             let full = format!("@${}", name.to_ascii_lowercase());
             let (value, _) = session.eval(&full).map_err(|e| CommandError::Expr(ExprError { at, ..e }))?;
             shown.push(values::Value::pseudo(session, name, value));
         } else {
-            shown.push(values::by_name(session, name, kind).map_err(|note| {
-                let mut error = ExprError::new(ErrorKind::BadRegister, at);
-                error.note = note;
-                CommandError::Expr(error)
-            })?);
+            match values::by_name(session, name, kind) {
+                Ok(value) => shown.push(value),
+                Err(note) if modern => {
+                    // What was asked for before stands on the line already.
+                    if !shown.is_empty() {
+                        let mut text = String::new();
+                        values::ValuesReport(shown).lines(&session.render_cx(), &mut |l| text += &l.to_text());
+                        session.emit(sink, &Fragment(text))?;
+                    }
+                    let known = kind.is_some() && values::by_name(session, name, None).is_ok();
+                    let end = args.whole().len() - args.raw().len();
+                    let _ = note;
+                    return Err(match (known, kind) {
+                        (true, Some(kind)) => CommandError::caret(end - kind.len(), "Syntax error"),
+                        _ => CommandError::caret(end, "Bad register error"),
+                    });
+                }
+                Err(note) => {
+                    let mut error = ExprError::new(ErrorKind::BadRegister, at);
+                    error.note = note;
+                    return Err(CommandError::Expr(error));
+                }
+            }
         }
-        args.eat_char(',');
+        let comma = args.eat_char(',');
         if args.is_empty() {
             break;
         }
+        if modern && !comma {
+            return Err(CommandError::caret(args.pos(), "Syntax error"));
+        }
     }
     if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }
+}
+
+/// Changes a register of the context in force, as today's engine does: the dump stays as it is.
+fn set_register(session: &mut Session, name: &str, value: u64) -> bool {
+    let Some(mut context) = session.context() else { return false };
+    let machine = context.regs.machine();
+    let Some((reg, shift, bits)) = crate::lang::registers::place(machine, &name.to_ascii_lowercase()) else {
+        return false;
+    };
+    let mask = if bits >= 64 { u64::MAX } else { (1 << bits) - 1 };
+    let old = context.regs.get(reg).unwrap_or(0);
+    context.regs.set(reg, old & !(mask << shift) | (value & mask) << shift);
+    session.sel.context = Some(context);
+    true
 }
 
 fn assign(
@@ -217,6 +307,8 @@ fn assign(
     match slot {
         Some(slot) => {
             *slot = value;
+            let number = name.get(1..).and_then(|n| n.parse::<usize>().ok());
+            number.map(|n| session.language.typed.remove(&n));
             Ok(())
         }
         None if pseudo => Err(CommandError::caret(at, "Bad register error")),

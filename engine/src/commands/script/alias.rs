@@ -5,7 +5,7 @@ use super::capture::output_of;
 use crate::command::{Command, CommandError, Extent, Invocation};
 use crate::doc::{Line, RenderCx, Report, Role, Sink, Span};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::ReadMemory;
 use serde_json::json;
 
@@ -58,7 +58,7 @@ pub(crate) const AL: Command = Command {
 
 pub(crate) const AD: Command = Command {
     name: "ad",
-    extent: Extent::Semicolon,
+    extent: Extent::LineToday,
     syntax: "ad [/q] name | ad *",
     summary: "Deletes an alias, or all",
     help: "`ad *` deletes all aliases. `/q` says nothing when there is no such alias.",
@@ -74,15 +74,17 @@ impl Report for Aliases {
         "aliases"
     }
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         if self.0.is_empty() {
             return emit(Line::plain("No aliases"));
         }
-        emit(Line::new().role(Role::Heading, "  Alias            Value"));
-        emit(Line::new().role(Role::Heading, " -------          -------"));
+        // Today's engine has blanks at the ends.
+        let blank = if cx.layout == Layout::Modern { " " } else { "" };
+        emit(Line::new().role(Role::Heading, format!("  Alias            Value{blank}{blank}")));
+        emit(Line::new().role(Role::Heading, format!(" -------          -------{blank}")));
         for (name, value) in &self.0 {
             let name = Span::untrusted(Role::Symbol, &format!(" {name:<16} "));
-            emit(Line(vec![name, Span::untrusted(Role::Plain, value)]));
+            emit(Line(vec![name, Span::untrusted(Role::Plain, value), Span::new(Role::Plain, blank)]));
         }
     }
 
@@ -95,6 +97,20 @@ fn delete(session: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Resu
     let mut args = inv.cursor();
     let quiet = args.eat("/q");
     let at = args.pos();
+    if session.sel.layout == Layout::Modern {
+        // The name goes on to a blank, a semicolon included.
+        let name = args.word().unwrap_or("");
+        let known = match name {
+            "" => return Err(CommandError::caret(at, "Syntax error")),
+            "*" => !std::mem::take(&mut session.language.aliases).is_empty(),
+            name => {
+                let whole = inv.text.get(at..).unwrap_or("");
+                !whole.contains(';') && session.language.aliases.remove(name).is_some()
+            }
+        };
+        let end = at + name.trim_end_matches(';').len();
+        return if known || quiet { Ok(()) } else { Err(CommandError::caret(end, "No information found error")) };
+    }
     match args.word() {
         Some("*") => session.language.aliases.clear(),
         Some(name) => {
@@ -108,7 +124,50 @@ fn delete(session: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Resu
     args.end()
 }
 
-fn make(session: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Result<(), CommandError> {
+/// `as` and `aS` as today's engine reads them: what follows a value on the line still runs.
+fn make_today(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    let at = args.pos();
+    let kind = if args.peek().starts_with('/') { args.switch() } else { None };
+    let kinds = [None, Some("x"), Some("c"), Some("f"), Some("e"), Some("ma"), Some("mu"), Some("msa"), Some("msu")];
+    if !kinds.contains(&kind) {
+        return Err(CommandError::caret(at + 1, "Syntax error"));
+    }
+    let whole = inv.text.trim_end().len();
+    let Some(name) = args.word().map(str::to_owned) else {
+        return Err(CommandError::caret(whole, "Syntax error"));
+    };
+    let until = inv.text.len() - args.raw().len();
+    let cut = |at: usize, words: &str| CommandError::Cut {
+        at,
+        text: format!("{words} in"),
+        until,
+        tail: String::new(),
+    };
+    let text = match kind {
+        None if args.is_empty() => return Err(CommandError::caret(whole, "Syntax error")),
+        None => unquote(args.take_rest()).to_owned(),
+        Some("e") => return Err(cut(whole, "No information found error")),
+        Some("c") if inv.name == "aS" => return Err(cut(whole, "Syntax error")),
+        Some("c") => output_of(session, unquote(args.take_rest()))?.trim_end().to_owned(),
+        Some("f") => super::file::read(session, unquote(args.take_rest()))?,
+        Some("x") => format!("0x{:x}", args.expr(session)?),
+        Some(kind) => match read_text(session, kind, &mut args)? {
+            Some(text) => text,
+            None => return Err(cut(inv.text.len() - args.raw().len(), "Memory access error")),
+        },
+    };
+    session.language.aliases.insert(name, text);
+    match args.rest().strip_prefix(';') {
+        Some(rest) => crate::run::run_block(session, rest, sink),
+        None => Ok(()),
+    }
+}
+
+fn make(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.sel.layout == Layout::Modern {
+        return make_today(session, inv, sink);
+    }
     let mut args = inv.cursor();
     let kind = if args.peek().starts_with('/') { args.switch() } else { None };
     let at = args.pos();

@@ -6,7 +6,7 @@ use crate::doc::Sink;
 use crate::expr::ExprError;
 use crate::lang::{expand, take_group};
 use crate::run::run_block;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 
 pub(crate) const IF: Command = Command {
     name: ".if",
@@ -25,7 +25,11 @@ pub(crate) const ELSE: Command = Command {
     summary: "Belongs to .if",
     help: "`.else` and `.elsif` stand behind the block of an `.if`; alone they are an error.",
     examples: &[(".else { k }", "An error: there is no .if before it")],
-    run: |_, _, _| Err(CommandError::caret(0, "Syntax error")),
+    run: |session, inv, _| {
+        // Today's engine points behind the name.
+        let at = if session.sel.layout == Layout::Modern { inv.name.len() } else { 0 };
+        Err(CommandError::caret(at, "Syntax error"))
+    },
     ..BASE
 };
 
@@ -133,7 +137,30 @@ fn syntax_error(inv: &Invocation<'_>, rest: &str) -> CommandError {
 
 /// The `{…}` at the start of `text` (a tail of the command).
 fn block<'a>(inv: &Invocation<'_>, text: &'a str) -> Result<(&'a str, &'a str), CommandError> {
-    take_group(text, '{').ok_or_else(|| syntax_error(inv, text))
+    take_group(text, '{').ok_or_else(|| match text.trim_start().strip_prefix('{') {
+        // An open block: the engine points behind its brace.
+        Some(inside) => CommandError::caret(inv.text.len().saturating_sub(inside.len()), "Syntax error"),
+        None => syntax_error(inv, text),
+    })
+}
+
+/// Where a part of the command's text begins.
+fn offset(inv: &Invocation<'_>, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(inv.text.as_ptr() as usize)
+}
+
+/// The condition before a block: in parentheses, or as today's engine reads it up to the brace.
+fn test<'a>(
+    session: &Session,
+    inv: &Invocation<'_>,
+    text: &'a str,
+) -> Result<(&'a str, &'a str), CommandError> {
+    let open = text.trim_start();
+    if session.sel.layout == Layout::Classic || open.starts_with('(') {
+        return condition(inv, text);
+    }
+    let end = open.find('{').unwrap_or(open.len());
+    Ok((open.get(..end).unwrap_or(open), open.get(end..).unwrap_or("")))
 }
 
 /// The `(…)` at the start of `text`.
@@ -145,9 +172,11 @@ fn condition<'a>(inv: &Invocation<'_>, text: &'a str) -> Result<(&'a str, &'a st
 fn holds(session: &Session, inv: &Invocation<'_>, condition: &str) -> Result<bool, CommandError> {
     // Aliases may change from turn to turn.
     let text = expand(condition, &session.language.aliases);
-    let fail = |e: ExprError| match inv.text.find(condition) {
-        Some(at) if text == condition => CommandError::Expr(e.shifted(at)),
-        _ => CommandError::message(e.message(&text)),
+    let modern = session.sel.layout == Layout::Modern;
+    let fail = |e: ExprError| match text == condition {
+        true => CommandError::Expr(e.shifted(offset(inv, condition))),
+        false if modern => CommandError::message(e.engine_message(&text)),
+        false => CommandError::message(e.message(&text)),
     };
     let (value, end) = session.eval(&text).map_err(fail)?;
     if text.get(end..).is_some_and(|t| !t.trim().is_empty()) {
@@ -159,9 +188,11 @@ fn holds(session: &Session, inv: &Invocation<'_>, condition: &str) -> Result<boo
 fn run_if(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut rest = inv.args;
     loop {
-        let (test, after) = condition(inv, rest)?;
+        let (test, after) = test(session, inv, rest)?;
+        // Today's engine looks at the condition before it misses the block.
+        let early = session.sel.layout == Layout::Modern && holds(session, inv, test)?;
         let (body, after) = block(inv, after)?;
-        if holds(session, inv, test)? {
+        if early || (session.sel.layout == Layout::Classic && holds(session, inv, test)?) {
             return run_block(session, body, sink);
         }
         let next = after.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
@@ -194,6 +225,9 @@ fn run_for(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
     let (body, _) = block(inv, rest)?;
     let mut parts = head.splitn(3, ';');
     let (Some(first), Some(test), Some(step)) = (parts.next(), parts.next(), parts.next()) else {
+        if session.sel.layout == Layout::Modern {
+            return Err(CommandError::caret(offset(inv, head) + head.len(), "Syntax error"));
+        }
         return Err(syntax_error(inv, inv.args));
     };
     run_block(session, first, sink)?;
@@ -210,7 +244,7 @@ fn run_for(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
 }
 
 fn run_while(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    let (test, rest) = condition(inv, inv.args)?;
+    let (test, rest) = test(session, inv, inv.args)?;
     let (body, _) = block(inv, rest)?;
     let mut n = 0;
     while holds(session, inv, test)? {
@@ -225,7 +259,8 @@ fn run_while(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
 
 fn run_do(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let (body, rest) = block(inv, inv.args)?;
-    let (test, _) = condition(inv, rest)?;
+    let modern = session.sel.layout == Layout::Modern;
+    let (test, _) = if modern { (rest.trim_start(), "") } else { condition(inv, rest)? };
     let mut n = 0;
     loop {
         turns(n)?;

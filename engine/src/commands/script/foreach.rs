@@ -1,12 +1,12 @@
 //! `.foreach`.
 
-use super::capture::output_of;
+use super::capture::{output_of, output_without_errors};
 use super::{BASE, turns};
 use crate::command::{Command, CommandError, Invocation, Jump};
 use crate::doc::Sink;
 use crate::lang::{expand, take_group};
 use crate::run::run_block;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use std::collections::BTreeMap;
 
 pub(crate) const FOREACH: Command = Command {
@@ -34,6 +34,7 @@ enum Source {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    let modern = session.sel.layout == Layout::Modern;
     let (mut source, mut first, mut between) = (Source::Commands, 0u64, 0u64);
     while args.peek().starts_with('/') {
         let at = args.pos();
@@ -42,13 +43,22 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             Some("f") => source = Source::File,
             Some("pS") => first = args.word_expr(session)?,
             Some("ps") => between = args.word_expr(session)?,
-            _ => return Err(CommandError::caret(at, "Syntax error")),
+            _ => return Err(CommandError::caret(at + usize::from(modern), "Syntax error")),
         }
     }
     let at = args.pos();
     let syntax = || CommandError::caret(at, "Syntax error");
     let (head, rest) = take_group(args.raw(), '(').ok_or_else(syntax)?;
-    let (body, _) = take_group(rest, '{').ok_or_else(syntax)?;
+    let bare = head.trim_start();
+    if modern && bare.starts_with('{') {
+        // The engine takes the brace for the name.
+        let inside = bare.get(1..).unwrap_or("").trim_start();
+        let place = (inside.as_ptr() as usize).saturating_sub(inv.text.as_ptr() as usize);
+        return Err(CommandError::caret(place, "Syntax error"));
+    }
+    let behind = inv.text.len() - rest.trim_start().len();
+    let no_body = || CommandError::caret(if modern { behind } else { at }, "Syntax error");
+    let (body, _) = take_group(rest, '{').ok_or_else(no_body)?;
     let head = head.trim();
     let len = head.find(|c: char| c.is_whitespace() || matches!(c, '{' | '"')).ok_or_else(syntax)?;
     let (name, from) = (head.get(..len).unwrap_or(""), head.get(len..).unwrap_or("").trim());
@@ -59,7 +69,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let text = match source {
         Source::Commands => {
             let (commands, _) = take_group(from, '{').ok_or_else(syntax)?;
-            output_of(session, commands)?
+            match modern {
+                // A command that failed gives no words at all.
+                true => output_without_errors(session, commands)?,
+                false => output_of(session, commands)?,
+            }
         }
         Source::Text => quoted().to_owned(),
         Source::File => super::file::read(session, quoted())?,

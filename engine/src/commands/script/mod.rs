@@ -1,6 +1,7 @@
 //! Scripts: conditions, loops, aliases, command files.
 
 mod alias;
+mod branch;
 mod capture;
 mod control;
 mod each;
@@ -11,6 +12,7 @@ mod list;
 use crate::command::{Command, CommandError, Extent};
 
 pub(crate) use alias::{AD, AL, AS, AS_LINE};
+pub(crate) use branch::{J, Z};
 pub(crate) use control::{BLOCK, BREAK, CATCH, CONTINUE, DO, ELSE, FOR, IF, LEAVE, WHILE};
 pub(crate) use each::{EACH_FRAME, EACH_MODULE};
 pub(crate) use file::{JOINED, JOINED_ARGS, JOINED_REST, LINES, LINES_REST};

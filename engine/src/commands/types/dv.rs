@@ -3,11 +3,11 @@
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::commands::stack::source_name;
-use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::fmt::{self, Hex};
 use crate::lang::Cursor;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::Scope;
 use dumpscope_analyzers::arguments::recover_all;
 use dumpscope_core::Va;
@@ -87,6 +87,8 @@ struct LocalsReport {
     options: Options,
     #[serde(skip)]
     wide: bool,
+    #[serde(skip)]
+    modern: bool,
 }
 
 impl Answer for LocalsReport {
@@ -127,13 +129,23 @@ impl LocalsReport {
 
     /// The address or register, and for `/V` the way there.
     fn place(&self, line: Line, row: &Row) -> Line {
-        let width = fmt::addr_width(self.wide);
+        let width = if self.modern { 17 } else { fmt::addr_width(self.wide) };
         match (row.address, row.register) {
             (Some(a), _) => {
                 let va = Va(a.0);
                 let line = line.span(Span::new(Role::Address, fmt::addr(va, self.wide)).link(Link::Goto(va)));
+                let pad = |text: &str| match self.modern {
+                    true => format!("{}{}", text, " ".repeat(17usize.saturating_sub(text.chars().count()) + 1)),
+                    false => format!("{text} "),
+                };
                 match row.through.as_ref().filter(|_| self.options.through) {
-                    Some(through) => line.text(" ").role(Role::Register, through.clone()).text(" "),
+                    Some(through) => {
+                        let gap = if self.modern { 18usize.saturating_sub(fmt::addr_width(self.wide)) } else { 1 };
+                        line.text(" ".repeat(gap)).role(Role::Register, pad(through))
+                    }
+                    None if self.modern => {
+                        line.text(" ".repeat(18usize.saturating_sub(fmt::addr_width(self.wide))))
+                    }
                     None => line.text(" "),
                 }
             }
@@ -153,9 +165,15 @@ impl LocalsReport {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let (options, function) = options(&mut args, session)?;
+    let modern = session.sel.layout == Layout::Modern;
+    let (options, function, unknown) = options(&mut args, session)?;
+    for letter in unknown {
+        session.emit(sink, &Message(vec![Line::plain(format!("Unknown option '{letter}'"))]))?;
+    }
     let pattern = args.word().map(str::to_owned);
-    args.end()?;
+    if !modern {
+        args.end()?;
+    }
     let scope = match function {
         Some(va) => Scope::of_function(&session.target, va),
         None => session.scope(),
@@ -181,8 +199,46 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         variables: rows,
         options,
         wide: session.sel.machine.is_64(),
+        modern,
     };
-    session.emit(sink, &report)
+    session.emit(sink, &report)?;
+    if modern { args.end() } else { Ok(()) }
+}
+
+/// `x` without a module: the variables of the frame that a pattern fits.
+pub(crate) fn list_locals(
+    session: &Session,
+    pattern: &str,
+    verbose: bool,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let Some(scope) = session.scope() else { return Ok(()) };
+    let wide = session.sel.machine.is_64();
+    let width = fmt::addr_width(true);
+    let mut lines = Vec::new();
+    for v in scope.variables.iter().filter(|v| wildcard_match(pattern, &v.name)) {
+        let row = row(session, &scope, v);
+        let place = match (row.address, row.register) {
+            (Some(a), _) => format!("{:<width$} ", fmt::addr(Va(a.0), wide)),
+            (None, Some(register)) => format!("{:<width$} ", format!("@{register}")),
+            (None, None) => format!("{:<width$} ", "<unavailable>"),
+        };
+        let mut line = Line::new();
+        if verbose {
+            line = line.text(if row.kind == "param" { "prv param  " } else { "prv local  " });
+        }
+        line = line.text(place);
+        if verbose {
+            line = line.text(format!("{:>4x} ", row.size.unwrap_or(0)));
+        }
+        let value = row.value.as_deref().unwrap_or(UNAVAILABLE);
+        lines.push(
+            line.span(Span::untrusted(Role::Symbol, &row.name))
+                .text(" = ")
+                .span(Span::untrusted(Role::Value, value)),
+        );
+    }
+    session.emit(sink, &Message(lines))
 }
 
 fn without_value(row: &Row) -> bool {
@@ -220,8 +276,9 @@ fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
     }
 }
 
-fn options(args: &mut Cursor<'_>, session: &Session) -> Result<(Options, Option<Va>), CommandError> {
-    let (mut o, mut function) = (Options::default(), None);
+fn options(args: &mut Cursor<'_>, session: &Session) -> Result<(Options, Option<Va>, Vec<char>), CommandError> {
+    let (mut o, mut function, mut unknown) = (Options::default(), None, Vec::new());
+    let modern = session.sel.layout == Layout::Modern;
     while args.peek().starts_with('/') {
         let at = args.pos();
         let word = args.word().unwrap_or("");
@@ -236,17 +293,20 @@ fn options(args: &mut Cursor<'_>, session: &Session) -> Result<(Options, Option<
                 // Links: every sink gets them.
                 'D' | 'd' => {}
                 'f' if word.len() == 2 => function = Some(session.address(args.word_expr(session)?)),
+                // Today's engine tells of them and goes on.
+                _ if modern => unknown.push(c),
                 _ => return Err(CommandError::caret(at + i, "Syntax error")),
             }
         }
     }
-    Ok((o, function))
+    Ok((o, function, unknown))
 }
 
 fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
     let location = scope.locate(v);
     let read = scope.value(&session.target, v);
-    let digits = if session.sel.machine.is_64() { 4 } else { 2 };
+    let modern = session.sel.layout == Layout::Modern;
+    let digits = if session.sel.machine.is_64() || modern { 4 } else { 2 };
     let (address, through) = match location {
         Location::Memory(va, place) => {
             let through = scope.base_register(place).map(|(name, offset)| {
@@ -294,8 +354,12 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
 
 /// WinDbg's words for a frame whose variables nobody tells, and which symbol file would.
 fn no_locals(session: &Session) -> CommandError {
-    let text = "Unable to enumerate locals, HRESULT 0x80004005\nPrivate symbols (symbols.pri) are required for \
-                locals.\nType \".hh dbgerr005\" for details.";
+    let error = match session.sel.layout {
+        Layout::Classic => "HRESULT 0x80004005",
+        Layout::Modern => "Win32 error 0n318",
+    };
+    let text = format!("Unable to enumerate locals, {error}\nPrivate symbols (symbols.pri) are required for \
+                locals.\nType \".hh dbgerr005\" for details.");
     let frame = session.sel.frame as usize;
     let stack = session.stack(Some(frame.saturating_add(2)));
     let module = stack.and_then(|s| s.frames.get(frame)?.module);

@@ -318,7 +318,7 @@ impl<'a> Layout<'a> {
         let opened = !deeper.is_empty() || dots > 0;
         if opened {
             let special = data.and_then(|d| special_value(self.cx, ty, d));
-            let text = special.map_or(before, |s| format!("{before} {s}"));
+            let text = special.map_or_else(|| before.clone(), |s| format!("{before} {s}"));
             self.line(depth, &place, &row.name, &text);
             match bare(types, ty) {
                 (inner, Type::Udt { .. }) => {
@@ -474,11 +474,6 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// True for a type whose pointers are shown with their text.
-pub(crate) fn is_text(kind: BaseKind) -> bool {
-    matches!(kind, BaseKind::Char | BaseKind::UChar | BaseKind::WChar)
-}
-
 /// The base type of this name, as C writes it.
 pub(crate) fn base_type(name: &str) -> Option<TypeId> {
     const NAMES: &[(&str, u32)] = &[
@@ -500,12 +495,4 @@ pub(crate) fn base_type(name: &str) -> Option<TypeId> {
         ("double", 0x41),
     ];
     NAMES.iter().find(|(n, _)| *n == name).map(|(_, id)| TypeId(*id))
-}
-
-/// The base type behind a type, when it is one.
-pub(crate) fn base_of(types: &dyn TypeProvider, id: TypeId) -> Option<Base> {
-    match bare(types, id).1 {
-        Type::Base(base) => Some(base),
-        _ => None,
-    }
 }

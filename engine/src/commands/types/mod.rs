@@ -14,7 +14,7 @@ mod symbol;
 mod wild;
 
 pub(crate) use dt::DT;
-pub(crate) use dv::DV;
+pub(crate) use dv::{DV, list_locals};
 pub(crate) use evaluate::TYPED;
 pub(crate) use find::{Found, enumerator, find, static_member};
 pub(crate) use subject::{Object, global, local};

@@ -4,7 +4,7 @@ use crate::command::CommandError;
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::SymbolKind;
@@ -32,6 +32,8 @@ struct Match {
     /// `module!name`. Untrusted.
     name: String,
     size: Option<u64>,
+    #[serde(skip)]
+    function: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,7 +51,10 @@ struct Matches {
 impl Answer for Matches {
     const KIND: &'static str = "type_names";
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        if cx.layout == Layout::Modern {
+            return self.engine_lines(emit);
+        }
         let width = fmt::addr_width(self.wide);
         if self.verbose {
             emit(Line::new().span(Span::untrusted(
@@ -74,6 +79,32 @@ impl Answer for Matches {
                 name = name.link(Link::Run(format!("dt {}", m.name)));
             }
             emit(line.span(name));
+        }
+        if self.cut {
+            emit(Line::new().role(Role::Note, format!("note: only the first {MAX_NAMES} names are shown")));
+        }
+    }
+}
+
+impl Matches {
+    /// In the columns of today's engine.
+    fn engine_lines(&self, emit: &mut dyn FnMut(Line)) {
+        let width = if self.wide { 16 } else { 8 };
+        if self.verbose {
+            let title = format!("Enumerating symbols matching {}", self.pattern);
+            emit(Line::new().span(Span::untrusted(Role::Heading, &title)));
+            emit(Line::new().role(Role::Heading, "Address   Size Symbol"));
+        }
+        for m in &self.matches {
+            let size = m.size.unwrap_or(0);
+            let before = match (m.address, self.verbose) {
+                (Some(a), true) => format!("{:0width$x}   {size:03x} ", a.0),
+                (Some(a), false) => format!("{:0width$x}  ", a.0),
+                (None, true) => format!("{:11}{size:03x} ", ""),
+                (None, false) => " ".repeat(10),
+            };
+            let role = if m.address.is_some() { Role::Symbol } else { Role::Type };
+            emit(Line::plain(before).span(Span::untrusted(role, &m.name)));
         }
         if self.cut {
             emit(Line::new().role(Role::Note, format!("note: only the first {MAX_NAMES} names are shown")));
@@ -114,6 +145,13 @@ pub(super) fn list(
             sink.progress("symbols", done as u64, modules.len() as u64);
         }
         in_module(session, index, name, wanted, &mut matches);
+    }
+    if session.sel.layout == Layout::Modern {
+        matches.sort_by_key(|m: &Match| {
+            let plain = m.name.split_once('!').map_or(m.name.as_str(), |(_, n)| n);
+            let order = crate::commands::modules::x::engine_order(true, m.function, plain);
+            (m.address.is_some(), order)
+        });
     }
     let cut = matches.len() >= MAX_NAMES;
     let (wide, verbose) = (machine.is_64(), wanted.verbose);
@@ -157,7 +195,7 @@ fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out
             names.len() < room && !session.cancel.is_cancelled()
         });
     }
-    out.extend(names.into_iter().map(|(name, size)| Match { address: None, name: full(&name), size }));
+    out.extend(names.into_iter().map(|(name, size)| Match { address: None, name: full(&name), size, function: false }));
     if wanted.types_only {
         return;
     }
@@ -166,7 +204,9 @@ fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out
     provider.each(&mut |s| {
         let size = s.size.map(u64::from);
         if s.kind != SymbolKind::Placeholder && wildcard_match(pattern, &s.name) && fits(size) {
-            out.push(Match { address: Some(s.rva.va(module.base).into()), name: full(&s.name), size });
+            let function = s.kind == SymbolKind::Function;
+            let address = Some(s.rva.va(module.base).into());
+            out.push(Match { address, name: full(&s.name), size, function });
         }
         out.len() < MAX_NAMES && !session.cancel.is_cancelled()
     });

