@@ -53,6 +53,8 @@ pub struct Selection {
     pub cpp: bool,
     /// In the modern layout frames have their numbers without being asked for, as in WinDbg's window.
     pub numbers: bool,
+    /// `rm`: the registers that `r` shows in the modern layout; `None` until it was set.
+    pub register_mask: Option<u64>,
 }
 
 impl Selection {
@@ -110,6 +112,7 @@ impl Session {
             lines: true,
             cpp: false,
             numbers: true,
+            register_mask: None,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
         Session { path, target, sel, language, cancel, host: None }

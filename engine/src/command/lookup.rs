@@ -34,7 +34,11 @@ pub(crate) fn engine_find(text: &str) -> Option<Result<Found<'_>, CommandError>>
         (code && !found.args.is_empty() && !found.args.starts_with([' ', '\t', ';']))
             .then(|| CommandError::caret(name.len(), "Missing whitespace after u"))
     };
-    if let Some(found) = find(text) {
+    if let Some(mut found) = find(text) {
+        // `R` is `r`, unless there is an `R`.
+        if let Some(name) = names(found.command).find(|n| n.eq_ignore_ascii_case(found.name)) {
+            found.name = name;
+        }
         return Some(spaced(&found).map_or(Ok(found), Err));
     }
     if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {

@@ -3,7 +3,7 @@
 use crate::command::{Command, CommandError, Glued, Invocation};
 use crate::doc::{Line, RenderCx, Report, Role, Sink};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 
 pub(crate) const EVALUATE: Command = Command {
@@ -46,6 +46,12 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         return session.emit(sink, &super::help::CommandList);
     }
     let value = args.expr(session)?;
+    if session.sel.layout == Layout::Modern {
+        // Today's engine shows the value before it looks at what follows.
+        session.language.last_expr = value;
+        session.emit(sink, &Evaluation { value })?;
+        return args.end();
+    }
     args.end()?;
     session.language.last_expr = value;
     session.emit(sink, &Evaluation { value })

@@ -50,7 +50,15 @@ impl Formats {
         if self.wide { self.value as i64 } else { i64::from(self.value as u32 as i32) }
     }
 
-    fn time(&self) -> String {
+    fn time(&self, modern: bool) -> String {
+        if modern && self.value == 0 {
+            return "unavailable".to_owned();
+        }
+        // Today's engine takes a number of 32 bits for a signed one.
+        let negative = if self.value >> 32 == 0 { self.value >> 31 == 1 } else { self.value >> 63 == 1 };
+        if modern && negative {
+            return "***** Invalid".to_owned();
+        }
         match u32::try_from(self.value) {
             Ok(seconds) => fmt::time_stamp(seconds),
             // A FILETIME is signed; negative ones are no times.
@@ -67,8 +75,10 @@ impl Formats {
         self.bytes().iter().map(|b| format!("{b:08b}")).collect::<Vec<_>>().join(" ")
     }
 
-    fn chars(&self) -> String {
-        self.bytes().iter().map(|b| if matches!(b, 0x20..=0x7e) { char::from(*b) } else { '.' }).collect()
+    fn chars(&self, modern: bool) -> String {
+        // Today's engine prints nothing for 7f.
+        let shown = |b: &&u8| !modern || **b != 0x7f;
+        self.bytes().iter().filter(shown).map(|b| if matches!(b, 0x20..=0x7e) { char::from(*b) } else { '.' }).collect()
     }
 
     fn floats(&self) -> (f32, f32) {
@@ -93,8 +103,8 @@ impl Report for Formats {
         }
         row("Octal:", self.octal());
         row("Binary:", self.binary());
-        row("Chars:", self.chars());
-        row("Time:", self.time());
+        row("Chars:", self.chars(cx.layout == Layout::Modern));
+        row("Time:", self.time(cx.layout == Layout::Modern));
         let (low, high) = self.floats();
         row("Float:", format!("low {} high {}", general(low.into(), 6), general(high.into(), 6)));
         row("Double:", general(f64::from_bits(self.value), 6));
@@ -104,7 +114,7 @@ impl Report for Formats {
         let (low, high) = self.floats();
         json!({
             "hex": Hex(self.value), "decimal": self.signed(), "unsigned": self.value, "octal": self.octal(),
-            "binary": self.binary(), "chars": self.chars(), "time": self.time(),
+            "binary": self.binary(), "chars": self.chars(false), "time": self.time(false),
             "float": { "low": low, "high": high }, "double": f64::from_bits(self.value),
         })
     }

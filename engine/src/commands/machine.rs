@@ -1,7 +1,7 @@
 //! `.effmach` and the WOW64 commands: which half of a 32-bit process in a 64-bit dump is looked at.
 
 use super::missing;
-use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::command::{Command, Extent, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Message, RenderCx, Report, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::{Layout, Session};
@@ -16,6 +16,7 @@ pub(crate) const EFFMACH: Command = Command {
     help: "A 64-bit dump of a 32-bit process holds two stacks for each thread: `.effmach x86` selects the 32-bit one, \
            `.effmach .` the dump's own. `!sw` switches between them.",
     examples: &[(".effmach", "Shows the machine"), (".effmach .", "The dump's own machine")],
+    extent: Extent::LineToday,
     run: run_effmach,
     ..Command::BASE
 };
@@ -109,14 +110,21 @@ fn run_effmach(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
     let mut args = inv.cursor();
     let at = args.pos();
     let word = args.word();
-    args.end()?;
+    let modern = session.sel.layout == Layout::Modern;
+    if !modern {
+        args.end()?;
+    }
     let native = session.dump().machine();
     let wanted = match word.map(str::to_ascii_lowercase).as_deref() {
         None => session.sel.machine,
         Some("." | "#") => native,
         Some("x86") => Machine::X86,
-        Some("amd64" | "x64") => Machine::Amd64,
+        Some("x64") if !modern => Machine::Amd64,
+        Some("amd64") => Machine::Amd64,
         Some("arm64") => Machine::Arm64,
+        Some(other) if session.sel.layout == Layout::Modern => {
+            return Err(CommandError::message(format!("Unknown machine '{}'", dumpscope_core::base::text::escape(other))));
+        }
         Some(_) => return Err(CommandError::caret(at, "Syntax error")),
     };
     if wanted != native && !(wanted == Machine::X86 && session.dump().is_wow64()) && word.is_some() {
@@ -124,7 +132,8 @@ fn run_effmach(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
         return Err(CommandError::noted("Machine is not a possible execution machine", note));
     }
     set_machine(session, wanted);
-    session.emit(sink, &MachineReport(wanted))
+    session.emit(sink, &MachineReport(wanted))?;
+    args.end()
 }
 
 /// The words for a process that has no 32-bit half.

@@ -12,6 +12,7 @@ mod dumpdebug;
 mod echo;
 mod evaluate;
 mod exception;
+mod flags;
 mod formats;
 mod handle;
 mod help;
@@ -174,6 +175,8 @@ pub(crate) const ALL: &[&Command] = &[
     &settings::EXPR,
     &settings::LAYOUT,
     &settings::LINES,
+    &flags::SYMOPT,
+    &flags::ASM,
     &stack::K,
     &stack::KFRAMES,
     &stack::frame::FRAME,

@@ -14,11 +14,32 @@ use dumpscope_core::base::text::escape;
 const LIVE: &str = "No runnable debuggees error";
 const UNSUPPORTED: &str = "Operation not supported by current debuggee error";
 
+/// Questions for settings that dumpscope has not: they are as they are in an engine that was just started.
+const SETTINGS: &[(&str, &str)] = &[
+    (".allow_exec_cmds", "Execution commands allowed"),
+    (".holdmem", ""),
+    (".noshell", "Shell commands disabled"),
+    (".nvunloadall", ""),
+    (".record_branches", "Branches will not be recorded"),
+    (".secure", "Secure mode disabled"),
+    (".setdll", "No extension DLL name provided"),
+    (".srcpath", "Source search path is: <empty>"),
+    (".step_filter", "Step filtering disabled"),
+    (".sxcmds", ""),
+    (".typeopt", "Type options : (0x0)  none"),
+];
+
 /// Answers a command that there is not.
 pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let text = text.trim_end();
     if let Some(name) = text.strip_prefix('!') {
         return extension(name);
+    }
+    if let Some((_, answer)) = SETTINGS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+        if answer.is_empty() {
+            return Ok(());
+        }
+        return session.emit(sink, &Message(vec![Line::plain(*answer)]));
     }
     if text.starts_with('.') {
         // The engine has read the name and what follows it.

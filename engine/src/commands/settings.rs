@@ -72,9 +72,25 @@ pub(crate) const ACCEPTED: Command = Command {
     help: "Settings of WinDbg that scripts and runbooks contain and that have no meaning here: links are always there, \
            text is always Unicode, missing pages are always passed over.",
     examples: &[(".prefer_dml 1", "Nothing"), (".enable_long_status 1", "Nothing")],
-    run: |_, _, _| Ok(()),
+    run: accepted,
     ..Command::BASE
 };
+
+/// Nothing; today's engine wants a number behind some of the names.
+fn accepted(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if session.sel.layout == Layout::Classic {
+        return Ok(());
+    }
+    let mut args = inv.cursor();
+    match inv.name {
+        ".prefer_dml" => {
+            let on = !args.is_empty() && args.expr(session)? != 0;
+            say(session, sink, if on { "DML versions of commands on by default" } else { "DML versions of commands off by default" })
+        }
+        ".enable_long_status" | ".enable_unicode" | ".force_radix_output" => args.expr(session).map(|_| ()),
+        _ => Ok(()),
+    }
+}
 
 fn say(session: &Session, sink: &mut dyn Sink, text: &str) -> Result<(), CommandError> {
     session.emit(sink, &Message(vec![Line::plain(text)]))

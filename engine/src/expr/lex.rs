@@ -74,9 +74,7 @@ pub(super) fn next(text: &str, start: usize, radix: u32) -> Result<(usize, Token
                 len,
             )
         }
-        c if is_word_char(c) || c == '!' => {
-            word(rest, at, radix)
-        }
+        c if is_word_char(c) || (c == '!' && !rest.starts_with("!=")) => word(rest, at, radix),
         _ => match OPS.iter().find(|op| rest.starts_with(**op)) {
             Some(op) => done(Token::Op(op), op.len()),
             None => Err(ExprError::new(ErrorKind::Syntax, at)),

@@ -54,5 +54,8 @@ pub struct Language {
     pub depth: u32,
     /// Scripts that the line has read.
     pub scripts: u32,
-
+    /// `.symopt`: WinDbg's symbol options, once they were set.
+    pub symbol_options: Option<u64>,
+    /// `.asm`: which of WinDbg's options for code are set.
+    pub asm_options: u32,
 }

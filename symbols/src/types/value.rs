@@ -195,7 +195,7 @@ fn hex(value: u128) -> String {
 }
 
 fn quoted(code: u128) -> String {
-    let c = u32::try_from(code).ok().and_then(char::from_u32).filter(|c| *c >= ' ' && *c != '\u{7f}');
+    let c = u32::try_from(code).ok().and_then(char::from_u32).filter(|c| (' '..='~').contains(c));
     c.map_or("''".to_owned(), |c| format!("'{c}'"))
 }
 
@@ -434,6 +434,13 @@ fn pointer_dt(cx: &ValueCx<'_>, va: u64, to: TypeId, depth: usize) -> String {
             Some(text) => format!("{address}  {text}"),
             None => format!("{address}  {}", read_error(&address)),
         },
+        // What a list's links lead to is shown with its own links.
+        Type::Udt { name, size, .. } if matches!(name.as_str(), "_LIST_ENTRY" | "LIST_ENTRY") => {
+            match special(cx, &name, size, Data::Memory(Va(va))) {
+                Some(links) => format!("{address} {name} {links}"),
+                None => format!("{address} {name}"),
+            }
+        }
         Type::Udt { name, .. } => format!("{address} {name}"),
         Type::Function { .. } => {
             let name = (cx.symbol)(Va(va)).unwrap_or_default();
@@ -500,14 +507,29 @@ pub fn inline_value(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>) -> Option<Stri
                 BaseKind::Float => float(number_of(cx, b, data)?, b.size),
             }
         }
-        Type::Enum { .. } => {
+        Type::Enum { underlying, .. } => {
             let value = cx.integer(ty, data)?;
-            match enumerator(cx.types, ty, value) {
+            let name = enumerator(cx.types, ty, value);
+            // The engine shows every enumeration's number as a signed one.
+            let bits = size_of(cx.types, underlying).unwrap_or(4).saturating_mul(8).min(64);
+            let shift = u32::try_from(64u64.saturating_sub(bits)).unwrap_or(0);
+            let value = (value as i64).wrapping_shl(shift).wrapping_shr(shift);
+            match name {
                 Some(name) => format!("{name} (0n{value})"),
                 None => format!("0n{value} (No matching enumerant)"),
             }
         }
-        Type::BitField { of, pos, len } => hex(cx.bits(of, pos, len, data)?),
+        Type::BitField { of, pos, len } => {
+            let value = cx.bits(of, pos, len, data)?;
+            match bare(cx.types, of).1 {
+                Type::Base(Base { kind: BaseKind::Bool, .. }) => if value == 0 { "false" } else { "true" }.into(),
+                Type::Base(Base { kind: BaseKind::Int, .. }) => {
+                    let shift = 128u32.saturating_sub(len.into()).min(127);
+                    format!("0n{}", value.cast_signed().wrapping_shl(shift).wrapping_shr(shift))
+                }
+                _ => hex(value),
+            }
+        }
         Type::Pointer { to, size, kind } => {
             let va = u64::try_from(cx.unsigned(data, size.into())?).ok()?;
             if kind == PointerKind::Member {

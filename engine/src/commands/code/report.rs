@@ -62,6 +62,11 @@ impl CodeReport {
         let resolved = session.target.symbols.resolve(va);
         let symbol =
             resolved.and_then(|r| r.symbol).map_or(String::new(), |s| format!("{}:{}", s.rva.0, s.name));
+        // Today's engine goes on with the last symbol where no other begins.
+        let same = self.last.as_ref().is_some_and(|(last, _)| !last.is_empty());
+        if session.sel.layout == Layout::Modern && symbol.is_empty() && same {
+            return;
+        }
         let key = (symbol, header.source.clone());
         if self.last.as_ref() != Some(&key) {
             self.last = Some(key);
@@ -86,7 +91,19 @@ fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx) -> Li
         .span(fmt::addr_span(i.address, cx.wide))
         .text(" ")
         .role(Role::Bytes, format!("{bytes:<15} "));
+    // Today's engine keeps one column for what stands behind the mnemonic, however long the bytes are.
+    let late = cx.layout == Layout::Modern && bytes.len() > 15 && i.valid;
+    let mut column = bytes.len().max(15) + 1;
     for (piece, text) in &i.text {
+        let mut text = text.as_str();
+        let padded;
+        if late && *piece == Piece::Mnemonic && text.ends_with(' ') {
+            let name = text.trim_end();
+            let width = 25usize.saturating_sub(column).max(name.len() + 1);
+            padded = format!("{name:<width$}");
+            text = &padded;
+        }
+        column += text.len();
         let role = match piece {
             Piece::Mnemonic => Role::Mnemonic,
             Piece::Register => Role::Register,
@@ -94,7 +111,7 @@ fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx) -> Li
             Piece::Symbol => Role::Symbol,
             Piece::Other => Role::Plain,
         };
-        let mut span = Span::new(role, text.as_str());
+        let mut span = Span::new(role, text);
         if let (Piece::Symbol, Target::Jump(to) | Target::Branch(to) | Target::Call(Some(to))) =
             (piece, i.target)
         {
@@ -103,7 +120,11 @@ fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx) -> Li
         line = line.span(span);
     }
     match operand {
-        Some(text) => line.text(" ").span(Span::untrusted(Role::Value, text)),
+        Some(text) => {
+            let (start, end) = if cx.wide { (18, 50) } else { (9, 54) };
+            let gap = if cx.layout == Layout::Modern { end - (start + column).min(end - 1) } else { 1 };
+            line.text(" ".repeat(gap)).span(Span::untrusted(Role::Value, text))
+        }
         None => line,
     }
 }

@@ -103,12 +103,14 @@ pub(super) struct ModulesReport {
 }
 
 /// `Fri Feb  4 19:47:08 2022 (61FD74AC)`, or why there is none.
-pub(super) fn time_text(stamp: u32, reproducible: bool) -> String {
+/// `modern`: as today's engine, which takes it for a signed number.
+pub(super) fn time_text(stamp: u32, reproducible: bool, modern: bool) -> String {
     match stamp {
         _ if reproducible => {
             format!("{stamp:08X} (This is a reproducible build file hash, not a timestamp)")
         }
         0 | 0xffff_fffe | 0xffff_ffff => format!("unavailable ({stamp:08X})"),
+        0x8000_0000.. if modern => format!("***** Invalid ({stamp:08X})"),
         _ => format!("{} ({stamp:08X})", fmt::time_stamp(stamp)),
     }
 }
@@ -167,7 +169,7 @@ impl Answer for ModulesReport {
             emit(self.range(row.start, row.end).span(Span::untrusted(Role::Module, &row.name)).text(blank));
             if o.verbose || (modern && o.time) {
                 let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
-                emit(Line::plain(format!("    Timestamp: {}", time_text(stamp, false))));
+                emit(Line::plain(format!("    Timestamp: {}", time_text(stamp, false, modern))));
                 emit(Line::plain(format!("    Checksum:  {:08X}", row.checksum.0)));
                 emit(Line::plain(format!("    ImageSize:  {:08X}", row.size)));
             }
@@ -191,7 +193,7 @@ impl ModulesReport {
         let blanks = " ".repeat(8usize.saturating_sub(row.name.chars().count()));
         let mut line = self.range(row.start, row.end).span(name).text(blanks);
         let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
-        let time = || time_text(stamp, row.reproducible == Some(true));
+        let time = || time_text(stamp, row.reproducible == Some(true), true);
         let column = match o.column {
             Column::Path => Some(row.path.clone()),
             Column::Mapped => Some(format!("{:<12}", "<none>")),
@@ -233,7 +235,7 @@ impl ModulesReport {
             }
             if o.time {
                 let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
-                line = line.text(" ").text(time_text(stamp, row.reproducible == Some(true)));
+                line = line.text(" ").text(time_text(stamp, row.reproducible == Some(true), false));
             }
             return line;
         }
@@ -281,7 +283,7 @@ fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Li
     let field =
         |label: &str, value: String| Line::new().role(Role::Label, format!("    {label:<18}")).text(value);
     let stamp = (row.timestamp.0 & 0xffff_ffff) as u32;
-    emit(field("Timestamp:", time_text(stamp, reproducible)));
+    emit(field("Timestamp:", time_text(stamp, reproducible, modern)));
     emit(field("CheckSum:", format!("{:08X}", row.checksum.0)));
     emit(field("ImageSize:", format!("{:08X}", row.size)));
     if modern {
@@ -396,10 +398,10 @@ mod tests {
         );
         assert_eq!(lm(LmOptions { names_only: true, ..LmOptions::default() }), "notepad");
         assert_eq!(
-            time_text(0x2800_487f, true),
+            time_text(0x2800_487f, true, false),
             "2800487F (This is a reproducible build file hash, not a timestamp)"
         );
-        assert_eq!(time_text(0xffff_fffe, false), "unavailable (FFFFFFFE)");
+        assert_eq!(time_text(0xffff_fffe, false, false), "unavailable (FFFFFFFE)");
     }
 
     #[test]

@@ -186,6 +186,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         pattern = pattern.replace("! ", "!");
         pattern = pattern.split_whitespace().next_back().unwrap_or("").to_owned();
     }
+    // Without a pattern, and behind `$!`, locals are meant.
+    if modern && (pattern.is_empty() || pattern.starts_with("$!")) {
+        let locals = pattern.strip_prefix("$!").filter(|p| !p.is_empty()).unwrap_or("*").to_owned();
+        return crate::commands::types::list_locals(session, &locals, options.verbose, sink);
+    }
     if pattern.is_empty() {
         return Err(CommandError::caret(at, "Syntax error"));
     }

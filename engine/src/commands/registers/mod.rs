@@ -1,5 +1,6 @@
 //! `r`: registers.
 
+mod mask;
 mod report;
 mod values;
 
@@ -14,7 +15,7 @@ use report::{RegistersReport, Values};
 
 pub(crate) const R: Command = Command {
     name: "r",
-    glued: Glued::Flags("FXMm"),
+    glued: Glued::Flags("FXxMm"),
     group: "registers",
     syntax: "r [register[:type][, …]] | r $t0 = expression | rF | rX | rM mask | rm",
     summary: "Shows registers",
@@ -45,6 +46,15 @@ pub(crate) fn no_context() -> CommandError {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    if session.sel.layout == Layout::Modern {
+        match inv.name {
+            "rF" if args.is_empty() => return mask::once(session, &mut args, Some(4), sink),
+            "rX" | "rx" if args.is_empty() => return mask::once(session, &mut args, Some(0x40), sink),
+            "rM" if masked_whole(session, &args) => return mask::once(session, &mut args, None, sink),
+            "rm" => return mask::remember(session, &mut args, sink),
+            _ => {}
+        }
+    }
     match inv.name {
         "rF" => return masked(session, &mut args, Some(4), sink),
         "rX" => return masked(session, &mut args, Some(0x40), sink),
@@ -55,6 +65,9 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     if args.is_empty() {
         let context = session.context().ok_or_else(no_context)?;
+        if session.sel.layout == Layout::Modern && session.sel.register_mask.is_some() {
+            return mask::show(session, &context, mask::current(session), sink);
+        }
         return show(session, &context, true, sink);
     }
     if args.eat(".") {
@@ -104,6 +117,12 @@ pub(crate) fn instruction(
         None => report.rows.push(Row::Missing(ip)),
     }
     session.emit(sink, &report)
+}
+
+/// True when nothing stands behind the mask of `rM`, or what stands there is none.
+fn masked_whole(session: &Session, args: &Cursor<'_>) -> bool {
+    let mut look = args.clone();
+    look.expr(session).is_err() || look.is_empty()
 }
 
 fn masked(

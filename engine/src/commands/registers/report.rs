@@ -4,6 +4,7 @@ use super::values;
 use crate::doc::{Line, RenderCx, Report, Role};
 use crate::fmt::Hex;
 use crate::lang::registers::{DEBUG, SEGMENTS};
+use crate::session::Layout;
 use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, Reg, RegSet};
 use serde_json::{Map, Value, json};
@@ -12,7 +13,12 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Values {
     Integers,
+    /// Integers and flags without the segments.
+    Bare,
     Floats,
+    /// Two in a line, as today's engine arranges them.
+    FloatPairs,
+    Mmx,
     Segments,
     Debug,
     Vectors,
@@ -57,7 +63,7 @@ impl RegistersReport {
     }
 
     /// `iopl=0         nv up ei pl zr na pe nc`.
-    fn flags(&self) -> String {
+    fn flags(&self, modern: bool) -> String {
         if !self.complete {
             return "iopl=?         ?? ?? ?? ?? ?? ?? ?? ??".to_owned();
         }
@@ -71,7 +77,8 @@ impl RegistersReport {
             bit(7, "ng", "pl"),
             bit(6, "zr", "nz"),
             bit(4, "ac", "na"),
-            bit(2, "pe", "po"),
+            // Today's engine says it the wrong way round on x64.
+            if modern && self.context.machine.is_64() { bit(2, "po", "pe") } else { bit(2, "pe", "po") },
             bit(0, "cy", "nc"),
         ];
         let vip = bit(20, "vip", "   ");
@@ -91,14 +98,13 @@ impl RegistersReport {
         )
     }
 
-    fn integers(&self, emit: &mut dyn FnMut(Line)) {
+    fn integers(&self, modern: bool, emit: &mut dyn FnMut(Line)) {
         match self.context.machine {
             Machine::X86 => {
                 if let [first, second] = X86_ROWS {
                     emit(self.row(first, 3, " "));
-                    emit(self.row(second, 3, " ").text(format!(" {}", self.flags())));
+                    emit(self.row(second, 3, " ").text(format!(" {}", self.flags(modern))));
                 }
-                emit(Line::plain(self.segments()));
             }
             Machine::Arm64 => {
                 let names: Vec<String> =
@@ -120,10 +126,34 @@ impl RegistersReport {
             }
             Machine::Amd64 | Machine::Other(_) => {
                 X64_ROWS.iter().for_each(|row| emit(self.row(row, 3, " ")));
-                emit(Line::plain(self.flags()));
-                emit(Line::plain(self.segments()));
+                emit(Line::plain(self.flags(modern)));
             }
         }
+    }
+
+    /// Control, status and tag word; on x86 with what their bits say.
+    fn float_words(&self, emit: &mut dyn FnMut(Line)) {
+        let word = |i: usize| self.context.x87.get(i).copied().unwrap_or(0) as u16;
+        let (control, status, tags) = (word(8), word(9), word(10));
+        if self.context.machine != Machine::X86 {
+            return emit(Line::plain(format!("fpcw={control:04X}    fpsw={status:04X}    fptw={tags:04X}")));
+        }
+        let pick = |words: &[&'static str; 4], bits: u16| words.get(usize::from(bits & 3)).copied().unwrap_or("");
+        let rounding = pick(&["rn", "rd", "ru", "rz"], control >> 10);
+        let precision = pick(&["24", "??", "53", "64"], control >> 8);
+        let masks: String = "PUOZDI"
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if control >> (5 - i) & 1 == 1 { c.to_ascii_lowercase() } else { c })
+            .collect();
+        let flags: String =
+            "espuozdi".chars().enumerate().map(|(i, c)| if status >> (7 - i) & 1 == 1 { c } else { '-' }).collect();
+        let condition = [14u16, 10, 9, 8].map(|n| if status >> n & 1 == 1 { '1' } else { '0' });
+        emit(Line::plain(format!(
+            "fpcw={control:04X}: {rounding} {precision} {masks}  fpsw={status:04X}: top={} cc={} {flags}  fptw={tags:04X}",
+            status >> 11 & 7,
+            condition.iter().collect::<String>()
+        )));
     }
 }
 
@@ -132,10 +162,35 @@ impl Report for RegistersReport {
         "registers"
     }
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let modern = cx.layout == Layout::Modern;
         let context = &self.context;
         match self.values {
-            Values::Integers => self.integers(emit),
+            Values::Integers => {
+                self.integers(modern, emit);
+                if context.machine != Machine::Arm64 {
+                    emit(Line::plain(self.segments()));
+                }
+            }
+            Values::Bare => self.integers(modern, emit),
+            Values::FloatPairs => {
+                if context.x87.len() < 11 {
+                    return emit(missing("floating-point"));
+                }
+                self.float_words(emit);
+                let raw: Vec<String> = context.x87.iter().take(8).map(|raw| values::long_float(*raw)).collect();
+                for (i, pair) in raw.chunks(2).enumerate() {
+                    let text = pair.iter().enumerate().map(|(k, text)| format!("st{}={text}", 2 * i + k));
+                    emit(Line::plain(text.collect::<Vec<_>>().join("  ")));
+                }
+            }
+            Values::Mmx => {
+                let raw: Vec<u64> = context.x87.iter().take(8).map(|raw| *raw as u64).collect();
+                for (i, pair) in raw.chunks(2).enumerate() {
+                    let text = pair.iter().enumerate().map(|(k, raw)| format!("mm{}={raw:016x}", 2 * i + k));
+                    emit(Line::plain(text.collect::<Vec<_>>().join("  ")));
+                }
+            }
             Values::Segments => emit(Line::plain(self.segments())),
             Values::Debug => {
                 let digits = context.machine.ptr_size() * 2;
@@ -179,7 +234,7 @@ impl Report for RegistersReport {
         let context = &self.context;
         let mut out = Map::new();
         match self.values {
-            Values::Integers => {
+            Values::Integers | Values::Bare => {
                 for (n, name) in RegSet::names(context.machine).iter().enumerate() {
                     let value = u8::try_from(n).ok().and_then(|n| context.regs.get(Reg(n)));
                     out.insert((*name).to_owned(), json!(value.map(Hex)));
@@ -200,7 +255,7 @@ impl Report for RegistersReport {
                     out.insert((*name).to_owned(), json!(Hex(*value)));
                 }
             }
-            Values::Floats => {
+            Values::Floats | Values::FloatPairs | Values::Mmx => {
                 let names = ["st0", "st1", "st2", "st3", "st4", "st5", "st6", "st7", "fpcw", "fpsw", "fptw"];
                 for (name, value) in names.iter().zip(&context.x87) {
                     out.insert((*name).to_owned(), json!(format!("{value:#x}")));

@@ -3,7 +3,7 @@
 use crate::doc::{Line, RenderCx, Report, Role};
 use crate::fmt::{self, Hex};
 use crate::lang::{numbers, registers};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 use serde_json::{Value as Json, json};
 
@@ -75,9 +75,12 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
     // `ip` and the like are the names of pseudo-registers (`@$ip`), not of registers.
     match registers::lookup(&name, &context.regs, Some(&context)) {
         Ok((value, bits)) => {
+            let whole = if session.sel.machine.is_64() { 64 } else { 32 };
             let text = match kind {
                 Some(kind) => typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?,
                 None if bits < 8 => format!("{value:x}"),
+                // Today's engine pads whole registers only.
+                None if session.sel.layout == Layout::Modern && bits < whole => format!("{value:x}"),
                 None => format!("{value:0width$x}", width = (bits / 4) as usize),
             };
             Ok(Value { name, text, json: json!(Hex(value)) })
@@ -124,6 +127,23 @@ fn typed(raw: u128, size: usize, kind: &str) -> Option<String> {
 
 /// An 80-bit float: its value to double precision, and its bits (sign, exponent, mantissa).
 pub(super) fn extended(raw: u128) -> String {
+    let (mantissa, exponent) = (raw as u64, (raw >> 64 & 0x7fff) as i32);
+    let sign = u8::from(raw >> 79 & 1 == 1);
+    format!("{} ({sign}:{exponent:04x}:{mantissa:016x})", numbers::scientific(double(raw), 17))
+}
+
+/// An 80-bit number with 21 digits, an exponent of four and a place for the sign.
+pub(super) fn long_float(raw: u128) -> String {
+    let text = format!("{:.21e}", double(raw));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let space = if mantissa.starts_with('-') { "" } else { " " };
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{space}{mantissa}e{sign}{:04}", exponent.unsigned_abs())
+}
+
+/// An 80-bit number, as near as a double is.
+fn double(raw: u128) -> f64 {
     let mantissa = raw as u64;
     let sign = raw >> 79 & 1 == 1;
     let exponent = (raw >> 64 & 0x7fff) as i32;
@@ -136,8 +156,7 @@ pub(super) fn extended(raw: u128) -> String {
             m as f64 * 2f64.powi((e - 16_383 - 63) / 2) * 2f64.powi((e - 16_383 - 63) - (e - 16_383 - 63) / 2)
         }
     };
-    let value = if sign { -magnitude } else { magnitude };
-    format!("{} ({}:{exponent:04x}:{mantissa:016x})", numbers::scientific(value, 17), u8::from(sign))
+    if sign { -magnitude } else { magnitude }
 }
 
 #[cfg(test)]

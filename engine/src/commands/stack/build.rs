@@ -5,7 +5,7 @@ use super::report::{Param, Row, Site, Source, StackReport};
 use crate::batch::rows;
 use crate::commands::args::with_hints;
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::model::Argument;
 use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
@@ -69,6 +69,12 @@ pub(crate) fn stack_report(
 pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags) -> Option<Row> {
     let f = stack.frames.get(index)?;
     let inline = f.trust == Trust::Inline;
+    // Today's engine looks up the line of the return address itself, not of the call before it.
+    let at_return = session.sel.layout == Layout::Modern && index > 0 && !inline;
+    let line = match at_return.then(|| session.target.symbols.line(f.frame.ip)).flatten() {
+        Some(line) if f.line.is_some() => Some(line),
+        _ => f.line.clone(),
+    };
     Some(Row {
         number: u32::try_from(index).unwrap_or(u32::MAX),
         site: site(session, stack.machine, f),
@@ -78,7 +84,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         stack_words: if flags.args && !inline { stack_words(session, stack, index) } else { Vec::new() },
         args: None,
         parameters: if flags.params == Params::None { None } else { parameters(session, stack, index) },
-        source: f.line.as_ref().map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
+        source: line.as_ref().map(|l| Source { file: escape(&l.file).into_owned(), line: l.line }),
         inline,
         trust: rows::trust(f.trust),
         issue: rows::issue(f),

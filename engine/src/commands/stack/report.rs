@@ -130,7 +130,7 @@ impl Answer for StackReport {
             }
             let distance = previous.map(|p| row.frame_base.0.wrapping_sub(p.frame_base.0));
             cols.row(row, distance, self.thread, emit);
-            if !row.inline {
+            if !row.inline || cx.layout == Layout::Modern {
                 previous = Some(row);
             }
         }
@@ -217,6 +217,7 @@ impl Columns {
         if !self.flags.clean {
             if self.flags.distance {
                 let text = match distance {
+                    Some(d) if self.modern() => format!("{d:>9x} "),
                     Some(d) if !row.inline => format!("{d:>8x}  "),
                     _ => " ".repeat(10),
                 };
@@ -318,7 +319,7 @@ impl Columns {
                 .text(" [")
                 .span(Span::untrusted(Role::Source, &source.file))
                 .role(Role::Source, format!(" @ {}", source.line))
-                .text("] ");
+                .text(if self.modern() { "]" } else { "] " });
         }
         emit(line);
     }

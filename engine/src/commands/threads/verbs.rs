@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use crate::doc::Sink;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 
 /// What such a letter does.
 pub(crate) enum Verb {
@@ -42,5 +42,9 @@ fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result<(), Comman
     let Some(context) = session.context() else {
         return Err(CommandError::message("Unable to get program counter"));
     };
+    // Today's engine shows the registers of a 32-bit thread, too.
+    if session.sel.layout == Layout::Modern && !session.sel.machine.is_64() {
+        return crate::commands::registers::show(session, &context, true, sink);
+    }
     crate::commands::registers::instruction(session, &context, true, sink)
 }

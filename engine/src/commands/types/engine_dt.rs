@@ -135,7 +135,7 @@ pub(super) fn run(session: &mut Session, call: &Invocation<'_>, sink: &mut dyn S
             None => return Err(missing(&name)),
         }
         heading.push(name.clone());
-    } else if name.contains(['*', '?']) {
+    } else if is_pattern(&name) {
         return wild::list(session, &name, wanted, sink).map(|_| ());
     }
     session.language.last_type = Some(name.clone());
@@ -302,21 +302,50 @@ fn of_type(
     if let (Some(list), Some(start)) = (&request.list, address) {
         return follow(session, found, list, start, request, sink);
     }
-    let each = dumpscope_symbols::types::size_of(set.types(), found.id).unwrap_or(0);
     if let (Some(objects), Some(start)) = (request.objects, address) {
-        let step = each.saturating_mul(count.unwrap_or(1));
-        for i in 0..objects.min(MAX_ROWS as u64) {
-            let at = start.offset(step.wrapping_mul(i));
-            let wide = session.sel.machine.is_64();
-            let heading = vec![format!("[{i}] @ {} ", fmt::addr(at, wide)), "-".repeat(45)];
-            let mut report = lines(session, set, found.id, Some(at), count, request, heading);
-            report.lines.push(String::new());
-            session.emit(sink, &report)?;
-        }
-        return Ok(());
+        return each(session, set, found.id, count, (start, objects), request, sink);
+    }
+    if address.is_some() && matches!(bare(set.types(), found.id).1, Type::Enum { .. }) {
+        return Err(CommandError::message(NOT_FOUND));
     }
     let report = lines(session, set, found.id, address, count, request, heading);
     finish(session, &report, sink)
+}
+
+/// `-a`: objects that lie one behind the other, each with a heading.
+fn each(
+    session: &Session,
+    set: &TypeSet,
+    id: TypeId,
+    count: Option<u64>,
+    (start, objects): (Va, u64),
+    request: &Request,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let size = dumpscope_symbols::types::size_of(set.types(), id).unwrap_or(0);
+    let step = size.saturating_mul(count.unwrap_or(1));
+    for i in 0..objects.min(MAX_ROWS as u64) {
+        let at = start.offset(step.wrapping_mul(i));
+        let wide = session.sel.machine.is_64();
+        let heading = vec![format!("[{i}] @ {} ", fmt::addr(at, wide)), "-".repeat(45)];
+        let mut report = lines(session, set, id, Some(at), count, request, heading);
+        report.lines.push(String::new());
+        session.emit(sink, &report)?;
+    }
+    Ok(())
+}
+
+/// True for a name that stands for several: a star inside of template arguments is a pointer.
+fn is_pattern(name: &str) -> bool {
+    let mut depth = 0usize;
+    name.chars().any(|c| {
+        match c {
+            '<' => depth = depth.saturating_add(1),
+            '>' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && matches!(c, '*' | '?')
+    })
 }
 
 /// The report, and the error behind it when fields were not found.
@@ -449,6 +478,13 @@ fn of_object(
         return session.emit(sink, &report);
     }
     let (_, index) = subject::subscript(request.name.as_deref().unwrap_or(""));
+    if let (Some(objects), Some(start), None, Type::Array { element, count, .. }) =
+        (request.objects, place, index, bare(types, object.id).1)
+    {
+        // Without a number all elements are shown.
+        let most = if objects == OBJECTS { count } else { objects.min(count) };
+        return each(session, set, element, None, (start, most), request, sink);
+    }
     let stored = match (&object.place, index) {
         (Err(why), _) => {
             heading.push(format!("<value unavailable> ({why})"));

@@ -76,7 +76,12 @@ impl Answer for TypedReport {
         }
         emit(line);
         for text in &self.text {
-            emit(Line::new().span(Span::untrusted(Role::Text, text)));
+            // The parameters of a function stand behind a tab.
+            let (indent, text) = match text.strip_prefix('\t') {
+                Some(rest) => ("\t", rest),
+                None => ("", text.as_str()),
+            };
+            emit(Line::plain(indent).span(Span::untrusted(Role::Text, text)));
         }
         rows(&self.rows, Style { wide: self.wide, ..Style::default() }, emit);
         if self.built_in {

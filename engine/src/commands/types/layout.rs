@@ -8,7 +8,7 @@ use crate::fmt;
 use crate::session::Session;
 use dumpscope_core::Va;
 use dumpscope_symbols::types::{
-    self, Base, BaseKind, Data, Row, RowKind, Type, TypeId, TypeProvider, ValueCx, bare, cpp_name, dt_name,
+    self, Data, Row, RowKind, Type, TypeId, TypeProvider, ValueCx, bare, cpp_name, dt_name,
     dt_value, size_of, special_value,
 };
 
@@ -234,7 +234,12 @@ impl<'a> Layout<'a> {
                     self.line(depth, &format!("+0x{at:03x}"), &row.name, &text);
                 }
                 RowKind::Static => {
-                    let (va, _) = static_member(self.session, self.set, &row.owner, &row.name);
+                    let (va, found) = static_member(self.session, self.set, &row.owner, &row.name);
+                    // A constant that lies nowhere is not shown.
+                    if !found {
+                        self.found -= usize::from(!base);
+                        continue;
+                    }
                     let place = va.map_or("+?????".to_owned(), |va| {
                         format!("={}", fmt::addr(va, self.session.sel.machine.is_64()))
                     });
@@ -364,7 +369,15 @@ impl<'a> Layout<'a> {
             self.enumerators(inner, depth + 1);
             return;
         }
-        self.line(depth, &place, &row.name, &text);
+        let is_struct = matches!(target, Type::Udt { .. });
+        if is_struct && left > 0 && self.looks.nesting == 0 {
+            // Opened by the points behind a field's name.
+            self.line(depth, &place, &row.name, "");
+        } else if is_struct && self.looks.compact {
+            self.line(depth, &place, &row.name, &format!("{text} "));
+        } else {
+            self.line(depth, &place, &row.name, &text);
+        }
         if !open {
             return;
         }
