@@ -70,7 +70,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
     let f = stack.frames.get(index)?;
     let inline = f.trust == Trust::Inline;
     // Today's engine looks up the line of the return address itself, not of the call before it.
-    let at_return = session.sel.layout == Layout::Modern && index > 0 && !inline;
+    let at_return = session.sel.layout == Layout::Modern && index > 0 && !inline && !f.managed;
     let line = match at_return.then(|| session.target.symbols.line(f.frame.ip)).flatten() {
         Some(line) if f.line.is_some() => Some(line),
         _ => f.line.clone(),
