@@ -24,7 +24,8 @@ fn table(scores: &BTreeMap<String, Score>) -> String {
     for (area, score) in scores {
         equal += score.equal;
         all += score.all;
-        writeln!(out, "| {area} | {} | {} | {} |", score.all, score.equal, percent(score.equal, score.all)).unwrap();
+        writeln!(out, "| {area} | {} | {} | {} |", score.all, score.equal, percent(score.equal, score.all))
+            .unwrap();
     }
     writeln!(out, "| all | {all} | {equal} | {} |", percent(equal, all)).unwrap();
     out

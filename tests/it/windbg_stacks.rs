@@ -26,7 +26,11 @@ fn hex(value: &Value) -> u64 {
 /// The engine's instruction pointers of a thread.
 fn wanted(thread: &Value) -> Vec<u64> {
     let frames = thread["frames"].as_array().map_or(&[][..], Vec::as_slice);
-    frames.iter().filter(|f| f["inline"].is_null() || f["inline"] == false || f["inline"] == 0).map(|f| hex(&f["ip"])).collect()
+    frames
+        .iter()
+        .filter(|f| f["inline"].is_null() || f["inline"] == false || f["inline"] == 0)
+        .map(|f| hex(&f["ip"]))
+        .collect()
 }
 
 fn ours(target: &Target, tid: u32, machine: Machine) -> Option<Vec<u64>> {
@@ -79,11 +83,18 @@ fn stacks_are_the_engines_where_it_is_sure() {
             if !fine {
                 let show = |ips: &[u64]| ips.iter().map(|ip| format!("{ip:x}")).collect::<Vec<_>>().join(" ");
                 let name = file.file_stem().unwrap().to_string_lossy();
-                println!("{name} thread {tid:x} ({}):\n  engine {}\n  ours   {}", thread["trust"], show(&engine), show(&mine));
+                println!(
+                    "{name} thread {tid:x} ({}):\n  engine {}\n  ours   {}",
+                    thread["trust"],
+                    show(&engine),
+                    show(&mine)
+                );
             }
         }
     }
-    println!("sure: {equal} of {sure} equal; subset: {held} of {subset} contained; {missing} dumps are not there");
+    println!(
+        "sure: {equal} of {sure} equal; subset: {held} of {subset} contained; {missing} dumps are not there"
+    );
     assert!(sure - equal <= KNOWN_DIFFERENT, "{} sure threads differ", sure - equal);
     assert_eq!(held, subset);
 }

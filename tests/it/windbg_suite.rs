@@ -38,7 +38,8 @@ struct Suite {
 impl Suite {
     fn parse(path: &Path) -> Suite {
         let text = std::fs::read_to_string(path).unwrap();
-        let mut suite = Suite { name: path.file_stem().unwrap().to_str().unwrap().into(), ..Suite::default() };
+        let mut suite =
+            Suite { name: path.file_stem().unwrap().to_str().unwrap().into(), ..Suite::default() };
         let mut blocks: Vec<(String, Vec<&str>)> = Vec::new();
         for line in text.split('\n') {
             if let Some(typed) = line.strip_prefix(">>> ") {
@@ -78,7 +79,8 @@ fn wanted(answer: &str) -> String {
 
 /// The dump of a file: in the suite's own folder, beside it, or in the corpus.
 fn dump_path(shared: &Path, name: &str) -> Option<PathBuf> {
-    let places = [shared.join("windbg/dumps").join(name), shared.join(name), shared.join("corpus").join(name)];
+    let places =
+        [shared.join("windbg/dumps").join(name), shared.join(name), shared.join("corpus").join(name)];
     let packed = shared.join(format!("{name}.zst"));
     places.into_iter().chain([packed]).find(|p| p.exists())
 }
@@ -209,7 +211,8 @@ pub(crate) fn run_areas(shared: &Path, areas: &[&str]) -> (BTreeMap<String, Scor
         .collect();
     files.sort();
     let suites: Vec<Suite> = files.iter().map(|p| Suite::parse(p)).collect();
-    let wanted = |s: &Suite| areas.is_empty() || [s.area(), s.head("area"), &s.name].iter().any(|n| areas.contains(n));
+    let wanted =
+        |s: &Suite| areas.is_empty() || [s.area(), s.head("area"), &s.name].iter().any(|n| areas.contains(n));
     let suites: Vec<&Suite> = suites.iter().filter(|s| wanted(s)).collect();
     let next = AtomicUsize::new(0);
     let work = || {
@@ -217,8 +220,11 @@ pub(crate) fn run_areas(shared: &Path, areas: &[&str]) -> (BTreeMap<String, Scor
         while let Some(suite) = suites.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut text = String::new();
             let score = run_suite(shared, suite, &mut |line, wanted, got| {
-                let lines = |sign: char, t: &str| t.split('\n').fold(String::new(), |s, l| s + &format!("{sign} {l}\n"));
-                write!(text, "--- {}\n>>> {line}\n{}{}", suite.name, lines('-', wanted), lines('+', got)).unwrap();
+                let lines = |sign: char, t: &str| {
+                    t.split('\n').fold(String::new(), |s, l| s + &format!("{sign} {l}\n"))
+                };
+                write!(text, "--- {}\n>>> {line}\n{}{}", suite.name, lines('-', wanted), lines('+', got))
+                    .unwrap();
             });
             done.push((suite.name.clone(), suite.area().to_owned(), score, text));
         }

@@ -165,7 +165,8 @@ impl ErrorReport {
             let before = line.get(..at).unwrap_or(line).chars().count() + at.saturating_sub(line.len());
             format!("{}^ {text}", " ".repeat(PROMPT + before))
         };
-        let whole = |at: usize, words: &str| caret(at, format!("{words} in '{}'", escape(&as_read(line, start))));
+        let whole =
+            |at: usize, words: &str| caret(at, format!("{words} in '{}'", escape(&as_read(line, start))));
         let (lines, at) = match error {
             CommandError::Caret { at, text } => (vec![whole(start + at, text)], Some(*at)),
             CommandError::CaretText { at, text } => (vec![caret(start + at, text.clone())], Some(*at)),

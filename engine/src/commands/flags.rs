@@ -95,8 +95,12 @@ fn asm(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         }
     }
     let options = session.language.asm_options;
-    let set: Vec<&str> =
-        ASM_OPTIONS.iter().enumerate().filter(|(bit, _)| options >> bit & 1 == 1).map(|(_, name)| *name).collect();
+    let set: Vec<&str> = ASM_OPTIONS
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| options >> bit & 1 == 1)
+        .map(|(_, name)| *name)
+        .collect();
     let shown = if set.is_empty() { "<default>".to_owned() } else { set.join(" ") };
     lines.push(Line::plain(format!("Assembly options: {shown}")));
     session.emit(sink, &Message(lines))

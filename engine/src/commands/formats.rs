@@ -78,7 +78,11 @@ impl Formats {
     fn chars(&self, modern: bool) -> String {
         // Today's engine prints nothing for 7f.
         let shown = |b: &&u8| !modern || **b != 0x7f;
-        self.bytes().iter().filter(shown).map(|b| if matches!(b, 0x20..=0x7e) { char::from(*b) } else { '.' }).collect()
+        self.bytes()
+            .iter()
+            .filter(shown)
+            .map(|b| if matches!(b, 0x20..=0x7e) { char::from(*b) } else { '.' })
+            .collect()
     }
 
     fn floats(&self) -> (f32, f32) {
@@ -158,11 +162,11 @@ mod tests {
         let f = Formats { value: 0x7ff6_0f62_1a40, wide: true };
         assert_eq!(f.octal(), "0000003777301730415100");
         assert_eq!(f.binary(), "00000000 00000000 01111111 11110110 00001111 01100010 00011010 01000000");
-        assert_eq!(f.chars(), ".....b.@");
-        assert_eq!(f.time(), "Tue Jun 12 20:11:19.676 1601 (UTC + 0:00)");
+        assert_eq!(f.chars(false), ".....b.@");
+        assert_eq!(f.time(false), "Tue Jun 12 20:11:19.676 1601 (UTC + 0:00)");
         assert_eq!(general(f64::from_bits(f.value), 6), "6.95125e-310");
         let f = Formats { value: 0xffff_ffff, wide: false };
         assert_eq!((f.signed(), f.octal().as_str()), (-1, "37777777777"));
-        assert_eq!(Formats { value: u64::MAX, wide: true }.time(), "***** Invalid FILETIME");
+        assert_eq!(Formats { value: u64::MAX, wide: true }.time(false), "***** Invalid FILETIME");
     }
 }

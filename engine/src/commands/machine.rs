@@ -1,7 +1,7 @@
 //! `.effmach` and the WOW64 commands: which half of a 32-bit process in a 64-bit dump is looked at.
 
 use super::missing;
-use crate::command::{Command, Extent, CommandError, Invocation, Needs};
+use crate::command::{Command, CommandError, Extent, Invocation, Needs};
 use crate::doc::{Answer, Line, Message, RenderCx, Report, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::{Layout, Session};
@@ -123,7 +123,10 @@ fn run_effmach(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
         Some("amd64") => Machine::Amd64,
         Some("arm64") => Machine::Arm64,
         Some(other) if session.sel.layout == Layout::Modern => {
-            return Err(CommandError::message(format!("Unknown machine '{}'", dumpscope_core::base::text::escape(other))));
+            return Err(CommandError::message(format!(
+                "Unknown machine '{}'",
+                dumpscope_core::base::text::escape(other)
+            )));
         }
         Some(_) => return Err(CommandError::caret(at, "Syntax error")),
     };

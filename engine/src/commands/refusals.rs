@@ -3,12 +3,12 @@
 //! The engine decides by the first letters and reads on behind them, so its answers point into what looks like an
 //! argument. Only the modern layout speaks so; the classic one names the nearest command instead.
 
-use dumpscope_core::ReadMemory as _;
 use crate::command::{CommandError, EXTENSIONS};
 use crate::doc::{Line, Message, Sink};
 use crate::expr::{ErrorKind, ExprError};
 use crate::lang::Cursor;
 use crate::session::Session;
+use dumpscope_core::ReadMemory as _;
 use dumpscope_core::base::text::escape;
 
 const LIVE: &str = "No runnable debuggees error";
@@ -156,8 +156,12 @@ fn compare(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), Com
 /// `ls`, `lsc`, `l+t` …: a dump has no source file that the engine could list.
 fn source(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut say = |text: &str| session.emit(sink, &Message(vec![Line::plain(text)]));
-    let options =
-        [('t', 1, "Step/trace by source line"), ('l', 2, "List source line at prompt"), ('s', 4, "List source code at prompt"), ('o', 8, "Only show source code at prompt")];
+    let options = [
+        ('t', 1, "Step/trace by source line"),
+        ('l', 2, "List source line at prompt"),
+        ('s', 4, "List source code at prompt"),
+        ('o', 8, "Only show source code at prompt"),
+    ];
     let word = text.get(1..).unwrap_or("");
     if let Some(found) = word.strip_prefix('+').and_then(|w| options.iter().find(|o| w.starts_with(o.0))) {
         if !session.sel.lines {

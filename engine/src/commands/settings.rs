@@ -85,7 +85,15 @@ fn accepted(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
     match inv.name {
         ".prefer_dml" => {
             let on = !args.is_empty() && args.expr(session)? != 0;
-            say(session, sink, if on { "DML versions of commands on by default" } else { "DML versions of commands off by default" })
+            say(
+                session,
+                sink,
+                if on {
+                    "DML versions of commands on by default"
+                } else {
+                    "DML versions of commands off by default"
+                },
+            )
         }
         ".enable_long_status" | ".enable_unicode" | ".force_radix_output" => args.expr(session).map(|_| ()),
         _ => Ok(()),

@@ -155,7 +155,8 @@ fn word(rest: &str, at: usize, radix: u32) -> Result<(usize, Token, usize), Expr
         let fail = |kind| Err(ExprError::new(kind, at));
         let tail = rest.get(len..).unwrap_or("");
         // A length may follow directly (`28ebe0L1`); anything else that goes on is no number.
-        let length = tail.strip_prefix(['l', 'L']).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_hexdigit()));
+        let length =
+            tail.strip_prefix(['l', 'L']).is_some_and(|t| t.starts_with(|c: char| c.is_ascii_hexdigit()));
         if !length && tail.starts_with(|c: char| is_word_char(c) || c == '.') {
             return fail(ErrorKind::Syntax);
         }

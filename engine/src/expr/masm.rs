@@ -221,9 +221,8 @@ impl<'a> Masm<'a> {
             self.count()?;
             self.advance();
             let right = self.binary(op.level() + 1, depth + 1)?;
-            left = op
-                .apply(left, right)
-                .ok_or_else(|| ExprError::new(ErrorKind::Operand, self.blamed(at)))?;
+            left =
+                op.apply(left, right).ok_or_else(|| ExprError::new(ErrorKind::Operand, self.blamed(at)))?;
         }
         Ok(left)
     }
@@ -245,11 +244,17 @@ impl<'a> Masm<'a> {
             Ok(Token::Op("+")) => Some(UnOp::Plus),
             Ok(Token::Op("-")) => Some(UnOp::Minus),
             Ok(Token::Op("~")) => Some(UnOp::Not),
-            Ok(Token::Word(w)) => WORDS.iter().find(|(name, _)| w.eq_ignore_ascii_case(name)).map(|(_, op)| *op),
+            Ok(Token::Word(w)) => {
+                WORDS.iter().find(|(name, _)| w.eq_ignore_ascii_case(name)).map(|(_, op)| *op)
+            }
             _ => None,
         };
         // `&app!main` is `app!main`.
-        if self.is_op("&") && self.text.get(self.end..).is_some_and(|t| t.starts_with(|c: char| c.is_alphabetic() || c == '_'))
+        if self.is_op("&")
+            && self
+                .text
+                .get(self.end..)
+                .is_some_and(|t| t.starts_with(|c: char| c.is_alphabetic() || c == '_'))
         {
             self.count()?;
             self.advance();
@@ -312,7 +317,9 @@ impl<'a> Masm<'a> {
                 }
                 match pseudo(self.env, &name, at) {
                     // Without `@` it might have been a symbol.
-                    Err(e) if !sign && e.kind == ErrorKind::BadRegister && self.env.pseudo(&name).is_none() => {
+                    Err(e)
+                        if !sign && e.kind == ErrorKind::BadRegister && self.env.pseudo(&name).is_none() =>
+                    {
                         Err(ExprError::new(ErrorKind::CouldntResolve, at))
                     }
                     other => other,
@@ -323,7 +330,8 @@ impl<'a> Masm<'a> {
                 if let Some((module, name)) = word.split_once('!') {
                     return symbol(self.env, module, name, at);
                 }
-                let is_segment = ["cs", "ds", "es", "fs", "gs", "ss"].iter().any(|s| word.eq_ignore_ascii_case(s));
+                let is_segment =
+                    ["cs", "ds", "es", "fs", "gs", "ss"].iter().any(|s| word.eq_ignore_ascii_case(s));
                 if is_segment && self.is_op(":") {
                     self.advance();
                     let name = word.to_ascii_lowercase();

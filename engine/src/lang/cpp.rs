@@ -192,7 +192,10 @@ impl CppEnv for CppSession<'_> {
         };
         let wide = self.machine().is_64();
         let modern = self.modern();
-        let code = matches!(name, "ip" | "ra" | "eventip" | "scopeip" | "exentry" | "csp" | "peb" | "teb" | "proc" | "thread");
+        let code = matches!(
+            name,
+            "ip" | "ra" | "eventip" | "scopeip" | "exentry" | "csp" | "peb" | "teb" | "proc" | "thread"
+        );
         if modern && code {
             let set = TypeSet::built_in(self.machine(), None);
             return Some(Ok(self.plain(Ty { set, id: TypeId(0x20), stars: 1, alias: None }, value)));

@@ -190,7 +190,9 @@ impl<'a> Cursor<'a> {
     /// As [`Cursor::expr`].
     pub fn address(&mut self, session: &Session) -> Result<Va, CommandError> {
         let value = self.expr(session).map_err(|e| match e {
-            CommandError::Expr(e) if session.sel.layout == Layout::Modern => CommandError::Expr(e.of_address()),
+            CommandError::Expr(e) if session.sel.layout == Layout::Modern => {
+                CommandError::Expr(e.of_address())
+            }
             other => other,
         })?;
         Ok(session.address(value))
@@ -256,7 +258,8 @@ impl<'a> Cursor<'a> {
         let place = |args: &Cursor<'_>| if modern { args.pos } else { at };
         let Some((sign, len)) = self.length_at() else {
             // What is no address belongs to the command.
-            let other = modern && !self.raw().starts_with(|c: char| c.is_alphanumeric() || "@$(._`[&+-~'".contains(c));
+            let other = modern
+                && !self.raw().starts_with(|c: char| c.is_alphanumeric() || "@$(._`[&+-~'".contains(c));
             if self.is_empty() || other {
                 return Ok((Range { start, count, unit, given: false }, at));
             }
@@ -324,7 +327,9 @@ impl<'a> Cursor<'a> {
         }
         match tail.chars().next()? {
             c @ ('?' | '-') => Some((Some(c), 2)),
-            _ if ["dwo(", "poi(", "wo(", "by(", "qwo("].iter().any(|f| tail.starts_with(f)) => Some((None, 1)),
+            _ if ["dwo(", "poi(", "wo(", "by(", "qwo("].iter().any(|f| tail.starts_with(f)) => {
+                Some((None, 1))
+            }
             // A word such as `lib!foo` is no length: after `L` comes a number, a register or a bracket.
             c if c.is_whitespace() || c.is_ascii_digit() || matches!(c, '(' | '@' | '$') => Some((None, 1)),
             _ => {

@@ -134,7 +134,9 @@ fn run_text(
     let mut aliases = session.language.aliases.clone();
     if session.sel.layout == Layout::Modern && text.contains('$') {
         // The engine's own.
-        for (name, value) in [("$ntnsym", "ntdll"), ("$ntsym", "ntdll"), ("$CurrentDumpFile", session.path.as_str())] {
+        for (name, value) in
+            [("$ntnsym", "ntdll"), ("$ntsym", "ntdll"), ("$CurrentDumpFile", session.path.as_str())]
+        {
             aliases.insert(name.to_owned(), value.to_owned());
         }
     }

@@ -522,7 +522,9 @@ pub fn inline_value(cx: &ValueCx<'_>, ty: TypeId, data: Data<'_>) -> Option<Stri
         Type::BitField { of, pos, len } => {
             let value = cx.bits(of, pos, len, data)?;
             match bare(cx.types, of).1 {
-                Type::Base(Base { kind: BaseKind::Bool, .. }) => if value == 0 { "false" } else { "true" }.into(),
+                Type::Base(Base { kind: BaseKind::Bool, .. }) => {
+                    if value == 0 { "false" } else { "true" }.into()
+                }
                 Type::Base(Base { kind: BaseKind::Int, .. }) => {
                     let shift = 128u32.saturating_sub(len.into()).min(127);
                     format!("0n{}", value.cast_signed().wrapping_shl(shift).wrapping_shr(shift))

@@ -11,8 +11,8 @@ mod x86;
 
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::Sink;
-use crate::lang::Cursor;
 use crate::expr::{ErrorKind, ExprError};
+use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 

@@ -28,7 +28,13 @@ impl Report for ListReport {
         // The engine writes as many pointers in a row as `dp` does.
         let columns = match cx.layout {
             Layout::Classic => usize::MAX,
-            Layout::Modern => if cx.wide { 2 } else { 4 },
+            Layout::Modern => {
+                if cx.wide {
+                    2
+                } else {
+                    4
+                }
+            }
         };
         let step = if cx.wide { 8u64 } else { 4 };
         let pieces = self.rows.iter().flat_map(|(address, words)| {

@@ -1,8 +1,8 @@
 //! `lm`'s options, glued and apart.
 
 use crate::command::CommandError;
-use crate::lang::Cursor;
 use crate::expr::ErrorKind;
+use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 
@@ -101,7 +101,11 @@ impl LmOptions {
                 // The pattern may follow without a blank.
                 'm' | 'M' if modern && letters.len() > i + 1 => {
                     let rest = Some(letters.get(i + 1..).unwrap_or("*").to_owned());
-                    if c == 'm' { self.name = rest } else { self.path = rest }
+                    if c == 'm' {
+                        self.name = rest
+                    } else {
+                        self.path = rest
+                    }
                     return Ok(());
                 }
                 'm' => self.name = Some(pattern(args)),

@@ -272,9 +272,12 @@ fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Li
     emit(text("Image name", &row.image));
     if modern && links {
         let browse = format!("x {}!*", row.name);
-        emit(Line::plain("    ").span(
-            Span::new(Role::Dim, "Browse all global symbols  functions  data  Symbol Reload").link(Link::Run(browse)),
-        ));
+        emit(
+            Line::plain("    ").span(
+                Span::new(Role::Dim, "Browse all global symbols  functions  data  Symbol Reload")
+                    .link(Link::Run(browse)),
+            ),
+        );
     }
     let reproducible = row.reproducible == Some(true);
     if reproducible {

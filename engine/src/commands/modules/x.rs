@@ -169,7 +169,9 @@ fn type_and_value(line: Line, row: &SymbolRow, o: Options) -> Line {
         (Some(parameters), ..) => line.text(gap).span(Span::untrusted(Role::Type, parameters)),
         (None, Some(_), Some(value)) => line.text(" = ").span(Span::untrusted(Role::Value, value)),
         (None, Some(_), None) => line.text(" = ").role(Role::Dim, "????"),
-        _ if row.kind == "data" && !(row.source == "exports" && o.modern) => line.text(" = <no type information>"),
+        _ if row.kind == "data" && !(row.source == "exports" && o.modern) => {
+            line.text(" = <no type information>")
+        }
         _ if row.source == "exports" && o.modern => line.text(format!("{gap}(<no parameter info>)")),
         _ => line.text(format!("{gap}(")).span(Span::untrusted(Role::Symbol, &row.name)).text(")"),
     }

@@ -6,13 +6,17 @@ use crate::doc::{Fragment, Sink};
 use crate::lang::Cursor;
 use crate::lang::numbers::{general, scientific};
 use crate::session::Session;
-use dumpscope_core::base::text::escape;
 use dumpscope_core::ReadMemory;
+use dumpscope_core::base::text::escape;
 
 /// Shown for a text that cannot be read.
 const NO_TEXT: &str = "<HRESULT 0x80004002>";
 
-pub(super) fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+pub(super) fn run(
+    session: &mut Session,
+    inv: &Invocation<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     while args.peek().starts_with('/') {
         let at = args.pos();
@@ -174,7 +178,13 @@ fn conversion<'f>(
         'p' | 'N' => {
             let value = if wide { value } else { value & 0xffff_ffff };
             // `%N` is the debugger's own pointer, which has 64 bits.
-            let digits = if spec.width > 0 { 1 } else if wide || kind == 'N' { 16 } else { 8 };
+            let digits = if spec.width > 0 {
+                1
+            } else if wide || kind == 'N' {
+                16
+            } else {
+                8
+            };
             let text = format!("{value:0digits$x}");
             spec.pad("", &if kind == 'N' { text.to_uppercase() } else { text })
         }
@@ -201,12 +211,10 @@ fn plain(kind: char, value: u64, spec: Spec) -> String {
             spec.pad(spec.sign(signed < 0), &precise(signed.unsigned_abs().to_string()))
         }
         'u' => spec.pad("", &precise(unsigned.to_string())),
-        'x' => {
-            spec.pad(if spec.alternate && unsigned != 0 { "0x" } else { "" }, &precise(format!("{unsigned:x}")))
-        }
-        'X' => {
-            spec.pad(if spec.alternate && unsigned != 0 { "0X" } else { "" }, &precise(format!("{unsigned:X}")))
-        }
+        'x' => spec
+            .pad(if spec.alternate && unsigned != 0 { "0x" } else { "" }, &precise(format!("{unsigned:x}"))),
+        'X' => spec
+            .pad(if spec.alternate && unsigned != 0 { "0X" } else { "" }, &precise(format!("{unsigned:X}"))),
         'o' => spec.pad(if spec.alternate { "0" } else { "" }, &precise(format!("{unsigned:o}"))),
         _ => {
             let c = u32::try_from(unsigned & 0xff).ok().and_then(char::from_u32).unwrap_or('.');

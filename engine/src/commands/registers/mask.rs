@@ -29,7 +29,12 @@ pub(super) fn current(session: &Session) -> u64 {
 }
 
 /// Shows the registers of a mask, then the instruction.
-pub(super) fn show(session: &Session, context: &Context, mask: u64, sink: &mut dyn Sink) -> Result<(), CommandError> {
+pub(super) fn show(
+    session: &Session,
+    context: &Context,
+    mask: u64,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
     if mask & !ALL != 0 {
         session.emit(sink, &Message(vec![Line::plain(format!("Ignored invalid bits {:x}", mask & !ALL))]))?;
     }

@@ -268,7 +268,8 @@ fn assign_or_show(
                     // What was asked for before stands on the line already.
                     if !shown.is_empty() {
                         let mut text = String::new();
-                        values::ValuesReport(shown).lines(&session.render_cx(), &mut |l| text += &l.to_text());
+                        values::ValuesReport(shown)
+                            .lines(&session.render_cx(), &mut |l| text += &l.to_text());
                         session.emit(sink, &Fragment(text))?;
                     }
                     let known = kind.is_some() && values::by_name(session, name, None).is_ok();

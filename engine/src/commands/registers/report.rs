@@ -138,7 +138,8 @@ impl RegistersReport {
         if self.context.machine != Machine::X86 {
             return emit(Line::plain(format!("fpcw={control:04X}    fpsw={status:04X}    fptw={tags:04X}")));
         }
-        let pick = |words: &[&'static str; 4], bits: u16| words.get(usize::from(bits & 3)).copied().unwrap_or("");
+        let pick =
+            |words: &[&'static str; 4], bits: u16| words.get(usize::from(bits & 3)).copied().unwrap_or("");
         let rounding = pick(&["rn", "rd", "ru", "rz"], control >> 10);
         let precision = pick(&["24", "??", "53", "64"], control >> 8);
         let masks: String = "PUOZDI"
@@ -146,8 +147,11 @@ impl RegistersReport {
             .enumerate()
             .map(|(i, c)| if control >> (5 - i) & 1 == 1 { c.to_ascii_lowercase() } else { c })
             .collect();
-        let flags: String =
-            "espuozdi".chars().enumerate().map(|(i, c)| if status >> (7 - i) & 1 == 1 { c } else { '-' }).collect();
+        let flags: String = "espuozdi"
+            .chars()
+            .enumerate()
+            .map(|(i, c)| if status >> (7 - i) & 1 == 1 { c } else { '-' })
+            .collect();
         let condition = [14u16, 10, 9, 8].map(|n| if status >> n & 1 == 1 { '1' } else { '0' });
         emit(Line::plain(format!(
             "fpcw={control:04X}: {rounding} {precision} {masks}  fpsw={status:04X}: top={} cc={} {flags}  fptw={tags:04X}",
@@ -178,7 +182,8 @@ impl Report for RegistersReport {
                     return emit(missing("floating-point"));
                 }
                 self.float_words(emit);
-                let raw: Vec<String> = context.x87.iter().take(8).map(|raw| values::long_float(*raw)).collect();
+                let raw: Vec<String> =
+                    context.x87.iter().take(8).map(|raw| values::long_float(*raw)).collect();
                 for (i, pair) in raw.chunks(2).enumerate() {
                     let text = pair.iter().enumerate().map(|(k, text)| format!("st{}={text}", 2 * i + k));
                     emit(Line::plain(text.collect::<Vec<_>>().join("  ")));

@@ -109,7 +109,11 @@ fn delete(session: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Resu
             }
         };
         let end = at + name.trim_end_matches(';').len();
-        return if known || quiet { Ok(()) } else { Err(CommandError::caret(end, "No information found error")) };
+        return if known || quiet {
+            Ok(())
+        } else {
+            Err(CommandError::caret(end, "No information found error"))
+        };
     }
     match args.word() {
         Some("*") => session.language.aliases.clear(),
@@ -129,7 +133,8 @@ fn make_today(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
     let mut args = inv.cursor();
     let at = args.pos();
     let kind = if args.peek().starts_with('/') { args.switch() } else { None };
-    let kinds = [None, Some("x"), Some("c"), Some("f"), Some("e"), Some("ma"), Some("mu"), Some("msa"), Some("msu")];
+    let kinds =
+        [None, Some("x"), Some("c"), Some("f"), Some("e"), Some("ma"), Some("mu"), Some("msa"), Some("msu")];
     if !kinds.contains(&kind) {
         return Err(CommandError::caret(at + 1, "Syntax error"));
     }

@@ -179,7 +179,10 @@ pub(super) fn pattern(kind: Kind, args: &mut Cursor<'_>, session: &Session) -> R
     let mut out = Vec::new();
     if modern && args.is_empty() {
         let texts = matches!(kind, Kind::Ascii | Kind::Wide);
-        return Err(missing(args, if texts { "Non-empty string required" } else { "Search pattern missing from" }));
+        return Err(missing(
+            args,
+            if texts { "Non-empty string required" } else { "Search pattern missing from" },
+        ));
     }
     match kind {
         Kind::Ascii | Kind::Wide if modern && args.raw().trim_start().starts_with('"') => {

@@ -112,7 +112,12 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
 }
 
 /// The engine's answer to a number of frames that is too large.
-fn too_many(session: &Session, n: u64, text: &str, sink: &mut dyn Sink) -> Result<CommandError, CommandError> {
+fn too_many(
+    session: &Session,
+    n: u64,
+    text: &str,
+    sink: &mut dyn Sink,
+) -> Result<CommandError, CommandError> {
     let line = format!(
         "Requested number of stack frames (0x{n:x}) is too large! The maximum number is 0x{MAX_FRAMES:x}."
     );

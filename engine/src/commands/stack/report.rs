@@ -241,9 +241,7 @@ impl Columns {
             if !(self.flags.no_base && self.wide) {
                 line = line.span(fmt::addr_span(Va(row.frame_base.0), self.wide)).text(" ");
             }
-            line = line
-                .span(fmt::addr_span(return_address, self.wide))
-                .text(" ".repeat(pad));
+            line = line.span(fmt::addr_span(return_address, self.wide)).text(" ".repeat(pad));
         }
         if self.flags.args {
             if self.wide {

@@ -135,12 +135,15 @@ impl LocalsReport {
                 let va = Va(a.0);
                 let line = line.span(Span::new(Role::Address, fmt::addr(va, self.wide)).link(Link::Goto(va)));
                 let pad = |text: &str| match self.modern {
-                    true => format!("{}{}", text, " ".repeat(17usize.saturating_sub(text.chars().count()) + 1)),
+                    true => {
+                        format!("{}{}", text, " ".repeat(17usize.saturating_sub(text.chars().count()) + 1))
+                    }
                     false => format!("{text} "),
                 };
                 match row.through.as_ref().filter(|_| self.options.through) {
                     Some(through) => {
-                        let gap = if self.modern { 18usize.saturating_sub(fmt::addr_width(self.wide)) } else { 1 };
+                        let gap =
+                            if self.modern { 18usize.saturating_sub(fmt::addr_width(self.wide)) } else { 1 };
                         line.text(" ".repeat(gap)).role(Role::Register, pad(through))
                     }
                     None if self.modern => {
@@ -276,7 +279,10 @@ fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
     }
 }
 
-fn options(args: &mut Cursor<'_>, session: &Session) -> Result<(Options, Option<Va>, Vec<char>), CommandError> {
+fn options(
+    args: &mut Cursor<'_>,
+    session: &Session,
+) -> Result<(Options, Option<Va>, Vec<char>), CommandError> {
     let (mut o, mut function, mut unknown) = (Options::default(), None, Vec::new());
     let modern = session.sel.layout == Layout::Modern;
     while args.peek().starts_with('/') {
@@ -358,8 +364,10 @@ fn no_locals(session: &Session) -> CommandError {
         Layout::Classic => "HRESULT 0x80004005",
         Layout::Modern => "Win32 error 0n318",
     };
-    let text = format!("Unable to enumerate locals, {error}\nPrivate symbols (symbols.pri) are required for \
-                locals.\nType \".hh dbgerr005\" for details.");
+    let text = format!(
+        "Unable to enumerate locals, {error}\nPrivate symbols (symbols.pri) are required for \
+                locals.\nType \".hh dbgerr005\" for details."
+    );
     let frame = session.sel.frame as usize;
     let stack = session.stack(Some(frame.saturating_add(2)));
     let module = stack.and_then(|s| s.frames.get(frame)?.module);

@@ -105,7 +105,11 @@ fn plain(role: Role, text: &str) -> Span {
     }
 }
 
-pub(super) fn run(session: &mut Session, call: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+pub(super) fn run(
+    session: &mut Session,
+    call: &Invocation<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
     let mut request = Request { looks: Looks { width: WIDTH, ..Looks::default() }, ..Request::default() };
     if let Err(error) = read(session, call, &mut request) {
         return match error {
@@ -168,7 +172,9 @@ fn find(session: &Session, name: &str) -> Option<Subject> {
     }
     match subject::subject(session, name)? {
         // Types of our own are no part of the engine's answer, but better than none for what only we know.
-        Subject::Type(found) if found.set.is_built_in() && !name.contains('!') && !name.starts_with('_') => None,
+        Subject::Type(found) if found.set.is_built_in() && !name.contains('!') && !name.starts_with('_') => {
+            None
+        }
         other => Some(other),
     }
 }
@@ -247,7 +253,8 @@ fn read(session: &Session, call: &Invocation<'_>, request: &mut Request) -> Resu
                         let raw = args.raw().trim_start();
                         let field = raw.get(..word_len(raw)).unwrap_or("").to_owned();
                         args.word();
-                        request.path = field.split_once('.').and_then(|(first, _)| Field::parse(first, false));
+                        request.path =
+                            field.split_once('.').and_then(|(first, _)| Field::parse(first, false));
                         request.list = Some(field);
                     }
                     'l' => {}

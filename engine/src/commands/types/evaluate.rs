@@ -136,7 +136,8 @@ fn report(session: &Session, value: &Value, text: &str, at: usize) -> Result<Typ
         // An export or a public symbol.
         let plain = shown.rsplit('!').next().unwrap_or_default();
         let place = value.address().map_or(String::new(), |va| format!(" ({})", fmt::addr(va, wide)));
-        let note = format!("Only the symbol's address{place} is known: `? {shown}` or `?? &{shown}` shows it.");
+        let note =
+            format!("Only the symbol's address{place} is known: `? {shown}` or `?? &{shown}` shows it.");
         if session.sel.layout == Layout::Modern {
             let mut error = ExprError::new(ErrorKind::CouldntResolve, at);
             error.before = vec![format!("Type information missing error for {plain}")];

@@ -1,10 +1,10 @@
 //! Finds the type that a name means.
 
 use crate::expr::TypeSet;
+use crate::expr::cpp::Ty;
 use crate::session::Session;
 use dumpscope_core::{Machine, Va};
 use dumpscope_symbols::SymbolState;
-use crate::expr::cpp::Ty;
 use dumpscope_symbols::types::{Type, TypeId, builtin, size_of};
 
 /// WinDbg's name of the module that the types are of.

@@ -8,8 +8,8 @@ use crate::fmt;
 use crate::session::Session;
 use dumpscope_core::Va;
 use dumpscope_symbols::types::{
-    self, Data, Row, RowKind, Type, TypeId, TypeProvider, ValueCx, bare, cpp_name, dt_name,
-    dt_value, size_of, special_value,
+    self, Data, Row, RowKind, Type, TypeId, TypeProvider, ValueCx, bare, cpp_name, dt_name, dt_value,
+    size_of, special_value,
 };
 
 /// Deepest nesting of rows, and of virtual bases in each other.
@@ -55,7 +55,12 @@ pub(crate) struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    pub(crate) fn new(cx: &'a ValueCx<'a>, set: &'a TypeSet, session: &'a Session, looks: &'a Looks) -> Layout<'a> {
+    pub(crate) fn new(
+        cx: &'a ValueCx<'a>,
+        set: &'a TypeSet,
+        session: &'a Session,
+        looks: &'a Looks,
+    ) -> Layout<'a> {
         let lines = Vec::new();
         Layout { cx, set, session, looks, lines, unread: None, cut: false, broken: false, found: 0 }
     }
@@ -303,7 +308,14 @@ impl<'a> Layout<'a> {
         self.lines.extend(row.split('\n').map(str::to_owned));
     }
 
-    fn field(&mut self, row: &Row, at: u64, data: Option<Data<'_>>, hits: &[&Field], level: (usize, u32, u32)) {
+    fn field(
+        &mut self,
+        row: &Row,
+        at: u64,
+        data: Option<Data<'_>>,
+        hits: &[&Field],
+        level: (usize, u32, u32),
+    ) {
         let (part, depth, left) = level;
         let next = part.saturating_add(1);
         let types = self.types();
@@ -329,12 +341,19 @@ impl<'a> Layout<'a> {
                 (inner, Type::Udt { .. }) => {
                     let before = self.found;
                     let left = dots.saturating_sub(1);
-                    self.rows(inner, data, &deeper, if deeper.is_empty() { 0 } else { next }, depth + 1, left);
+                    self.rows(
+                        inner,
+                        data,
+                        &deeper,
+                        if deeper.is_empty() { 0 } else { next },
+                        depth + 1,
+                        left,
+                    );
                     self.broken |= self.found == before;
                     // Two points want something to open one level further down.
-                    let opens = types::rows(types, inner).iter().any(|r| {
-                        matches!(bare(types, r.ty).1, Type::Udt { .. } | Type::Enum { .. })
-                    });
+                    let opens = types::rows(types, inner)
+                        .iter()
+                        .any(|r| matches!(bare(types, r.ty).1, Type::Udt { .. } | Type::Enum { .. }));
                     self.broken |= dots > 1 && !opens;
                 }
                 (inner, Type::Enum { .. }) if data.is_none() => self.enumerators(inner, depth + 1),
@@ -346,7 +365,8 @@ impl<'a> Layout<'a> {
             && let (Type::Array { element, count, .. }, Some(data)) = (bare(types, ty).1, data)
         {
             let whole = dt_value(self.cx, ty, data);
-            let text = whole.find('"').and_then(|i| whole.get(i..)).map_or(String::new(), |t| format!(" {t}"));
+            let text =
+                whole.find('"').and_then(|i| whole.get(i..)).map_or(String::new(), |t| format!(" {t}"));
             self.line(depth, &place, &row.name, &text);
             let most = self.looks.elements.unwrap_or(u64::MAX);
             self.elements(element, count.min(most), data, depth);

@@ -195,7 +195,12 @@ fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out
             names.len() < room && !session.cancel.is_cancelled()
         });
     }
-    out.extend(names.into_iter().map(|(name, size)| Match { address: None, name: full(&name), size, function: false }));
+    out.extend(names.into_iter().map(|(name, size)| Match {
+        address: None,
+        name: full(&name),
+        size,
+        function: false,
+    }));
     if wanted.types_only {
         return;
     }

@@ -487,7 +487,9 @@ fn checked_member(
         (false, _) if !value.ty.is_aggregate() => {
             return fail(ErrorKind::At("Type is not struct/class/union for operator."), at);
         }
-        (true, false) => return fail(ErrorKind::At("Type is not pointer to struct/class/union for operator->"), at),
+        (true, false) => {
+            return fail(ErrorKind::At("Type is not pointer to struct/class/union for operator->"), at);
+        }
         (true, true) if !value.ty.pointee().is_some_and(|t| t.is_aggregate()) => {
             return fail(ErrorKind::At("Type is not pointer to struct/class/union for operator->"), at);
         }

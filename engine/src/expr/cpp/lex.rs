@@ -189,7 +189,8 @@ fn number(rest: &str, modern: bool) -> Result<(Token, usize), ErrorKind> {
     }
     let lower = rest.to_ascii_lowercase();
     // `0n`, `0t` and `0y` are MASM's; the old layout takes them here, too.
-    let prefixes: &[(&str, u32)] = if modern { &[("0x", 16)] } else { &[("0x", 16), ("0n", 10), ("0t", 8), ("0y", 2)] };
+    let prefixes: &[(&str, u32)] =
+        if modern { &[("0x", 16)] } else { &[("0x", 16), ("0n", 10), ("0t", 8), ("0y", 2)] };
     let prefixed = prefixes.iter().find_map(|(p, base)| Some((2usize, *base, lower.strip_prefix(p)?)));
     let (skip, base, digits) = prefixed.unwrap_or_else(|| {
         let octal = lower.starts_with('0') && lower.chars().nth(1).is_some_and(|c| c.is_digit(8));

@@ -94,7 +94,10 @@ fn numbers() {
     assert_eq!(base(0x20, &[1]), pair("0x1 ''", "0x1 ''"));
     assert_eq!(base(0x30, &[1]), pair("1", "true"));
     assert_eq!(base(0x40, &2.72f32.to_le_bytes()), pair("2.720000029 ", "2.720000029"));
-    assert_eq!(base(0x41, &1e-9f64.to_le_bytes()), pair("1.0000000000000000623e-009 ", "1.0000000000000000623e-009"));
+    assert_eq!(
+        base(0x41, &1e-9f64.to_le_bytes()),
+        pair("1.0000000000000000623e-009 ", "1.0000000000000000623e-009")
+    );
     assert_eq!(texts(Type::Modified(TypeId(0x22)), vec![], &[1, 2]), ("??".into(), None));
 }
 
