@@ -14,6 +14,7 @@ mod java;
 mod model;
 mod process;
 mod reader;
+mod ruby;
 mod table;
 
 pub use model::{

@@ -53,6 +53,12 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The system's handle behind the interpreter's global lock. A thread whose sleep or call is over may wait for it
+    /// while the runtime's record still says that it sleeps.
+    fn global_lock_handle(&self) -> Option<u64> {
+        None
+    }
+
     /// What threads wait for, one for each thread that waits inside the runtime. `stacks`: all threads.
     fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
         let _ = stacks;

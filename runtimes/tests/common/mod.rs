@@ -1,7 +1,7 @@
 //! A shared dump, its runtimes and its stacks.
 
 use dumpscope_core::model::Dump;
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{ReadMemory, Va};
 use dumpscope_runtimes::{NativeThread, Process, Reader, Walked, find};
 use dumpscope_symbols::unwind::{UnwindCache, UnwindContext, UnwindRule, walk};
 use dumpscope_symbols::{Frame, Limits};
@@ -40,13 +40,14 @@ impl Lab {
             teb: t.raw.teb,
             regs: dump.context(t.index).map(|c| c.regs),
         });
-        let process = Process::new(memory, dump.modules().to_vec(), threads.collect(), Machine::Amd64);
+        let process = Process::new(memory, dump.modules().to_vec(), threads.collect(), dump.machine());
         let process = Arc::new(process);
         let readers = find(&process);
         Lab { dump, process, readers }
     }
 
     /// Machine frames of a thread.
+    #[allow(dead_code, reason = "not every runtime needs machine frames")]
     pub(crate) fn walk(&self, tid: u32) -> Vec<Frame> {
         let Some(regs) = self.process.threads.iter().find(|t| t.tid.0 == tid).and_then(|t| t.regs) else {
             return Vec::new();
@@ -69,6 +70,7 @@ pub(crate) fn walked(stacks: &[(dumpscope_core::Tid, Vec<Frame>)]) -> Vec<Walked
     stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect()
 }
 
+#[allow(dead_code, reason = "not every runtime needs machine frames")]
 struct Context<'a> {
     lab: &'a Lab,
     cache: UnwindCache,
