@@ -61,7 +61,8 @@ pub(super) fn frames(core: &Core, context: Va, program: Option<&str>, room: &mut
             Step::Other => {}
             Step::Placeless(frame) => out.push(frame),
             Step::Ruby(frame) => {
-                let (file, line, library) = (frame.script.file.clone(), frame.script.line, &frame.script.module);
+                let (file, line, library) =
+                    (frame.script.file.clone(), frame.script.line, &frame.script.module);
                 for c in out.iter_mut().skip(pending) {
                     place(core, &mut c.script, file.clone(), line);
                     c.script.module.clone_from(library);
@@ -114,7 +115,9 @@ impl Step {
     /// Bytes of its text. A C function has the path of the frame below.
     fn text(&self) -> usize {
         match self {
-            Step::Ruby(frame) | Step::Placeless(frame) => frame.script.full.len() + frame.script.function.len(),
+            Step::Ruby(frame) | Step::Placeless(frame) => {
+                frame.script.full.len() + frame.script.function.len()
+            }
             Step::Other => 0,
         }
     }

@@ -30,9 +30,31 @@ const WAITING_ANYWHERE: &[(&[&str], WaitKind)] = &[
     (&["sleep", "stop"], WaitKind::Sleep),
     (
         &[
-            "gets", "getc", "getbyte", "read", "readline", "readlines", "readpartial", "sysread", "each_line",
-            "write", "syswrite", "print", "puts", "select", "accept", "connect", "recv", "recvfrom", "recvmsg",
-            "send", "wait_readable", "wait_writable", "sysaccept", "connect_internal", "initialize",
+            "gets",
+            "getc",
+            "getbyte",
+            "read",
+            "readline",
+            "readlines",
+            "readpartial",
+            "sysread",
+            "each_line",
+            "write",
+            "syswrite",
+            "print",
+            "puts",
+            "select",
+            "accept",
+            "connect",
+            "recv",
+            "recvfrom",
+            "recvmsg",
+            "send",
+            "wait_readable",
+            "wait_writable",
+            "sysaccept",
+            "connect_internal",
+            "initialize",
         ],
         WaitKind::Io,
     ),
@@ -78,7 +100,8 @@ impl Ruby {
             let Some(keeping) = self.threads.tail.thread_keeping else { break };
             let mut at = self.core.field(thread.address, keeping);
             for _ in 0..MAX_HELD {
-                let Some(record) = at.filter(|r| self.owner(*r) == Some(index) && all.len() < MAX_LOCKS) else {
+                let Some(record) = at.filter(|r| self.owner(*r) == Some(index) && all.len() < MAX_LOCKS)
+                else {
                     break;
                 };
                 all.entry(record).or_insert(Mutex { address: record, owner: Some(index), waiting: 0 });
@@ -108,7 +131,8 @@ impl Ruby {
         let mut all: Vec<_> = mutexes.values().map(of).collect();
         all.sort_by_key(|l| l.address);
         if let Some(address) = self.threads.lock {
-            let waiting = self.threads.list.iter().enumerate().filter(|(i, t)| self.wants_lock(*i, t)).count();
+            let waiting =
+                self.threads.list.iter().enumerate().filter(|(i, t)| self.wants_lock(*i, t)).count();
             let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
             all.push(lock(address, LockKind::Gvl, "GVL", self.threads.holder, waiting));
         }

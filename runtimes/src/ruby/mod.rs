@@ -11,15 +11,17 @@ mod frames;
 mod layout;
 mod locks;
 mod recognise;
-mod threads;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use self::core::Core;
 use self::frames::Frame;
 use self::layout::Layout;
 use self::threads::Threads;
-use crate::{Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Walked};
+use crate::{
+    Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Walked,
+};
 use dumpscope_core::{Machine, Va};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -73,7 +75,11 @@ fn open(process: &Arc<Process>, found: &Recognised) -> Arc<dyn Reader> {
 }
 
 impl Ruby {
-    fn open(process: &Arc<Process>, found: &Recognised, version: Option<recognise::Version>) -> Result<Ruby, String> {
+    fn open(
+        process: &Arc<Process>,
+        found: &Recognised,
+        version: Option<recognise::Version>,
+    ) -> Result<Ruby, String> {
         if found.by_name {
             return Err("its image is not in the dump; it is known by its name only".to_owned());
         }

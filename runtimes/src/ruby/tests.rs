@@ -28,10 +28,14 @@ fn measured_tails_equal_the_seen_ones() {
         let measured = Threads::read(&Core::new(&process, found[0].module, blind)).unwrap();
         assert!(seen.verified && !measured.verified);
         let (want, got) = (seen.tail, measured.tail);
-        assert_eq!((got.ec_thread, got.ec_fiber, got.fiber_ec), (want.ec_thread, want.ec_fiber, want.fiber_ec));
+        assert_eq!(
+            (got.ec_thread, got.ec_fiber, got.fiber_ec),
+            (want.ec_thread, want.ec_fiber, want.fiber_ec)
+        );
         assert_eq!((got.thread_vm, got.thread_ec), (want.thread_vm, want.thread_ec));
         assert_eq!((got.thread_name, got.thread_locking), (want.thread_name, want.thread_locking), "{name}");
-        let names = |t: &Threads| t.list.iter().map(|t| (t.address, t.tid, t.name.clone())).collect::<Vec<_>>();
+        let names =
+            |t: &Threads| t.list.iter().map(|t| (t.address, t.tid, t.name.clone())).collect::<Vec<_>>();
         assert_eq!(names(&measured), names(&seen));
     }
 }

@@ -79,7 +79,9 @@ impl Threads {
     /// Reads them; says why not.
     pub(super) fn read(core: &Core) -> Result<Threads, &'static str> {
         let vm = core.export("ruby_current_vm_ptr").or_else(|| core.export("ruby_current_vm"));
-        let vm = vm.and_then(|at| core.field(at, 0)).ok_or("its VM record is not in the dump, or it is not started")?;
+        let vm = vm
+            .and_then(|at| core.field(at, 0))
+            .ok_or("its VM record is not in the dump, or it is not started")?;
         let seeds = seeds(core);
         if seeds.is_empty() {
             return Err("no thread's storage names a Ruby thread");
