@@ -179,7 +179,7 @@ mod tests {
         let mut tree = Vec::new();
         for n in 0..400 {
             tree.push(1);
-            tree.extend(std::iter::repeat_n(2, (n * 40_503 >> 7) % 5));
+            tree.extend(std::iter::repeat_n(2, ((n * 40_503) >> 7) % 5));
         }
         let c = cycle(&tree).unwrap();
         assert_eq!(c.members.len(), 1);

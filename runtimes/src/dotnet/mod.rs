@@ -72,9 +72,12 @@ struct Clr {
     chains: Mutex<BTreeMap<u64, Arc<[ranges::Fragment]>>>,
     threads: OnceLock<Vec<threads::Thread>>,
     script_threads: OnceLock<Vec<ScriptThread>>,
-    line_tables: Mutex<BTreeMap<Va, Option<(String, [u8; 20])>>>,
+    line_tables: Mutex<BTreeMap<Va, Option<LineTable>>>,
     task_index: OnceLock<tasks::TaskIndex>,
 }
+
+/// The name of a file with lines, and what it is known by.
+type LineTable = (String, [u8; 20]);
 
 fn open(process: &Arc<Process>, found: &Recognised) -> Arc<dyn Reader> {
     let version = recognise::version(process, found.module);

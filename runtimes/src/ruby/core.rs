@@ -87,7 +87,7 @@ impl Core {
 
     /// True for a value that can be an object: neither immediate nor unaligned.
     fn is_object(&self, value: Va) -> bool {
-        value.0 >= 0x40 && value.0 % self.layout.word == 0
+        value.0 >= 0x40 && value.0.is_multiple_of(self.layout.word)
     }
 
     /// The flags of an object of this type.

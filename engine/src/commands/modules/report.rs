@@ -422,9 +422,9 @@ mod tests {
         });
         let o = LmOptions { verbose: true, name: Some("notepad".into()), ..LmOptions::default() };
         let lines = text(vec![r], o, false, Layout::Modern);
-        assert_eq!(lines[0], "Browse full module list");
+        assert_eq!(lines[0], "start    end        module name");
         assert_eq!(
-            lines[3..],
+            lines[2..],
             [
                 r"    Image path: C:\s\notepad.exe",
                 "    Image name: notepad.exe",
