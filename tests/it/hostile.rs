@@ -103,9 +103,11 @@ fn complaints(case: &Hostile, lines: &[String]) -> Vec<String> {
 fn no_panic_no_hang_no_control_characters() {
     let lines = Arc::new(lines());
     let mut wrong = Vec::new();
-    for case in hostile::all() {
+    let of_dumps: Vec<String> = lines.iter().filter(|l| !dumpscope_tests::asks_no_dump(l)).cloned().collect();
+    let of_dumps = Arc::new(of_dumps);
+    for (nth, case) in hostile::all().into_iter().enumerate() {
         let (send, receive) = mpsc::channel();
-        let (name, lines) = (case.name, lines.clone());
+        let (name, lines) = (case.name, if nth == 0 { lines.clone() } else { of_dumps.clone() });
         std::thread::spawn(move || {
             let result = std::panic::catch_unwind(|| complaints(&case, &lines));
             let _ = send

@@ -95,7 +95,7 @@ fn errors_stand_below_what_is_wrong() {
 #[test]
 fn what_there_is_not_is_answered_politely() {
     let mut s = session(true);
-    assert!(run(&mut s, "!clrstack").0.starts_with("No export clrstack found\n"));
+    assert!(run(&mut s, "!gcroot").0.starts_with("No export gcroot found\n"));
     assert!(run(&mut s, "!sos.foo").0.starts_with("The call to LoadLibrary(sos) failed, Win32 error 0n2\n"));
     assert!(run(&mut s, "ed @rsp 0").0.contains("a dump cannot be changed"));
     assert!(run(&mut s, ".fomrats 1").0.contains(".formats"));

@@ -82,7 +82,7 @@ fn crash_frames_of_the_corpus_have_functions_and_lines() {
         "{text}"
     );
     assert!(
-        text.contains("sigsegv!foo(int x = 0n10, float y = 3.14, char * msg = 0x00007ff7`a1313060"),
+        text.contains("sigsegv!foo(int x = 0n10, float y = 3.140000105, char * msg = 0x00007ff7`a1313060"),
         "{text}"
     );
     assert!(text.contains("sigsegv!main(void)+0x1d [c:\\temp\\sigsegv.cpp @ 38]\n"), "{text}");
@@ -139,7 +139,7 @@ fn dv_in_the_selected_frame() {
     assert_eq!(
         text,
         "          klass = 0x0021fe78 \"win32_pnpsigneddriver\"\n           meth = 0x0042e08c \"ExecQuery\"\n           \
-         opts = 0x0021fce0\n           argv = char * [2]\n"
+         opts = 0x0021fce0\n           argv = char *[2]\n"
     );
     let (text, _) = run(&mut s, "dv /t /i kl*");
     assert_eq!(text, "prv param  char * klass = 0x0021fe78 \"win32_pnpsigneddriver\"\n");
@@ -206,7 +206,6 @@ fn cpp_expressions_over_real_types() {
         ("?? @$teb->LastErrorValue", "unsigned long 0\n"),
         ("?? @eip", "unsigned int 0x7bc0c51c\n"),
         ("?? ((combase!CMessageCall*)0x00adb410)->_iMethodWire + 1", "unsigned long 4\n"),
-        ("?? pCall->_pNextMessage", "class CMessageCall * 0x00000000\n"),
         ("?? &sig", "unsigned long * 0x0021fc0c\n"),
         ("?? sizeof(CMessageCall)", "unsigned int 0xdc\n"),
         ("?? sizeof(ntdll!_PEB_LDR_DATA)", "unsigned int 0x30\n"),
@@ -230,6 +229,10 @@ fn cpp_expressions_over_real_types() {
         assert_eq!(run(&mut s, line).0, expected, "{line}");
     }
     run(&mut s, ".frame 4");
+    // A pointer to a structure shows what it points at.
+    assert!(
+        run(&mut s, "?? pCall->_pNextMessage").0.starts_with("class CMessageCall * 0x00000000\n   +0x000 ")
+    );
     let (text, _) = run(&mut s, "?? &pCall->_ipid");
     assert!(text.starts_with("struct _GUID * 0x00adb434\n   +0x000 Data1            : 0x9042d\n"), "{text}");
     let (text, _) = run(&mut s, "?? ntdll!NtClose");

@@ -117,7 +117,7 @@ fn parameters_locals_and_those_of_inlined_calls() {
             "param class CMessageCall * pCall [esi] in 1",
             "param class CMessageCall * pCall [esi] in 0",
             "local unsigned long sig [5-16] in 0",
-            "local void * [1] ev [5-12] in 0",
+            "local void *[1] ev [5-12] in 0",
         ]
     );
     // Behind ModalLoop only the outer inlined call is left, and it now has index 0.

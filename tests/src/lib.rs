@@ -9,6 +9,13 @@ pub use java::java_dumps;
 
 use std::path::PathBuf;
 
+/// True for a command line that looks into the Win32 table and at no dump: one run says as much as one on each dump, and
+/// looking through 30,000 names takes its time.
+#[must_use]
+pub fn asks_no_dump(line: &str) -> bool {
+    ["!api ", "!const ", "!iid "].iter().any(|c| line.starts_with(c))
+}
+
 /// The folder `shared/` beside the checkout (or `DUMPSCOPE_SHARED`), when it is there.
 #[must_use]
 pub fn shared() -> Option<PathBuf> {

@@ -426,12 +426,13 @@ mod tests {
         assert_eq!(
             lines[2..],
             [
+                "    Loaded symbol image file: notepad.exe",
                 r"    Image path: C:\s\notepad.exe",
                 "    Image name: notepad.exe",
-                "    Browse all global symbols  functions  data",
                 "    Timestamp:        Fri Feb  4 18:47:08 2022 (61FD74AC)",
                 "    CheckSum:         0003E3A3",
                 "    ImageSize:        00038000",
+                "    Mapping Form:     Loaded",
                 "    File version:     10.0.19041.3996",
                 "    Product version:  10.0.19041.3996",
                 "    File flags:       0 (Mask 3F)",
