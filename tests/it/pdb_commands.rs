@@ -220,7 +220,7 @@ fn cpp_expressions_over_real_types() {
             ".frame a; ?? klass",
             "0a 0021fcc4 00401666 ruby!rb_f_send+0x21 [C:\\lab\\ruby.cpp @ 7]\nchar * 0x0021fe78\n \"win32_pnpsigneddriver\"\n",
         ),
-        ("?? *argv[0]", "char 119 'w'\n"),
+        ("?? *argv[0]", "char 0n119 'w'\n"),
         ("?? argv[1]", "char * 0x0042e08c\n \"ExecQuery\"\n"),
         ("?? pCall", "Couldn't resolve error at 'pCall'\n"),
         ("?? klass = 0", "A dump cannot be changed.\n"),
