@@ -35,7 +35,11 @@ fn measured_tails_equal_the_seen_ones() {
         assert_eq!((got.thread_vm, got.thread_ec), (want.thread_vm, want.thread_ec));
         assert_eq!(got.thread_locking, want.thread_locking, "{name}");
         // Where names are is measured only where it cannot be anything else: no name rather than a wrong one.
-        assert!(got.thread_name.is_none() || got.thread_name == want.thread_name, "{name}: {:?}", got.thread_name);
+        assert!(
+            got.thread_name.is_none() || got.thread_name == want.thread_name,
+            "{name}: {:?}",
+            got.thread_name
+        );
         let ids = |t: &Threads| t.list.iter().map(|t| (t.address, t.tid)).collect::<Vec<_>>();
         assert_eq!(ids(&measured), ids(&seen));
     }
