@@ -18,7 +18,7 @@ pub struct Argument {
     pub value: Option<Value>,
     /// The stack word where it lay has been written over.
     pub overwritten: bool,
-    /// What it means; [`add_hints`] finds out.
+    /// What it means; `add_hints` finds out.
     pub hint: Option<Hint>,
 }
 
