@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 /// Threads of which the engine is sure and ours are another, in the dumps that lie in `shared`: each is explained in
 /// docs/windbg-differences.md or is to be mended.
 const KNOWN_DIFFERENT: usize = 0;
+/// The same of `subset` threads of which not all frames are among ours.
+const KNOWN_NOT_CONTAINED: usize = 0;
 
 fn dump_path(shared: &Path, origin: &str) -> Option<PathBuf> {
     let name = origin.strip_prefix("shared/")?;
@@ -64,7 +66,9 @@ fn stacks_are_the_engines_where_it_is_sure() {
         let Ok(dump) = Dump::open(&path) else { continue };
         let machine = dump.machine();
         let target = Target::new(dump, config);
-        for thread in truth["threads"].as_array().unwrap() {
+        // Of two dumps the stacks were left out: they are too many.
+        let Some(threads) = truth["threads"].as_array() else { continue };
+        for thread in threads {
             let engine = wanted(thread);
             let tid = hex(&thread["tid"]) as u32;
             let is_sure = thread["trust"] == "sure";
@@ -95,6 +99,6 @@ fn stacks_are_the_engines_where_it_is_sure() {
     println!(
         "sure: {equal} of {sure} equal; subset: {held} of {subset} contained; {missing} dumps are not there"
     );
-    assert_eq!(sure - equal, KNOWN_DIFFERENT, "sure threads that differ");
-    assert_eq!(held, subset);
+    assert!(sure - equal <= KNOWN_DIFFERENT, "{} sure threads differ", sure - equal);
+    assert!(subset - held <= KNOWN_NOT_CONTAINED, "{} subset threads are not contained", subset - held);
 }

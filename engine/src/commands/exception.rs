@@ -4,7 +4,7 @@ use super::{missing, target_info};
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use crate::tables::exceptions::display_name;
 use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name, ntstatus_name};
 use dumpscope_analyzers::model::Access;
@@ -243,7 +243,11 @@ fn run_cxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
     let Some(address) = address.filter(|a| !a.is_null()) else {
         session.sel.context = None;
         session.sel.frame = 0;
-        return session.emit(sink, &Message(vec![Line::plain("Resetting default scope")]));
+        // Today's engine does it in silence.
+        return match session.sel.layout {
+            Layout::Classic => session.emit(sink, &Message(vec![Line::plain("Resetting default scope")])),
+            Layout::Modern => Ok(()),
+        };
     };
     let mut raw = vec![0u8; CONTEXT_BYTES];
     let got = session.dump().memory().read_at(address, &mut raw).got;

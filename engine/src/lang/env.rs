@@ -120,6 +120,16 @@ impl Env for SessionEnv<'_> {
     }
 
     fn register(&self, name: &str) -> Result<(u64, u32), RegisterMiss> {
+        if self.modern() {
+            // Today's engine knows the flags as `efl`; of a vector it takes the low half.
+            if name.eq_ignore_ascii_case("eflags") {
+                return Err(RegisterMiss::NoSuch);
+            }
+            let vector = name.strip_prefix("xmm").and_then(|n| n.parse::<usize>().ok());
+            if let Some(raw) = vector.and_then(|n| self.context()?.vectors.get(n)) {
+                return Ok((*raw as u64, 64));
+            }
+        }
         match self.context() {
             Some(context) => registers::lookup(name, &context.regs, Some(context)),
             // No context: only say which names are registers at all.

@@ -94,14 +94,15 @@ fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx) -> Li
     // Today's engine keeps one column for what stands behind the mnemonic, however long the bytes are.
     let late = cx.layout == Layout::Modern && bytes.len() > 15 && i.valid;
     let mut column = bytes.len().max(15) + 1;
+    let mut begun = false;
     for (piece, text) in &i.text {
         let mut text = text.as_str();
         let padded;
-        if late && *piece == Piece::Mnemonic && text.ends_with(' ') {
-            let name = text.trim_end();
-            let width = 25usize.saturating_sub(column).max(name.len() + 1);
-            padded = format!("{name:<width$}");
+        if late && !begun && *piece != Piece::Mnemonic && text.starts_with(' ') {
+            let gap = 25usize.saturating_sub(column).max(1);
+            padded = format!("{}{}", " ".repeat(gap), text.trim_start());
             text = &padded;
+            begun = true;
         }
         column += text.len();
         let role = match piece {

@@ -70,7 +70,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         }
         return show(session, &context, true, sink);
     }
-    if args.eat(".") {
+    let glued = session.sel.layout == Layout::Classic || inv.text.starts_with("r.");
+    if glued && args.eat(".") {
         return of_instruction(session, sink);
     }
     if args.raw().trim_start().starts_with('?') && session.sel.layout == Layout::Modern {
@@ -107,6 +108,12 @@ pub(crate) fn instruction(
     };
     let mut report = CodeReport::new();
     report.header(session, ip);
+    if session.sel.layout == Layout::Modern
+        && let Some(Row::Header(header)) = report.rows.first_mut()
+    {
+        // Today's engine shows no line here.
+        header.source = None;
+    }
     match code::decode(session, ip) {
         Some(instruction) => {
             if complete {
@@ -178,6 +185,11 @@ fn of_instruction(session: &mut Session, sink: &mut dyn Sink) -> Result<(), Comm
         {
             shown.push(value);
         }
+    }
+    if session.sel.layout == Layout::Modern && !shown.is_empty() {
+        let wide = session.sel.machine.is_64();
+        let text: String = shown.iter().map(|v| v.as_address(wide)).collect();
+        return session.emit(sink, &Message(vec![Line::plain(text)]));
     }
     if shown.is_empty() { Ok(()) } else { session.emit(sink, &values::ValuesReport(shown)) }
 }

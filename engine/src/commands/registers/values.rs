@@ -21,6 +21,16 @@ impl Value {
     }
 }
 
+impl Value {
+    /// `rax=00000000`00000010  `: the form of `r.` in today's engine.
+    pub(super) fn as_address(&self, wide: bool) -> String {
+        match u64::from_str_radix(&self.text, 16) {
+            Ok(value) => format!("{}={}  ", self.name, fmt::addr(Va(value), wide)),
+            Err(_) => format!("{}={}  ", self.name, self.text),
+        }
+    }
+}
+
 pub(super) struct ValuesReport(pub(super) Vec<Value>);
 
 impl Report for ValuesReport {
@@ -58,6 +68,7 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
             Some(raw) => {
                 let text = match kind {
                     Some(kind) => typed(*raw, 16, kind).ok_or(None)?,
+                    None if session.sel.layout == Layout::Modern => wide_floats(*raw),
                     None => floats(*raw),
                 };
                 Ok(Value { name, text, json: json!(format!("{raw:#034x}")) })
@@ -72,15 +83,24 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
             None => Err(Some("The dump's context has no floating-point registers.".into())),
         };
     }
+    let control = ["fpcw", "fpsw", "fptw"].iter().position(|n| *n == name);
+    if let Some(raw) = control.and_then(|n| context.x87.get(8 + n)).filter(|_| session.sel.layout == Layout::Modern) {
+        return Ok(Value { name, text: format!("{raw:04x}"), json: json!(Hex(*raw as u64)) });
+    }
+    // Today's engine knows the flags as `efl` only.
+    if name == "eflags" && session.sel.layout == Layout::Modern {
+        return Err(None);
+    }
     // `ip` and the like are the names of pseudo-registers (`@$ip`), not of registers.
     match registers::lookup(&name, &context.regs, Some(&context)) {
         Ok((value, bits)) => {
             let whole = if session.sel.machine.is_64() { 64 } else { 32 };
+            let fixed = ["efl", "cs", "ds", "es", "fs", "gs", "ss"].contains(&name.as_str());
             let text = match kind {
                 Some(kind) => typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?,
                 None if bits < 8 => format!("{value:x}"),
                 // Today's engine pads whole registers only.
-                None if session.sel.layout == Layout::Modern && bits < whole => format!("{value:x}"),
+                None if session.sel.layout == Layout::Modern && bits < whole && !fixed => format!("{value:x}"),
                 None => format!("{value:0width$x}", width = (bits / 4) as usize),
             };
             Ok(Value { name, text, json: json!(Hex(value)) })
@@ -90,6 +110,12 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
             Err(Some(format!("The value of {name} is not known here.")))
         }
     }
+}
+
+/// Four floats in columns, as today's engine shows one vector.
+fn wide_floats(raw: u128) -> String {
+    let all = floats(raw);
+    all.split(' ').map(|lane| format!("{lane:>12}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Four floats, the highest first, as WinDbg shows a vector.

@@ -2,7 +2,7 @@
 
 use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, RenderCx, Report, Sink};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 
 pub(crate) const KFRAMES: Command = Command {
     name: ".kframes",
@@ -35,6 +35,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let mut args = inv.cursor();
     if let Some(n) = args.opt_expr(session)? {
         args.end()?;
+        if n == 0 && session.sel.layout == Layout::Modern {
+            let depth = session.sel.max_frames;
+            let text = format!("Default stack trace depth can't be set to 0. Current value is 0n{depth} frames");
+            return Err(CommandError::message(text));
+        }
         session.sel.max_frames = usize::try_from(n.clamp(1, super::MAX_FRAMES)).unwrap_or(256);
     }
     session.emit(sink, &Limit(session.sel.max_frames))

@@ -233,8 +233,13 @@ impl Columns {
         let dashes = dashes(self.wide);
         if row.inline {
             let (tag, ret) = row_addresses(self.wide, true, Va(0), Va(0));
-            let tag = if self.flags.no_base && self.wide { String::new() } else { format!("{tag} ") };
-            line = line.role(Role::Dim, format!("{tag}{ret:<width$} "));
+            // Without the stack pointer today's engine keeps the words and drops the dashes.
+            let text = match self.flags.no_base && self.wide {
+                true if self.modern() => format!("{tag:<width$} "),
+                true => format!("{ret:<width$} "),
+                false => format!("{tag} {ret:<width$} "),
+            };
+            line = line.role(Role::Dim, text);
         } else {
             let return_address = Va(row.return_address.0);
             let pad = width.saturating_sub(fmt::addr_width(self.wide)) + 1;
@@ -287,7 +292,7 @@ impl Columns {
             (Some(params), Params::Inline) => {
                 line = line.text("(");
                 for (i, param) in params.iter().enumerate() {
-                    line = param_spans(if i > 0 { line.text(", ") } else { line }, param);
+                    line = param_spans(if i > 0 { line.text(", ") } else { line }, param, self.modern());
                 }
                 line = line.text(")");
             }
@@ -296,7 +301,7 @@ impl Columns {
                 let indent = if self.modern() { "\t\t\t".to_owned() } else { " ".repeat(12) };
                 for (i, param) in params.iter().enumerate() {
                     emit(if i > 0 { line.text(", ") } else { line });
-                    line = param_spans(Line::new().text(indent.clone()), param);
+                    line = param_spans(Line::new().text(indent.clone()), param, self.modern());
                 }
                 line = line.text(")");
             }
@@ -346,7 +351,7 @@ fn recovered(row: &Row, index: usize) -> Option<Hex> {
     arg.value.filter(|_| arg.confidence.is_some_and(|c| c != ConfidenceName::Guess))
 }
 
-fn param_spans(line: Line, param: &Param) -> Line {
+fn param_spans(line: Line, param: &Param, modern: bool) -> Line {
     let mut line = line.span(Span::untrusted(Role::Type, &param.type_name));
     if !param.name.is_empty() {
         line = line.text(" ").span(Span::untrusted(Role::Symbol, &param.name));
@@ -354,7 +359,7 @@ fn param_spans(line: Line, param: &Param) -> Line {
     line = line.text(" = ");
     match &param.value {
         Some(value) => line.span(Span::untrusted(Role::Value, value)),
-        None => line.role(Role::Dim, UNAVAILABLE),
+        None => line.role(Role::Dim, if modern { "<Value unavailable error>" } else { UNAVAILABLE }),
     }
 }
 
