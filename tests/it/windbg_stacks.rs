@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 /// Threads of which the engine is sure and ours are another, in the dumps that lie in `shared`: each is explained in
 /// docs/windbg-differences.md or is to be mended.
 const KNOWN_DIFFERENT: usize = 0;
-/// The same of `subset` threads of which not all frames are among ours.
-const KNOWN_NOT_CONTAINED: usize = 0;
 
 fn dump_path(shared: &Path, origin: &str) -> Option<PathBuf> {
     let name = origin.strip_prefix("shared/")?;
@@ -99,6 +97,6 @@ fn stacks_are_the_engines_where_it_is_sure() {
     println!(
         "sure: {equal} of {sure} equal; subset: {held} of {subset} contained; {missing} dumps are not there"
     );
-    assert!(sure - equal <= KNOWN_DIFFERENT, "{} sure threads differ", sure - equal);
-    assert!(subset - held <= KNOWN_NOT_CONTAINED, "{} subset threads are not contained", subset - held);
+    assert_eq!(sure - equal, KNOWN_DIFFERENT, "sure threads that differ");
+    assert_eq!(held, subset);
 }

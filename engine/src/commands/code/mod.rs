@@ -91,7 +91,8 @@ fn default_start(session: &Session) -> Result<Va, CommandError> {
     // Today's engine begins at the frame that was selected.
     let selected = session.sel.layout == Layout::Modern && session.sel.frame != 0;
     let frame = || if selected { session.frame_regs()?.ip() } else { None };
-    let start = session.language.next_code.or_else(frame).or_else(|| session.register_context().and_then(|r| r.ip()));
+    let start =
+        session.language.next_code.or_else(frame).or_else(|| session.register_context().and_then(|r| r.ip()));
     start.ok_or_else(|| CommandError::message("Unable to get program counter"))
 }
 

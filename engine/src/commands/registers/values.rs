@@ -84,7 +84,9 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
         };
     }
     let control = ["fpcw", "fpsw", "fptw"].iter().position(|n| *n == name);
-    if let Some(raw) = control.and_then(|n| context.x87.get(8 + n)).filter(|_| session.sel.layout == Layout::Modern) {
+    if let Some(raw) =
+        control.and_then(|n| context.x87.get(8 + n)).filter(|_| session.sel.layout == Layout::Modern)
+    {
         return Ok(Value { name, text: format!("{raw:04x}"), json: json!(Hex(*raw as u64)) });
     }
     // Today's engine knows the flags as `efl` only.
@@ -100,7 +102,9 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
                 Some(kind) => typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?,
                 None if bits < 8 => format!("{value:x}"),
                 // Today's engine pads whole registers only.
-                None if session.sel.layout == Layout::Modern && bits < whole && !fixed => format!("{value:x}"),
+                None if session.sel.layout == Layout::Modern && bits < whole && !fixed => {
+                    format!("{value:x}")
+                }
                 None => format!("{value:0width$x}", width = (bits / 4) as usize),
             };
             Ok(Value { name, text, json: json!(Hex(value)) })

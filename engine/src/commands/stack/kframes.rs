@@ -37,7 +37,8 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         args.end()?;
         if n == 0 && session.sel.layout == Layout::Modern {
             let depth = session.sel.max_frames;
-            let text = format!("Default stack trace depth can't be set to 0. Current value is 0n{depth} frames");
+            let text =
+                format!("Default stack trace depth can't be set to 0. Current value is 0n{depth} frames");
             return Err(CommandError::message(text));
         }
         session.sel.max_frames = usize::try_from(n.clamp(1, super::MAX_FRAMES)).unwrap_or(256);
