@@ -111,7 +111,7 @@ pub fn runtimes(data: &[u8]) {
     let threads: Vec<_> = (1..4).map(thread).collect();
     let process = Arc::new(Process::new(Arc::clone(&memory), vec![module], threads.clone(), Machine::Amd64));
     let readers = find(&process);
-    let limits = Limits { frames: 64, chain: 8, scan_bytes: 256 };
+    let limits = Limits { frames: 64, chain: 8, scan_bytes: 256, ..Limits::default() };
     let stacks: Vec<(Tid, Vec<Frame>)> = threads
         .iter()
         .filter_map(|t| Some((t.tid, walk(&t.regs?, memory.as_ref(), &Context(&readers), None, &limits).frames)))
