@@ -6,6 +6,7 @@
 mod commands;
 mod dump;
 mod expression;
+pub mod replay;
 mod runtimes;
 mod stack;
 mod symbols;

@@ -149,7 +149,7 @@ fn run_text(
     // Carets count from the start of the command's own line: the byte up to which its columns are counted, and their
     // number. A long line is counted once.
     let (mut counted, mut columns) = (0, 0);
-    let mut line_start = 0;
+    let (mut line_start, mut line_stop) = (0, 0);
     loop {
         let rest = text.get(pos..).unwrap_or("");
         let skipped = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';').len();
@@ -166,7 +166,7 @@ fn run_text(
                 let done = text.get(..line_start).unwrap_or("");
                 expanded = format!("{done}{}", expand(later, &aliases));
                 text = &expanded;
-                pos = line_start;
+                (pos, line_stop) = (line_start, line_start);
                 continue;
             }
         }
@@ -180,8 +180,11 @@ fn run_text(
         }
         columns += text.get(counted..pos).unwrap_or("").chars().count();
         counted = pos;
-        let line = text.get(line_start..).unwrap_or("");
-        let line = line.get(..line_end(line)).unwrap_or(line);
+        // The end of a long line with many commands is looked for once.
+        if line_stop <= pos {
+            line_stop = pos + line_end(rest);
+        }
+        let line = text.get(line_start..line_stop).unwrap_or("");
         let start = pos - line_start;
         let column = place.column + columns;
         let mut at = Place { column, failed: false, threads: place.threads, line, start };
