@@ -24,7 +24,9 @@ impl ReadMemory for Everywhere {
     fn read_at(&self, va: Va, buf: &mut [u8]) -> Read {
         let mut got = 0;
         for (i, slot) in buf.iter_mut().enumerate() {
-            let Some(at) = va.0.wrapping_add(i as u64).checked_sub(BASE).filter(|at| *at < SIZE) else { break };
+            let Some(at) = va.0.wrapping_add(i as u64).checked_sub(BASE).filter(|at| *at < SIZE) else {
+                break;
+            };
             let at = at as usize;
             *slot = match self.image.get(at) {
                 Some(byte) => *byte,
@@ -114,7 +116,9 @@ pub fn runtimes(data: &[u8]) {
     let limits = Limits { frames: 64, chain: 8, scan_bytes: 256, ..Limits::default() };
     let stacks: Vec<(Tid, Vec<Frame>)> = threads
         .iter()
-        .filter_map(|t| Some((t.tid, walk(&t.regs?, memory.as_ref(), &Context(&readers), None, &limits).frames)))
+        .filter_map(|t| {
+            Some((t.tid, walk(&t.regs?, memory.as_ref(), &Context(&readers), None, &limits).frames))
+        })
         .collect();
     let walked: Vec<Walked<'_>> = stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect();
     for reader in &readers {

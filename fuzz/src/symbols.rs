@@ -4,7 +4,9 @@ use dumpscope_core::base::{CodeView, Guid};
 use dumpscope_core::{ModuleInfo, Rva, Va};
 use dumpscope_symbols::SymbolProvider;
 use dumpscope_symbols::demangle::{Decoration, full_name, plain_name, stack_name, without_parameters};
-use dumpscope_symbols::locate::{FileKey, FileKind, SafeName, SymbolPath, folder_layouts, keys, redacted, store_layouts};
+use dumpscope_symbols::locate::{
+    FileKey, FileKind, SafeName, SymbolPath, folder_layouts, keys, redacted, store_layouts,
+};
 use dumpscope_symbols::provider::{Breakpad, pdb};
 use dumpscope_symbols::store::{Auth, Client, NoTransport, Policy, SystemClock, Unwatched, Wanted};
 use dumpscope_symbols::types::{cpp_name, dt_name, rows, size_of};

@@ -10,6 +10,7 @@
 )]
 
 #[path = "../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "the fuzz crate's own library")]
 mod targets;
 
 #[test]
