@@ -3,6 +3,7 @@
 use crate::Target;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_runtimes::{NativeThread, Process, Reader, ScriptFrame};
+use dumpscope_symbols::Frame;
 use dumpscope_symbols::unwind::{Method, UnwindRule};
 use std::sync::{Arc, OnceLock};
 
@@ -26,6 +27,12 @@ impl Runtimes {
     #[must_use]
     pub fn method_at(&self, va: Va) -> Option<Method> {
         self.0.iter().find_map(|r| r.code()?.method_at(va))
+    }
+
+    /// The method of a frame, of interpreted ones too.
+    #[must_use]
+    pub fn method_of(&self, frame: &Frame) -> Option<Method> {
+        self.0.iter().find_map(|r| r.code()?.method_of(frame))
     }
 }
 

@@ -15,7 +15,7 @@ mod win32;
 pub use commands::command_line;
 pub use dump::open_and_read_everything;
 pub use expression::expression;
-pub use runtimes::runtimes;
+pub use runtimes::{runtimes, runtimes_java, runtimes_ruby};
 pub use stack::unwind;
 pub use symbols::{breakpad_file, demangle, packed_file, pdb_file, symbol_path};
 pub use win32::win32_table;
@@ -36,6 +36,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "open_and_read_everything", run: open_and_read_everything, seeds: dump::seeds },
     Target { name: "unwind", run: unwind, seeds: stack::seeds },
     Target { name: "runtimes", run: runtimes, seeds: runtimes::seeds },
+    Target { name: "runtimes_java", run: runtimes_java, seeds: runtimes::seeds_java },
+    Target { name: "runtimes_ruby", run: runtimes_ruby, seeds: runtimes::seeds_ruby },
     Target { name: "expression", run: expression, seeds: expression::seeds },
     Target { name: "command_line", run: command_line, seeds: commands::seeds },
     Target { name: "symbol_path", run: symbol_path, seeds: symbols::path_seeds },

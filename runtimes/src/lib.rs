@@ -11,6 +11,7 @@
 pub mod clr;
 mod dotnet;
 mod java;
+pub mod jvm;
 mod model;
 mod process;
 mod reader;
@@ -18,8 +19,8 @@ mod ruby;
 mod table;
 
 pub use model::{
-    ExceptionState, FrameKind, LockKind, LockOwner, MethodPlace, Pool, Proof, Runtime, ScriptException,
-    ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task, WaitKind,
+    DetachedWait, ExceptionState, FrameKind, LockKind, LockOwner, MethodPlace, Pool, Proof, Runtime,
+    ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task, WaitKind,
 };
 pub use process::{NativeThread, Process};
 pub use reader::{Reader, Walked};

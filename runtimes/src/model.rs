@@ -266,6 +266,23 @@ pub struct ScriptWait {
     pub user_frame: Option<usize>,
 }
 
+/// What a thread without a native one waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetachedWait {
+    /// The thread's record ([`ScriptThread::address`]).
+    pub thread: Va,
+    /// What kind of wait.
+    pub kind: WaitKind,
+    /// The object.
+    pub object: Option<Va>,
+    /// Its class.
+    pub object_type: Option<String>,
+    /// Who holds it, by the lock's own record.
+    pub owner: Option<LockOwner>,
+    /// The innermost method.
+    pub method: String,
+}
+
 /// What has become of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExceptionState {

@@ -1,8 +1,10 @@
 //! What every runtime answers.
 
 use crate::clr::ClrReader;
+use crate::jvm::JvmReader;
 use crate::model::{
-    Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task,
+    DetachedWait, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait,
+    Suspension, Task,
 };
 use dumpscope_core::{Tid, Va};
 use dumpscope_symbols::Frame;
@@ -40,6 +42,13 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Which of a thread's method frames are the bottom of one run of an interpreter: one machine frame of its loop for each.
+    /// Empty for runtimes whose frames are machine frames.
+    fn bottoms(&self, tid: Tid) -> Vec<usize> {
+        let _ = tid;
+        Vec::new()
+    }
+
     /// Method frames of a thread that has no native one ([`ScriptThread::tid`] is `None`), by its record's address,
     /// innermost first.
     fn frames_at(&self, thread: Va) -> Vec<ScriptFrame> {
@@ -62,6 +71,11 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
     /// What threads wait for, one for each thread that waits inside the runtime. `stacks`: all threads.
     fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {
         let _ = stacks;
+        Vec::new()
+    }
+
+    /// What threads without a native one wait for.
+    fn detached_waits(&self) -> Vec<DetachedWait> {
         Vec::new()
     }
 
@@ -100,6 +114,11 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
 
     /// What only .NET answers.
     fn clr(&self) -> Option<&dyn ClrReader> {
+        None
+    }
+
+    /// What only Java answers.
+    fn jvm(&self) -> Option<&dyn JvmReader> {
         None
     }
 

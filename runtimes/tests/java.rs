@@ -326,6 +326,9 @@ fn ask(lab: &Lab, memory: &Arc<Broken>) {
         for thread in reader.threads() {
             let _ = reader.frames_at(thread.address);
         }
+        if let Some(jvm) = reader.jvm() {
+            let _ = (jvm.jvm_threads(&walked), jvm.synchronizers(), reader.detached_waits());
+        }
         let waits = reader.waits(&walked);
         assert!(waits.len() <= reader.threads().len());
         assert!(reader.locks(&walked).iter().all(|l| l.kind != LockKind::Monitor));
@@ -335,7 +338,8 @@ fn ask(lab: &Lab, memory: &Arc<Broken>) {
 #[test]
 fn broken_memory_neither_panics_nor_takes_long() {
     let Some(cases) = cases("broken_memory_neither_panics_nor_takes_long") else { return };
-    for (name, runs) in [("SyncDeadlock-17", 70u64), ("HotBlock-21", 100), ("VPinned-25", 100)] {
+    for (name, runs) in [("SyncDeadlock-17", 30u64), ("HotBlock-21", 30), ("VPinned-25", 30)] {
+        let runs = common::mutants().unwrap_or(runs);
         let lab = lab(&cases, name);
         let broken = |words| {
             let inner = Arc::clone(&lab.process.memory);

@@ -200,6 +200,7 @@ fn ask(readers: &[Arc<dyn Reader>], tids: &[Tid]) -> usize {
     for reader in readers {
         frames += tids.iter().map(|t| reader.frames(Walked { tid: *t, frames: &[] }).len()).sum::<usize>();
         frames += reader.threads().iter().map(|t| reader.frames_at(t.address).len()).sum::<usize>();
+        tids.iter().for_each(|t| drop(reader.bottoms(*t)));
         reader.locks(&[]);
         reader.waits(&[]);
     }
@@ -228,7 +229,8 @@ fn no_changed_word_that_is_read_panics_or_hangs() {
         let mut random = Random(seed as u64 + 1);
         let pick = |random: &mut Random| read[usize::try_from(random.next() % read.len() as u64).unwrap()];
         let (mut fewer, mut none) = (0, 0);
-        for _ in 0..100 {
+        let mutants = common::mutants().unwrap_or(100);
+        for _ in 0..mutants {
             let mut words = BTreeMap::new();
             for _ in 0..1 + random.next() % 24 {
                 let value = match random.next() % 6 {
@@ -246,7 +248,7 @@ fn no_changed_word_that_is_read_panics_or_hangs() {
             fewer += u32::from(frames < whole);
             none += u32::from(frames == 0);
         }
-        eprintln!("{dump}: 100 mutants, {fewer} with fewer frames, {none} with none");
+        eprintln!("{dump}: {mutants} mutants, {fewer} with fewer frames, {none} with none");
         assert!(whole > 60 && fewer > 0);
     }
 }

@@ -282,7 +282,7 @@ fn run(machine: Machine, seed: u64, cases: u32) {
             dynamic: random.one_in(8).then(|| match random.below(6) {
                 0 => UnwindRule::FrameSize { bytes: random.next() as u32 },
                 1 => UnwindRule::FrameSize { bytes: (random.below(0x100) * 8) as u32 },
-                2 => UnwindRule::FramePointer,
+                2 => UnwindRule::FramePointer { caller_sp: Some(random.next() as u32) },
                 3 => UnwindRule::Leaf,
                 _ => UnwindRule::Codes(DynamicFunction {
                     base: Va(BASE),

@@ -107,6 +107,7 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
         // Without a name and without code the system's own modules may be in a call.
         (true, None) => None,
         (true, Some(false)) if top.function.is_none() => None,
-        _ => module.map(|_| true),
+        // Code that a runtime made runs too.
+        _ => (module.is_some() || top.managed).then_some(true),
     }
 }

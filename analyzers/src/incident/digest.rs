@@ -189,7 +189,11 @@ impl Digest {
                 pid,
                 server: w.owner_tid,
                 wanted: Wanted::of(w.kind),
-                causality: t.com.as_ref().and_then(|c| c.causality),
+                causality: t
+                    .com
+                    .as_ref()
+                    .and_then(|c| c.causality)
+                    .or_else(|| w.com.as_ref()?.message?.causality),
                 confidence: w.confidence,
                 is_main: t.is_main,
             });
@@ -213,6 +217,7 @@ impl Digest {
         let incoming = t.com.as_ref().and_then(|c| c.incoming.as_ref()).filter(|i| own != Some(i.pid));
         let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
         let through = frames.iter().filter_map(|f| f.function.as_deref()).find(|f| SERVES.contains(f));
+        let chain = || crate::waits::com::served(target, t.stack.as_ref()?);
         let rpc = t.serves.as_ref().map(|r| (r.interface, r.procedure));
         if (incoming.is_some() || rpc.is_some() || through.is_some())
             && t.role != Some(ThreadRole::DumpWriter)
@@ -222,7 +227,10 @@ impl Digest {
                 client: incoming.map(|i| i.pid),
                 client_tid: incoming.and_then(|i| i.tid),
                 confidence: incoming.map_or(Confidence::Guess, |i| i.confidence),
-                causality: incoming.and_then(|i| i.causality).or_else(|| t.com.as_ref()?.causality),
+                causality: incoming
+                    .and_then(|i| i.causality)
+                    .or_else(|| t.com.as_ref()?.causality)
+                    .or_else(chain),
                 rpc,
                 through: through.map(str::to_owned),
             });

@@ -110,6 +110,8 @@ pub struct ComCall {
     pub class: Option<String>,
     /// True when the sources name different servers.
     pub conflict: bool,
+    /// Where the call goes, `protocol:[endpoint]`, when its binding was found.
+    pub endpoint: Option<String>,
     /// The method that is called, when the Win32 table has its interface.
     pub method: Option<CalledMethod>,
 }
@@ -159,6 +161,8 @@ pub enum LayoutSource {
     Code,
     /// A table by build of Windows.
     Build,
+    /// The public structure that channel hooks get.
+    Hook,
     /// The table's row for another build; the memory fits.
     Neighbour,
 }
@@ -171,6 +175,7 @@ impl LayoutSource {
             LayoutSource::Symbols => "by the library's symbols",
             LayoutSource::Code => "by the code of CoGetCallState",
             LayoutSource::Build => "by the layout of this build",
+            LayoutSource::Hook => "by the description that channel hooks get",
             LayoutSource::Neighbour => "by the layout of a neighbouring build, which fits",
         }
     }

@@ -2,8 +2,8 @@
 
 use dumpscope_core::{Tid, Va};
 use dumpscope_runtimes::{
-    ExceptionState, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait,
-    Suspension, Task, WaitKind,
+    DetachedWait, ExceptionState, LockOwner, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock,
+    ScriptThread, ScriptWait, Suspension, Task, WaitKind,
 };
 use std::collections::BTreeMap;
 
@@ -35,6 +35,38 @@ pub struct ThreadScript {
     pub holds: Vec<Va>,
 }
 
+/// A thread of a runtime that has no native one of its own: an unmounted virtual thread, a suspended fiber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmounted {
+    /// Index of its runtime in [`ScriptFacts::runtimes`].
+    pub runtime: usize,
+    /// What the runtime says of it.
+    pub thread: ScriptThread,
+    /// Method frames, innermost first.
+    pub frames: Vec<ScriptFrame>,
+    /// Addresses of locks that it holds.
+    pub holds: Vec<Va>,
+    /// What it waits for.
+    pub wait: Option<DetachedWait>,
+}
+
+impl Unmounted {
+    /// For sentences: `virtual thread 21 "worker"`. Untrusted.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let what = ["virtual", "fiber"].into_iter().find(|w| self.thread.state.contains(w));
+        let what = match what {
+            Some("virtual") => "virtual thread",
+            Some("fiber") => return format!("fiber {:x}", self.thread.address.0),
+            _ => "thread",
+        };
+        match &self.thread.name {
+            Some(name) => format!("{what} {} \"{name}\"", self.thread.id),
+            None => format!("{what} {}", self.thread.id),
+        }
+    }
+}
+
 /// Everything that runtimes say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScriptFacts {
@@ -42,8 +74,8 @@ pub struct ScriptFacts {
     pub runtimes: Vec<Runtime>,
     /// Threads by system id.
     pub threads: BTreeMap<Tid, ThreadScript>,
-    /// Threads of a runtime without a native one: runtime, thread.
-    pub unmounted: Vec<(usize, ScriptThread)>,
+    /// Threads of a runtime without a native one of their own.
+    pub unmounted: Vec<Unmounted>,
     /// Locks that are held or waited for: runtime, lock.
     pub locks: Vec<(usize, ScriptLock)>,
     /// Exceptions: runtime, exception.
@@ -65,15 +97,41 @@ impl ScriptFacts {
         self.locks.iter().find(|(_, l)| l.address == address).map(|(_, l)| l)
     }
 
+    /// The owner of a lock that lives without a native thread.
+    #[must_use]
+    pub fn unmounted(&self, owner: &LockOwner) -> Option<&Unmounted> {
+        let id = owner.id.filter(|_| owner.tid.is_none())?;
+        self.unmounted.iter().find(|u| u.thread.id == id)
+    }
+
+    /// The owner of a lock, for sentences. Untrusted.
+    #[must_use]
+    pub fn owner_words(&self, owner: &LockOwner) -> String {
+        match (owner.tid, self.unmounted(owner)) {
+            (Some(tid), _) => self.words(tid),
+            (None, Some(thread)) => thread.words(),
+            (None, None) => {
+                owner.name.as_ref().map_or("an unknown thread".to_owned(), |n| format!("\"{n}\""))
+            }
+        }
+    }
+
     /// A thread with its runtime's name, for sentences: `thread 118 "payer"`. Untrusted.
     #[must_use]
     pub fn words(&self, tid: Tid) -> String {
         let name = self.threads.get(&tid).and_then(|t| t.thread.as_ref()?.name.as_deref());
         match name {
             Some(name) => format!("thread {:x} \"{name}\"", tid.0),
+            None if self.is_main(tid) => format!("thread {:x} (main)", tid.0),
             None if self.finalizers.contains(&tid) => format!("thread {:x} (finalizer)", tid.0),
             None => format!("thread {:x}", tid.0),
         }
+    }
+
+    /// True for the thread that its runtime calls the main one.
+    fn is_main(&self, tid: Tid) -> bool {
+        let thread = self.threads.get(&tid).and_then(|t| t.thread.as_ref());
+        thread.is_some_and(|t| t.state.contains(&"main"))
     }
 
     /// Threads that want a lock, in the order of ids.

@@ -2,14 +2,17 @@
 
 mod waits;
 
-pub(crate) use waits::{add_waits, spare};
+pub(crate) use waits::{add_waits, detached_words, lock_name, place_words, spare};
 
 use crate::Target;
-use crate::model::{ExceptionFacts, Interest, ScriptFacts, ThreadFacts, ThreadScript};
+use crate::model::{ExceptionFacts, Interest, ScriptFacts, ThreadFacts, ThreadScript, Unmounted};
 use crate::runtimes::add_line;
 use dumpscope_core::{Tid, Va};
-use dumpscope_runtimes::{ExceptionState, ScriptLock, ScriptThread, WaitKind, Walked};
+use dumpscope_runtimes::{
+    ExceptionState, LockKind, Proof, Reader, ScriptLock, ScriptThread, ScriptWait, WaitKind, Walked,
+};
 use dumpscope_symbols::Frame;
+use std::collections::BTreeMap;
 
 /// Asks the runtimes, with the stacks that were walked.
 pub(crate) fn gather(target: &Target, threads: &[ThreadFacts]) -> ScriptFacts {
@@ -28,8 +31,8 @@ pub(crate) fn gather(target: &Target, threads: &[ThreadFacts]) -> ScriptFacts {
         if !reader.runtime().readable {
             continue;
         }
-        let waits = reader.waits(&walked);
         let locks = reader.locks(&walked);
+        let waits = settle_global_lock(reader.as_ref(), reader.waits(&walked), &locks, threads);
         for stack in &walked {
             let thread = reader.threads().iter().find(|t| t.tid == Some(stack.tid));
             let mut frames = reader.frames(*stack);
@@ -52,7 +55,14 @@ pub(crate) fn gather(target: &Target, threads: &[ThreadFacts]) -> ScriptFacts {
                 }
             }
         }
-        out.unmounted.extend(unmounted(reader.threads()).map(|t| (index, t.clone())));
+        let detached = reader.detached_waits();
+        out.unmounted.extend(unmounted(reader.as_ref()).map(|t| Unmounted {
+            runtime: index,
+            holds: held_without_thread(&locks, t),
+            frames: reader.frames_at(t.address),
+            wait: detached.iter().find(|w| w.thread == t.address).cloned(),
+            thread: t.clone(),
+        }));
         out.tasks.extend(reader.tasks(&waits));
         // The pool is found by a walk of the heap: it matters where threads wait for tasks.
         if waits.iter().any(|w| w.kind == WaitKind::Task) {
@@ -94,7 +104,50 @@ fn held_by(locks: &[ScriptLock], tid: Tid) -> Vec<Va> {
     locks.iter().filter(by).map(|l| l.address).collect()
 }
 
-/// Threads that live without a native one: not those that have ended.
-fn unmounted(threads: &[ScriptThread]) -> impl Iterator<Item = &ScriptThread> {
-    threads.iter().filter(|t| t.tid.is_none() && t.state.contains(&"unmounted"))
+/// Threads that live without a native one of their own: not those that have ended, or were not started.
+fn unmounted(reader: &dyn Reader) -> impl Iterator<Item = &ScriptThread> {
+    let dotnet = reader.runtime().name == ".NET";
+    let lives = move |t: &&ScriptThread| match dotnet {
+        true => t.state.contains(&"unmounted"),
+        false => !["dead", "terminated", "new"].iter().any(|s| t.state.contains(s)),
+    };
+    reader.threads().iter().filter(move |t| t.tid.is_none() && lives(t))
+}
+
+fn held_without_thread(locks: &[ScriptLock], thread: &ScriptThread) -> Vec<Va> {
+    let by = |l: &&ScriptLock| l.owners.iter().any(|o| o.tid.is_none() && o.id == Some(thread.id));
+    locks.iter().filter(by).map(|l| l.address).collect()
+}
+
+/// Who really waits for an interpreter's global lock: a thread whose sleep or call is over waits for its handle while the
+/// runtime's record still says that it sleeps, and one that the record calls ready may wait for another handle.
+fn settle_global_lock(
+    reader: &dyn Reader,
+    waits: Vec<ScriptWait>,
+    locks: &[ScriptLock],
+    threads: &[ThreadFacts],
+) -> Vec<ScriptWait> {
+    let Some(lock) = locks.iter().find(|l| l.kind == LockKind::Gvl) else { return waits };
+    let handle = reader.global_lock_handle();
+    let native: BTreeMap<Tid, &[u64]> = threads
+        .iter()
+        .filter_map(|t| Some((t.tid, t.wait.as_ref()?.handles.as_deref()?)))
+        .filter(|(_, handles)| !handles.is_empty())
+        .collect();
+    let for_lock = |tid: Tid| Some(native.get(&tid)?.contains(&handle?));
+    let mut out: Vec<ScriptWait> = Vec::new();
+    for mut wait in waits {
+        match (for_lock(wait.tid), wait.kind) {
+            (Some(true), _) => {
+                wait.kind = WaitKind::Gvl;
+                wait.proof = Proof::Exact;
+                (wait.object, wait.object_type) = (Some(lock.address), lock.object_type.clone());
+            }
+            (Some(false), WaitKind::Gvl) => continue,
+            (None, WaitKind::Gvl) => wait.proof = Proof::Derived,
+            _ => {}
+        }
+        out.push(wait);
+    }
+    out
 }

@@ -1,18 +1,23 @@
 //! Waits inside a runtime as edges of the same graph as all others.
 
-use crate::model::ScriptFacts;
 use crate::model::{
     Activity, Confidence, Kind, ThreadFacts, Timeout, Wait, WaitKind as Pattern, is_for_the_end,
 };
+use crate::model::{ScriptFacts, ThreadScript};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
-use dumpscope_runtimes::{LockKind, Proof, ScriptLock, ScriptWait, WaitKind};
+use dumpscope_runtimes::{
+    DetachedWait, FrameKind, LockKind, Proof, ScriptFrame, ScriptLock, ScriptWait, WaitKind,
+};
 
 /// Writes what runtimes know of waits into the threads.
 pub(crate) fn add_waits(facts: &ScriptFacts, threads: &mut [ThreadFacts]) {
     for thread in threads.iter_mut() {
         let Some(script) = facts.threads.get(&thread.tid) else { continue };
-        let Some(found) = &script.wait else { continue };
+        let Some(found) = &script.wait else {
+            add_place(facts, script, thread);
+            continue;
+        };
         let old = thread.wait.take();
         let wait = wait(facts, thread.tid, found, old);
         let until_the_end = thread.is_main && facts.task_of(thread.tid).is_some_and(is_for_the_end);
@@ -25,6 +30,52 @@ pub(crate) fn add_waits(facts: &ScriptFacts, threads: &mut [ThreadFacts]) {
         });
         thread.wait = Some(wait);
     }
+}
+
+/// Most frames of the program's language that a wait quotes.
+const MAX_QUOTED: usize = 12;
+
+/// Says where in the program's language a thread waits for something native.
+fn add_place(facts: &ScriptFacts, script: &ThreadScript, thread: &mut ThreadFacts) {
+    let idle = thread.activity.as_ref().is_none_or(|a| a.idle);
+    let Some(wait) = thread.wait.as_mut().filter(|_| !idle && !script.frames.is_empty()) else { return };
+    let place = place_words(&script.frames);
+    // Behind a clause about others it would seem to be theirs.
+    let of_others = wait.owner_tid.is_some() || wait.owner_pid.is_some() || wait.sentence.contains(", ");
+    let glue = if of_others { "; it is" } else { "" };
+    wait.sentence = format!("{}{glue}{place}", wait.sentence);
+    let runtime = facts.runtimes.get(script.runtime).map_or("runtime", |r| r.name);
+    let quoted: Vec<String> = script.frames.iter().take(MAX_QUOTED).map(frame_words).collect();
+    let more = if script.frames.len() > MAX_QUOTED { " < …" } else { "" };
+    wait.evidence.push(format!("its {runtime} stack: {}{more}", quoted.join(" < ")));
+    if let Some(activity) = &mut thread.activity {
+        activity.text = escape(&wait.sentence).into_owned();
+    }
+}
+
+fn frame_words(f: &ScriptFrame) -> String {
+    let line = f.file.as_ref().zip(f.line).map(|(file, line)| format!(" ({file}:{line})"));
+    format!("{}{}", f.display, line.unwrap_or_default())
+}
+
+/// ` in each, called by instances_of (plugin.rb:11), called from client.rb:90`: the innermost frame, the program's own
+/// innermost one, and the next file.
+pub(crate) fn place_words(frames: &[ScriptFrame]) -> String {
+    let own = |f: &&ScriptFrame| !f.is_library() && f.kind != FrameKind::Native;
+    let Some(first) = frames.first() else { return String::new() };
+    let Some(at) = frames.iter().position(|f| own(&f)) else { return format!(" in {}", frame_words(first)) };
+    let Some(user) = frames.get(at) else { return String::new() };
+    let mut out = match at {
+        0 => format!(" in {}", frame_words(user)),
+        _ => format!(" in {}, called by {}", first.display, frame_words(user)),
+    };
+    let other = |f: &&ScriptFrame| own(f) && f.file.is_some() && f.file != user.file;
+    if let Some(next) = frames.iter().skip(at).find(other).filter(|_| user.file.is_some())
+        && let (Some(file), Some(line)) = (&next.file, next.line)
+    {
+        out.push_str(&format!(", called from {file}:{line}"));
+    }
+    out
 }
 
 /// The wait of a thread, with what the native side found kept: handles, how long.
@@ -40,11 +91,13 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         Proof::StackWord => Confidence::Guess,
     };
     let what = object_words(found, lock);
+    let runtime = facts.threads.get(&tid).and_then(|t| facts.runtimes.get(t.runtime)).map(|r| r.name);
+    let dotnet = runtime.is_none_or(|r| r == ".NET");
     let holder = owner.map(|t| match t == tid {
         true => ", which it holds itself".to_owned(),
         false => format!(", held by {}", facts.words(t)),
     });
-    let gone = lock.and_then(gone_words).filter(|_| owner.is_none());
+    let gone = lock.and_then(|l| gone_words(facts, l)).filter(|_| owner.is_none());
     let sentence = match found.kind {
         WaitKind::Thread => match found.target {
             Some(t) => format!("waits for the end of {}", facts.words(t)),
@@ -55,17 +108,22 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
             None => format!("waits for {what}"),
         },
         WaitKind::Sleep => "sleeps".to_owned(),
-        WaitKind::Idle => idle_words(&found.method).to_owned(),
+        WaitKind::Idle => idle_words(&found.method, dotnet).to_owned(),
         WaitKind::Gc => "waits for a garbage collection".to_owned(),
         WaitKind::MonitorWait => format!("waits to be woken ({what})"),
         _ => format!("waits for {what}{}", holder.or(gone).unwrap_or_default()),
     };
     let user = found.user_frame.and_then(|i| facts.threads.get(&tid)?.frames.get(i));
-    let mut evidence = vec![format!("its frame {} says so", found.method)];
+    let mut evidence = vec![match (found.kind, found.proof) {
+        (WaitKind::Gvl, Proof::Exact) => "it waits for the handle of that lock".to_owned(),
+        (WaitKind::Gvl, _) => "its runtime calls it ready, and another thread has the lock".to_owned(),
+        _ => format!("its frame {} says so", found.method),
+    }];
     evidence.extend(match found.proof {
-        Proof::Exact => {
+        Proof::Exact if dotnet => {
             found.object.map(|o| format!("the object {:x} is a live reference of that frame", o.0))
         }
+        Proof::Exact => found.object.map(|o| format!("the runtime's record of the thread names {:x}", o.0)),
         Proof::Derived => {
             found.object.map(|o| format!("the object {:x} is the only one of its type there", o.0))
         }
@@ -79,8 +137,15 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
     });
     let (handles, timeout) = old.as_ref().map_or((None, None), |w| (w.handles.clone(), w.timeout));
     // Entering a monitor has no limit, whatever its wait for an event says.
-    let endless =
+    let entered =
         found.kind == WaitKind::Monitor && !found.method.contains("Try") && !found.method.contains("Timeout");
+    let endless = entered
+        || match runtime {
+            // The VM waits in slices; the state says whether the program set a limit.
+            Some("Java") => !is(facts, tid, "timed_waiting") && waits_for_others(found.kind),
+            Some("Ruby") => found.kind == WaitKind::ScriptLock || is(facts, tid, "sleep_forever"),
+            _ => false,
+        };
     let timeout = if endless { Some(Timeout::Infinite) } else { timeout };
     Wait {
         kind: kind(found.kind),
@@ -100,6 +165,16 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
     }
 }
 
+fn is(facts: &ScriptFacts, tid: Tid, state: &str) -> bool {
+    let thread = facts.threads.get(&tid).and_then(|t| t.thread.as_ref());
+    thread.is_some_and(|t| t.state.contains(&state))
+}
+
+/// Waits that end only when another thread does something.
+fn waits_for_others(kind: WaitKind) -> bool {
+    !matches!(kind, WaitKind::Sleep | WaitKind::Idle | WaitKind::Io | WaitKind::Gc)
+}
+
 fn is_lock(kind: WaitKind) -> bool {
     matches!(
         kind,
@@ -116,6 +191,7 @@ fn object_words(found: &ScriptWait, lock: Option<&ScriptLock>) -> String {
     let of = found.object_type.as_deref().unwrap_or("an object");
     let at = found.object.map(|o| format!(" {:x}", o.0)).unwrap_or_default();
     match (found.kind, kind) {
+        (WaitKind::MonitorWait, None) if lockless(of) => format!("{of}{at}"),
         (WaitKind::Monitor | WaitKind::MonitorWait, _) => format!("the monitor of {of}{at}"),
         (WaitKind::ClassInit, _) => format!("the initializer of {of}"),
         (WaitKind::Gvl, _) => "the global interpreter lock".to_owned(),
@@ -124,9 +200,45 @@ fn object_words(found: &ScriptWait, lock: Option<&ScriptLock>) -> String {
     }
 }
 
+/// Things that threads wait on to be woken, and that are no monitors.
+fn lockless(class: &str) -> bool {
+    class.ends_with("$ConditionObject")
+        || matches!(class, "Queue" | "SizedQueue" | "ConditionVariable" | "Mutex" | "Monitor")
+}
+
+/// What a thread without a native one waits for, in words.
+pub(crate) fn detached_words(facts: &ScriptFacts, wait: &DetachedWait) -> String {
+    let of = wait.object_type.as_deref().unwrap_or("an object");
+    let at = wait.object.map(|o| format!(" {:x}", o.0)).unwrap_or_default();
+    let what = match wait.kind {
+        WaitKind::Monitor => format!("waits for the monitor of {of}{at}"),
+        WaitKind::MonitorWait if !lockless(of) => format!("waits to be woken (the monitor of {of}{at})"),
+        WaitKind::Sleep => return "sleeps".to_owned(),
+        _ => format!("waits for {of}{at}"),
+    };
+    match &wait.owner {
+        Some(owner) => format!("{what}, held by {}", facts.owner_words(owner)),
+        None => what,
+    }
+}
+
+/// A lock in words: `monitor of Account fd5c5600`.
+pub(crate) fn lock_name(lock: &ScriptLock) -> String {
+    let of = lock.object_type.as_deref().unwrap_or("an object");
+    match lock.kind {
+        LockKind::Monitor | LockKind::JavaMonitor => format!("monitor of {of} {:x}", lock.address.0),
+        LockKind::ClassInit => format!("initializer of {of}"),
+        LockKind::Gvl => "global interpreter lock".to_owned(),
+        _ => format!("{of} {:x}", lock.address.0),
+    }
+}
+
 /// `whose owner has ended`, when the lock says that it is held.
-fn gone_words(lock: &ScriptLock) -> Option<String> {
+fn gone_words(facts: &ScriptFacts, lock: &ScriptLock) -> Option<String> {
     let owner = lock.owners.first().filter(|o| o.tid.is_none())?;
+    if let Some(alive) = facts.unmounted(owner) {
+        return Some(format!(", held by {}", alive.words()));
+    }
     Some(match (&owner.name, owner.id) {
         (Some(name), Some(id)) => format!(", whose owner, thread \"{name}\" (id {id}), has ended"),
         (None, Some(id)) => format!(", whose owner, the runtime's thread {id}, has ended"),
@@ -144,8 +256,9 @@ fn lock_words(lock: &ScriptLock) -> Option<String> {
     ))
 }
 
-fn idle_words(method: &str) -> &'static str {
+fn idle_words(method: &str, dotnet: bool) -> &'static str {
     match method {
+        _ if !dotnet => "waits for work",
         m if m.contains("GateThread") => "watches over the thread pool",
         m if m.contains("TimerQueue") => "waits for the next timer",
         m if m.contains("IOCompletionPoller") => "waits for completed I/O requests",

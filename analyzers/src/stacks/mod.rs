@@ -150,7 +150,7 @@ pub fn depth(target: &Target, regs: &RegSet, bounds: Option<(Va, Va)>, cancel: &
 pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>, rows: &mut Vec<StackFrame>) {
     let symbols = &target.symbols;
     let lookup = frame.lookup_ip();
-    if let Some(method) = target.runtimes().method_at(lookup) {
+    if let Some(method) = target.runtimes().method_of(frame) {
         rows.push(method_row(target, frame, method));
         return;
     }

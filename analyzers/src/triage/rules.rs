@@ -6,6 +6,7 @@ mod contention;
 mod context;
 mod crash;
 mod deadlock;
+mod detached;
 mod graph;
 mod idle;
 mod lost;
@@ -46,6 +47,7 @@ pub const RULES: &[Rule] = &[
         about: "locks, tasks, pools and suspensions of a language runtime",
         run: runtime::run,
     },
+    Rule { code: "detached", about: "locks that threads without a native one wait for", run: detached::run },
     Rule { code: "lock_contention", about: "a lock whose owner keeps others waiting", run: contention::run },
     Rule { code: "blocked_on_process", about: "a thread that waits for another process", run: blocked::run },
     Rule { code: "busy_loop", about: "a thread that runs without end", run: busy::run },

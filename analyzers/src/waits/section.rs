@@ -140,7 +140,24 @@ fn find(
             false => (s, Confidence::Strong, block),
         });
     }
-    let found: Vec<CriticalSection> = near.into_iter().filter_map(believe).collect();
+    // Wine waits on the lock's last word but one; the page of its debug block may not be in the dump.
+    let alive = |s: &CriticalSection| owner_state(target, s) == OwnerState::Alive;
+    let unseen = |at: &Va| {
+        let s = CriticalSection::read(memory, *at, machine)?;
+        let word = at.offset(p.saturating_add(8).saturating_add(p));
+        let waited = s.is_locked() && s.waiters() > 0 && s.recursion > 0 && s.owner_tid() != Some(tid);
+        (upwards && near.contains(&word) && waited && s.debug.is_none() && alive(&s)).then_some(s)
+    };
+    let mut by_word = near.iter().filter_map(unseen);
+    if let (Some(s), None) = (by_word.next(), by_word.next()) {
+        let how = format!(
+            "the frames of its wait point at the lock at {:x} and at the word of it that is waited on",
+            s.address.0
+        );
+        return Some((s, Confidence::Strong, how));
+    }
+    drop(by_word);
+    let found: Vec<CriticalSection> = near.iter().copied().filter_map(believe).collect();
     let first = *found.first()?;
     let (sure, alone) = match found.len() {
         1 => (Confidence::Strong, "the only held lock"),

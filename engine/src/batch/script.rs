@@ -2,11 +2,11 @@
 
 use crate::document::{
     LockRow, OwnerState, RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow,
-    WaitKindName,
+    UnmountedRow, UnmountedWaitRow, WaitKindName,
 };
 use crate::fmt::Hex;
 use dumpscope_analyzers::Target;
-use dumpscope_analyzers::model::{ScriptFacts, ThreadScript};
+use dumpscope_analyzers::model::{ScriptFacts, ThreadScript, Unmounted};
 use dumpscope_core::base::text::escape;
 use dumpscope_runtimes::{LockKind, ScriptException, ScriptFrame, ScriptLock, Task};
 
@@ -59,13 +59,22 @@ pub(super) fn thread(script: &ThreadScript) -> Option<ScriptThreadRow> {
 }
 
 /// Threads without a native one.
-pub(super) fn unmounted(facts: &ScriptFacts) -> Vec<ScriptThreadRow> {
-    let row = |(runtime, t): &(usize, dumpscope_runtimes::ScriptThread)| ScriptThreadRow {
-        runtime: *runtime,
-        id: t.id,
-        name: t.name.as_deref().map(text),
-        state: t.state.iter().map(|s| (*s).to_owned()).collect(),
-        holds: Vec::new(),
+pub(super) fn unmounted(facts: &ScriptFacts) -> Vec<UnmountedRow> {
+    let row = |u: &Unmounted| UnmountedRow {
+        runtime: u.runtime,
+        id: u.thread.id,
+        name: u.thread.name.as_deref().map(text),
+        state: u.thread.state.iter().map(|s| (*s).to_owned()).collect(),
+        holds: u.holds.iter().map(|a| Hex::from(*a)).collect(),
+        script_frames: u.frames.iter().map(|f| frame(u.runtime, f)).collect(),
+        wait: u.wait.as_ref().map(|w| UnmountedWaitRow {
+            kind: w.kind.word().to_owned(),
+            object: w.object_type.as_deref().map(text),
+            address: w.object.map(Hex::from),
+            owner_tid: w.owner.as_ref().and_then(|o| o.tid).map(|t| t.0),
+            owner_id: w.owner.as_ref().and_then(|o| o.id),
+            owner_name: w.owner.as_ref().and_then(|o| o.name.as_deref()).map(text),
+        }),
     };
     facts.unmounted.iter().map(row).collect()
 }
@@ -104,6 +113,7 @@ pub(super) fn lock(facts: &ScriptFacts, l: &ScriptLock) -> LockRow {
         owner_tid: tid.map(|t| t.0),
         owner: match (owner, tid) {
             (_, Some(_)) => OwnerState::Alive,
+            (Some(o), None) if facts.unmounted(o).is_some() => OwnerState::Alive,
             (Some(o), None) if o.id.is_some() => OwnerState::Missing,
             _ => OwnerState::Unknown,
         },

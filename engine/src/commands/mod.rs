@@ -16,6 +16,7 @@ mod flags;
 mod formats;
 mod handle;
 mod help;
+mod jvm;
 mod locks;
 mod log;
 mod machine;
@@ -27,6 +28,7 @@ mod printf;
 mod quit;
 pub(crate) mod refusals;
 mod registers;
+mod ruby;
 mod runaway;
 mod script;
 mod search;
@@ -46,6 +48,33 @@ use crate::command::Command;
 pub(crate) use modules::x::matched_lines;
 pub(crate) use sympath::tell_loaded;
 pub(crate) use threads::{Verb, verb};
+
+/// The runtime of that name that can be read; an error that says why there is none. `of`: which processes have one.
+fn readable(
+    session: &crate::Session,
+    name: &str,
+    of: &str,
+) -> Result<std::sync::Arc<dyn dumpscope_runtimes::Reader>, crate::command::CommandError> {
+    use crate::command::CommandError;
+    use dumpscope_core::base::text::escape;
+    let runtimes = session.target.runtimes();
+    let all: Vec<_> = runtimes.readers().iter().filter(|r| r.runtime().name == name).collect();
+    if let Some(reader) = all.iter().find(|r| r.runtime().readable) {
+        return Ok(std::sync::Arc::clone(reader));
+    }
+    let Some(found) = all.first().map(|r| r.runtime()) else {
+        return Err(CommandError::message(format!(
+            "No {name} is in this process: this command is for {of}."
+        )));
+    };
+    let version = found.version.as_deref().unwrap_or("of unknown version");
+    let why = found.why.as_deref().unwrap_or("its data are not in the dump");
+    Err(CommandError::message(format!(
+        "{name} {} is in this process, but cannot be read: {}.",
+        escape(version),
+        escape(why)
+    )))
+}
 
 /// The table behind [`crate::COMMANDS`]. One line per command; keep it sorted so that additions seldom collide.
 pub(crate) const ALL: &[&Command] = &[
@@ -91,6 +120,7 @@ pub(crate) const ALL: &[&Command] = &[
     &formats::N,
     &handle::HANDLE,
     &help::HELP,
+    &jvm::JSTACK,
     &locks::CRITSEC,
     &locks::CS,
     &locks::LOCKS,
@@ -141,6 +171,7 @@ pub(crate) const ALL: &[&Command] = &[
     &printf::PRINTF,
     &quit::Q,
     &registers::R,
+    &ruby::RUBYSTACK,
     &runaway::RUNAWAY,
     &runaway::TTIME,
     &script::AD,

@@ -2,7 +2,7 @@
 //!
 //! Names and meanings are a contract: fields may be added, never renamed or removed without a new version.
 
-use super::script::{RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow};
+use super::script::{RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow, UnmountedRow};
 use crate::fmt::Hex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ dto! {
         /// Exceptions of runtimes' threads: those being handled or unhandled, and the last thrown.
         pub script_exceptions: Option<Vec<ScriptExceptionRow>>,
         /// Threads of runtimes without a native thread.
-        pub script_threads: Option<Vec<ScriptThreadRow>>,
+        pub script_threads: Option<Vec<UnmountedRow>>,
         /// Unfinished asynchronous work that threads wait for.
         pub tasks: Option<Vec<TaskRow>>,
         /// Findings, worst first.

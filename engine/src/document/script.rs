@@ -60,6 +60,42 @@ pub struct ScriptThreadRow {
     pub holds: Vec<Hex>,
 }
 
+/// A thread of a runtime without a native one of its own: an unmounted virtual thread, a suspended fiber.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnmountedRow {
+    /// Index in `runtimes`.
+    pub runtime: usize,
+    /// The runtime's own id.
+    pub id: u64,
+    /// The name that the program gave it.
+    pub name: Option<String>,
+    /// Words of its state.
+    pub state: Vec<String>,
+    /// Addresses of locks that it holds.
+    pub holds: Vec<Hex>,
+    /// Its method frames, innermost first.
+    pub script_frames: Vec<ScriptFrameRow>,
+    /// What it waits for.
+    pub wait: Option<UnmountedWaitRow>,
+}
+
+/// What a thread without a native one waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnmountedWaitRow {
+    /// As in `threads[].wait`.
+    pub kind: String,
+    /// Class of the object.
+    pub object: Option<String>,
+    /// The object.
+    pub address: Option<Hex>,
+    /// The system's id of the thread that holds it; null for one without.
+    pub owner_tid: Option<u32>,
+    /// The runtime's id of that thread.
+    pub owner_id: Option<u64>,
+    /// Its name.
+    pub owner_name: Option<String>,
+}
+
 /// An exception object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScriptExceptionRow {

@@ -7,8 +7,8 @@ use super::words::{
 };
 use crate::doc::{Line, Link, Role, Span};
 use crate::document::{
-    BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ThreadRow,
-    TrustName,
+    BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ScriptFrameRow,
+    ThreadRow, TrustName,
 };
 use dumpscope_core::ThreadIdx;
 
@@ -316,10 +316,23 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
         line = line.role(Role::Dim, format!("  (CPU {most}{}{of})", seconds(cpu)));
     }
     emit(line);
+    let script = of_language(first);
+    if !script.is_empty() && (group.culprit || options.verbose) {
+        let most = if options.verbose { usize::MAX } else { CULPRIT_FRAMES };
+        script.iter().take(most).for_each(|f| emit(script_line(f)));
+        if script.len() > most {
+            let left = script.len().saturating_sub(most);
+            emit(Line::new().role(Role::Dim, format!("      and {left} more frames (!script shows all)")));
+        }
+    } else if !script.is_empty() {
+        let names: Vec<&str> = script.iter().take(OTHER_FRAMES).map(|f| f.display.as_str()).collect();
+        item("      ", &names.join(" < "), Role::Dim, options, emit);
+        return;
+    }
     match first.frames.as_deref() {
         None => emit(Line::new().role(Role::Dim, "      no registers in the dump")),
         Some([]) => {}
-        Some(frames) if group.culprit || options.verbose => {
+        Some(frames) if options.verbose || group.culprit && script.is_empty() => {
             let most = if options.verbose { usize::MAX } else { CULPRIT_FRAMES };
             frames.iter().take(most).enumerate().for_each(|(n, f)| emit(frame_line(first, n, f)));
             if frames.len() > most {
@@ -333,6 +346,20 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
             let names: Vec<String> = sure.map(frame_name).collect();
             item("      ", &names.join(" < "), Role::Dim, options, emit);
         }
+    }
+}
+
+/// Frames of a language whose frames are not all machine frames.
+fn of_language(thread: &ThreadRow) -> &[ScriptFrameRow] {
+    let frames = thread.script_frames.as_deref().unwrap_or_default();
+    if frames.iter().any(|f| f.kind == "managed") { &[] } else { frames }
+}
+
+fn script_line(f: &ScriptFrameRow) -> Line {
+    let line = Line::plain("      ").role(Role::Symbol, f.display.clone());
+    match f.source() {
+        Some(source) => line.role(Role::Source, format!("  [{} @ {}]", source.file, source.line)),
+        None => line,
     }
 }
 

@@ -105,15 +105,24 @@ impl Java {
                 lock.recursion = 1;
             } else if let Some(object) =
                 Java::parked_for(thread).filter(|_| thread.status & status::PARKED != 0)
-                && let Some(owner) = self.exclusive_owner(object)
+                && let Some(owner) = self.lock_owner(object)
             {
                 let held = self.objects.int(&self.vm, object, "state").unwrap_or(1);
                 let lock = self.lock(&mut out, object, LockKind::JavaLock);
                 lock.waiting = lock.waiting.saturating_add(1);
-                lock.owners = vec![Java::owner(owner)];
+                lock.owners = vec![owner];
                 // A lock for reading and writing has the readers in the high half.
                 lock.recursion = (held & 0xffff).max(1);
             }
+        }
+        for wait in self.read_detached_waits() {
+            let (Some(object), Some(owner)) = (wait.object, wait.owner) else { continue };
+            let monitor = wait.kind == crate::WaitKind::Monitor;
+            let kind = if monitor { LockKind::JavaMonitor } else { LockKind::JavaLock };
+            let lock = self.lock(&mut out, object, kind);
+            lock.waiting = lock.waiting.saturating_add(1);
+            lock.recursion = lock.recursion.max(1);
+            lock.owners = vec![owner];
         }
         out.into_values().collect()
     }

@@ -18,6 +18,8 @@ const MAX_KEPT: usize = 1 << 16;
 pub(super) struct Method {
     /// `java.lang.Thread`.
     pub(super) class: Arc<str>,
+    /// The record of its class.
+    pub(super) klass: Va,
     /// `run`.
     pub(super) name: String,
     /// `(long, java.lang.String)`.
@@ -98,6 +100,7 @@ impl Names {
         };
         Some(Method {
             class: self.class(vm, klass)?,
+            klass,
             name,
             arguments: signature,
             native: vm.u32(method, "Method::_access_flags")? & NATIVE != 0,

@@ -1,11 +1,13 @@
 //! Java: HotSpot 11 and later on x64, by the VM's own tables in its memory.
 //!
-//! `vm` reads the tables, `metadata` names, `objects` the heap's objects, `code_cache` and `scopes` compiled code, `stack`
+//! `dump` gives threads as `jstack` shows them. `vm` reads the tables, `metadata` names, `objects` the heap's objects, `code_cache` and `scopes` compiled code, `stack`
 //! the frames, `threads` and `virtual_threads` the threads, `locks` and `waits` who holds what and who waits for it, `classes`
 //! loaded classes and those whose initializer runs.
 
 mod classes;
 mod code_cache;
+mod detached;
+mod dump;
 mod locks;
 mod metadata;
 mod objects;
@@ -22,6 +24,7 @@ use crate::{
     Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Walked,
 };
 use dumpscope_core::{Tid, Va};
+use dumpscope_symbols::Frame;
 use dumpscope_symbols::unwind::{Method, RuntimeCode, UnwindRule};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -112,10 +115,11 @@ impl Java {
 
 impl RuntimeCode for Java {
     fn rule_at(&self, va: Va) -> Option<UnwindRule> {
-        if self.code.in_interpreter(va)
-            || self.code.call_stub_return.is_some_and(|r| r == va || r.back(1) == va)
-        {
-            return Some(UnwindRule::FramePointer);
+        if self.code.in_interpreter(va) {
+            return Some(UnwindRule::FramePointer { caller_sp: Some(8) });
+        }
+        if self.code.call_stub_return.is_some_and(|r| r == va || r.back(1) == va) {
+            return Some(UnwindRule::FramePointer { caller_sp: None });
         }
         let blob = self.code.blob(&self.vm, va)?;
         if blob.frame < 2 || va.distance_from(blob.code).is_none_or(|o| o < blob.complete) {
@@ -129,6 +133,15 @@ impl RuntimeCode for Java {
         let method = scopes::Compiled::of(&self.vm, &blob)?.method;
         let method = self.names.method(&self.vm, method)?;
         Some(Method { name: method.function(), module: None, start: blob.code })
+    }
+
+    fn method_of(&self, frame: &Frame) -> Option<Method> {
+        let va = frame.lookup_ip();
+        if !self.code.in_interpreter(va) {
+            return self.method_at(va);
+        }
+        let method = self.interpreted(frame.regs.fp()?, None)?.method;
+        Some(Method { name: method.function(), module: None, start: frame.ip })
     }
 }
 
@@ -173,6 +186,14 @@ impl Reader for HotSpot {
 
     fn locks(&self, stacks: &[Walked<'_>]) -> Vec<ScriptLock> {
         self.java.as_ref().map(|java| java.read_locks(&java.stacks(stacks))).unwrap_or_default()
+    }
+
+    fn detached_waits(&self) -> Vec<crate::DetachedWait> {
+        self.java.as_ref().map(Java::read_detached_waits).unwrap_or_default()
+    }
+
+    fn jvm(&self) -> Option<&dyn crate::jvm::JvmReader> {
+        self.java.as_ref().map(|_| self as &dyn crate::jvm::JvmReader)
     }
 
     fn waits(&self, stacks: &[Walked<'_>]) -> Vec<ScriptWait> {

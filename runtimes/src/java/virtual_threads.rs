@@ -66,12 +66,22 @@ impl Java {
             && let Some(class) = self.class_named("java.lang.VirtualThread")
         {
             // What was found before the end of the heap stays.
-            let _ = self.search(class, &mut out);
+            let _ = self.search(&BTreeSet::from([class]), MAX_THREADS, &mut out);
         }
         out.into_iter().collect()
     }
 
-    fn search(&self, class: Va, out: &mut BTreeSet<Va>) -> Option<()> {
+    /// Objects of the heap whose class is one of these, in the order of their addresses.
+    pub(super) fn instances(&self, classes: &BTreeSet<Va>, most: usize) -> BTreeSet<Va> {
+        let mut out = BTreeSet::new();
+        if !classes.is_empty() {
+            // What was found before the end of the heap stays.
+            let _ = self.search(classes, most, &mut out);
+        }
+        out
+    }
+
+    fn search(&self, classes: &BTreeSet<Va>, most: usize, out: &mut BTreeSet<Va>) -> Option<()> {
         let vm = &self.vm;
         let heap = Va(vm.variable_u64("Universe::_collectedHeap")?);
         let region = heap.offset(vm.offset("CollectedHeap::_reserved")?);
@@ -79,14 +89,15 @@ impl Java {
         let end = start.checked_add(vm.u64(region, "MemRegion::_word_size")?.checked_mul(8)?)?;
         let (mut at, mut left) = (start, MAX_SEARCH);
         let mut chunk = vec![0u8; CHUNK];
-        while at < end && left > 0 && out.len() < MAX_THREADS {
+        while at < end && left > 0 && out.len() < most {
             at = Va(vm.memory.next_readable(at)?.0.checked_next_multiple_of(8)?);
             let want = usize::try_from(end.distance_from(at)?).unwrap_or(CHUNK).min(CHUNK);
             let got = vm.memory.read_at(at, chunk.get_mut(..want)?).got;
             let (words, _) = chunk.get(..got)?.as_chunks::<8>();
             for (i, pair) in words.windows(2).enumerate() {
                 let &[mark, second] = pair else { continue };
-                if vm.is_of(u64::from_le_bytes(mark), u64::from_le_bytes(second), class) {
+                let class = vm.named_class(u64::from_le_bytes(mark), u64::from_le_bytes(second));
+                if class.is_some_and(|c| classes.contains(&c)) {
                     out.insert(at.offset(i as u64 * 8));
                 }
             }

@@ -310,16 +310,15 @@ impl Vm {
         said.filter(|s| *s < 64).unwrap_or(42)
     }
 
-    /// True when the words at the start of an object say that it is of that class: what a search of the heap looks at.
-    pub(super) fn is_of(&self, mark: u64, second: u64, klass: Va) -> bool {
-        let named = if self.compact_headers {
+    /// The class that the words at the start of an object name: what a search of the heap looks at.
+    pub(super) fn named_class(&self, mark: u64, second: u64) -> Option<Va> {
+        if self.compact_headers {
             self.klass(mark >> self.compact_shift())
         } else if self.klasses.on {
             self.klass(second & 0xffff_ffff)
         } else {
             Some(Va(second))
-        };
-        named == Some(klass)
+        }
     }
 
     /// Offset of an array's length; its elements follow, bytes without a gap, others aligned to 8 bytes.

@@ -99,13 +99,13 @@ impl Java {
         None
     }
 
-    fn set_object(&self, wait: &mut ScriptWait, object: Option<Va>) {
+    pub(super) fn set_object(&self, wait: &mut ScriptWait, object: Option<Va>) {
         wait.object = object;
         wait.object_type = object.and_then(|o| self.names.class_of(&self.vm, o)).map(|n| n.to_string());
     }
 
     /// What a parked thread waits for, by its blocker.
-    fn parked(&self, wait: &mut ScriptWait, frames: &[JavaFrame], idle: bool) {
+    pub(super) fn parked(&self, wait: &mut ScriptWait, frames: &[JavaFrame], idle: bool) {
         let of = |object: Va, name: &str| self.objects.is_a(&self.vm, &self.names, object, name);
         let class = wait.object_type.as_deref().unwrap_or_default();
         wait.kind = WaitKind::Event;
@@ -126,13 +126,13 @@ impl Java {
                 .iter()
                 .find(|t| runner.is_some() && t.object == runner)
                 .and_then(|t| t.script.tid);
-        } else if wait.object.is_some_and(|o| self.exclusive_owner(o).is_some()) || class.contains("Lock$") {
+        } else if wait.object.is_some_and(|o| self.lock_owner(o).is_some()) || class.contains("Lock$") {
             wait.kind = WaitKind::ScriptLock;
         }
     }
 }
 
-fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
+pub(super) fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
     ScriptWait {
         tid,
         kind,

@@ -19,6 +19,8 @@ const MAX_CODE: u64 = 1 << 26;
 /// Flags of a frame's environment: bits that say its kind, and the kind of a C function.
 const KIND_MASK: u64 = 0x7fff_0001;
 const KIND_C: u64 = 0x5555_0001;
+/// The interpreter returns to its caller when this frame ends.
+const FINISH: u64 = 0x20;
 /// The environment is a method's own, no block's.
 const LOCAL: u64 = 2;
 
@@ -27,6 +29,8 @@ const LOCAL: u64 = 2;
 pub(super) struct Frame {
     pub(super) script: ScriptFrame,
     pub(super) receiver: Va,
+    /// The interpreter's loop was entered for it.
+    pub(super) bottom: bool,
 }
 
 /// What an instruction sequence says of itself.
@@ -128,7 +132,10 @@ fn frame(core: &Core, at: Va, known: &mut BTreeMap<Va, Option<Sequence>>) -> Opt
     let pc = core.word(at)?;
     let iseq = core.word(at.offset(2 * word))?;
     let receiver = Va(core.word(at.offset(3 * word))?);
-    let new = |kind| Frame { script: ScriptFrame { kind, sp: at, ..ScriptFrame::default() }, receiver };
+    let flags = core.field(at, 4 * word).and_then(|environment| core.word(environment)).unwrap_or(0);
+    let bottom = iseq != 0 && flags & FINISH != 0;
+    let new =
+        |kind| Frame { script: ScriptFrame { kind, sp: at, ..ScriptFrame::default() }, receiver, bottom };
     if iseq != 0 && pc != 0 {
         let sequence = known.entry(Va(iseq)).or_insert_with(|| sequence(core, Va(iseq))).as_ref()?;
         if !(sequence.code..=sequence.end).contains(&pc) {

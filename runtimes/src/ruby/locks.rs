@@ -28,6 +28,8 @@ const WAITING: &[(&str, &[&str], WaitKind, &str)] = &[
 /// C functions of any receiver that wait.
 const WAITING_ANYWHERE: &[(&[&str], WaitKind)] = &[
     (&["sleep", "stop"], WaitKind::Sleep),
+    // Servers wait so for whoever comes next.
+    (&["select", "accept", "sysaccept"], WaitKind::Idle),
     (
         &[
             "gets",
@@ -43,8 +45,6 @@ const WAITING_ANYWHERE: &[(&[&str], WaitKind)] = &[
             "syswrite",
             "print",
             "puts",
-            "select",
-            "accept",
             "connect",
             "recv",
             "recvfrom",
@@ -52,7 +52,6 @@ const WAITING_ANYWHERE: &[(&[&str], WaitKind)] = &[
             "send",
             "wait_readable",
             "wait_writable",
-            "sysaccept",
             "connect_internal",
             "initialize",
         ],

@@ -22,7 +22,7 @@ use self::threads::Threads;
 use crate::{
     Kind, Process, Reader, Recognised, Runtime, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Walked,
 };
-use dumpscope_core::{Machine, Va};
+use dumpscope_core::{Machine, Tid, Va};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -150,6 +150,13 @@ impl Reader for Found {
         let Some(ruby) = &self.ruby else { return Vec::new() };
         let thread = ruby.threads.list.iter().find(|t| t.tid == Some(stack.tid));
         thread.map(|t| ruby.script_frames(t.address)).unwrap_or_default()
+    }
+
+    fn bottoms(&self, tid: Tid) -> Vec<usize> {
+        let Some(ruby) = &self.ruby else { return Vec::new() };
+        let Some(thread) = ruby.threads.list.iter().find(|t| t.tid == Some(tid)) else { return Vec::new() };
+        let frames = ruby.stack(thread.address).iter().enumerate();
+        frames.filter(|(_, f)| f.bottom).map(|(n, _)| n).collect()
     }
 
     fn frames_at(&self, thread: Va) -> Vec<ScriptFrame> {

@@ -89,3 +89,8 @@ impl UnwindContext for Context<'_> {
         Some(&self.cache)
     }
 }
+
+/// How many changed memories each test tries, when the environment says (`DUMPSCOPE_MUTANTS`).
+pub fn mutants() -> Option<u64> {
+    std::env::var("DUMPSCOPE_MUTANTS").ok()?.parse().ok()
+}

@@ -1,5 +1,6 @@
 //! Code that no image describes: made at run time, or placed by a language runtime.
 
+use super::Frame;
 use dumpscope_core::{Rva, Va};
 
 /// A function whose unwind data no image holds: registered at run time (`RtlAddFunctionTable`, as the dump's
@@ -28,7 +29,11 @@ pub enum UnwindRule {
         bytes: u32,
     },
     /// The frame pointer points at the caller's frame pointer, with the return address above it.
-    FramePointer,
+    FramePointer {
+        /// Bytes below the frame pointer where the caller's stack pointer is kept; `None`: it is just above the return
+        /// address.
+        caller_sp: Option<u32>,
+    },
     /// The return address lies at the stack pointer. Only believed where the instruction pointer really is.
     Leaf,
 }
@@ -51,4 +56,9 @@ pub trait RuntimeCode: Send + Sync {
 
     /// The method whose code holds `va`. Code without one (stubs) has a rule only.
     fn method_at(&self, va: Va) -> Option<Method>;
+
+    /// The method of a frame in code that many methods share (an interpreter's): its registers tell.
+    fn method_of(&self, frame: &Frame) -> Option<Method> {
+        self.method_at(frame.lookup_ip())
+    }
 }

@@ -3,7 +3,9 @@
 use super::graph::{crashed, is_bystander};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts, Timeout, Wait};
+use crate::script::place_words;
 use crate::text::frame_text;
+use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Trust;
 
 /// 100 ns units in a millisecond.
@@ -59,7 +61,22 @@ fn finding(
     let mut out = Finding::new(
         FindingKind::BusyLoop,
         sure,
-        format!("thread {:x} runs in {place} and has used {} s of CPU time", t.tid.0, cpu / (1000 * MS)),
+        match facts.script.threads.get(&t.tid).filter(|s| !s.frames.is_empty()) {
+            Some(script) => escape(&format!(
+                "{} runs{} and has used {} s of CPU time",
+                facts.script.words(t.tid),
+                place_words(&script.frames),
+                cpu / (1000 * MS)
+            ))
+            .into_owned(),
+            None => {
+                format!(
+                    "thread {:x} runs in {place} and has used {} s of CPU time",
+                    t.tid.0,
+                    cpu / (1000 * MS)
+                )
+            }
+        },
     );
     out.tid = Some(t.tid);
     out.tids = vec![t.tid];

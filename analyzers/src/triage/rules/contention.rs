@@ -4,7 +4,9 @@ use super::graph::{chain, cycles, dependents, edge, wakes_up};
 use super::witness::is_pool_thread;
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, OwnerState, ThreadFacts, Wait};
+use dumpscope_core::base::text::escape;
 use dumpscope_core::{Tid, Va};
+use dumpscope_runtimes::{LockKind, ScriptLock};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +28,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let circles: BTreeSet<Tid> = cycles(facts).iter().flatten().map(|e| e.from.tid).collect();
     let waited = dependents(facts);
     let mut out: Vec<(bool, usize, Finding)> = Vec::new();
-    for held in sections(facts).into_iter().chain(objects(facts)) {
+    for held in sections(facts).into_iter().chain(objects(facts)).chain(of_runtimes(facts)) {
         if circles.contains(&held.owner.tid) {
             continue;
         }
@@ -89,11 +91,48 @@ fn objects<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
     by_object.into_values().collect()
 }
 
+/// Locks of language runtimes.
+fn of_runtimes<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
+    let mut out = Vec::new();
+    for (_, lock) in &facts.script.locks {
+        let Some(tid) = lock.owners.iter().find_map(|o| o.tid) else { continue };
+        let Some(owner) = facts.thread(tid) else { continue };
+        let waits = |t: &Tid| *t != tid && facts.thread(*t).is_some();
+        let waiters: Vec<Tid> = facts.script.waiters(lock.address).into_iter().filter(waits).collect();
+        if waiters.is_empty() || !keeps(facts, lock, owner) {
+            continue;
+        }
+        out.push(Held {
+            what: crate::script::lock_name(lock),
+            lock: Some(lock.address),
+            runs: lock.kind == LockKind::ClassInit,
+            owner,
+            waiters,
+            evidence: Some(format!(
+                "the runtime's own data name thread {:x} as its owner, entered {} times",
+                tid.0, lock.recursion
+            )),
+        });
+    }
+    out
+}
+
+/// True when a lock's owner keeps others waiting. An interpreter's global lock changes hands all the time: who runs has it.
+/// An owner that sleeps comes back; that is told where nothing says more.
+fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts) -> bool {
+    let wait = owner.wait.as_ref();
+    if lock.kind == LockKind::Gvl && wait.is_none_or(|w| w.owner_pid.is_some() || w.com.is_some()) {
+        return false;
+    }
+    let sleeps = wait.is_some_and(|w| w.kind == Kind::Sleep);
+    !sleeps || (super::blocked::run(facts).is_empty() && super::busy::run(facts).is_empty())
+}
+
 fn object_name(w: &Wait) -> String {
     match (w.kind, w.object.as_deref().filter(|o| !o.is_empty())) {
         (Kind::LoaderLock, _) => "loader".into(),
         (Kind::Other, _) => format!("one-time initialization at {:x}", w.address.map_or(0, |a| a.0)),
-        (_, Some(name)) => format!("mutex \"{}\"", dumpscope_core::base::text::escape(name)),
+        (_, Some(name)) => format!("mutex \"{}\"", escape(name)),
         (_, None) => {
             let handle = w.handles.as_ref().and_then(|h| h.first()).copied().unwrap_or(0);
             format!("mutex {handle:x}")
@@ -116,17 +155,21 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     let of_wait = |w: &Wait| if wakes_up(w) { Confidence::Guess } else { w.confidence };
     let sure = waits.map(of_wait).min().unwrap_or(Confidence::Guess);
     let leaked = held.owner.activity.as_ref().is_some_and(|a| a.idle);
+    let sleeps = held.owner.wait.as_ref().is_some_and(|w| w.kind == Kind::Sleep);
+    let sure = if sleeps { Confidence::Guess } else { sure };
     let suspended = is_suspended(facts, held.owner);
     let does = held.owner.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
     let n = held.waiters.len();
     let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };
     let mut summary = match held.runs {
         true => format!(
-            "{n} {threads} {wait} for the {}, and thread {:x}, which runs it, {does}",
-            held.what, owner.0
+            "{n} {threads} {wait} for the {}, and {}, which runs it, {does}",
+            escape(&held.what),
+            escape(&facts.script.words(owner))
         ),
         false => {
-            format!("{n} {threads} {wait} for the {}, whose owner, thread {:x}, {does}", held.what, owner.0)
+            let (what, who) = (escape(&held.what), facts.script.words(owner));
+            format!("{n} {threads} {wait} for the {what}, whose owner, {}, {does}", escape(&who))
         }
     };
     if suspended {

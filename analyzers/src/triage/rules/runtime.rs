@@ -7,7 +7,7 @@ use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadF
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 use dumpscope_runtimes::{ScriptLock, Task, WaitKind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most threads whose evidence is repeated.
 const MAX_QUOTED: usize = 8;
@@ -21,6 +21,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     out.extend(suspension(facts));
     out.extend(own_task(facts));
     out.extend(starvation(facts, &circles));
+    out.extend(executors(facts, &circles));
     out.extend(never_completed(facts, &circles));
     for finding in &mut out {
         finding.summary = escape(&finding.summary).into_owned();
@@ -35,7 +36,7 @@ fn orphans(facts: &Case<'_>) -> Vec<Finding> {
 }
 
 fn orphan(facts: &Case<'_>, lock: &ScriptLock) -> Option<Finding> {
-    let owner = lock.owners.first().filter(|o| o.tid.is_none())?;
+    let owner = lock.owners.first().filter(|o| o.tid.is_none() && facts.script.unmounted(o).is_none())?;
     let waiters = facts.script.waiters(lock.address);
     let first = *waiters.first()?;
     let name = match (&owner.name, owner.id) {
@@ -212,6 +213,59 @@ fn starvation(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Option<Finding> {
             .into(),
     );
     Some(finding)
+}
+
+/// Methods that a worker of an executor runs its work in.
+const WORKERS: [&str; 2] =
+    ["java.util.concurrent.ThreadPoolExecutor.runWorker", "java.util.concurrent.ForkJoinPool.runWorker"];
+
+/// Workers of executors by the name of their pool: thread names without the number at the end.
+fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
+    let mut out: BTreeMap<&str, Vec<Tid>> = BTreeMap::new();
+    for (tid, script) in &facts.script.threads {
+        let works = script.frames.iter().any(|f| WORKERS.contains(&f.function.as_str()));
+        let name = script.thread.as_ref().and_then(|t| t.name.as_deref()).filter(|_| works);
+        if let Some(name) = name {
+            out.entry(name.trim_end_matches(|c: char| c.is_ascii_digit())).or_default().push(*tid);
+        }
+    }
+    out
+}
+
+/// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them.
+fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for (pool, workers) in pools(facts) {
+        let waits = |tid: &Tid| {
+            let wait = facts.script.threads.get(tid).and_then(|s| s.wait.as_ref());
+            wait.is_some_and(|w| w.kind == WaitKind::Task && w.target.is_none()) && !circles.contains(tid)
+        };
+        let Some(first) = workers.first().copied().filter(|_| workers.iter().all(waits)) else { continue };
+        let place = facts.script.user_frame(first).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+        let (all, block) = match workers.len() {
+            1 => ("its only worker".to_owned(), "waits"),
+            n => (format!("all {n} workers"), "wait"),
+        };
+        let mut finding = Finding::new(
+            FindingKind::Waiting,
+            Confidence::Strong,
+            format!(
+                "the thread pool \"{pool}\" is exhausted: {all} {block}{place} for work that no thread runs, and none is left to \
+                 run it"
+            ),
+        );
+        finding.class = FindingClass::PoolStarvation;
+        finding.tid = Some(first);
+        quote(facts, &workers, &mut finding);
+        finding.tids = workers;
+        finding.advice = Some(
+            "do not wait in a pool's thread for work of the same pool: use a pool of its own for it, or chain the work \
+             (CompletableFuture.thenCompose)"
+                .into(),
+        );
+        out.push(finding);
+    }
+    out
 }
 
 /// Threads that block on a chain of the user's async methods whose end nobody is on the way to.

@@ -17,7 +17,7 @@ pub(in crate::waits) const MAX_SPAN: u64 = 0x4000;
 const MAX_CATEGORY: u32 = 6;
 
 /// Largest method number that is believed.
-const MAX_METHOD: u32 = 0x1000;
+pub(super) const MAX_METHOD: u32 = 0x1000;
 
 /// The message objects that the frames of a COM call point at, most convincing first: one whose event is among
 /// `handles`, then the others in address order. `frames`: how many of the innermost frames belong to the call.

@@ -5,6 +5,7 @@
 
 mod agree;
 mod call_state;
+mod channel;
 mod emulate;
 mod incoming;
 mod layout;
@@ -15,6 +16,7 @@ mod objects;
 mod tls;
 
 pub(crate) use agree::agree;
+pub(crate) use channel::served;
 pub(super) use message::{MAX_SPAN, pointers};
 
 use crate::Target;
@@ -99,8 +101,11 @@ pub(super) fn call(
     let mut message = waited
         .or_else(|| found.iter().find(|m| agrees(m)).copied())
         .or_else(|| found.first().copied().filter(|_| outgoing.is_none() && activation.is_none()));
+    let mut endpoint = None;
     if outgoing.is_none() && message.is_none() && activation.is_none() {
-        return None;
+        // A library that keeps its calls otherwise.
+        let (by_channel, to) = channel::find(target, machine, stack, inner.saturating_add(1))?;
+        (message, endpoint) = (Some(by_channel), to);
     }
     let other_event = |m: &Message| m.event.is_some_and(|e| handles.is_some_and(|h| !h.contains(&e)));
     let stale = message.as_ref().is_some_and(other_event) && waits_itself(target, stack, inner);
@@ -133,6 +138,7 @@ pub(super) fn call(
         class: activation.and_then(name),
         activation,
         conflict,
+        endpoint,
         method: message.and_then(|m| method::called(&m.iid?, m.method?)),
     })
 }
@@ -151,6 +157,9 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
     }
     if let Some(m) = &call.message {
         wait.evidence.push(message_words(m));
+        if let Some(endpoint) = &call.endpoint {
+            wait.evidence.push(format!("the call's binding has the endpoint {endpoint}"));
+        }
         if let Some((at, pid, tid)) = m.oxid {
             let thread = tid.map(|t| format!(", thread {:x}", t.0)).unwrap_or_default();
             wait.evidence.push(format!("its OXID entry at {:x} names process {:x}{thread}", at.0, pid.0));
@@ -164,6 +173,7 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
             ));
         }
         match data {
+            None if m.layout == LayoutSource::Hook => {}
             None => wait.evidence.push(
                 "the thread's COM data could not be read: the message object alone names the server".into(),
             ),
@@ -256,8 +266,8 @@ fn message_words(m: &Message) -> String {
     let pid = m.pid.map(|p| format!("server process {:x}", p.0));
     let iid = m.iid.map(|g| format!("interface {{{g}}}"));
     let method = m.method.map(|n| format!("method {n}"));
-    let parts: Vec<String> =
-        [pid, Some(format!("interface pointer {{{}}}", m.ipid)), iid, method].into_iter().flatten().collect();
+    let pointer = (m.ipid != Guid::default()).then(|| format!("interface pointer {{{}}}", m.ipid));
+    let parts: Vec<String> = [pid, pointer, iid, method].into_iter().flatten().collect();
     format!("the message object at {:x} ({}) says: {}", m.address.0, m.layout.words(), parts.join(", "))
 }
 

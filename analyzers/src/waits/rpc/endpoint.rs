@@ -35,15 +35,15 @@ pub(super) fn of_call(target: &Target, machine: Machine, call: Va) -> Option<(Va
             if value.0 <= 0xffff || !value.0.is_multiple_of(2) {
                 continue;
             }
-            let protocol = wide(target, value).and_then(|t| PROTOCOLS.iter().find(|k| **k == t));
+            let protocol = text(target, value).and_then(|t| PROTOCOLS.iter().find(|k| **k == t));
             if let Some(protocol) = protocol {
                 let endpoint = memory.ptr(slot.offset(p.saturating_mul(2)), machine);
-                let Some(text) = endpoint.and_then(|e| wide(target, e)) else { continue };
-                let text = format!("{protocol}:[{text}]");
-                if found.as_ref().is_some_and(|f| f.1 != text) {
+                let Some(endpoint) = endpoint.and_then(|e| text(target, e)) else { continue };
+                let bound = format!("{protocol}:[{endpoint}]");
+                if found.as_ref().is_some_and(|f| f.1 != bound) {
                     return None;
                 }
-                found = found.or(Some((slot, text)));
+                found = found.or(Some((slot, bound)));
                 continue;
             }
             // Objects lie on the heap: not in modules, and aligned.
@@ -54,6 +54,23 @@ pub(super) fn of_call(target: &Target, machine: Machine, call: Va) -> Option<(Va
         }
     }
     found
+}
+
+/// Printable ASCII, in UTF-16 or (Wine) in bytes.
+fn text(target: &Target, at: Va) -> Option<String> {
+    wide(target, at).or_else(|| narrow(target, at))
+}
+
+fn narrow(target: &Target, at: Va) -> Option<String> {
+    let mut out = String::new();
+    for n in 0..MAX_TEXT {
+        match target.dump.memory().u8(at.offset(n))? {
+            0 => return (!out.is_empty()).then_some(out),
+            c @ 0x20..=0x7e => out.push(char::from(c)),
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// UTF-16 text of printable ASCII.

@@ -53,6 +53,11 @@ pub(super) fn fill(target: &Target, machine: Machine, stack: &Stack, wait: &mut 
     wait.rpc = Some(Box::new(call));
 }
 
+/// The endpoint that a binding is bound to, `protocol:[endpoint]`.
+pub(super) fn endpoint_of(target: &Target, machine: Machine, binding: Va) -> Option<String> {
+    endpoint::of_call(target, machine, binding).map(|(_, text)| text)
+}
+
 /// How a message was found, most convincing first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Road {

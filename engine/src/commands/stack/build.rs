@@ -46,12 +46,19 @@ pub(crate) fn stack_report(
             add_arguments(row, &found);
         }
     }
+    let added = super::languages::added(session, stack, thread);
+    for (at, source) in added.sources {
+        if let Some(row) = frames.get_mut(at) {
+            row.source.get_or_insert(source);
+        }
+    }
     let tid = thread.and_then(|t| session.dump().thread(t)).map(|t| t.tid.0);
     let wide = stack.machine.is_64();
     let cut = frames.len() < stack.frames.len();
     let (end, note) = end_words(&stack.end, wide);
     let mut notes: Vec<String> = scanned(&frames).into_iter().collect();
     notes.extend(note.filter(|_| !cut));
+    notes.extend(added.notes);
     StackReport {
         thread: thread.map(|t| t.0),
         tid,
@@ -59,6 +66,7 @@ pub(crate) fn stack_report(
         frames,
         end: if cut { "frame limit".into() } else { end },
         notes,
+        script: added.rows,
         set_context: session.sel.context.is_some(),
         wide,
         flags,

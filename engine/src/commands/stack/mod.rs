@@ -4,6 +4,7 @@ mod build;
 mod flags;
 pub(crate) mod frame;
 mod kframes;
+mod languages;
 pub(crate) mod report;
 
 pub(crate) use build::{row, source_name, stack_report};

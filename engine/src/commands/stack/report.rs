@@ -1,6 +1,7 @@
 //! A stack as a report: rows in WinDbg's columns.
 
 use super::flags::{KFlags, Params};
+use super::languages::ScriptRow;
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
 use crate::document::{ArgRow, ConfidenceName, TrustName};
 use crate::fmt::{self, Hex};
@@ -103,6 +104,8 @@ pub(crate) struct StackReport {
     pub(crate) end: String,
     /// Our notes behind the rows.
     pub(crate) notes: Vec<String>,
+    /// Frames of the program's language that are no machine frames.
+    pub(crate) script: Vec<ScriptRow>,
     /// True after `.ecxr` and `.cxr`.
     pub(crate) set_context: bool,
     /// 64-bit view.
@@ -124,7 +127,9 @@ impl Answer for StackReport {
         let cols = Columns { wide: self.wide, layout: cx.layout, flags: self.flags };
         emit(cols.header());
         let mut previous: Option<&Row> = None;
-        for row in &self.frames {
+        let shown = self.frames.len();
+        for (at, row) in self.frames.iter().enumerate() {
+            self.script.iter().filter(|s| s.before == Some(at)).for_each(|s| emit(cols.script(s)));
             if let Some(warning) = row.warning {
                 emit(Line::new().role(Role::Warning, warning));
             }
@@ -134,6 +139,9 @@ impl Answer for StackReport {
                 previous = Some(row);
             }
         }
+        // Those behind the rows; a frame limit may have cut off the row of others.
+        let behind = |s: &&ScriptRow| s.before.is_none_or(|b| b >= shown);
+        self.script.iter().filter(behind).for_each(|s| emit(cols.script(s)));
         for note in &self.notes {
             emit(Line::new().role(Role::Note, format!("note: {note}")));
         }
@@ -196,6 +204,18 @@ impl Columns {
             }
         }
         Line::new().role(Role::Heading, text)
+    }
+
+    /// A frame of the program's language.
+    fn script(&self, row: &ScriptRow) -> Line {
+        let numbers = if self.numbers() { "   " } else { "" };
+        let pad = if self.flags.clean { 0 } else { fmt::addr_width(self.wide) + 1 + self.return_width() + 1 };
+        let line = Line::plain(format!("{numbers}{:pad$}", "")).role(Role::Symbol, row.function.clone());
+        let line = if row.inlined { line.role(Role::Dim, " (inlined)") } else { line };
+        match row.source.as_ref().filter(|_| !self.flags.no_lines && !self.flags.clean) {
+            Some(s) => line.role(Role::Source, format!(" [{} @ {}]", s.file, s.line)),
+            None => line,
+        }
     }
 
     /// One row; `kP` makes several lines of it.
@@ -366,6 +386,12 @@ fn param_spans(line: Line, param: &Param, modern: bool) -> Line {
 /// The spans of `module!function` and of `+0xdisplacement`.
 pub(crate) fn site_spans(site: &Site, wide: bool) -> (Vec<Span>, Option<Span>) {
     let ip = Va(site.ip.0);
+    // Code of a runtime that has no modules.
+    if let (None, Some(function)) = (&site.module, &site.function) {
+        let offset = (site.displacement.0 != 0)
+            .then(|| Span::new(Role::Plain, format!("+0x{:x}", site.displacement.0)));
+        return (vec![Span::untrusted(Role::Symbol, function).link(Link::Goto(ip))], offset);
+    }
     let Some(module) = &site.module else {
         return (
             vec![Span::new(Role::Address, format!("0x{}", fmt::addr(ip, wide))).link(Link::Goto(ip))],

@@ -35,6 +35,7 @@ fn report(mut frames: Vec<Row>, letters: &str, wide: bool) -> StackReport {
         row.number = i as u32;
     }
     StackReport {
+        script: Vec::new(),
         thread: Some(0),
         tid: Some(0x734),
         machine: if wide { "x64" } else { "x86" },

@@ -93,9 +93,14 @@ fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
         UnwindRule::FrameSize { bytes } => {
             // The caller's frame pointer and the return address are the frame's last two words.
             let top = frame.sp.offset(bytes.checked_sub(16)?.into());
-            by_frame_pointer(env, frame, top)
+            by_frame_pointer(env, frame, top, None)
         }
-        UnwindRule::FramePointer => by_frame_pointer(env, frame, frame.regs.fp()?),
+        UnwindRule::FramePointer { caller_sp } => {
+            let top = frame.regs.fp()?;
+            // An interpreter makes room above the return address for locals: where its caller's frame ends is told apart.
+            let sp = caller_sp.and_then(|below| env.mem.u64(top.back(below.into()))).map(Va);
+            by_frame_pointer(env, frame, top, sp.filter(|sp| *sp > top))
+        }
         UnwindRule::Leaf if frame.exact_ip => {
             let mut cursor = Cursor::of(frame);
             match cursor.ret(env) {
@@ -106,9 +111,12 @@ fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
         UnwindRule::Leaf => return None,
     };
     if let Known::Caller(caller, _) = &found
-        && matches!(
-            env.judge(Machine::Amd64, caller.cursor.regs.ip().unwrap_or_default()),
-            Verdict::NotAfterCall | Verdict::No
+        && let target = caller.cursor.regs.ip().unwrap_or_default()
+        && matches!(env.judge(Machine::Amd64, target), Verdict::NotAfterCall | Verdict::No)
+        // Interpreters push where they go on, and jump.
+        && !matches!(
+            env.context.dynamic_rule(target),
+            Some(UnwindRule::FrameSize { .. } | UnwindRule::FramePointer { .. })
         )
     {
         let text = "the unwind data registered at run time does not lead to code";
@@ -117,12 +125,18 @@ fn dynamic(env: &Env<'_>, frame: &Frame) -> Option<Known> {
     Some(found)
 }
 
-/// A frame whose last two words, the caller's frame pointer and the return address, are at `top`.
-fn by_frame_pointer(env: &Env<'_>, frame: &Frame, top: Va) -> Known {
+/// A frame whose last two words, the caller's frame pointer and the return address, are at `top`. `sp`: the caller's stack
+/// pointer, where it is not just above.
+fn by_frame_pointer(env: &Env<'_>, frame: &Frame, top: Va, sp: Option<Va>) -> Known {
     let mut cursor = Cursor::of(frame);
     cursor.set_sp(top);
     match cursor.pop(env, amd64::RBP).and_then(|()| cursor.ret(env)) {
-        Ok(slot) => Known::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))), None),
+        Ok(slot) => {
+            if let Some(sp) = sp {
+                cursor.set_sp(sp);
+            }
+            Known::Caller(Box::new(caller(cursor, Trust::Cfi, Some(slot))), None)
+        }
         Err(Missing(at)) => Known::Missing(at),
     }
 }
