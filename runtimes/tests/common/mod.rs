@@ -91,6 +91,7 @@ impl UnwindContext for Context<'_> {
 }
 
 /// How many changed memories each test tries, when the environment says (`DUMPSCOPE_MUTANTS`).
-pub fn mutants() -> Option<u64> {
+#[allow(dead_code, reason = "not every test changes memory")]
+pub(crate) fn mutants() -> Option<u64> {
     std::env::var("DUMPSCOPE_MUTANTS").ok()?.parse().ok()
 }

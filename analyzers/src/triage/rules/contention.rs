@@ -125,7 +125,13 @@ fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts) -> bool {
         return false;
     }
     let sleeps = wait.is_some_and(|w| w.kind == Kind::Sleep);
-    !sleeps || (super::blocked::run(facts).is_empty() && super::busy::run(facts).is_empty())
+    let better = || {
+        let waiting = super::waiting::run(facts);
+        waiting.iter().any(|f| f.confidence > Confidence::Guess)
+            || !super::blocked::run(facts).is_empty()
+            || !super::busy::run(facts).is_empty()
+    };
+    !sleeps || !better()
 }
 
 fn object_name(w: &Wait) -> String {

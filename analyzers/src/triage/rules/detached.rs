@@ -128,7 +128,7 @@ fn contention(facts: &Case<'_>, circles: &BTreeSet<Node>) -> Vec<Finding> {
             FindingKind::LockContention,
             Confidence::Proven,
             format!(
-                "{} virtual {threads} {wait} for the {}, whose owner, {}",
+                "{} virtual {threads} {wait} for the {}, whose owner is {}",
                 waiters.len(),
                 lock_name(lock),
                 says(facts, at)

@@ -56,6 +56,19 @@ pub(super) fn of_call(target: &Target, machine: Machine, call: Va) -> Option<(Va
     found
 }
 
+/// The endpoint that an object itself names, not one that it leads to.
+pub(super) fn of_object(target: &Target, machine: Machine, object: Va) -> Option<String> {
+    let memory = target.dump.memory();
+    let p = machine.ptr_size() as u64;
+    (0..WORDS).find_map(|n| {
+        let slot = object.offset(n.saturating_mul(p));
+        let protocol = text(target, memory.ptr(slot, machine).filter(|v| v.0 > 0xffff)?)?;
+        let protocol = PROTOCOLS.iter().find(|k| **k == protocol)?;
+        let endpoint = memory.ptr(slot.offset(p.saturating_mul(2)), machine).filter(|v| v.0 > 0xffff)?;
+        Some(format!("{protocol}:[{}]", text(target, endpoint)?))
+    })
+}
+
 /// Printable ASCII, in UTF-16 or (Wine) in bytes.
 fn text(target: &Target, at: Va) -> Option<String> {
     wide(target, at).or_else(|| narrow(target, at))

@@ -55,7 +55,7 @@ pub(super) fn fill(target: &Target, machine: Machine, stack: &Stack, wait: &mut 
 
 /// The endpoint that a binding is bound to, `protocol:[endpoint]`.
 pub(super) fn endpoint_of(target: &Target, machine: Machine, binding: Va) -> Option<String> {
-    endpoint::of_call(target, machine, binding).map(|(_, text)| text)
+    endpoint::of_object(target, machine, binding)
 }
 
 /// How a message was found, most convincing first.
