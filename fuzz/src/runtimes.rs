@@ -136,7 +136,8 @@ pub fn runtimes_ruby(data: &[u8]) {
     let machine = if first & 0x80 == 0 { Machine::Amd64 } else { Machine::X86 };
     let mut image = image(RUBY, machine);
     // The version that the image exports; the rest of the input lies behind it.
-    let (major, minor) = [(2, 4), (2, 5), (2, 7), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)][usize::from(first % 8)];
+    let (major, minor) =
+        [(2, 4), (2, 5), (2, 7), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)][usize::from(first % 8)];
     image.extend_from_slice(input.get(..0x40).unwrap_or_default());
     image.resize(IMAGE + 0x40, 0);
     image.extend_from_slice(format!("{major}.{minor}.0\0").as_bytes());
@@ -145,7 +146,8 @@ pub fn runtimes_ruby(data: &[u8]) {
 
 /// Reads all that HotSpot says.
 pub fn runtimes_java(data: &[u8]) {
-    let names: Vec<(&str, u32)> = JAVA.iter().zip((0x1000u32..).step_by(8)).map(|(n, rva)| (*n, rva)).collect();
+    let names: Vec<(&str, u32)> =
+        JAVA.iter().zip((0x1000u32..).step_by(8)).map(|(n, rva)| (*n, rva)).collect();
     ask(data, "jvm", [25, 0, 0, 0], image(&names, Machine::Amd64), Machine::Amd64);
 }
 
@@ -301,9 +303,8 @@ fn java_seed(state: u64) -> Vec<u8> {
     }
     table.extend([0; 6]);
     let nothing = place(50);
-    let heads = [
-        24, 0, 8, nothing, 24, 0, 8, nothing, 40, 48, 8, 24, 32, 0, 16, place(TABLE), 24, 8, 0, nothing,
-    ];
+    let heads =
+        [24, 0, 8, nothing, 24, 0, 8, nothing, 40, 48, 8, 24, 32, 0, 16, place(TABLE), 24, 8, 0, nothing];
     words.extend(heads);
     words.resize(40, 0);
     words.push(release);

@@ -186,7 +186,12 @@ fn verdicts_and_machine_frames_are_those_of_the_programs() {
         let row = row_of(&rows, name);
         let v = row.verdict.as_ref().unwrap();
         let word = serde_json::to_value(v.class).unwrap();
-        assert_eq!((v.kind, word.as_str().unwrap(), v.confidence), (*kind, *class, *sure), "{name}: {}", v.summary);
+        assert_eq!(
+            (v.kind, word.as_str().unwrap(), v.confidence),
+            (*kind, *class, *sure),
+            "{name}: {}",
+            v.summary
+        );
         let all = row.threads.as_ref().unwrap();
         let named: BTreeSet<&str> =
             v.tids.iter().filter_map(|t| name_of(all.iter().find(|r| r.tid == *t)?)).collect();
