@@ -1,5 +1,17 @@
 //! What only .NET has, for its debugger's commands (`!clrthreads`, `!syncblk`, `!dumpheap`). Plain data; texts are untrusted.
 
+mod details;
+mod heap;
+
+pub use details::{
+    ClrArray, ClrDetails, ClrField, ClrMethodInfo, ClrModule, ClrObject, ClrTypeInfo, ClrValue,
+    FrameVariables, Jitted, MethodCode, MethodRow, Named, Variable,
+};
+pub use heap::{
+    ClrHeap, FinalizerQueue, GcHandle, HeapGaps, HeapObject, HeapSegment, Progress, RootPath, RootPlace,
+    Rooted,
+};
+
 use crate::{ScriptFrame, Walked};
 use dumpscope_core::Va;
 
@@ -39,6 +51,8 @@ pub struct ClrThread {
     pub domain: Va,
     /// True for the finalizer thread.
     pub finalizer: bool,
+    /// It stops the others, for a collection.
+    pub suspending: bool,
     /// The exception that it threw last: type, object, whether others are being handled too.
     pub exception: Option<(String, Va, bool)>,
 }
@@ -105,6 +119,8 @@ pub struct StackItem {
     pub frame: Option<ScriptFrame>,
     /// An explicit frame's method, where it has one.
     pub method: Option<String>,
+    /// Index of the machine frame of a method.
+    pub machine: Option<usize>,
 }
 
 /// An async method that nobody awaits, and what it awaits.
@@ -121,12 +137,15 @@ pub struct AsyncChain {
 }
 
 /// Questions that only a .NET runtime answers.
-pub trait ClrReader {
+pub trait ClrReader: ClrHeap + ClrDetails {
     /// Threads with all that their records say.
     fn clr_threads(&self) -> ClrThreads;
 
     /// A thread's managed and explicit frames.
     fn stack(&self, stack: Walked<'_>) -> Vec<StackItem>;
+
+    /// The method at an address in its code, as a frame would have it.
+    fn frame_at(&self, address: Va) -> Option<ScriptFrame>;
 
     /// Sync blocks in use, by index.
     fn sync_blocks(&self) -> Vec<SyncBlock>;
@@ -139,7 +158,4 @@ pub trait ClrReader {
 
     /// Async methods that have begun and not ended, outermost first in each chain, and whether the walk was stopped.
     fn async_chains(&self) -> (Vec<AsyncChain>, bool);
-
-    /// Size of an object, bytes.
-    fn object_size(&self, object: Va) -> Option<u64>;
 }

@@ -15,7 +15,7 @@ pub struct Found<'a> {
 
 /// Extension DLLs whose commands are built in; `!ntsdexts.locks` is `!locks`.
 pub(crate) const EXTENSIONS: &[&str] =
-    &["exts", "ext", "ntsdexts", "uext", "wow64exts", "dbghelp", "analyze"];
+    &["exts", "ext", "ntsdexts", "uext", "wow64exts", "dbghelp", "analyze", "sos"];
 
 /// Finds the command at the start of `text` (no blanks before it): the longest name that fits, first in the letter
 /// case as typed, then in any.

@@ -2,8 +2,8 @@
 
 use super::Clr;
 use super::layout::{Field, Variable};
-use crate::Walked;
 use crate::clr::{AsyncChain, ClrReader, ClrThread, ClrThreads, HeapRow, HeapStat, StackItem, SyncBlock};
+use crate::{ScriptFrame, Walked};
 use dumpscope_core::Va;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +16,14 @@ impl ClrReader for Clr {
         let store = core.variable_target(Variable::ThreadStore).unwrap_or_default();
         let count = |field| core.u32(store, field).unwrap_or(0);
         let domain = core.variable_target(Variable::AppDomain).unwrap_or_default();
+        let suspending = core.variable_target(Variable::SuspendingThread);
         let row = |t: &super::threads::Thread| {
-            let context = core.target(t.address, Field::ThreadLocals).unwrap_or(t.address);
-            let place = |field| core.ptr(context, field).unwrap_or_default();
+            // 9, 10: an ended thread has no locals. 8 keeps the context in the thread.
+            let context = match core.at(t.address, Field::ThreadLocals) {
+                Some(_) => core.target(t.address, Field::ThreadLocals),
+                None => Some(t.address),
+            };
+            let place = |field| context.and_then(|c| core.ptr(c, field)).unwrap_or_default();
             let object = self.last_thrown(t);
             let nested = self.tracked(t).len() > 1;
             ClrThread {
@@ -30,6 +35,7 @@ impl ClrReader for Clr {
                 allocation: (place(Field::AllocPointer), place(Field::AllocLimit)),
                 domain,
                 finalizer: t.finalizer,
+                suspending: suspending == Some(t.address),
                 exception: object.and_then(|o| Some((self.object_name(o)?.to_string(), o, nested))),
             }
         };
@@ -46,6 +52,10 @@ impl ClrReader for Clr {
     fn stack(&self, stack: Walked<'_>) -> Vec<StackItem> {
         let thread = self.threads().iter().find(|t| t.script.tid == Some(stack.tid));
         thread.map(|t| self.woven(t, stack.frames)).unwrap_or_default()
+    }
+
+    fn frame_at(&self, address: Va) -> Option<ScriptFrame> {
+        self.method_frame(address, address, Va(0))
     }
 
     fn sync_blocks(&self) -> Vec<SyncBlock> {
@@ -104,9 +114,5 @@ impl ClrReader for Clr {
             }
         };
         (index.boxes.iter().filter(unfinished).take(MAX_CHAINS).map(chain).collect(), index.stopped)
-    }
-
-    fn object_size(&self, object: Va) -> Option<u64> {
-        Clr::object_size(self, object)
     }
 }

@@ -79,10 +79,19 @@ impl Clr {
         loop {
             // A run of managed frames.
             let run = frames.get(at..).unwrap_or_default().iter().take_while(|f| is_managed(f)).count();
-            for frame in frames.get(at..at + run).unwrap_or_default() {
+            for (i, frame) in (at..).zip(frames.get(at..at + run).unwrap_or_default()) {
                 let ip = label.take().unwrap_or(frame.ip);
-                if let Some(script) = self.frame(frame) {
-                    out.push(StackItem { sp: frame.sp, ip, kind: None, frame: Some(script), method: None });
+                if let Some(mut script) = self.frame(frame) {
+                    // Counted from the label, not from where the call returns to.
+                    script.displacement = script.displacement.wrapping_sub(frame.ip.0.wrapping_sub(ip.0));
+                    out.push(StackItem {
+                        sp: frame.sp,
+                        ip,
+                        kind: None,
+                        frame: Some(script),
+                        method: None,
+                        machine: Some(i),
+                    });
                 }
             }
             at += run;
@@ -114,6 +123,7 @@ impl Clr {
                     kind: Some(kind.clone()),
                     frame: None,
                     method: method.clone(),
+                    machine: None,
                 };
                 out.push(item(ip));
                 explicit = self.next_frame(f);

@@ -9,6 +9,7 @@
 
 use super::Clr;
 use super::layout::{Field, Variable};
+use crate::clr::HeapSegment;
 use dumpscope_core::Va;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,18 +24,16 @@ const MAX_OBJECTS: usize = 1 << 26;
 const MAX_TYPES: usize = 1 << 20;
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
+/// Flag of a region whose objects are never moved.
+const READ_ONLY: u64 = 1;
 /// Smallest object, bytes.
 const SMALLEST: u64 = 24;
 
-/// A piece of the heap.
+/// A piece of the heap with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Region {
     pub(super) start: Va,
     pub(super) end: Va,
-    /// 0, 1, 2, then large objects and pinned ones.
-    pub(super) generation: u64,
-    pub(super) heap: u64,
-    pub(super) committed: Va,
 }
 
 /// An object that a walk visits.
@@ -42,6 +41,7 @@ pub(super) struct Region {
 pub(super) struct Visit {
     pub(super) object: Va,
     pub(super) type_record: Va,
+    /// Its bytes, without what aligns the next object.
     pub(super) size: u64,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Skipped {
 }
 
 impl Clr {
-    fn collector(&self) -> Option<Va> {
+    pub(super) fn collector(&self) -> Option<Va> {
         self.core.variable_target(Variable::GcData)
     }
 
@@ -72,8 +72,8 @@ impl Clr {
 
     /// All regions, in address order.
     pub(super) fn regions(&self) -> Vec<Region> {
-        let mut out = Vec::new();
-        let _ = self.read_regions(&mut out);
+        let with_objects = |s: &HeapSegment| Region { start: s.start, end: s.end };
+        let mut out: Vec<_> = self.heap_segments().iter().map(with_objects).collect();
         out.sort_unstable();
         // Lists that are damaged may name a place twice: what was seen is not walked again.
         let mut seen = Va(0);
@@ -85,7 +85,14 @@ impl Clr {
         out
     }
 
-    fn read_regions(&self, out: &mut Vec<Region>) -> Option<()> {
+    /// All regions by heap and generation, empty ones too.
+    pub(super) fn heap_segments(&self) -> Vec<HeapSegment> {
+        let mut out = Vec::new();
+        let _ = self.read_regions(&mut out);
+        out
+    }
+
+    fn read_regions(&self, out: &mut Vec<HeapSegment>) -> Option<()> {
         let collector = self.collector()?;
         let memory = self.core.memory();
         let word = |at: Va| memory.u64(at);
@@ -121,11 +128,23 @@ impl Clr {
                     else {
                         break;
                     };
+                    let reserved = word(at.offset(16)).unwrap_or(0);
+                    let frozen = word(at.offset(40)).unwrap_or(0) & READ_ONLY != 0;
                     // The region that objects are made in ends where the collector's variable says.
                     let end = if Some(at) == current { allocated.unwrap_or(Va(end)) } else { Va(end) };
-                    if first != 0 && end.0 > first {
-                        let (start, committed) = (Va(first), Va(committed));
-                        out.push(Region { start, end, generation, heap, committed });
+                    if first != 0 && end.0 >= first {
+                        let (start, committed, reserved) = (Va(first), Va(committed), Va(reserved));
+                        let record = at;
+                        out.push(HeapSegment {
+                            record,
+                            heap,
+                            generation,
+                            frozen,
+                            start,
+                            end,
+                            committed,
+                            reserved,
+                        });
                     }
                     next = self.core.deref(at.offset(48));
                 }
@@ -176,16 +195,18 @@ impl Clr {
                 let known = *sizes.entry(mt).or_insert_with(|| self.sizes(mt));
                 let size = known.and_then(|(base, element)| {
                     let count = if element == 0 { 0 } else { u64::from(window.u32(at.offset(8))?) };
-                    base.checked_add(element.checked_mul(count)?)?.checked_next_multiple_of(8)
+                    let exact = base.checked_add(element.checked_mul(count)?)?;
+                    Some((exact, exact.checked_next_multiple_of(8)?))
                 });
                 let room = region.end.0.saturating_sub(at.0);
-                let Some(size) = size.filter(|s| *s >= SMALLEST && *s <= room.saturating_add(8)) else {
+                let fits = |s: &(u64, u64)| s.1 >= SMALLEST && s.1 <= room.saturating_add(8);
+                let Some((exact, size)) = size.filter(fits) else {
                     at = at.offset(8);
                     skipped.bytes = skipped.bytes.saturating_add(8);
                     continue;
                 };
                 visited += 1;
-                if visited > MAX_OBJECTS || !visit(Visit { object: at, type_record: mt, size }) {
+                if visited > MAX_OBJECTS || !visit(Visit { object: at, type_record: mt, size: exact }) {
                     skipped.stopped = true;
                     return skipped;
                 }
@@ -196,7 +217,7 @@ impl Clr {
     }
 
     /// Base size and element size of a type, bytes.
-    fn sizes(&self, mt: Va) -> Option<(u64, u64)> {
+    pub(super) fn sizes(&self, mt: Va) -> Option<(u64, u64)> {
         if mt.is_null() || !(self.is_free(mt) || self.is_type(mt)) {
             return None;
         }
@@ -205,11 +226,12 @@ impl Clr {
         Some((self.core.u32(mt, Field::TypeBaseSize)?.into(), element))
     }
 
-    /// Bytes of an object.
+    /// Bytes of an object, without what aligns the next one.
     pub(super) fn object_size(&self, object: Va) -> Option<u64> {
-        let (base, element) = self.sizes(self.object_type(object)?)?;
+        let mt = Va(self.core.memory().u64(object)? & !7);
+        let (base, element) = self.sizes(mt)?;
         let count = if element == 0 { 0 } else { u64::from(self.core.memory().u32(object.offset(8))?) };
-        base.checked_add(element.checked_mul(count)?)?.checked_next_multiple_of(8)
+        base.checked_add(element.checked_mul(count)?)
     }
 }
 

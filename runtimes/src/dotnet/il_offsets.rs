@@ -24,6 +24,26 @@ struct Nibbles<'a> {
     at: usize,
 }
 
+/// The same for whoever reads what stands behind.
+pub(super) struct DebugNumbers<'a>(Nibbles<'a>);
+
+impl DebugNumbers<'_> {
+    pub(super) fn new(bytes: &[u8]) -> DebugNumbers<'_> {
+        DebugNumbers(Nibbles { bytes, at: 0 })
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        self.0.number()
+    }
+
+    /// A number with its sign in the lowest bit.
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let raw = self.0.number()?;
+        let value = i64::try_from(raw >> 1).ok()?;
+        Some(if raw & 1 == 1 { -value } else { value })
+    }
+}
+
 impl Nibbles<'_> {
     fn number(&mut self) -> Option<u64> {
         let mut value = 0u64;
@@ -52,6 +72,26 @@ impl Clr {
         let map = if self.core.layout.release >= Release::V10 { packed(&bytes) } else { nibbles(&bytes) }?;
         let (_, il) = map.iter().take_while(|(native, _)| *native <= offset).last()?;
         u32::try_from(*il).ok()
+    }
+
+    /// The list of variables of a method's code.
+    pub(super) fn variable_info(&self, code: &Code) -> Option<Vec<u8>> {
+        let bytes = self.debug_info(code)?;
+        let mut header = Nibbles { bytes: &bytes, at: 0 };
+        let (map, variables) = match (self.core.layout.release >= Release::V10, header.number()?) {
+            // A header with more sizes begins with 0.
+            (true, 0) => {
+                let sizes = (header.number()?, header.number()?);
+                for _ in 0..3 {
+                    header.number()?;
+                }
+                sizes
+            }
+            (_, map) => (map, header.number()?),
+        };
+        let from = usize::try_from(map).ok()?;
+        let to = from.checked_add(usize::try_from(variables).ok()?)?;
+        header.rest().get(from..to).map(<[u8]>::to_vec)
     }
 
     /// The map's bytes, behind everything before it.

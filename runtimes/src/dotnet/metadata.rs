@@ -13,6 +13,8 @@ pub(super) mod table {
     pub(crate) const TYPE_DEF: usize = 0x02;
     pub(crate) const FIELD: usize = 0x04;
     pub(crate) const METHOD: usize = 0x06;
+    pub(crate) const PARAM: usize = 0x08;
+    pub(crate) const STAND_ALONE_SIG: usize = 0x11;
     pub(crate) const TYPE_SPEC: usize = 0x1b;
     pub(crate) const ASSEMBLY: usize = 0x20;
     pub(crate) const NESTED: usize = 0x29;

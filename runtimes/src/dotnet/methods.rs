@@ -61,6 +61,11 @@ impl Method {
         if self.type_parts.is_empty() { self.function() } else { user_name(&self.type_parts, &self.name) }
     }
 
+    /// Arguments of a generic method.
+    pub(super) fn arguments(&self) -> &[Va] {
+        &self.arguments
+    }
+
     /// True for code without a row in metadata.
     pub(super) fn is_dynamic(&self) -> bool {
         self.kind == kind::DYNAMIC

@@ -3,17 +3,24 @@
 //! `recognise` finds the runtime, `descriptor` and `layout` say where fields lie, `core` reads them. `types`, `methods`
 //! and `metadata` give names, `ranges`, `code` and `ready_to_run` methods for addresses, `threads` the threads.
 
+mod assemblies;
 mod code;
 mod commands;
 mod core;
 mod descriptor;
+mod detail_questions;
+mod details;
 mod exceptions;
 mod explicit;
+mod field_types;
 mod gc_info;
+mod handles;
 mod heap;
+mod heap_questions;
 mod il_offsets;
 mod layout;
 mod locks;
+mod maps;
 mod mem;
 mod metadata;
 mod methods;
@@ -23,11 +30,15 @@ mod pool;
 mod ranges;
 mod ready_to_run;
 mod recognise;
+mod references;
+mod roots;
 mod signature;
 mod tasks;
 mod threads;
+mod type_details;
 mod types;
 mod user_name;
+mod variables;
 mod waits;
 
 use self::core::Core;
@@ -74,6 +85,11 @@ struct Clr {
     script_threads: OnceLock<Vec<ScriptThread>>,
     line_tables: Mutex<BTreeMap<Va, Option<LineTable>>>,
     task_index: OnceLock<tasks::TaskIndex>,
+    /// 8: where modules have their map of types.
+    type_map_place: OnceLock<Option<u64>>,
+    primitives: OnceLock<Arc<BTreeMap<u8, Va>>>,
+    constructed: OnceLock<BTreeMap<String, Va>>,
+    assembly_list: OnceLock<Vec<(Va, Va)>>,
 }
 
 /// The name of a file with lines, and what it is known by.
@@ -122,15 +138,24 @@ impl Clr {
             script_threads: OnceLock::new(),
             line_tables: Mutex::default(),
             task_index: OnceLock::new(),
+            type_map_place: OnceLock::new(),
+            primitives: OnceLock::new(),
+            constructed: OnceLock::new(),
+            assembly_list: OnceLock::new(),
         }
     }
 
     /// The method frame of a machine frame, if it runs one.
     fn frame(&self, frame: &dumpscope_symbols::Frame) -> Option<ScriptFrame> {
-        let code = self.code_at(frame.lookup_ip()).filter(|c| !c.method.is_null())?;
+        self.method_frame(frame.lookup_ip(), frame.ip, frame.sp)
+    }
+
+    /// The method whose code holds `at`.
+    fn method_frame(&self, at: Va, ip: Va, sp: Va) -> Option<ScriptFrame> {
+        let code = self.code_at(at).filter(|c| !c.method.is_null())?;
         let method = self.method(code.method)?;
         let module = method.module.file(&self.core);
-        let il_offset = if method.is_dynamic() { None } else { self.il_offset(&code, frame.lookup_ip()) };
+        let il_offset = if method.is_dynamic() { None } else { self.il_offset(&code, at) };
         Some(ScriptFrame {
             function: method.function(),
             display: method.display(),
@@ -138,7 +163,7 @@ impl Clr {
             module: (!module.is_empty()).then_some(module),
             file: None,
             line: None,
-            displacement: frame.ip.0.wrapping_sub(code.start.0),
+            displacement: ip.0.wrapping_sub(code.start.0),
             library: waits::is_library(&method),
             place: (method.row != 0).then(|| MethodPlace {
                 base: method.module.base,
@@ -146,8 +171,8 @@ impl Clr {
                 il_offset,
             }),
             kind: FrameKind::Managed,
-            ip: frame.ip,
-            sp: frame.sp,
+            ip,
+            sp,
         })
     }
 }

@@ -32,6 +32,11 @@ pub(super) struct Module {
 }
 
 impl Module {
+    /// Path or name of its file; empty when nothing says it. Untrusted.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Its file's name.
     pub(super) fn file(&self, core: &Core) -> String {
         let name = self.path.rsplit(['\\', '/']).next().unwrap_or_default();

@@ -4,7 +4,7 @@
 //! type (5 bits). Source: `field.h` of dotnet/runtime (MIT); checked on 8.0.33, 9.0.22, 10.0.14.
 
 use super::Clr;
-use super::layout::{Field, Variable};
+use super::layout::Field;
 use dumpscope_core::Va;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -170,8 +170,14 @@ impl Clr {
 
     /// The text of a string object.
     pub(super) fn string(&self, object: Va) -> Option<String> {
+        let length = self.core.memory().u32(object.offset(8)).filter(|n| *n <= MAX_TEXT)?;
+        self.string_part(object, length)
+    }
+
+    /// At most so many UTF-16 units of a string object.
+    pub(super) fn string_part(&self, object: Va, most: u32) -> Option<String> {
         let memory = self.core.memory();
-        let length = memory.u32(object.offset(8)).filter(|n| *n <= MAX_TEXT)?;
+        let length = memory.u32(object.offset(8))?.min(most).min(MAX_TEXT);
         let bytes = super::mem::some(memory, object.offset(12), usize::try_from(length).ok()? * 2);
         let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
         (units.len() == usize::try_from(length).ok()?).then(|| String::from_utf16_lossy(&units))
@@ -187,46 +193,5 @@ impl Clr {
         let count = self.core.memory().u32(array.offset(8)).unwrap_or(0).min(most);
         let word = |i: u64| self.core.deref(array.offset(16 + i * 8));
         (0..u64::from(count)).filter_map(word).collect()
-    }
-
-    /// The record of the module System.Private.CoreLib.
-    fn core_library(&self) -> Option<Va> {
-        self.type_module(self.core.variable_target(Variable::ObjectType)?)
-    }
-
-    /// A type of the base library by the simple names of it and those around it.
-    pub(super) fn library_type(&self, parts: &[&str]) -> Option<Va> {
-        let address = self.core_library()?;
-        let module = self.module(address);
-        let row = module.metadata(&self.core)?.find_type(parts)?;
-        let map = match self.core.at(address, Field::ModuleTypeDefs) {
-            Some(map) => map,
-            None => self.search_type_map(address)?,
-        };
-        self.look_up(map, row).filter(|mt| self.is_type(*mt))
-    }
-
-    /// 8 says nowhere where the map of types is: it is the one that has System.Object in Object's row.
-    fn search_type_map(&self, module: Va) -> Option<Va> {
-        let object = self.core.variable_target(Variable::ObjectType)?;
-        let row = self.type_row(object)?;
-        (0x100u64..0x200).step_by(8).map(|o| module.offset(o)).find(|m| self.look_up(*m, row) == Some(object))
-    }
-
-    /// An entry of one of a module's maps: a chain of tables, with flags in the lowest bits of an entry.
-    fn look_up(&self, map: Va, row: u32) -> Option<Va> {
-        let (mut at, mut index) = (map, row);
-        for _ in 0..64 {
-            let count = self.core.u32(at, Field::LookupCount)?;
-            if index < count {
-                let table = self.core.target(at, Field::LookupTable)?;
-                let flags = self.core.ptr(at, Field::LookupFlags)?;
-                let entry = self.core.memory().u64(table.offset(u64::from(index) * 8))?;
-                return Some(Va(entry & !flags.0)).filter(|v| !v.is_null());
-            }
-            index -= count;
-            at = self.core.target(at, Field::LookupNext)?;
-        }
-        None
     }
 }

@@ -155,6 +155,11 @@ impl Image {
         }
     }
 
+    /// The entry point of a method, when it was prepared.
+    pub(super) fn entry_of(&self, method: Va) -> Option<Va> {
+        self.entries.iter().find(|(_, m)| *m == method).map(|(entry, _)| *entry)
+    }
+
     fn method(&self, entry: Va) -> Option<Va> {
         let at = self.entries.binary_search_by_key(&entry, |(e, _)| *e).ok()?;
         self.entries.get(at).map(|(_, method)| *method)

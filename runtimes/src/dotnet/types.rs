@@ -258,7 +258,7 @@ impl Clr {
     }
 
     /// The assembly of a type; of its element for an array.
-    fn assembly_of(&self, handle: Va) -> Option<String> {
+    pub(super) fn assembly_of(&self, handle: Va) -> Option<String> {
         let mut mt = handle;
         for _ in 0..MAX_DEPTH {
             if is_type_desc(mt) {

@@ -451,7 +451,7 @@ impl Clr {
     }
 
     /// The GC info of a method's code, kept.
-    fn gc_info(&self, code: &Code) -> Option<Arc<GcInfo>> {
+    pub(super) fn gc_info(&self, code: &Code) -> Option<Arc<GcInfo>> {
         let at = match code.kind {
             CodeKind::Jit => self.core.target(code.owner, Field::CodeGcInfo)?,
             // Behind the unwind data of the method's first piece and the address of its personality routine.

@@ -1,14 +1,18 @@
 //! `!pe`: an exception object.
 
-use super::{dotnet, safe};
+use super::table::gap_notes;
+use super::{clr, dotnet, safe};
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::{Answer, Line, RenderCx, Sink};
+use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt::Hex;
 use crate::session::Session;
 use dumpscope_analyzers::runtimes::add_line;
+use dumpscope_core::Va;
 use dumpscope_core::base::windbg_module_name;
+use dumpscope_runtimes::clr::HeapObject;
 use dumpscope_runtimes::{ScriptException, ScriptFrame};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub(crate) const PE: Command = Command {
     name: "!pe",
@@ -22,6 +26,120 @@ pub(crate) const PE: Command = Command {
     run,
     ..Command::BASE
 };
+
+pub(crate) const DUMPEXCEPTIONS: Command = Command {
+    name: "!dumpexceptions",
+    group: "dotnet",
+    syntax: "!dumpexceptions [-type text]",
+    summary: "Lists the .NET exceptions on the heap",
+    help: "Also those that were caught or never thrown: no crash follows from one. Three of them are made when the runtime starts. \
+           `-type`: only types whose name has this text. `!pe` with the address shows all of one.",
+    examples: &[
+        ("!dumpexceptions", "All of them"),
+        ("!dumpexceptions -type Timeout", "Time limits that ran out"),
+    ],
+    needs: &[Needs::Memory],
+    run: run_list,
+    ..Command::BASE
+};
+
+/// Most exceptions that are listed.
+const MAX_LISTED: usize = 10_000;
+/// Deepest inheritance.
+const MAX_PARENTS: usize = 32;
+
+#[derive(Clone, Debug, Serialize)]
+struct ExceptionLine {
+    address: Hex,
+    type_record: Hex,
+    type_name: String,
+    message: Option<String>,
+    /// The method that threw it.
+    thrown_in: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ExceptionsReport {
+    exceptions: Vec<ExceptionLine>,
+    notes: Vec<String>,
+}
+
+impl Answer for ExceptionsReport {
+    const KIND: &'static str = "clr_exceptions";
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        emit(Line::plain("         Address      MethodTable Message Name"));
+        for e in &self.exceptions {
+            let address = format!("{:012x}", e.address.0);
+            let run = format!("!pe {:x}", e.address.0);
+            emit(
+                Line::plain(" ".repeat(16_usize.saturating_sub(address.len())))
+                    .span(Span::new(Role::Address, address).link(Link::Run(run)))
+                    .text(format!(" {:>16} ", format!("{:012x}", e.type_record.0)))
+                    .role(Role::Symbol, e.type_name.clone()),
+            );
+            emit(Line::plain(format!("        Message: {}", e.message.as_deref().unwrap_or("<null>"))));
+            if let Some(method) = &e.thrown_in {
+                emit(Line::plain(format!("        StackFrame: {method}")));
+            }
+        }
+        emit(Line::new());
+        emit(Line::plain(format!("    Total: {} objects", self.exceptions.len())));
+        for note in &self.notes {
+            emit(Line::new().role(Role::Dim, note.clone()));
+        }
+    }
+}
+
+fn run_list(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut cursor = inv.cursor();
+    let wanted = match cursor.eat("-type") {
+        true => Some(cursor.word().ok_or_else(|| cursor.syntax_error())?.to_owned()),
+        false => None,
+    };
+    cursor.end()?;
+    let reader = dotnet(session)?;
+    let clr = clr(&reader)?;
+    let is_exception = |mt: Va| {
+        let mut next = Some(mt);
+        for _ in 0..MAX_PARENTS {
+            let Some(t) = next.and_then(|mt| clr.type_info(mt)) else { return false };
+            if t.name == "System.Exception" {
+                return true;
+            }
+            next = Some(t.parent).filter(|p| !p.is_null());
+        }
+        false
+    };
+    let mut kinds: BTreeMap<Va, bool> = BTreeMap::new();
+    let mut found = Vec::new();
+    let mut seen = 0u64;
+    let gaps = clr.objects(&mut |o| {
+        seen += 1;
+        if seen.is_multiple_of(1 << 16) && session.cancel.is_cancelled() {
+            return false;
+        }
+        let named = || clr.type_name(o.type_record).unwrap_or_default();
+        let fits =
+            || is_exception(o.type_record) && wanted.as_ref().is_none_or(|w| named().contains(w.as_str()));
+        if !o.free && *kinds.entry(o.type_record).or_insert_with(fits) {
+            found.push(o);
+        }
+        found.len() < MAX_LISTED
+    });
+    let line = |o: &HeapObject| {
+        let e = reader.exception_at(o.address)?;
+        Some(ExceptionLine {
+            address: o.address.into(),
+            type_record: o.type_record.into(),
+            type_name: safe(&e.type_name),
+            message: e.message.as_deref().map(safe),
+            thrown_in: e.frames.first().map(|f| safe(&f.full)),
+        })
+    };
+    let exceptions = found.iter().filter_map(line).collect();
+    session.emit(sink, &ExceptionsReport { exceptions, notes: gap_notes(gaps) })
+}
 
 #[derive(Clone, Debug, Serialize)]
 struct FrameLine {

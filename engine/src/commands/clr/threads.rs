@@ -5,7 +5,8 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt::Hex;
 use crate::session::Session;
-use dumpscope_core::ThreadIdx;
+use dumpscope_core::model::Teb;
+use dumpscope_core::{ReadMemory, ThreadIdx, Tid};
 use dumpscope_runtimes::clr::{ClrReader, ClrThread, SyncBlock};
 use serde::Serialize;
 
@@ -104,16 +105,30 @@ impl Answer for ThreadsReport {
     }
 }
 
-fn thread_line(session: &Session, t: &ClrThread) -> ThreadLine {
-    let apartment = match t.state {
-        s if s & 0x4000 != 0 => "STA",
-        s if s & 0x8000 != 0 => "MTA",
+/// COM's word on a thread's apartment: flags at offset 0x14 of what `ReservedForOle` in its TEB points to.
+fn apartment(session: &Session, tid: u32) -> Option<&'static str> {
+    let dump = session.dump();
+    let index = dump.thread_by_tid(Tid(tid)).filter(|_| tid != 0)?.index;
+    let teb = Teb::read(&**dump.memory(), dump.teb(index, dump.machine())?, dump.machine());
+    let flags = dump.memory().u32(teb.reserved_for_ole.filter(|o| !o.is_null())?.offset(0x14))?;
+    Some(match flags {
+        f if f & 0x80 != 0 => "STA",
+        f if f & 0x100 != 0 => "MTA",
+        f if f & 0x800 != 0 => "NTA",
         _ => "Ukn",
-    };
+    })
+}
+
+fn thread_line(session: &Session, t: &ClrThread) -> ThreadLine {
+    let apartment = apartment(session, t.os_id).unwrap_or("Ukn");
     let mut notes = String::new();
     if t.finalizer {
         notes.push_str("(Finalizer) ");
-    } else if t.state & 0x0100_0000 != 0 {
+    }
+    if t.suspending {
+        notes.push_str("(GC) ");
+    }
+    if t.state & 0x0100_0000 != 0 && !t.finalizer {
         notes.push_str("(Threadpool Worker) ");
     }
     if let Some((name, object, nested)) = &t.exception {

@@ -30,6 +30,15 @@ pub(crate) enum Target {
     Call(Option<Va>),
 }
 
+/// What a call or jump goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CalledBy {
+    /// To an address.
+    Address(Va),
+    /// To what the word at an address says.
+    Word(Va),
+}
+
 /// A decoded instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instruction {
@@ -50,6 +59,20 @@ pub(crate) struct Instruction {
 impl Instruction {
     pub(crate) fn to_text(&self) -> String {
         self.text.iter().map(|(_, t)| t.as_str()).collect()
+    }
+
+    /// Where a call or jump of 64-bit x86 code goes, when the instruction alone says it.
+    pub(crate) fn called_by(&self) -> Option<CalledBy> {
+        if self.is_word {
+            return None;
+        }
+        match self.target {
+            Target::Call(Some(to)) | Target::Jump(to) => Some(CalledBy::Address(to)),
+            Target::Call(None) | Target::Away => {
+                x86::word_of_call(self.address, &self.bytes).map(CalledBy::Word)
+            }
+            Target::Next | Target::Branch(_) => None,
+        }
     }
 
     pub(crate) fn end(&self) -> Va {

@@ -16,7 +16,7 @@ use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 
-pub(crate) use instruction::{Piece, decode};
+pub(crate) use instruction::{CalledBy, Piece, decode};
 pub(crate) use operand::effective;
 pub(crate) use report::{CodeReport, Row};
 

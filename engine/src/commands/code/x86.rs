@@ -14,6 +14,15 @@ pub(super) fn raw(va: Va, bytes: &[u8], wide: bool) -> Iced {
     Decoder::with_ip(if wide { 64 } else { 32 }, bytes, va.0, DecoderOptions::NONE).decode()
 }
 
+/// The word that a call or jump goes through, when the code itself says where it lies.
+pub(super) fn word_of_call(va: Va, bytes: &[u8]) -> Option<Va> {
+    let iced = raw(va, bytes, true);
+    let indirect = matches!(iced.flow_control(), FlowControl::IndirectCall | FlowControl::IndirectBranch);
+    let fixed = iced.is_ip_rel_memory_operand()
+        || (iced.memory_base() == Register::None && iced.memory_index() == Register::None);
+    (indirect && iced.op0_kind() == OpKind::Memory && fixed).then(|| Va(iced.memory_displacement64()))
+}
+
 pub(super) fn decode(target: &Arc<DumpTarget>, va: Va, bytes: &[u8], wide: bool) -> Instruction {
     let iced = raw(va, bytes, wide);
     if iced.is_invalid() {
