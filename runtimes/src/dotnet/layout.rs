@@ -67,7 +67,7 @@ fields! {
     ModuleTypeDefs "Module" "TypeDefToMethodTableMap" [NO, 336, 344],
     ModuleTypeRefs "Module" "TypeRefToMethodTableMap" [8, 8, 8],
     ModuleAssembly "Module" "Assembly" [NO, 216, 224],
-    ModuleConstructed "Module" "AvailableTypeParams" [NO, 520, 528],
+    ModuleConstructed "Module" "AvailableTypeParams" [584, 520, 528],
     HashTableBuckets "EETypeHashTable" "Buckets" [16, 16, 16],
     HashEntryNext "EETypeHashTable" "VolatileEntryNextEntry" [8, 8, 8],
     PeAssemblyImage "PEAssembly" "PEImage" [8, 8, 8],

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most constructed types of all modules.
-const MAX_CONSTRUCTED: usize = 1 << 18;
+const MAX_CONSTRUCTED: usize = 1 << 16;
 /// Most buckets of one table.
 const MAX_BUCKETS: u64 = 1 << 18;
 /// Words of an array of buckets that are no chains.

@@ -258,6 +258,13 @@ impl Metadata {
         bytes.get(skip..skip.checked_add(usize::try_from(len).ok()?)?)
     }
 
+    /// Types that a type encloses.
+    pub(super) fn inner_types(&self, row: u32) -> Vec<u32> {
+        let pair = |i| Some((self.column(table::NESTED, i, 0)?, self.column(table::NESTED, i, 1)?));
+        let all = (1..=self.rows(table::NESTED)).map_while(pair);
+        all.filter(|(_, outer)| *outer == row).map(|(inner, _)| inner).collect()
+    }
+
     /// The type that encloses a nested one.
     fn enclosing(&self, row: u32) -> Option<u32> {
         let nested = self.nested.get_or_init(|| {

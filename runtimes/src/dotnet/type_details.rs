@@ -302,6 +302,13 @@ impl Clr {
         if let Some(row) = metadata.find_type(&parts) {
             let mt = self.type_of_row(record, row).unwrap_or_default();
             out.push(Named::Type(0x0200_0000 | row, mt, name.to_owned()));
+            // Types inside it that are loaded.
+            for inner in metadata.inner_types(row).into_iter().take(MAX_NAMED) {
+                if let Some(mt) = self.type_of_row(record, inner) {
+                    let name = metadata.type_def(inner).join("+");
+                    out.push(Named::Type(0x0200_0000 | inner, mt, name));
+                }
+            }
             return out;
         }
         // `Type.Method`; constructors begin with a dot.
