@@ -141,8 +141,19 @@ fn commands_print_what_sos_prints() {
         true => {
             commands(&folder, &truth, "custom-10", 0, &mut scores);
             &[
-                "async-10", "custom-10", "custom-8", "frames-10", "frames-8", "gc-10", "handled-10", "idle-10",
-                "mon2-10", "mon2-8", "pinvoke-10", "soa-10", "starve-10",
+                "async-10",
+                "custom-10",
+                "custom-8",
+                "frames-10",
+                "frames-8",
+                "gc-10",
+                "handled-10",
+                "idle-10",
+                "mon2-10",
+                "mon2-8",
+                "pinvoke-10",
+                "soa-10",
+                "starve-10",
             ]
         }
         false => &["custom-8", "handled-10"],

@@ -96,7 +96,9 @@ fn errors_stand_below_what_is_wrong() {
 fn what_there_is_not_is_answered_politely() {
     let mut s = session(true);
     assert!(run(&mut s, "!dumpstack").0.starts_with("No export dumpstack found\n"));
-    assert!(run(&mut s, "!psscor.foo").0.starts_with("The call to LoadLibrary(psscor) failed, Win32 error 0n2\n"));
+    assert!(
+        run(&mut s, "!psscor.foo").0.starts_with("The call to LoadLibrary(psscor) failed, Win32 error 0n2\n")
+    );
     assert!(run(&mut s, "ed @rsp 0").0.contains("a dump cannot be changed"));
     assert!(run(&mut s, ".fomrats 1").0.contains(".formats"));
     assert_eq!(run(&mut s, "zzzzzzzzzz").0.lines().count(), 1);

@@ -26,6 +26,8 @@ const MAX_TYPES: usize = 1 << 20;
 const CHUNK: usize = 1 << 20;
 /// Flag of a region whose objects are never moved.
 const READ_ONLY: u64 = 1;
+/// Smallest base size of a type that has objects (texts), bytes.
+const SMALLEST_BASE: u64 = 20;
 /// Smallest object, bytes.
 const SMALLEST: u64 = 24;
 
@@ -193,13 +195,13 @@ impl Clr {
                     sizes.clear();
                 }
                 let known = *sizes.entry(mt).or_insert_with(|| self.sizes(mt));
-                let size = known.and_then(|(base, element)| {
+                let size = known.filter(|(base, _)| *base >= SMALLEST_BASE).and_then(|(base, element)| {
                     let count = if element == 0 { 0 } else { u64::from(window.u32(at.offset(8))?) };
-                    let exact = base.checked_add(element.checked_mul(count)?)?;
+                    let exact = base.checked_add(element.checked_mul(count)?)?.max(SMALLEST);
                     Some((exact, exact.checked_next_multiple_of(8)?))
                 });
                 let room = region.end.0.saturating_sub(at.0);
-                let fits = |s: &(u64, u64)| s.1 >= SMALLEST && s.1 <= room.saturating_add(8);
+                let fits = |s: &(u64, u64)| s.1 <= room.saturating_add(8);
                 let Some((exact, size)) = size.filter(fits) else {
                     at = at.offset(8);
                     skipped.bytes = skipped.bytes.saturating_add(8);
@@ -231,7 +233,7 @@ impl Clr {
         let mt = Va(self.core.memory().u64(object)? & !7);
         let (base, element) = self.sizes(mt)?;
         let count = if element == 0 { 0 } else { u64::from(self.core.memory().u32(object.offset(8))?) };
-        base.checked_add(element.checked_mul(count)?)
+        Some(base.checked_add(element.checked_mul(count)?)?.max(SMALLEST))
     }
 }
 

@@ -20,6 +20,8 @@ const MAX_CHUNKS: usize = 4096;
 const MAX_BODIES: usize = 64;
 /// Most types or methods that a name gives.
 const MAX_NAMED: usize = 1000;
+/// Most stubs between an entry point and the code.
+const MAX_HOPS: usize = 4;
 /// Deepest inheritance.
 const MAX_PARENTS: usize = 32;
 /// Bit of a type's flags: its objects have references.
@@ -131,7 +133,8 @@ impl Clr {
         self.slot_entry(mt, self.core.u16(md, Field::MethodSlot)?.into(), virtuals)
     }
 
-    /// Where the stub at an entry point jumps to: `jmp [rip+d]`, or `mov r10, [rip+d]` before such a jump.
+    /// Where the stub at an entry point jumps to: `jmp [rip+d]`, `mov r10, [rip+d]` before such a jump, or (a stub that
+    /// counts calls) `mov rax, [rip+d]` some instructions before it.
     pub(super) fn stub_target(&self, entry: Va) -> Option<Va> {
         let memory = self.core.memory();
         let word = memory.u64(entry)?;
@@ -141,7 +144,8 @@ impl Clr {
         };
         match word & 0xffff {
             0x25ff => relative(entry.offset(2)),
-            0x8b4c => relative(entry.offset(10)),
+            0x8b4c => relative(entry.offset(9)),
+            0x8b48 if memory.u16(entry.offset(12))? == 0x25ff => relative(entry.offset(14)),
             _ => None,
         }
     }
@@ -151,17 +155,27 @@ impl Clr {
         if let Some(code) = self.code_at(entry).filter(|c| !c.method.is_null()) {
             return (code.start == entry).then_some(code.method);
         }
-        let target = self.stub_target(entry)?;
-        if let Some(code) = self.code_at(target).filter(|c| !c.method.is_null() && c.start == target) {
-            return Some(code.method);
+        let mut at = entry;
+        for _ in 0..MAX_HOPS {
+            let Some(target) = self.stub_target(at) else { break };
+            if let Some(code) = self.code_at(target).filter(|c| !c.method.is_null() && c.start == target) {
+                return Some(code.method);
+            }
+            at = target;
         }
         // A stub whose method was not called yet: the record stands behind the target (first form), or is the word that is
         // loaded (second form).
         let memory = self.core.memory();
-        let d = i64::from(memory.u32(entry.offset(2))?.cast_signed());
-        let data = Va(entry.0.checked_add(6)?.checked_add_signed(d)?);
-        let md = self.core.deref(data.offset(8))?;
-        self.method_identity(md)?;
+        let word = memory.u64(entry)?;
+        let (at, behind) = match word & 0xffff {
+            0x25ff => (2, 8),
+            0x8b4c => (3, 0),
+            _ => return None,
+        };
+        let d = i64::from(memory.u32(entry.offset(at))?.cast_signed());
+        let data = Va(entry.0.checked_add(at + 4)?.checked_add_signed(d)?);
+        let md = self.core.deref(data.offset(behind))?;
+        self.clr_type(self.method_identity(md)?.0)?;
         self.method(md).map(|_| md)
     }
 
