@@ -24,6 +24,12 @@ pub(crate) enum Kind {
     Wide,
     /// Text in bytes.
     Narrow,
+    /// Text whose length is the value of the argument with this name: in bytes, or in UTF-16 units.
+    Counted(String, bool),
+    /// `BSTR`: UTF-16 text with its length in bytes before it.
+    Bstr,
+    /// `HSTRING`.
+    HString,
     /// `UNICODE_STRING *`.
     UnicodeString,
     /// `OBJECT_ATTRIBUTES *`.
@@ -38,6 +44,10 @@ pub(crate) enum Kind {
     Milliseconds,
     /// `LARGE_INTEGER *`, 100 ns units.
     Time,
+    /// `FILETIME *`.
+    FileTime,
+    /// `SYSTEMTIME *`.
+    SystemTime,
     /// `GUID *`.
     Guid,
     /// A window message.
@@ -48,12 +58,20 @@ pub(crate) enum Kind {
     Pointer,
     /// A value of an enumeration, a set of flags, a code.
     Values(TypeId),
+    /// Access rights: those that all objects have, and the kind's own.
+    Access(TypeId),
+    /// A pointer to a number of so many bytes that the function reads.
+    Number(u8),
     /// True or false.
     Bool,
     /// A pointer to a socket's address.
     SocketAddress,
     /// A pointer to a COM object.
     Object,
+    /// A pointer to a structure of the Win32 table.
+    Structure(TypeId),
+    /// A structure of the Win32 table that fits into the value.
+    ByValue(TypeId),
     /// A pointer to what the function writes.
     Output,
     /// A number that is shown as it is.
@@ -80,6 +98,16 @@ pub(crate) struct Parameter {
     pub(crate) type_text: Option<String>,
     /// `None`: one word.
     pub(crate) passing: Option<Passing>,
+    /// The structure of the Win32 table that it leads to.
+    pub(crate) structure: Option<TypeId>,
+    /// The function reads and writes what it leads to.
+    pub(crate) in_out: bool,
+}
+
+impl Parameter {
+    pub(crate) fn new(name: String, kind: Kind) -> Parameter {
+        Parameter { name, kind, type_text: None, passing: None, structure: None, in_out: false }
+    }
 }
 
 /// Why a table of hints was not taken.
@@ -216,13 +244,14 @@ fn parameter(function: &str, text: &str) -> Result<Parameter, HintTableError> {
         "message" => Kind::Message,
         "code" => Kind::Code,
         "pointer" => Kind::Pointer,
-        "hwnd" | "bool" | "number" => Kind::Plain,
+        "bool" => Kind::Bool,
+        "hwnd" | "number" => Kind::Plain,
         other => match other.strip_prefix("handles(").and_then(|o| o.strip_suffix(')')) {
             Some(count) if !count.is_empty() => Kind::Handles(count.to_owned()),
             _ => return Err(bad()),
         },
     };
-    Ok(Parameter { name: name.to_owned(), kind, type_text: None, passing: None })
+    Ok(Parameter::new(name.to_owned(), kind))
 }
 
 #[cfg(test)]

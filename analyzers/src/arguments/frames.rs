@@ -414,6 +414,29 @@ fn hand_down(cx: &Analysis<'_>, frame: &mut Frame<'_>, caller: &Frame<'_>, stack
     }
 }
 
+/// The value of a stack word at the function's entry, and whether the word itself was written over.
+fn on_stack(cx: &Analysis<'_>, frame: &Frame<'_>, offset: i32) -> (Option<Value>, bool) {
+    let (own, lost) = match &frame.point {
+        Some(point) => {
+            let own = stack_word(cx, frame, point, offset);
+            let kept = own.as_ref().is_some_and(|v| v.source == ArgSource::StackSlot);
+            (own, !kept)
+        }
+        // Without the code nobody knows whether the function used the word for something else.
+        None => (read_slot(cx, frame, offset, 0, Confidence::Guess), false),
+    };
+    (combine(own, frame.given_stack.get(&offset).cloned()), lost)
+}
+
+/// A value of two words of 32 bits.
+fn both_words(low: Value, high: Value) -> Value {
+    let bits = mask(low.bits, 4) | mask(high.bits, 4) << 32;
+    let bytes = if low.bytes >= 4 { high.bytes.min(4).saturating_add(4) } else { low.bytes };
+    let confidence = low.confidence.min(high.confidence);
+    let evidence = low.evidence.into_iter().chain(high.evidence).collect();
+    Value { bits, bytes, confidence, evidence, ..low }
+}
+
 /// The arguments of a frame from both directions.
 fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<Argument> {
     let mut out = Vec::new();
@@ -431,19 +454,17 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
                 combine(own, given)
             }
             ArgPlace::Stack(offset) => {
-                let own = match &frame.point {
-                    Some(point) => {
-                        let own = stack_word(cx, frame, point, offset);
-                        let kept = own.as_ref().is_some_and(|v| v.source == ArgSource::StackSlot);
-                        overwritten = !kept;
-                        own
-                    }
-                    // Without the code nobody knows whether the function used the word for something else.
-                    None => read_slot(cx, frame, offset, 0, Confidence::Guess),
-                };
-                combine(own, frame.given_stack.get(&offset).cloned())
+                let (low, lost) = on_stack(cx, frame, offset);
+                overwritten = lost;
+                if param.wide {
+                    let (high, lost) = on_stack(cx, frame, offset.saturating_add(4));
+                    overwritten |= lost;
+                    low.zip(high).map(|(low, high)| both_words(low, high))
+                } else {
+                    low
+                }
             }
-            ArgPlace::Elsewhere => None,
+            ArgPlace::Vector(_) | ArgPlace::Elsewhere => None,
         };
         let mut value = value.map(|mut v| {
             v.confidence = v.confidence.min(signature.cap).min(frame.cap);
@@ -468,6 +489,7 @@ fn arguments(cx: &Analysis<'_>, frame: &Frame<'_>, signature: Signature) -> Vec<
             value,
             overwritten,
             hint: None,
+            leads_to: None,
         });
     }
     out

@@ -21,13 +21,15 @@ pub(super) struct Param {
     pub(super) place: ArgPlace,
     /// Bytes of its type, when they are fewer than a word.
     pub(super) bytes: Option<u8>,
+    /// It takes two words of the stack.
+    pub(super) wide: bool,
     /// Its value as a PDB's record for this instruction tells it.
     pub(super) told: Option<Value>,
 }
 
 impl Param {
     fn at(place: ArgPlace) -> Param {
-        Param { name: None, type_text: None, place, bytes: None, told: None }
+        Param { name: None, type_text: None, place, bytes: None, wide: false, told: None }
     }
 }
 
@@ -86,7 +88,7 @@ fn from_table(
     }
     let word = u64::from(cx.abi.word);
     let mut params = Vec::new();
-    let mut slot = usize::from(known.hidden);
+    let (mut slot, mut vector) = (usize::from(known.hidden), 0u8);
     if known.hidden {
         params.push(Param::at(place(cx, 0)));
     }
@@ -107,15 +109,19 @@ fn from_table(
             words = 2;
         }
         // Fractions are in vector registers; on ARM64 they take no other place.
-        if float && cx.machine == Machine::Arm64 {
-            (at, words) = (ArgPlace::Elsewhere, 0);
-        } else if float && in_register || words > 1 {
+        if float && cx.machine == Machine::Arm64 && vector < 8 {
+            (at, words) = (ArgPlace::Vector(vector), 0);
+            vector = vector.saturating_add(1);
+        } else if float && in_register {
+            at = ArgPlace::Vector(u8::try_from(slot).unwrap_or(0));
+        } else if words > 1 && !(is_x86 && words == 2) {
             at = ArgPlace::Elsewhere;
         }
         slot = slot.saturating_add(words);
         let narrow =
             u8::try_from(bytes).ok().filter(|b| matches!(b, 1 | 2 | 4) && u64::from(*b) < word && !float);
-        params.push(Param { name: Some(p.name.clone()), type_text, bytes: narrow, ..Param::at(at) });
+        let wide = is_x86 && words == 2;
+        params.push(Param { name: Some(p.name.clone()), type_text, bytes: narrow, wide, ..Param::at(at) });
     }
     // What the function removes from the stack must be what it was given.
     let pops = point.and_then(|p| p.pops).filter(|n| *n > 0).map(usize::from);

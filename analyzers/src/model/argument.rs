@@ -20,6 +20,8 @@ pub struct Argument {
     pub overwritten: bool,
     /// What it means; `add_hints` finds out.
     pub hint: Option<Hint>,
+    /// The structure of the Win32 table that the value leads to; `add_hints` finds out.
+    pub leads_to: Option<String>,
 }
 
 impl Argument {
@@ -38,7 +40,9 @@ pub enum ArgPlace {
     /// On the stack, by the offset from the stack pointer at the function's entry (from the return address, where
     /// calls push one), bytes.
     Stack(i32),
-    /// In a vector register, or spread over several places: not recovered.
+    /// In a vector register: xmm0 and so on, on ARM64 d0 and so on. Not recovered.
+    Vector(u8),
+    /// Spread over several places: not recovered.
     Elsewhere,
 }
 

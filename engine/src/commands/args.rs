@@ -138,6 +138,7 @@ fn place(machine: Machine, place: ArgPlace) -> String {
             RegSet::names(machine).get(usize::from(reg.0)).copied().unwrap_or("?").to_owned()
         }
         ArgPlace::Stack(offset) => format!("[sp+{offset:x}]"),
+        ArgPlace::Vector(n) => format!("{}{n}", if machine == Machine::Arm64 { "d" } else { "xmm" }),
         _ => "-".to_owned(),
     }
 }
@@ -159,7 +160,11 @@ fn argument_line(machine: Machine, argument: &Argument) -> Line {
                 n if n < machine.ptr_size() as u8 => format!("{:0w$x}", value.bits, w = usize::from(n) * 2),
                 _ => fmt::addr(Va(value.bits), wide),
             };
-            let value_span = Span::new(Role::Value, text).link(Link::Goto(Va(value.bits)));
+            let link = match &argument.leads_to {
+                Some(name) => Link::Run(format!("dt win32!{name} 0x{:x}", value.bits)),
+                None => Link::Goto(Va(value.bits)),
+            };
+            let value_span = Span::new(Role::Value, text).link(link);
             let why = format!(" ({}, {})", value.source.name(), value.confidence.name());
             line = line.text("= ").span(value_span).role(Role::Dim, why);
         }

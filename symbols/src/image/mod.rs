@@ -5,7 +5,9 @@ mod file;
 mod headers;
 #[cfg(test)]
 pub(crate) mod testing;
+mod version;
 
 pub use exports::{ExportEntry, ExportTable, MAX_EXPORTS};
 pub use file::{ImageFile, ImageFileError, ImageMemory, ImagePart};
 pub use headers::{DataDirectory, ImageError, PeHeaders, Section, directory};
+pub use version::{VersionResource, version_resource};

@@ -292,7 +292,8 @@ fn special(cx: &ValueCx<'_>, name: &str, size: Option<u64>, data: Data<'_>) -> O
 }
 
 /// 100 ns units since 1601 as the engine shows them: `Jan 1 00:00:00 1970`.
-fn file_time(ticks: u64) -> String {
+#[must_use]
+pub fn file_time(ticks: u64) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = ticks / 10_000_000;

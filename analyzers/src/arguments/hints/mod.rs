@@ -2,6 +2,7 @@
 //! leads to.
 
 mod buffers;
+mod structs;
 mod text;
 mod value;
 mod win32;
@@ -35,13 +36,24 @@ fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argu
         let cx = value::Cx { target, machine: stack.machine };
         // What the Win32 table says is good for what was found by it.
         let fits = |p: &&Parameter| !by_table || argument.name.as_deref() == Some(p.name.as_str());
-        argument.hint = match all.get(argument.index).filter(fits).map(|p| &p.kind) {
+        let parameter = all.get(argument.index).filter(fits);
+        let other =
+            |name: &str| values.iter().find(|(n, _)| n.as_deref() == Some(name)).and_then(|(_, v)| *v);
+        argument.hint = match parameter.map(|p| &p.kind) {
             Some(Kind::Plain) => None,
             Some(Kind::Pointer) | None => text::hint(target, stack.machine, Va(bits)),
-            Some(kind) => cx.hint(kind, bits, &|name| {
-                values.iter().find(|(n, _)| n.as_deref() == Some(name)).and_then(|(_, v)| *v)
-            }),
+            Some(kind) => {
+                let name = parameter.map_or("", |p| p.name.as_str());
+                let told = cx.hint(kind, name, bits, &other);
+                let text = || text::hint(target, stack.machine, Va(bits));
+                if matches!(kind, Kind::Structure(_)) { told.or_else(text) } else { told }
+            }
         };
+        if let Some(hint) = argument.hint.as_mut().filter(|_| parameter.is_some_and(|p| p.in_out)) {
+            hint.text.push_str(" (in and out)");
+        }
+        let structure = parameter.and_then(|p| p.structure).filter(|_| bits != 0);
+        argument.leads_to = structure.and_then(|id| dumpscope_win32::table().type_info(id)).map(|t| t.name);
     }
 }
 
@@ -54,11 +66,23 @@ pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Op
     let Some(own) = own else { return table };
     let mut parameters = own.to_vec();
     if let Some(table) = table.filter(|t| t.sure && t.parameters.len() == parameters.len()) {
+        let both = table.parameters.iter().zip(&parameters);
+        let names: Vec<(String, String)> = both.map(|(more, mine)| (more.name.clone(), mine.name.clone())).collect();
         for (mine, more) in parameters.iter_mut().zip(table.parameters) {
             mine.type_text = more.type_text;
             mine.passing = more.passing.filter(|p| !p.aggregate && !p.float);
-            if mine.kind == Kind::Plain && matches!(more.kind, Kind::Values(_) | Kind::Bool) {
+            (mine.structure, mine.in_out) = (more.structure, more.in_out);
+            let plain = mine.kind == Kind::Plain && !matches!(more.kind, Kind::Pointer | Kind::Output);
+            if plain || mine.kind == Kind::Pointer {
                 mine.kind = more.kind;
+            }
+        }
+        // Counts have the names of this list.
+        for p in &mut parameters {
+            if let Kind::Handles(count) | Kind::Counted(count, _) = &mut p.kind
+                && let Some((_, mine)) = names.iter().find(|(more, _)| more == count)
+            {
+                count.clone_from(mine);
             }
         }
     }

@@ -24,7 +24,7 @@ fn handles_and_times() {
     let target = article();
     let cx = value::Cx { target: &target, machine: Machine::X86 };
     let none = |_: &str| None;
-    let text = |kind: Kind, bits| cx.hint(&kind, bits, &none).map(|h| h.text);
+    let text = |kind: Kind, bits| cx.hint(&kind, "", bits, &none).map(|h| h.text);
     assert_eq!(text(Kind::Handle, 0xffff_ffff).as_deref(), Some("the current process"));
     assert_eq!(text(Kind::Time, 0).as_deref(), Some("for ever"));
     assert_eq!(text(Kind::Milliseconds, 1500).as_deref(), Some("1500 ms"));
@@ -32,7 +32,7 @@ fn handles_and_times() {
     assert_eq!(text(Kind::Plain, 7), None);
     let count = |_: &str| Some(65);
     assert_eq!(
-        cx.hint(&Kind::Handles("Count".into()), 0x28_ebe0, &count),
+        cx.hint(&Kind::Handles("Count".into()), "", 0x28_ebe0, &count),
         None,
         "Windows waits for 64 at most"
     );
@@ -56,6 +56,7 @@ fn arguments_without_value_get_none() {
         value,
         overwritten: false,
         hint: None,
+            leads_to: None,
     };
     let stack = crate::stacks::thread_stack(
         &target,

@@ -1,5 +1,6 @@
 //! Values of a known kind in words.
 
+use super::structs::{fields, utc};
 use super::text::text_at;
 use crate::Target;
 use crate::hint_table::Kind;
@@ -20,13 +21,27 @@ pub(super) struct Cx<'a> {
 
 impl Cx<'_> {
     /// What a value of this kind means. `other` gives the value of the argument with a name.
-    pub(super) fn hint(&self, kind: &Kind, bits: u64, other: &dyn Fn(&str) -> Option<u64>) -> Option<Hint> {
+    /// `name`: the parameter's own name.
+    pub(super) fn hint(
+        &self,
+        kind: &Kind,
+        name: &str,
+        bits: u64,
+        other: &dyn Fn(&str) -> Option<u64>,
+    ) -> Option<Hint> {
         let at = Va(bits);
         let memory = self.target.dump.memory();
         let (text, place) = match kind {
-            Kind::Handle => (self.handle(bits)?, None),
+            Kind::Handle => (self.handle(name, bits)?, None),
             Kind::Handles(count) => (self.handles(at, other(count)?)?, Some(at)),
             Kind::Wide | Kind::Narrow => (quote(&text_at(self.target, at, 1)?), Some(at)),
+            Kind::Counted(count, wide) => (quote(&self.counted(at, other(count)?, *wide)?), Some(at)),
+            Kind::Bstr => {
+                // The length in bytes lies before the text (OLE Automation, `SysAllocString`).
+                let bytes = u64::from(memory.u32(at.back(4))?);
+                (quote(&self.counted(at, bytes / 2, true)?), Some(at))
+            }
+            Kind::HString => (quote(&self.hstring(at)?), Some(at)),
             Kind::UnicodeString => (quote(&memory.unicode_string(at, self.machine)?), Some(at)),
             Kind::ObjectAttributes => {
                 // OBJECT_ATTRIBUTES: Length, RootDirectory, ObjectName.
@@ -42,6 +57,8 @@ impl Cx<'_> {
                 ms => (format!("{ms} ms"), None),
             },
             Kind::Time => (self.time(at)?, None),
+            Kind::FileTime => (utc(memory.u64(at)?)?, Some(at)),
+            Kind::SystemTime => (self.system_time(at)?, Some(at)),
             Kind::Guid => {
                 let guid = memory.guid(at)?;
                 let name = self.target.hints().guid_name(&guid).map(|n| format!("{n} ")).unwrap_or_default();
@@ -49,12 +66,17 @@ impl Cx<'_> {
             }
             Kind::Message => (message(bits)?, None),
             Kind::Values(id) => (dumpscope_win32::table().value_text(*id, bits)?, None),
+            Kind::Access(id) => (access(*id, bits)?, None),
+            Kind::Number(8) => (format!("0x{:x}", memory.u64(at)?), Some(at)),
+            Kind::Number(_) => (format!("0x{:x}", memory.u32(at)?), Some(at)),
             Kind::Bool => (if bits & 0xffff_ffff == 0 { "FALSE" } else { "TRUE" }.to_owned(), None),
             Kind::SocketAddress => (self.socket_address(at)?, Some(at)),
             Kind::Object => {
                 let functions = memory.ptr(at, self.machine).filter(|_| bits != 0)?;
                 (format!("object of {}", self.target.name_of(functions)?), Some(at))
             }
+            Kind::Structure(id) => (self.structure(*id, at)?, Some(at)),
+            Kind::ByValue(id) => (fields(*id, self.machine, &bits.to_le_bytes())?, None),
             // The function has not returned: what lies there may be of before.
             Kind::Output if bits != 0 => ("for output".to_owned(), Some(at)),
             Kind::Output | Kind::Pointer | Kind::Plain => return None,
@@ -62,10 +84,14 @@ impl Cx<'_> {
         Some(Hint { text, source: HintSource::Table, at: place })
     }
 
-    fn handle(&self, value: u64) -> Option<String> {
+    pub(super) fn handle(&self, name: &str, value: u64) -> Option<String> {
         let all_ones = if self.machine.is_64() { u64::MAX } else { 0xffff_ffff };
+        let name = name.to_ascii_lowercase();
+        // Of files and sockets the same number says that they could not be opened.
+        let no_process = ["file", "socket", "pipe", "device", "find", "mapping"].iter().any(|w| name.contains(w));
         match value {
             0 => return None,
+            v if v == all_ones && (no_process || name == "s") => return Some("INVALID_HANDLE_VALUE".into()),
             v if v == all_ones => return Some("the current process".into()),
             v if v == all_ones - 1 => return Some("the current thread".into()),
             _ => {}
@@ -84,7 +110,7 @@ impl Cx<'_> {
         let size = self.machine.ptr_size() as u64;
         let one = |n: u64| {
             let value = self.target.dump.memory().ptr(at.offset(n.wrapping_mul(size)), self.machine)?.0;
-            Some(match self.handle(value) {
+            Some(match self.handle("", value) {
                 Some(what) => format!("{value:x} {what}"),
                 None => format!("{value:x}"),
             })
@@ -125,17 +151,39 @@ impl Cx<'_> {
         match value {
             i64::MIN | i64::MAX => Some("for ever".into()),
             v if v <= 0 => Some(format!("{} ms", v.unsigned_abs() / MS)),
-            _ => Some("until a point in time".into()),
+            v => Some(utc(v.cast_unsigned()).map_or_else(|| "until a point in time".into(), |t| format!("until {t}"))),
         }
     }
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// The name of a window message.
+/// Rights in words: `GENERIC_READ|GENERIC_WRITE` (bits 28 to 31), then those of the object's kind.
+fn access(own: dumpscope_win32::TypeId, bits: u64) -> Option<String> {
+    let table = dumpscope_win32::table();
+    let (generic, rest) = (bits & 0xf000_0000, bits & 0x0fff_ffff);
+    let words = |id, bits: u64| if bits == 0 { None } else { table.value_text(id, bits) };
+    let family = table.types_named("GENERIC_ACCESS_RIGHTS");
+    let parts: Vec<String> =
+        family.first().and_then(|id| words(*id, generic)).into_iter().chain(words(own, rest)).collect();
+    (!parts.is_empty()).then(|| parts.join("|"))
+}
+
+/// The name of a window message. From 0x400 on its meaning is the window class's own (`WM_USER` and `WM_APP` of the Windows
+/// SDK's `winuser.h`).
 fn message(number: u64) -> Option<String> {
+    let from = |name: &str, first: u64| match number.saturating_sub(first) {
+        0 => name.to_owned(),
+        n => format!("{name}+0x{n:x}"),
+    };
+    match number {
+        0x400..0x8000 => return Some(from("WM_USER", 0x400)),
+        0x8000..0xc000 => return Some(from("WM_APP", 0x8000)),
+        0xc000..0x1_0000 => return Some("a registered message".into()),
+        _ => {}
+    }
     let table = dumpscope_win32::table();
     let family = *table.types_named("WM").first()?;
     table.value_text(family, number)

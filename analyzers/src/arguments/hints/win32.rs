@@ -1,13 +1,16 @@
 //! What the Win32 table says of the function of a frame.
 //!
 //! A name alone proves nothing: a game may have its own `CreateWindow`. The module must be one of Windows' own, by its
-//! file name and the folder that it lies in.
+//! file name and the folder that it lies in, or by the company that its image names.
 
 use crate::Target;
 use crate::hint_table::{Kind, Parameter, Passing};
 use crate::model::StackFrame;
 use dumpscope_core::Machine;
-use dumpscope_win32::{Arch, Count, Definition, Function, Param, Ty, TypeId, TypeKind, table};
+use dumpscope_symbols::image::{PeHeaders, version_resource};
+use dumpscope_win32::{Arch, Base, Count, Definition, Function, Param, Ty, TypeId, TypeKind, table};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// DLLs that hold functions which the metadata names others for.
 const TWINS: &[&str] = &[
@@ -33,6 +36,13 @@ const TWINS: &[&str] = &[
     "ws2_32",
 ];
 
+/// Companies whose DLLs are Windows' own: Wine's name the first one too.
+const COMPANIES: &[&str] = &["Microsoft Corporation", "Microsoft", "Wine", "The Wine Project", "Wine project"];
+
+/// Whose functions a module's are, by its index: kept, for every frame asks.
+#[derive(Debug, Default)]
+struct Owners(Mutex<BTreeMap<usize, Option<bool>>>);
+
 /// What is known of a frame's function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::arguments) struct Known {
@@ -47,8 +57,7 @@ pub(in crate::arguments) struct Known {
 
 /// The parameters of a frame's function, when it is one of Windows' own.
 pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Option<Known> {
-    let module = target.symbols.modules().get(frame.module?)?;
-    let sure = windows_own(&module.file_name, &module.path)?;
+    let sure = owned(target, frame.module?)?;
     let function = find(frame.function.as_deref()?, arch(machine))?;
     let all = &function.signature.params;
     let parameters = all.iter().map(|p| parameter(p, all, &function, machine)).collect();
@@ -60,8 +69,28 @@ pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Op
     Some(Known { parameters, hidden, sure, by_table: true })
 }
 
-/// True: a module of Windows by its name and folder; false: by its name, and the dump has no folder; `None`: it is none.
-fn windows_own(file_name: &str, path: &str) -> Option<bool> {
+/// True: a module of Windows; false: by its name only; `None`: it is none.
+fn owned(target: &Target, index: usize) -> Option<bool> {
+    let owners = target.memo::<Owners>();
+    let mut known = owners.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.get(&index) {
+        return *known;
+    }
+    let module = target.symbols.modules().get(index)?;
+    let company = || {
+        let memory = target.dump.memory();
+        let headers = PeHeaders::read(memory.as_ref(), module.base).ok()?;
+        let version = version_resource(memory.as_ref(), module.base, &headers)?;
+        version.get("CompanyName").map(|c| COMPANIES.contains(&c.trim()))
+    };
+    let owned = windows_own(&module.file_name, &module.path, &company);
+    known.insert(index, owned);
+    owned
+}
+
+/// True: a module of Windows by its name, and by its folder or its company; false: by its name, and the dump has neither;
+/// `None`: it is none.
+fn windows_own(file_name: &str, path: &str, company: &dyn Fn() -> Option<bool>) -> Option<bool> {
     let file = file_name.to_ascii_lowercase();
     let stem = file.rsplit_once('.').map_or(file.as_str(), |(stem, _)| stem);
     let named = TWINS.contains(&stem)
@@ -74,16 +103,19 @@ fn windows_own(file_name: &str, path: &str) -> Option<bool> {
     }
     let path = path.to_ascii_lowercase().replace('/', "\\");
     if !path.contains('\\') {
-        return Some(false);
+        // Without a folder the company alone makes it sure; another one's module it is not.
+        return company().map_or(Some(false), |own| own.then_some(true));
     }
     // `C:\Windows\System32`, `\??\C:\Windows\…`, `\Device\HarddiskVolume1\Windows\…`, `\SystemRoot\…`; Wine has the same.
     let folders: Vec<&str> = path.split('\\').collect();
-    let at =
-        folders.iter().position(|f| matches!(*f, "windows" | "winnt" | "systemroot" | "%systemroot%"))?;
-    let inside = folders.get(at + 1).copied().unwrap_or_default();
+    let at = folders.iter().position(|f| matches!(*f, "windows" | "winnt" | "systemroot" | "%systemroot%"));
+    let inside = at.and_then(|at| folders.get(at + 1)).copied().unwrap_or_default();
     let system =
         ["system32", "syswow64", "sysnative", "sysarm32", "syschpe32", "winsxs", "system", "microsoft.net"];
-    (at <= 5 && system.contains(&inside)).then_some(true)
+    if at.is_some_and(|at| at <= 5) && system.contains(&inside) {
+        return Some(true);
+    }
+    (company() == Some(true)).then_some(true)
 }
 
 fn arch(machine: Machine) -> Arch {
@@ -116,21 +148,50 @@ fn find(name: &str, arch: Arch) -> Option<Function<'static>> {
 fn parameter(p: &Param, all: &[Param], function: &Function<'_>, machine: Machine) -> Parameter {
     let name_of = |n: usize| all.get(n).map(|p| p.name.clone());
     let passing = passing(&p.ty, arch(machine));
-    let kind = match counted_handles(p).and_then(name_of) {
-        Some(count) => Kind::Handles(count),
-        None => p.values.map_or_else(|| kind(p, function), Kind::Values),
+    let fits = passing.bytes <= machine.ptr_size() as u64;
+    let by_value = || match bare(&p.ty) {
+        Ty::Named(id) if passing.aggregate && fits => Some(Kind::ByValue(id)),
+        _ => None,
+    };
+    let kind = match (counted_handles(p).and_then(name_of), counted_text(p)) {
+        (Some(count), _) => Kind::Handles(count),
+        (_, Some((n, wide))) => name_of(n).map_or(Kind::Pointer, |count| Kind::Counted(count, wide)),
+        _ => p.values.map(Kind::Values).or_else(by_value).unwrap_or_else(|| kind(p, function)),
     };
     Parameter {
-        name: p.name.clone(),
         kind,
         type_text: Some(table().type_text(&p.ty)),
         passing: Some(passing),
+        structure: p.ty.pointee().and_then(structure),
+        in_out: p.is_in && p.is_out,
+        ..Parameter::new(p.name.clone(), Kind::Plain)
     }
+}
+
+/// The structure that a type is.
+fn structure(ty: &Ty) -> Option<TypeId> {
+    match bare(ty) {
+        Ty::Named(id) => {
+            let is = matches!(table().type_info(id)?.kind, TypeKind::Struct | TypeKind::Union);
+            is.then_some(id)
+        }
+        _ => None,
+    }
+}
+
+/// For text that another argument gives the length of: that one's index, and whether it is UTF-16.
+fn counted_text(p: &Param) -> Option<(usize, bool)> {
+    let Some(Count::ElementsOf(n) | Count::BytesOf(n)) = p.count else { return None };
+    let of = named(&p.ty)?.1;
+    let wide = of.ends_with("WSTR");
+    let is_text = wide || matches!(of.as_str(), "PSTR" | "PCSTR");
+    let units = !wide || matches!(p.count, Some(Count::ElementsOf(_)));
+    (is_text && units && !p.is_out).then_some((n, wide))
 }
 
 /// How a value of a type gets to the function.
 fn passing(ty: &Ty, arch: Arch) -> Passing {
-    if matches!(bare(ty), Ty::Base(dumpscope_win32::Base::F32 | dumpscope_win32::Base::F64)) {
+    if matches!(bare(ty), Ty::Base(Base::F32 | Base::F64)) {
         let bytes = table().size_of(ty, arch).map_or(8, |s| s.bytes);
         return Passing { bytes, float: true, aggregate: false };
     }
@@ -151,7 +212,7 @@ fn aggregate(ty: &Ty, arch: Arch) -> Option<u64> {
             let is = matches!(info.kind, TypeKind::Struct | TypeKind::Union);
             is.then(|| table().size_of(&Ty::Named(id), arch).map(|s| s.bytes)).flatten()
         }
-        Ty::Base(dumpscope_win32::Base::Guid) => Some(16),
+        Ty::Base(Base::Guid) => Some(16),
         _ => None,
     }
 }
@@ -188,14 +249,14 @@ fn counted_handles(p: &Param) -> Option<usize> {
 
 /// What the value means, by its type.
 fn kind(p: &Param, function: &Function<'_>) -> Kind {
-    use dumpscope_win32::Base;
     if let Some((id, name, kind)) = named(&p.ty) {
         return match (name.as_str(), kind) {
             ("HANDLE" | "SOCKET" | "HKEY", _) => Kind::Handle,
             ("PWSTR" | "PSTR", _) if p.is_out => Kind::Output,
             ("PCWSTR" | "PWSTR", _) if !p.no_zero => Kind::Wide,
             ("PCSTR" | "PSTR", _) if !p.no_zero => Kind::Narrow,
-            ("BSTR", _) => Kind::Wide,
+            ("BSTR", _) => Kind::Bstr,
+            ("HSTRING", _) => Kind::HString,
             ("BOOL" | "BOOLEAN", _) => Kind::Bool,
             ("HRESULT" | "NTSTATUS", _) | (_, TypeKind::Enum) => Kind::Values(id),
             (_, TypeKind::Callback) => Kind::Code,
@@ -205,9 +266,15 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
     }
     match &p.ty {
         Ty::Base(Base::U32) if p.name.ends_with("esiredAccess") => {
-            let rights =
-                if function.name.contains("File") { "FILE_ACCESS_RIGHTS" } else { "GENERIC_ACCESS_RIGHTS" };
-            table().types_named(rights).first().map_or(Kind::Plain, |id| Kind::Values(*id))
+            let of = |word: &str| function.name.contains(word);
+            let rights = match () {
+                () if of("File") || of("Pipe") => "FILE_ACCESS_RIGHTS",
+                () if of("Key") => "REG_SAM_FLAGS",
+                () if of("Process") => "PROCESS_ACCESS_RIGHTS",
+                () if of("Thread") => "THREAD_ACCESS_RIGHTS",
+                () => "GENERIC_ACCESS_RIGHTS",
+            };
+            table().types_named(rights).first().map_or(Kind::Plain, |id| Kind::Access(*id))
         }
         Ty::Base(Base::U32) if is_time(&p.name) => Kind::Milliseconds,
         Ty::Base(Base::U32) if p.name == "Msg" && function.dll == "user32.dll" => Kind::Message,
@@ -223,14 +290,22 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
                 (_, Some("SRWLOCK" | "RTL_SRWLOCK")) => Kind::SrwLock,
                 (_, Some("CONDITION_VARIABLE" | "RTL_CONDITION_VARIABLE")) => Kind::ConditionVariable,
                 (_, Some("SOCKADDR")) => Kind::SocketAddress,
-                (Ty::Base(Base::I64), _) if p.name.ends_with("imeout") && function.dll == "ntdll.dll" => {
-                    Kind::Time
-                }
-                _ => Kind::Pointer,
+                (_, Some("FILETIME")) => Kind::FileTime,
+                (_, Some("SYSTEMTIME")) => Kind::SystemTime,
+                (Ty::Base(Base::I64), _) if is_span(&p.name) => Kind::Time,
+                (Ty::Base(Base::U32 | Base::I32), _) if p.is_in && p.count.is_none() => Kind::Number(4),
+                (Ty::Base(Base::U64 | Base::I64), _) if p.is_in && p.count.is_none() => Kind::Number(8),
+                _ => structure(to).map_or(Kind::Pointer, Kind::Structure),
             }
         }
         _ => Kind::Plain,
     }
+}
+
+/// 100 ns units: the native functions and waitable timers call them so.
+fn is_span(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["timeout", "duetime", "interval"].iter().any(|w| lower.ends_with(w))
 }
 
 /// Milliseconds: Windows' functions call them so.
@@ -264,11 +339,18 @@ mod tests {
 
     #[test]
     fn only_modules_of_windows() {
-        let own = |path: &str| windows_own(path.rsplit('\\').next().unwrap_or(path), path);
+        let own = |path: &str| windows_own(path.rsplit('\\').next().unwrap_or(path), path, &|| None);
         assert_eq!(own(r"C:\Windows\System32\kernel32.dll"), Some(true));
         assert_eq!(own(r"\Device\HarddiskVolume2\Windows\SysWOW64\ws2_32.dll"), Some(true));
         assert_eq!(own("KERNELBASE.dll"), Some(false));
         assert_eq!(own(r"C:\game\winmm.dll"), None);
         assert_eq!(own(r"C:\Windows\System32\game.exe"), None);
+        let by_company = |path: &str, company: Option<bool>| {
+            windows_own(path.rsplit('\\').next().unwrap_or(path), path, &|| company)
+        };
+        assert_eq!(by_company(r"D:\app\ucrtbase.dll", Some(true)), Some(true));
+        assert_eq!(by_company(r"D:\app\ucrtbase.dll", Some(false)), None);
+        assert_eq!(by_company("ws2_32.dll", Some(true)), Some(true));
+        assert_eq!(by_company("ws2_32.dll", Some(false)), None, "another company's");
     }
 }

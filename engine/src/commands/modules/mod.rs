@@ -14,13 +14,13 @@ use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::doc::{Line, Message, Sink};
 use crate::expr::wildcard_match;
 use crate::fmt::Hex;
-use crate::image::{REPRO, VersionResource, debug_directory, version_resource};
+use crate::image::{REPRO, debug_directory};
 use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::base::{CodeView, FileVersion};
 use dumpscope_core::{ModuleInfo, Va};
 use dumpscope_symbols::SymbolState;
-use dumpscope_symbols::image::PeHeaders;
+use dumpscope_symbols::image::{PeHeaders, VersionResource, version_resource};
 use options::LmOptions;
 use report::{ModuleRow, ModulesReport, PdbRow, UnloadedRow, VersionRow};
 

@@ -3,8 +3,8 @@
 //! Layout: PE/COFF specification (resource directory) and verrsrc.h: blocks of `wLength`, `wValueLength`, `wType`, a
 //! UTF-16 key, padding to 4 bytes, a value, padding, child blocks. The same in all builds and bitnesses.
 
+use super::{PeHeaders, directory};
 use dumpscope_core::{ReadMemory, Va};
-use dumpscope_symbols::image::{PeHeaders, directory};
 
 /// `RT_VERSION`.
 const RT_VERSION: u32 = 16;
@@ -19,24 +19,26 @@ const MAX_STRINGS: usize = 64;
 
 /// What the resource says. Texts are untrusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct VersionResource {
+pub struct VersionResource {
     /// The 13 words of `VS_FIXEDFILEINFO`, when its signature is right.
-    pub(crate) fixed: Option<[u32; 13]>,
+    pub fixed: Option<[u32; 13]>,
     /// Language and code page pairs.
-    pub(crate) translations: Vec<(u16, u16)>,
+    pub translations: Vec<(u16, u16)>,
     /// Key and text, in the file's order.
-    pub(crate) strings: Vec<(String, String)>,
+    pub strings: Vec<(String, String)>,
 }
 
 impl VersionResource {
     /// The text of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
         self.strings.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 }
 
 /// Reads the version resource of the image at `base`. `None` when there is none or it is not in the dump.
-pub(crate) fn version_resource(
+#[must_use]
+pub fn version_resource(
     mem: &dyn ReadMemory,
     base: Va,
     headers: &PeHeaders,
