@@ -53,8 +53,14 @@ pub fn complete(session: Option<&Session>, before: &str, history: &[String]) -> 
     if completes == Completes::Commands {
         let all = COMMANDS.iter().map(|c| (c.name.to_owned(), c.summary.to_owned()));
         out.items = all.filter(|(n, _)| n.starts_with(word)).collect();
+    } else if completes == Completes::Win32 {
+        out.items = dumpscope_engine::win32_names(word, false, MAX);
     } else if let Some(session) = session {
         out.items = match word.split_once('!') {
+            Some(("win32", name)) if is_type => {
+                let found = dumpscope_engine::win32_names(name, true, MAX);
+                found.into_iter().map(|(n, what)| (format!("win32!{n}"), what)).collect()
+            }
             Some((module, name)) => in_module(session, module, name, is_type),
             None => modules(session, word),
         };
@@ -153,6 +159,13 @@ mod tests {
         assert_eq!((c.replaces, c.items.len()), (4, 0));
         let c = complete(None, "k; ~*!te", &history);
         assert_eq!((c.replaces, c.items[0].0.as_str()), (3, "!teb"));
+    }
+
+    #[test]
+    fn names_of_windows() {
+        let c = complete(None, "!api CreateFileM", &[]);
+        assert!(c.items.iter().any(|(n, what)| n == "CreateFileMappingW" && what == "function"), "{c:?}");
+        assert!(complete(None, "!iid iwbemserv", &[]).items.iter().any(|(n, _)| n == "IWbemServices"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod call;
 pub(crate) mod com;
 pub(crate) mod dll_main;
+mod doing;
 pub(crate) mod exit;
 pub(crate) mod loader;
 mod loading;
@@ -57,6 +58,10 @@ pub(crate) fn find(
         let Some(stack) = t.stack.as_ref() else { continue };
         let Some(activity) = t.activity.as_ref() else { continue };
         t.wait = wait_of(target, machine, t, stack, activity, locks);
+        match t.wait.as_mut().zip(t.stack.as_ref()) {
+            Some((wait, stack)) => doing::fill(target, stack, wait),
+            None => doing::fill_thread(target, t),
+        }
         if let Some(wait) = &mut t.wait {
             holders.fill(target, machine, t.tid, wait);
             enter(target, machine, locks, &mut places, wait, t.tid);

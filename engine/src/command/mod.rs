@@ -79,6 +79,8 @@ pub enum Completes {
     Types,
     /// Commands.
     Commands,
+    /// Names of the Win32 table.
+    Win32,
 }
 
 /// One command.

@@ -147,6 +147,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     if let Some(found) = command::find(name) {
         return session.emit(sink, &CommandHelp(found.command));
     }
+    // Names of Windows' functions and types are longer than what a command's name may be mistaken for.
+    if let Some(known) = super::win32::about(session, name) {
+        return session.emit(sink, &known);
+    }
     let near = command::nearest(name).map_or(String::new(), |n| format!(" The nearest is {n}."));
     let name = dumpscope_core::base::text::escape(name);
     Err(CommandError::message(format!("There is no help about '{name}'.{near}")))

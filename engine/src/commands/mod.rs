@@ -43,6 +43,8 @@ mod waits;
 mod which;
 mod win32;
 
+pub use win32::win32_names;
+
 use crate::command::Command;
 
 pub(crate) use modules::x::matched_lines;

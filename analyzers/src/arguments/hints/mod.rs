@@ -9,6 +9,7 @@ mod win32;
 
 pub(super) use buffers::Buffers;
 pub(super) use win32::Known;
+pub(crate) use win32::owned as is_windows;
 
 use crate::hint_table::{Kind, Parameter};
 use crate::model::{Argument, Stack, StackFrame};
@@ -23,6 +24,15 @@ pub fn add_hints(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>], can
         }
         add(target, stack, frame, arguments);
     }
+}
+
+/// The arguments of one row with their hints.
+pub(crate) fn with_hints_of(target: &Target, stack: &Stack, row: usize, cancel: &Cancel) -> Vec<Argument> {
+    let mut arguments = super::recover(target, stack, row, cancel);
+    if let Some(frame) = stack.frames.get(row) {
+        add(target, stack, frame, &mut arguments);
+    }
+    arguments
 }
 
 fn add(target: &Target, stack: &Stack, frame: &StackFrame, arguments: &mut [Argument]) {

@@ -70,7 +70,7 @@ pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Op
 }
 
 /// True: a module of Windows; false: by its name only; `None`: it is none.
-fn owned(target: &Target, index: usize) -> Option<bool> {
+pub(crate) fn owned(target: &Target, index: usize) -> Option<bool> {
     let owners = target.memo::<Owners>();
     let mut known = owners.0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = known.get(&index) {

@@ -42,8 +42,13 @@ pub(crate) fn stack_report(
         }
     }
     if flags.args || flags.params != Params::None {
+        // The modern layout says of parameters what WinDbg's engine says: nothing without private symbols.
+        let add = flags.params != Params::None && session.sel.layout == Layout::Classic;
         for (row, found) in frames.iter_mut().zip(with_hints(session, stack)) {
             add_arguments(row, &found);
+            if add && row.parameters.is_none() && !row.inline {
+                row.parameters = named(&found);
+            }
         }
     }
     let added = super::languages::added(session, stack, thread);
@@ -162,6 +167,27 @@ fn add_arguments(row: &mut Row, found: &[Argument]) {
             (Some(Hex(value.bits)), Some(source), Some(confidence));
         param.note = None;
     }
+}
+
+/// Parameters that the tables of Windows' functions name; `None` when they name none.
+fn named(found: &[Argument]) -> Option<Vec<Param>> {
+    let param = |a: &Argument| {
+        let row = rows::arg(a);
+        let value = a.value.as_ref();
+        let words = value.map(|v| format!("0x{:x} ({}, {})", v.bits, v.source.name(), v.confidence.name()));
+        let hint = row.hint.map(|h| format!(" {h}")).unwrap_or_default();
+        Some(Param {
+            name: row.name?,
+            type_name: row.type_name.unwrap_or_default(),
+            value: words.map(|w| w + &hint),
+            bits: row.value,
+            source: value.map(|v| v.source.name()),
+            confidence: value.map(|v| v.confidence.name()),
+            note: None,
+        })
+    };
+    let all: Option<Vec<Param>> = found.iter().map(param).collect();
+    all.filter(|all| !all.is_empty())
 }
 
 /// Parameters from the symbol file that tells the row's variables.

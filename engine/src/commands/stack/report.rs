@@ -374,7 +374,8 @@ fn recovered(row: &Row, index: usize) -> Option<Hex> {
 fn param_spans(line: Line, param: &Param, modern: bool) -> Line {
     let mut line = line.span(Span::untrusted(Role::Type, &param.type_name));
     if !param.name.is_empty() {
-        line = line.text(" ").span(Span::untrusted(Role::Symbol, &param.name));
+        let gap = if param.type_name.is_empty() { "" } else { " " };
+        line = line.text(gap).span(Span::untrusted(Role::Symbol, &param.name));
     }
     line = line.text(" = ");
     match &param.value {

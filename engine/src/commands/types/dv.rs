@@ -1,6 +1,7 @@
 //! `dv`: parameters and local variables of the selected frame.
 
 use crate::command::{Command, CommandError, Invocation, Needs};
+use crate::commands::args::with_hints;
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::commands::stack::source_name;
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
@@ -10,8 +11,9 @@ use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::Scope;
 use dumpscope_analyzers::arguments::recover_all;
-use dumpscope_core::Va;
+use dumpscope_analyzers::model::{ArgPlace, Argument, Value};
 use dumpscope_core::base::text::escape;
+use dumpscope_core::{RegSet, Va};
 use dumpscope_symbols::Trust;
 use dumpscope_symbols::provider::variable::{Location, Place, Variable};
 use dumpscope_symbols::types::{cpp_name, size_of};
@@ -26,7 +28,7 @@ pub(crate) const DV: Command = Command {
            where a value is (address or register), `/V` also how the code reaches it. `/a`, `/n` and `/z` sort by \
            address, name and size, capitals the other way round. `/f` lists those of the function at an address. A \
            pattern with `*` and `?` limits the list.\n\n\
-           Needs a PDB with private symbols. What the compiler kept nowhere at this place is `<value unavailable>`; \
+           Needs a PDB with private symbols; in a function of Windows its parameters come from the Win32 table. What the compiler kept nowhere at this place is `<value unavailable>`; \
            a parameter then shows what the function was called with, where that could be recovered, with its source as \
            in `.args`.",
     examples: &[
@@ -181,7 +183,29 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         Some(va) => Scope::of_function(&session.target, va),
         None => session.scope(),
     };
-    let Some(scope) = scope else { return Err(no_locals(session)) };
+    let Some(scope) = scope else {
+        let found = if function.is_none() { by_table(session, pattern.as_deref()) } else { Vec::new() };
+        return match (found.is_empty(), modern) {
+            (true, _) => Err(no_locals(session)),
+            (false, true) => {
+                let list: Vec<String> = found.iter().map(|r| format!("{} = {}", r.name, r.value.as_deref().unwrap_or(UNAVAILABLE))).collect();
+                let note = format!("Parameters from the Win32 table: {}", list.join("; "));
+                Err(CommandError::noted(no_locals_text(session), note))
+            }
+            (false, false) => {
+                sink.note("parameters from the Win32 table; no symbol file tells this function's variables");
+                let report = LocalsReport {
+                    frame: session.sel.frame,
+                    source: "win32_table",
+                    variables: found,
+                    options,
+                    wide: session.sel.machine.is_64(),
+                    modern,
+                };
+                session.emit(sink, &report)
+            }
+        };
+    };
     let shown = |v: &&Variable| {
         pattern.as_deref().is_none_or(|p| wildcard_match(p, &v.name) || v.name.eq_ignore_ascii_case(p))
     };
@@ -246,6 +270,40 @@ pub(crate) fn list_locals(
 
 fn without_value(row: &Row) -> bool {
     row.kind == "param" && row.value.is_none()
+}
+
+/// The arguments of the selected frame, when the tables of Windows' functions name them.
+fn by_table(session: &Session, pattern: Option<&str>) -> Vec<Row> {
+    let frame = session.sel.frame as usize;
+    let Some(stack) = session.stack(Some(session.sel.max_frames.max(frame.saturating_add(2)))) else {
+        return Vec::new();
+    };
+    let found = with_hints(session, &stack).into_iter().nth(frame).unwrap_or_default();
+    let row = |a: &Argument| {
+        let name = a.name.as_deref()?;
+        let value = a.value.as_ref();
+        let hint = a.hint.as_ref().map(|h| format!(" {}", escape(&h.text))).unwrap_or_default();
+        let words = |v: &Value| format!("0x{:x} ({}, {}){hint}", v.bits, v.source.name(), v.confidence.name());
+        let register = match a.place {
+            ArgPlace::Register(reg) => RegSet::names(stack.machine).get(usize::from(reg.0)).copied(),
+            _ => None,
+        };
+        Some(Row {
+            name: escape(name).into_owned(),
+            ty: a.type_text.as_deref().map(|t| escape(t).into_owned()).unwrap_or_default(),
+            kind: "param",
+            value: value.map(words),
+            address: None,
+            register,
+            through: None,
+            size: None,
+            source: value.map(|v| v.source.name()),
+            confidence: value.map(|v| v.confidence.name()),
+            note: None,
+        })
+    };
+    let fits = |r: &Row| pattern.is_none_or(|p| wildcard_match(p, &r.name) || r.name.eq_ignore_ascii_case(p));
+    found.iter().filter_map(row).filter(fits).collect()
 }
 
 /// Parameters whose place nobody tells get what the function was called with, and how that was found.
@@ -359,15 +417,19 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
 }
 
 /// WinDbg's words for a frame whose variables nobody tells, and which symbol file would.
-fn no_locals(session: &Session) -> CommandError {
+fn no_locals_text(session: &Session) -> String {
     let error = match session.sel.layout {
         Layout::Classic => "HRESULT 0x80004005",
         Layout::Modern => "Win32 error 0n318",
     };
-    let text = format!(
+    format!(
         "Unable to enumerate locals, {error}\nPrivate symbols (symbols.pri) are required for \
                 locals.\nType \".hh dbgerr005\" for details."
-    );
+    )
+}
+
+fn no_locals(session: &Session) -> CommandError {
+    let text = no_locals_text(session);
     let frame = session.sel.frame as usize;
     let stack = session.stack(Some(frame.saturating_add(2)));
     let module = stack.and_then(|s| s.frames.get(frame)?.module);

@@ -2,7 +2,7 @@
 
 use super::item::Item;
 use super::pattern::{Found, arch, check, constants, is_pattern, matcher, names, nothing, plain};
-use crate::command::{Command, CommandError, Invocation};
+use crate::command::{Command, CommandError, Completes, Invocation};
 use crate::doc::Sink;
 use crate::session::Session;
 use dumpscope_win32::{Arch, Table, table};
@@ -22,6 +22,7 @@ pub(crate) const API: Command = Command {
         ("!api GENERIC_READ", "A constant"),
         ("!api WaitFor*", "Names that begin so"),
     ],
+    completes: Completes::Win32,
     run,
     ..Command::BASE
 };
@@ -44,7 +45,16 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         }
         return session.emit(sink, &Found::new(items));
     }
-    let machine = arch(session);
+    let items = known(name, arch(session));
+    if items.is_empty() {
+        return Err(nothing(word));
+    }
+    session.emit(sink, &Found::new(items))
+}
+
+/// What the table knows of a name: as it is, else its other forms, else in any letter case.
+fn known(name: &str, machine: Arch) -> Vec<Item> {
+    let table = table();
     let mut items = exact(table, name, machine);
     if items.is_empty() {
         // Both forms of a function that takes text, and the other name of a system call.
@@ -67,10 +77,13 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         all.dedup();
         items = all.into_iter().flat_map(|n| exact(table, n, machine)).collect();
     }
-    if items.is_empty() {
-        return Err(nothing(word));
-    }
-    session.emit(sink, &Found::new(items))
+    items
+}
+
+/// The lines about a name for `.hh`; `None`: the table does not know it.
+pub(crate) fn about(session: &Session, name: &str) -> Option<Found> {
+    let items = if is_pattern(name) { Vec::new() } else { known(plain(name), arch(session)) };
+    (!items.is_empty()).then(|| Found::new(items))
 }
 
 /// All that has this very name.
@@ -92,11 +105,12 @@ fn exact(table: &Table, name: &str, machine: Arch) -> Vec<Item> {
 fn method(table: &Table, interface: &str, name: &str) -> Vec<Item> {
     let mut out = Vec::new();
     for id in table.types_named(interface) {
-        for (of, m) in table.methods(id) {
-            if m.name == name {
-                out.push(Item::Callback {
+        for (number, (of, m)) in table.methods(id).into_iter().enumerate() {
+            if m.name.eq_ignore_ascii_case(name) {
+                out.push(Item::Method {
                     name: format!("{of}::{}", m.name),
                     namespace: table.namespace_of(id).unwrap_or_default().to_owned(),
+                    number,
                     returns: table.type_text(&m.signature.ret),
                     parameters: super::item::Parameter::all(table, &m.signature.params),
                 });

@@ -2,7 +2,7 @@
 
 use super::item::{Item, ValueItem};
 use super::pattern::{Found, check, constants, is_pattern, matcher, nothing};
-use crate::command::{Command, CommandError, Invocation};
+use crate::command::{Command, CommandError, Completes, Invocation};
 use crate::doc::Sink;
 use crate::session::Session;
 use dumpscope_win32::{Table, TypeId, TypeKind, Value, table};
@@ -21,6 +21,7 @@ pub(crate) const CONST: Command = Command {
         ("!const c0000000 GENERIC_ACCESS_RIGHTS", "Flags"),
         ("!const WAIT_*", "Constants whose names begin so"),
     ],
+    completes: Completes::Win32,
     run,
     ..Command::BASE
 };

@@ -2,7 +2,7 @@
 
 use super::item::Item;
 use super::pattern::{Found, arch, check, is_pattern, matcher, nothing, plain};
-use crate::command::{Command, CommandError, Invocation};
+use crate::command::{Command, CommandError, Completes, Invocation};
 use crate::doc::Sink;
 use crate::session::Session;
 use dumpscope_core::base::Guid;
@@ -20,6 +20,7 @@ pub(crate) const IID: Command = Command {
         ("!iid IWbemServices", "By its name"),
         ("!iid IEnumWbem*", "Interfaces whose names begin so"),
     ],
+    completes: Completes::Win32,
     run,
     ..Command::BASE
 };

@@ -109,6 +109,15 @@ pub(super) enum Item {
         returns: String,
         parameters: Vec<Parameter>,
     },
+    Method {
+        /// `Interface::Method`; the interface that has it, perhaps a base of the one that was named.
+        name: String,
+        namespace: String,
+        /// Its place in the table of functions, from 0.
+        number: usize,
+        returns: String,
+        parameters: Vec<Parameter>,
+    },
     Interface {
         name: String,
         namespace: String,
@@ -247,6 +256,10 @@ impl Item {
             }
             Item::Callback { name, namespace, returns, parameters } => {
                 emit(heading(name, "callback", namespace));
+                prototype(returns, name, parameters, false, emit);
+            }
+            Item::Method { name, namespace, number, returns, parameters } => {
+                emit(heading(name, &format!("method {number}"), namespace));
                 prototype(returns, name, parameters, false, emit);
             }
             Item::Interface { name, namespace, iid, base, methods } => {

@@ -6,6 +6,7 @@ mod iid;
 mod item;
 mod pattern;
 
-pub(crate) use api::API;
+pub(crate) use api::{API, about};
 pub(crate) use constant::CONST;
 pub(crate) use iid::IID;
+pub use pattern::win32_names;

@@ -15,8 +15,8 @@ pub(super) const MAX_ROWS: usize = 4096;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Found {
-    pub(super) items: Vec<Item>,
+pub(crate) struct Found {
+    items: Vec<Item>,
     /// There are more.
     pub(super) cut: bool,
 }
@@ -95,6 +95,28 @@ pub(super) fn names(table: &Table, fits: &dyn Fn(&str) -> bool) -> Vec<Item> {
     types.sort_unstable();
     types.dedup();
     out.extend(types.into_iter().map(|(name, is)| Item::Name { name, is }));
+    out
+}
+
+/// Names of functions and types (`types`: of structures, enumerations and interfaces only) that begin with a text in any
+/// letter case, with what they are: at most `most`.
+#[must_use]
+pub fn win32_names(start: &str, types: bool, most: usize) -> Vec<(String, String)> {
+    let folded = start.to_ascii_lowercase();
+    let begins = |n: &str| n.get(..folded.len()).is_some_and(|n| n.eq_ignore_ascii_case(&folded));
+    let mut out = Vec::new();
+    if folded.is_empty() {
+        return out;
+    }
+    for item in names(dumpscope_win32::table(), &begins) {
+        if let Item::Name { name, is } = item
+            && !(types && matches!(is, "function" | "callback"))
+        {
+            out.push((name, is.to_owned()));
+        }
+    }
+    out.sort();
+    out.truncate(most);
     out
 }
 
