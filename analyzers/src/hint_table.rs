@@ -214,6 +214,12 @@ impl HintTable {
         self.functions.get(stem)?.get(plain).map(Vec::as_slice)
     }
 
+    /// True when a GUID of this table has a name.
+    #[cfg(test)]
+    pub(crate) fn has_guid_named(&self, name: &str) -> bool {
+        self.guids.values().any(|n| n == name)
+    }
+
     /// The name of a GUID: of this table, else the interface or class of the Win32 table.
     #[must_use]
     pub fn guid_name(&self, guid: &Guid) -> Option<Cow<'_, str>> {

@@ -73,7 +73,7 @@ pub struct Table {
     sections: [Range<usize>; SECTIONS],
     blocks: Vec<OnceLock<Box<[u8]>>>,
     unpacked: AtomicUsize,
-    pub(crate) members: OnceLock<Vec<(u32, u32)>>,
+    pub(crate) members: OnceLock<Vec<(u32, u32, u32)>>,
 }
 
 /// A name that is being read, with the ends of its words.
@@ -241,6 +241,22 @@ impl Table {
         }
     }
 
+    /// The letters of words.
+    pub(crate) fn spelled(&self, words: &[Word<'_>]) -> Option<String> {
+        let mut out = String::new();
+        for word in words {
+            let bytes = match word {
+                Word::Number(n) => self.word((*n).into())?,
+                Word::Text(text) => text,
+            };
+            if out.len() + bytes.len() > MAX_NAME {
+                return None;
+            }
+            out.push_str(std::str::from_utf8(bytes).ok()?);
+        }
+        Some(out)
+    }
+
     /// True when words are the letters of a name.
     pub(crate) fn spell(&self, words: &[Word<'_>], name: &str) -> bool {
         let mut rest = name.as_bytes();
@@ -266,6 +282,35 @@ impl Table {
         let wanted = print(name).to_le_bytes();
         let here = prints.get(from.saturating_mul(2)..to.saturating_mul(2)).unwrap_or_default();
         here.as_chunks::<2>().0.iter().enumerate().filter(|(_, p)| **p == wanted).map(|(n, _)| n).collect()
+    }
+
+    /// True when the name at the cursor has these letters.
+    pub(crate) fn spells(&self, cursor: &mut Cursor<'_>, name: &str) -> bool {
+        let mut rest = name.as_bytes();
+        let mut word = || {
+            Some(match cursor.u8()? {
+                0 => None,
+                1 => {
+                    let len = cursor.u8()?;
+                    Some(cursor.bytes(len.into())?)
+                }
+                byte @ 2..0xc0 => Some(self.word(usize::from(byte) - 2)?),
+                byte => {
+                    let low = usize::from(cursor.u8()?);
+                    Some(self.word(190 + (usize::from(byte & 0x3f) << 8 | low))?)
+                }
+            })
+        };
+        loop {
+            match word() {
+                Some(None) => return rest.is_empty(),
+                Some(Some(bytes)) => match rest.strip_prefix(bytes) {
+                    Some(after) => rest = after,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
     }
 
     /// Steps over a name.

@@ -167,7 +167,7 @@ impl Table {
                     let id = u32::try_from(n * 64 + i).map(TypeId);
                     if let Ok(id) = id
                         && *p == wanted
-                        && self.type_info(id).is_some_and(|t| t.name == name)
+                        && self.is_named(id, name, 0)
                     {
                         out.push(id);
                     }
@@ -175,6 +175,27 @@ impl Table {
             }
         }
         out
+    }
+
+    /// True when a type has this name; the letters are compared where they lie.
+    fn is_named(&self, id: TypeId, name: &str, depth: usize) -> bool {
+        let read = || {
+            let (block, before) = self.place(Kind::Records, id)?;
+            let mut cursor = Cursor::new(self.block(block)?);
+            for _ in 0..before {
+                skip_record(&mut cursor)?;
+            }
+            let mut own = cursor.clone();
+            Table::skip_name(&mut cursor)?;
+            match Head::read(&mut cursor)?.outer {
+                None => Some(self.spells(&mut own, name)),
+                Some(outer) => {
+                    let (of, inner) = name.rsplit_once('.')?;
+                    Some(self.spells(&mut own, inner) && depth < MAX_NESTING && self.is_named(outer, of, depth + 1))
+                }
+            }
+        };
+        read().unwrap_or(false)
     }
 
     /// Calls `f` with every type until it gives false.
@@ -257,6 +278,57 @@ impl Table {
         let mut body = cursor.part()?;
         let namespace = self.namespace(body.varint()?)?;
         Some((namespace, self.read_definition(kind, &mut body)?))
+    }
+
+    /// Whether an enumeration's values are flags, and the values in their order.
+    pub(crate) fn enum_values(&self, id: TypeId) -> Option<(bool, Vec<i64>)> {
+        let (flags, count, mut body) = self.enum_body(id)?;
+        let (mut last, mut values) = (-1i64, Vec::new());
+        for _ in 0..count {
+            body.u8()?;
+            Table::skip_name(&mut body)?;
+            last = last.wrapping_add(body.signed()?).wrapping_add(1);
+            values.push(last);
+        }
+        Some((flags, values))
+    }
+
+    /// The names of the enumerators with these places, in the order of the places.
+    pub(crate) fn enum_names(&self, id: TypeId, places: &[usize]) -> Vec<String> {
+        let mut out = vec![String::new(); places.len()];
+        let mut read = || {
+            let (_, count, mut body) = self.enum_body(id)?;
+            let mut words = Vec::new();
+            for n in 0..count.min(places.iter().max()?.checked_add(1)?) {
+                Table::words_after(&mut body, &mut words)?;
+                body.signed()?;
+                for (slot, _) in out.iter_mut().zip(places).filter(|(_, p)| **p == n) {
+                    *slot = self.spelled(&words)?;
+                }
+            }
+            Some(())
+        };
+        let _ = read();
+        out.retain(|n| !n.is_empty());
+        out
+    }
+
+    /// What is behind the head of an enumeration: whether its values are flags, how many there are, and they.
+    fn enum_body(&self, id: TypeId) -> Option<(bool, usize, Cursor<'_>)> {
+        if self.type_info(id)?.kind != TypeKind::Enum {
+            return None;
+        }
+        let (block, before) = self.place(Kind::Definitions, id)?;
+        let mut cursor = Cursor::new(self.block(block)?);
+        for _ in 0..before {
+            cursor.part()?;
+        }
+        let mut body = cursor.part()?;
+        body.varint()?;
+        body.u8()?;
+        let flags = body.u8()? != 0;
+        let count = usize::try_from(body.varint()?).ok().filter(|c| *c <= MAX_PARTS)?;
+        Some((flags, count, body))
     }
 
     fn read_definition(&self, kind: TypeKind, body: &mut Cursor<'_>) -> Option<Definition> {

@@ -9,6 +9,9 @@ use crate::types::{Definition, TypeKind};
 /// Of several names of one code the one that starts so is meant.
 const PREFERRED: &[(&str, &str)] = &[("HRESULT", "E_"), ("NTSTATUS", "STATUS_"), ("WIN32_ERROR", "ERROR_")];
 
+/// The names are in the type's own definition.
+const NO_BLOCK: u32 = u32::MAX;
+
 /// What a constant is.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -65,13 +68,28 @@ impl Table {
         }
         let mut out = Vec::new();
         for block in self.value_blocks(id, value, value) {
-            self.each_value(block, &mut |v, name| {
-                if v == value {
-                    out.push(name.to_owned());
-                }
-            });
+            self.with_value(block, value, &mut out);
         }
         out
+    }
+
+    /// The names of one value in a block; those of other values are stepped over.
+    fn with_value(&self, block: usize, wanted: i64, out: &mut Vec<String>) -> Option<()> {
+        let mut key = self.key_at(block)?;
+        key.small()?;
+        let mut value = key.signed()?;
+        let mut cursor = Cursor::new(self.block(block)?);
+        let mut words = Vec::new();
+        while !cursor.is_empty() {
+            value = value.wrapping_add(cursor.signed()?);
+            Table::words_after(&mut cursor, &mut words)?;
+            if value == wanted {
+                out.push(self.spelled(&words)?);
+            } else if value > wanted {
+                break; // they are sorted
+            }
+        }
+        Some(())
     }
 
     /// A value in words: a name, flags (`A|B|0x10`); `None` when no name fits.
@@ -88,29 +106,30 @@ impl Table {
             let best = all.iter().position(|n| n.starts_with(prefix)).unwrap_or(0);
             return all.into_iter().nth(best);
         }
-        let Definition::Enum { flags, members, .. } = self.definition(id)? else { return None };
-        if let Some((name, _)) = members.iter().find(|(_, v)| width(*v) == wanted) {
-            return Some(name.clone());
+        // Values first: most names are not asked for.
+        let (flags, values) = self.enum_values(id)?;
+        if let Some(n) = values.iter().position(|v| width(*v) == wanted) {
+            return self.enum_names(id, &[n]).pop();
         }
         if !flags || wanted == 0 {
             return None;
         }
-        // The widest names first, so that `GENERIC_READ_WRITE`-like ones are not told by their parts.
-        let mut list: Vec<(&str, u64)> = members.iter().map(|(n, v)| (n.as_str(), width(*v))).collect();
+        // The widest ones first, so that `GENERIC_READ_WRITE`-like ones are not told by their parts.
+        let mut list: Vec<(usize, u64)> = values.iter().map(|v| width(*v)).enumerate().collect();
         list.retain(|(_, v)| *v != 0 && v & wanted == *v);
         list.sort_by_key(|(_, v)| std::cmp::Reverse(v.count_ones()));
-        let (mut left, mut names) = (wanted, Vec::new());
-        for (name, v) in list {
+        let (mut left, mut picked) = (wanted, Vec::new());
+        for (n, v) in list {
             if v & left == v {
-                names.push((v, name));
+                picked.push((v, n));
                 left &= !v;
             }
         }
-        if names.is_empty() {
+        if picked.is_empty() {
             return None;
         }
-        names.sort_by_key(|(v, _)| *v);
-        let mut text: Vec<String> = names.into_iter().map(|(_, n)| n.to_owned()).collect();
+        picked.sort_by_key(|(v, _)| *v);
+        let mut text = self.enum_names(id, &picked.iter().map(|(_, n)| *n).collect::<Vec<_>>());
         if left != 0 {
             text.push(format!("0x{left:x}"));
         }
@@ -151,22 +170,35 @@ impl Table {
     pub fn constants(&self, name: &str) -> Vec<Constant> {
         let mut out = Vec::new();
         for block in self.blocks_of(Kind::Constants, name) {
-            self.each_in(block, &mut |found, body| {
-                if found == name {
-                    out.extend(constant(self, found, body));
+            let mut find = || {
+                let mut cursor = Cursor::new(self.block(block)?);
+                let mut words = Vec::new();
+                while !cursor.is_empty() {
+                    Table::words_after(&mut cursor, &mut words)?;
+                    let body = cursor.part()?;
+                    if self.spell(&words, name) {
+                        out.extend(constant(self, name, body));
+                    }
                 }
-                found <= name
-            });
+                Some(())
+            };
+            let _ = find();
         }
         let wanted = hash(name);
         let index = self.member_index();
-        let from = index.partition_point(|(h, _)| *h < wanted);
-        for (_, id) in index.iter().skip(from).take_while(|(h, _)| *h == wanted) {
-            for (found, value) in self.members(TypeId(*id)) {
+        let from = index.partition_point(|(h, ..)| *h < wanted);
+        for (_, id, block) in index.iter().skip(from).take_while(|(h, ..)| *h == wanted) {
+            let of = Some(TypeId(*id));
+            let mut add = |found: &str, value| {
                 if found == name {
-                    let of = Some(TypeId(*id));
-                    out.push(Constant { name: found, of, ty: None, value: Value::Int(value) });
+                    out.push(Constant { name: found.to_owned(), of, ty: None, value: Value::Int(value) });
                 }
+            };
+            match usize::try_from(*block).ok().filter(|_| *block != NO_BLOCK) {
+                Some(block) => {
+                    self.each_value(block, &mut |value, found| add(found, value));
+                }
+                None => self.members(TypeId(*id)).iter().for_each(|(found, value)| add(found, *value)),
             }
         }
         out
@@ -202,12 +234,19 @@ impl Table {
         out
     }
 
-    /// Hashes of all names of enumerators with their types: made when first asked for.
-    fn member_index(&self) -> &[(u32, u32)] {
+    /// Hashes of all names of enumerators with their types and blocks: made when first asked for.
+    fn member_index(&self) -> &[(u32, u32, u32)] {
         self.members.get_or_init(|| {
             let mut out = Vec::new();
             for id in self.with_members() {
-                out.extend(self.members(id).iter().map(|(name, _)| (hash(name), id.0)));
+                if !self.type_info(id).is_some_and(|i| i.by_value) {
+                    out.extend(self.members(id).iter().map(|(name, _)| (hash(name), id.0, NO_BLOCK)));
+                    continue;
+                }
+                for block in self.value_blocks(id, i64::MIN, i64::MAX) {
+                    let number = u32::try_from(block).unwrap_or(NO_BLOCK);
+                    self.each_value(block, &mut |_, name| out.push((hash(name), id.0, number)));
+                }
             }
             out.sort_unstable();
             out.dedup();

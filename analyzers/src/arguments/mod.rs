@@ -31,7 +31,7 @@ use crate::model::Argument;
 pub(crate) use arm64_access::arm64_access;
 pub(crate) use extent::part_at;
 pub use hints::add_hints;
-pub(crate) use hints::{is_windows, with_hints_of};
+pub(crate) use hints::{is_windows, method_arguments, with_hints_of};
 pub(crate) use layout::code_frame;
 pub use syscall::{SystemCallArgs, system_call_args};
 pub(crate) use trace::{Name, Place, Trace, Tracer, What, Writer};

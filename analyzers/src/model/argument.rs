@@ -138,6 +138,8 @@ pub enum HintSource {
     TextInObject,
     /// The argument points at a GUID with a known name.
     Guid,
+    /// The argument points at an object whose table of functions lies in a module.
+    Object,
 }
 
 impl HintSource {
@@ -149,6 +151,7 @@ impl HintSource {
             HintSource::Text => "text",
             HintSource::TextInObject => "text_in_object",
             HintSource::Guid => "guid",
+            HintSource::Object => "object",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! COM: a thread's data, the calls that it makes and serves.
 
-use super::Confidence;
+use super::{Argument, Confidence};
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Pid, Tid, Va};
 
@@ -123,8 +123,10 @@ pub struct CalledMethod {
     pub interface: String,
     /// Its name.
     pub name: String,
-    /// Names and types of its parameters.
-    pub parameters: Vec<(String, String)>,
+    /// Its parameters in order, without the object; with values where they were found.
+    pub parameters: Vec<Argument>,
+    /// The Win32 table tells it; false: the list of interfaces that Microsoft's protocol documents describe.
+    pub by_table: bool,
 }
 
 /// What a message object says.

@@ -420,10 +420,7 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
         interface: call.interface.as_deref().map(text),
         method: message.and_then(|m| m.method),
         method_name: call.method.as_ref().map(|m| text(&m.name)),
-        args: call
-            .method
-            .as_ref()
-            .map(|m| m.parameters.iter().map(|(name, ty)| table_arg(name, ty)).collect()),
+        args: call.method.as_ref().map(|m| m.parameters.iter().map(|a| method_arg(a, m.by_table)).collect()),
         causality: causality.map(|g| format!("{{{g}}}")),
         class: call.activation.map(|g| format!("{{{g}}}")),
         confidence: confidence(w.confidence),
@@ -431,16 +428,10 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
     })
 }
 
-/// A parameter that the Win32 table names.
-fn table_arg(name: &str, ty: &str) -> ArgRow {
-    ArgRow {
-        name: Some(text(name)),
-        type_name: Some(text(ty)),
-        value: None,
-        source: Some("win32_table".to_owned()),
-        confidence: None,
-        hint: None,
-    }
+/// A parameter of a method, with who named it as its source.
+fn method_arg(a: &Argument, by_table: bool) -> ArgRow {
+    let source = if by_table { "win32_table" } else { "protocol_documents" };
+    ArgRow { source: Some(source.to_owned()), ..arg(a) }
 }
 
 /// The COM call that a thread serves.

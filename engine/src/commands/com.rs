@@ -4,7 +4,7 @@ use super::which::Which;
 use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
-use crate::document::{ComCallRow, IncomingCallRow};
+use crate::document::{ArgRow, ComCallRow, IncomingCallRow};
 use crate::session::Session;
 use dumpscope_analyzers::hint_table::HintTable;
 use dumpscope_analyzers::model::{Apartment, ThreadFacts};
@@ -91,6 +91,14 @@ impl Details<'_> {
         }
     }
 
+    fn arguments(&mut self, args: &[ArgRow]) {
+        for a in args {
+            let value = a.value.map(|v| format!(" = 0x{:x}", v.0)).unwrap_or_default();
+            let hint = a.hint.as_deref().map(|h| format!("  {h}")).unwrap_or_default();
+            self.field("argument", format!("{}{value}{hint}", a.name.as_deref().unwrap_or("?")));
+        }
+    }
+
     fn sure(&mut self, confidence: impl Serialize, evidence: &[String]) {
         let word = serde_json::to_value(confidence).ok();
         self.field("confidence", word.and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default());
@@ -148,6 +156,7 @@ impl Row {
                 to.field("server", party(c.server_pid, c.server_tid));
             }
             to.interface(c.iid.as_ref(), c.interface.as_ref(), (c.method, c.method_name.as_ref()));
+            to.arguments(c.args.as_deref().unwrap_or_default());
             to.ids(c.ipid.as_ref(), c.causality.as_ref());
             to.sure(c.confidence, &c.evidence);
         } else if let Some((pid, tid)) = self.outgoing {

@@ -40,7 +40,22 @@ pub(super) fn hint(target: &Target, machine: Machine, va: Va) -> Option<Hint> {
             return Some(Hint { text: quoted(&text), source: HintSource::TextInObject, at: Some(inner) });
         }
     }
-    None
+    object(target, machine, va)
+}
+
+/// `object of module!…`: the first word leads to a table in a module whose first word is code of a module.
+fn object(target: &Target, machine: Machine, va: Va) -> Option<Hint> {
+    let memory = target.dump.memory();
+    let functions = memory.ptr(va, machine).filter(|f| is_pointer(machine, *f))?;
+    let module = target.symbols.module_at(functions)?;
+    let first = memory.ptr(functions, machine).filter(|f| is_pointer(machine, *f))?;
+    let headers = target.symbols.modules().get(module).map(|m| m.base);
+    let known = headers.is_some_and(|base| memory.u16(base).is_some());
+    if !known || is_code(target, functions) || !is_code(target, first) {
+        return None;
+    }
+    let text = format!("object of {}", target.name_of(functions)?);
+    Some(Hint { text, source: HintSource::Object, at: Some(va) })
 }
 
 fn is_pointer(machine: Machine, va: Va) -> bool {

@@ -60,7 +60,7 @@ pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Op
     let sure = owned(target, frame.module?)?;
     let function = find(frame.function.as_deref()?, arch(machine))?;
     let all = &function.signature.params;
-    let parameters = all.iter().map(|p| parameter(p, all, &function, machine)).collect();
+    let parameters = all.iter().map(|p| parameter(p, all, (&function.name, function.dll), machine)).collect();
     let hidden = match &function.signature.ret {
         Ty::Named(_) => aggregate(&function.signature.ret, arch(machine))
             .is_some_and(|bytes| machine == Machine::X86 && bytes > 8 || !matches!(bytes, 1 | 2 | 4 | 8)),
@@ -145,7 +145,7 @@ fn find(name: &str, arch: Arch) -> Option<Function<'static>> {
     })
 }
 
-fn parameter(p: &Param, all: &[Param], function: &Function<'_>, machine: Machine) -> Parameter {
+pub(super) fn parameter(p: &Param, all: &[Param], function: (&str, &str), machine: Machine) -> Parameter {
     let name_of = |n: usize| all.get(n).map(|p| p.name.clone());
     let passing = passing(&p.ty, arch(machine));
     let fits = passing.bytes <= machine.ptr_size() as u64;
@@ -247,8 +247,8 @@ fn counted_handles(p: &Param) -> Option<usize> {
     (p.is_in && to.1 == "HANDLE").then_some(n)
 }
 
-/// What the value means, by its type.
-fn kind(p: &Param, function: &Function<'_>) -> Kind {
+/// What the value means, by its type. The names of function and DLL tell some that the types do not.
+fn kind(p: &Param, (function, dll): (&str, &str)) -> Kind {
     if let Some((id, name, kind)) = named(&p.ty) {
         return match (name.as_str(), kind) {
             ("HANDLE" | "SOCKET" | "HKEY", _) => Kind::Handle,
@@ -266,7 +266,7 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
     }
     match &p.ty {
         Ty::Base(Base::U32) if p.name.ends_with("esiredAccess") => {
-            let of = |word: &str| function.name.contains(word);
+            let of = |word: &str| function.contains(word);
             let rights = match () {
                 () if of("File") || of("Pipe") => "FILE_ACCESS_RIGHTS",
                 () if of("Key") => "REG_SAM_FLAGS",
@@ -277,7 +277,7 @@ fn kind(p: &Param, function: &Function<'_>) -> Kind {
             table().types_named(rights).first().map_or(Kind::Plain, |id| Kind::Access(*id))
         }
         Ty::Base(Base::U32) if is_time(&p.name) => Kind::Milliseconds,
-        Ty::Base(Base::U32) if p.name == "Msg" && function.dll == "user32.dll" => Kind::Message,
+        Ty::Base(Base::U32) if p.name == "Msg" && dll == "user32.dll" => Kind::Message,
         Ty::Pointer(to) => {
             if p.is_out && !p.is_in {
                 return Kind::Output;
@@ -321,7 +321,7 @@ mod tests {
     fn of(name: &str) -> Vec<(String, Kind)> {
         let f = find(name, Arch::X64).unwrap();
         let all = f.signature.params.clone();
-        all.iter().map(|p| (p.name.clone(), parameter(p, &all, &f, Machine::Amd64).kind)).collect()
+        all.iter().map(|p| (p.name.clone(), parameter(p, &all, (&f.name, f.dll), Machine::Amd64).kind)).collect()
     }
 
     #[test]

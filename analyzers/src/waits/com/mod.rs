@@ -21,7 +21,7 @@ pub(super) use message::{MAX_SPAN, pointers};
 
 use crate::Target;
 use crate::model::{
-    ComCall, ComThread, Confidence, Kind, LayoutSource, Message, Stack, StackFrame, ThreadFacts, Wait,
+    Argument, ComCall, ComThread, Confidence, Kind, LayoutSource, Message, Stack, StackFrame, ThreadFacts, Wait,
     WaitKind,
 };
 use crate::text::thread_words;
@@ -139,7 +139,7 @@ pub(super) fn call(
         activation,
         conflict,
         endpoint,
-        method: message.and_then(|m| method::called(&m.iid?, m.method?)),
+        method: message.and_then(|m| method::called(target, machine, stack, &m.iid?, m.method?)),
     })
 }
 
@@ -200,6 +200,11 @@ pub(super) fn fill(target: &Target, data: Option<&ComThread>, stack: &Stack, cal
             data.data.0,
             data.layout.words()
         ));
+    }
+    if let Some(m) = call.method.as_ref().filter(|m| m.parameters.iter().any(|a| a.hint.is_some())) {
+        let told = |a: &Argument| Some(format!("{} {}", a.name.as_deref()?, a.hint.as_ref()?.text));
+        let list: Vec<String> = m.parameters.iter().filter_map(told).collect();
+        wait.evidence.push(format!("the call's arguments: {}", list.join(", ")));
     }
     wait.confidence = confidence(data, &call);
     let says = |t: Option<Tid>| t.is_some_and(|t| call.tid.is_some_and(|c| c != t));
