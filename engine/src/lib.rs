@@ -23,8 +23,8 @@ mod run;
 pub mod session;
 pub mod tables;
 
-pub use commands::win32_names;
 pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};
+pub use commands::win32_names;
 pub use doc::{Answer, Line, Link, RenderCx, Report, Role, Sink, Span};
 pub use host::{Host, HostError};
 pub use render::{JsonSink, TextSink};

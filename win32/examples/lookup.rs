@@ -24,7 +24,12 @@ fn measure<T>(what: &str, count: usize, ask: impl Fn(usize) -> T) {
     }
     each.sort_by(f64::total_cmp);
     let at = |part: f64| each[((each.len() - 1) as f64 * part) as usize];
-    println!("{what:<28} {count:>6}: middle {:>6.2} µs, 99 % {:>6.2} µs, slowest {:>6.2} µs", at(0.5), at(0.99), at(1.0));
+    println!(
+        "{what:<28} {count:>6}: middle {:>6.2} µs, 99 % {:>6.2} µs, slowest {:>6.2} µs",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
 }
 
 fn main() {
@@ -48,13 +53,18 @@ fn main() {
     measure("types by name", types.len(), |n: usize| table.types_named(types[n].as_str()));
     let guids: Vec<[u8; 16]> = guids.into_iter().step_by(17).collect();
     measure("interfaces by IID", guids.len(), |n: usize| table.type_with_guid(&guids[n]));
-    measure("their names", guids.len(), |n: usize| table.type_with_guid(&guids[n]).and_then(|id| table.type_info(id)));
+    measure("their names", guids.len(), |n: usize| {
+        table.type_with_guid(&guids[n]).and_then(|id| table.type_info(id))
+    });
     for family in ["HRESULT", "NTSTATUS", "WIN32_ERROR", "WM"] {
         let id = table.types_named(family)[0];
         let values: Vec<i64> = table.members(id).into_iter().map(|m| m.1).step_by(29).collect();
-        measure(&format!("values of {family}"), values.len(), |n: usize| table.value_text(id, values[n].cast_unsigned() & 0xffff_ffff));
+        measure(&format!("values of {family}"), values.len(), |n: usize| {
+            table.value_text(id, values[n].cast_unsigned() & 0xffff_ffff)
+        });
     }
-    for family in ["FILE_ACCESS_RIGHTS", "GENERIC_ACCESS_RIGHTS", "WINDOW_STYLE", "FILE_FLAGS_AND_ATTRIBUTES"] {
+    for family in ["FILE_ACCESS_RIGHTS", "GENERIC_ACCESS_RIGHTS", "WINDOW_STYLE", "FILE_FLAGS_AND_ATTRIBUTES"]
+    {
         let id = table.types_named(family)[0];
         measure(&format!("flags of {family}"), 32, |n: usize| table.value_text(id, 1 << n | 3));
     }

@@ -191,7 +191,11 @@ impl Table {
                 None => Some(self.spells(&mut own, name)),
                 Some(outer) => {
                     let (of, inner) = name.rsplit_once('.')?;
-                    Some(self.spells(&mut own, inner) && depth < MAX_NESTING && self.is_named(outer, of, depth + 1))
+                    Some(
+                        self.spells(&mut own, inner)
+                            && depth < MAX_NESTING
+                            && self.is_named(outer, of, depth + 1),
+                    )
                 }
             }
         };

@@ -145,7 +145,7 @@ pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]
                 value: Some(value),
                 overwritten: false,
                 hint: None,
-            leads_to: None,
+                leads_to: None,
             }),
             None => {}
         }

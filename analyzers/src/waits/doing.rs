@@ -19,16 +19,18 @@ const DEPTH: usize = 12;
 const CALLS: &[(&[&str], &[&str])] = &[
     (
         &["connect", "WSAConnect"],
-        &["connects to {1=} (socket handle {0})", "connects to {1=}", "connects socket handle {0}", "connects a socket"],
+        &[
+            "connects to {1=} (socket handle {0})",
+            "connects to {1=}",
+            "connects socket handle {0}",
+            "connects a socket",
+        ],
     ),
     (
         &["recv", "recvfrom", "WSARecv", "WSARecvFrom", "WSARecvEx"],
         &["reads from socket handle {0}", "reads from a socket"],
     ),
-    (
-        &["send", "sendto", "WSASend", "WSASendTo"],
-        &["writes to socket handle {0}", "writes to a socket"],
-    ),
+    (&["send", "sendto", "WSASend", "WSASendTo"], &["writes to socket handle {0}", "writes to a socket"]),
     (
         &["accept", "WSAAccept"],
         &["waits for a connection to socket handle {0}", "waits for a connection to a socket"],
@@ -47,10 +49,7 @@ const CALLS: &[(&[&str], &[&str])] = &[
         &["looks up the address of {0=}", "looks up an address"],
     ),
     (&["getnameinfo", "GetNameInfo"], &["looks up the name of {0=}", "looks up the name of an address"]),
-    (
-        &["CreateFile", "CreateFile2"],
-        &["opens {0=} for {1r}", "opens {0=}", "opens a file"],
-    ),
+    (&["CreateFile", "CreateFile2"], &["opens {0=} for {1r}", "opens {0=}", "opens a file"]),
     (&["NtCreateFile", "NtOpenFile"], &["opens {2=} for {1r}", "opens {2=}", "opens a file"]),
     (&["DeleteFile"], &["deletes {0=}", "deletes a file"]),
     (&["CreateDirectory", "CreateDirectoryEx"], &["creates the folder {0=}", "creates a folder"]),
@@ -73,7 +72,11 @@ const CALLS: &[(&[&str], &[&str])] = &[
     (&["FlushFileBuffers"], &["flushes {0n} (handle {0})", "flushes file handle {0}", "flushes a file"]),
     (
         &["LockFile", "LockFileEx"],
-        &["waits for a lock on {0n} (handle {0})", "waits for a lock on file handle {0}", "waits for a lock on a file"],
+        &[
+            "waits for a lock on {0n} (handle {0})",
+            "waits for a lock on file handle {0}",
+            "waits for a lock on a file",
+        ],
     ),
     (
         &["GetOverlappedResult", "GetOverlappedResultEx"],
@@ -89,22 +92,31 @@ const CALLS: &[(&[&str], &[&str])] = &[
     ),
     (
         &["DeviceIoControl"],
-        &["sends control code {1} to {0n} (handle {0})", "sends control code {1} to handle {0}", "sends a control code to a driver"],
+        &[
+            "sends control code {1} to {0n} (handle {0})",
+            "sends control code {1} to handle {0}",
+            "sends a control code to a driver",
+        ],
     ),
     (
         &["ConnectNamedPipe"],
-        &["waits for a client of the pipe {0n} (handle {0})", "waits for a client of pipe handle {0}", "waits for a client of a pipe"],
+        &[
+            "waits for a client of the pipe {0n} (handle {0})",
+            "waits for a client of pipe handle {0}",
+            "waits for a client of a pipe",
+        ],
     ),
     (&["WaitNamedPipe"], &["waits for the pipe {0=}", "waits for a pipe"]),
     (&["CallNamedPipe"], &["calls the server of the pipe {0=}", "calls the server of a pipe"]),
     (
         &["TransactNamedPipe"],
-        &["calls the server of the pipe {0n} (handle {0})", "calls the server of pipe handle {0}", "calls the server of a pipe"],
+        &[
+            "calls the server of the pipe {0n} (handle {0})",
+            "calls the server of pipe handle {0}",
+            "calls the server of a pipe",
+        ],
     ),
-    (
-        &["ReadConsole", "ReadConsoleInput", "ReadConsoleInputEx"],
-        &["waits for input of the console"],
-    ),
+    (&["ReadConsole", "ReadConsoleInput", "ReadConsoleInputEx"], &["waits for input of the console"]),
     (&["WaitCommEvent"], &["waits for the serial port (handle {0})", "waits for a serial port"]),
     (&["WaitForDebugEvent", "WaitForDebugEventEx"], &["waits for events of the process that it debugs"]),
     (
@@ -122,24 +134,45 @@ const CALLS: &[(&[&str], &[&str])] = &[
     ),
     (
         &["SendMessageTimeout"],
-        &["waits for window {0} to answer message {1} ({1=}) for at most {5=}", "waits for window {0} to answer message {1}"],
+        &[
+            "waits for window {0} to answer message {1} ({1=}) for at most {5=}",
+            "waits for window {0} to answer message {1}",
+        ],
     ),
     (
-        &["WinHttpReceiveResponse", "WinHttpSendRequest", "HttpSendRequest", "HttpSendRequestEx", "HttpEndRequest"],
+        &[
+            "WinHttpReceiveResponse",
+            "WinHttpSendRequest",
+            "HttpSendRequest",
+            "HttpSendRequestEx",
+            "HttpEndRequest",
+        ],
         &["waits for the answer to an HTTP request"],
     ),
     (
-        &["WinHttpReadData", "WinHttpQueryDataAvailable", "InternetReadFile", "InternetReadFileEx", "InternetQueryDataAvailable"],
+        &[
+            "WinHttpReadData",
+            "WinHttpQueryDataAvailable",
+            "InternetReadFile",
+            "InternetReadFileEx",
+            "InternetQueryDataAvailable",
+        ],
         &["reads the answer to an HTTP request"],
     ),
     (&["InternetOpenUrl"], &["opens {1=}", "opens a URL"]),
-    (&["RegOpenKeyEx", "RegOpenKey", "RegCreateKeyEx"], &["opens the registry key {1=}", "opens a registry key"]),
+    (
+        &["RegOpenKeyEx", "RegOpenKey", "RegCreateKeyEx"],
+        &["opens the registry key {1=}", "opens a registry key"],
+    ),
     (&["RegQueryValueEx", "RegGetValue"], &["reads the registry value {1=}", "reads a registry value"]),
     (&["RegNotifyChangeKeyValue"], &["waits for changes of a registry key"]),
     (&["CreateProcess", "CreateProcessAsUser"], &["starts {1=}", "starts {0=}", "starts a process"]),
     (&["ShellExecute"], &["opens {2=} by the shell", "opens something by the shell"]),
     (&["ShellExecuteEx"], &["opens something by the shell"]),
-    (&["WaitForInputIdle"], &["waits until process handle {0} is ready for input", "waits until a process is ready for input"]),
+    (
+        &["WaitForInputIdle"],
+        &["waits until process handle {0} is ready for input", "waits until a process is ready for input"],
+    ),
     (&["MessageBox", "MessageBoxEx"], &["shows the message box {1=}", "shows a message box"]),
     (&["OpenService", "StartService", "ControlService", "OpenSCManager"], &["asks the service manager"]),
     (&["EnumPrinters", "OpenPrinter", "DocumentProperties"], &["asks the print spooler"]),
@@ -217,7 +250,8 @@ fn said(sentence: &str, args: &[Argument]) -> Option<String> {
     while let Some((before, part)) = rest.split_once('{') {
         out.push_str(before);
         let (part, after) = part.split_once('}')?;
-        let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| part.get(..end).unwrap_or(part));
+        let digits =
+            part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| part.get(..end).unwrap_or(part));
         let find = |digits: &str| {
             let index: usize = digits.parse().ok()?;
             let argument = args.iter().find(|a| a.index == index && a.name.is_some())?;
@@ -296,11 +330,17 @@ mod tests {
             argument(2, 0x400, Some("WM_USER")),
             argument(3, 0x400, Some("WM_USER")),
         ];
-        assert_eq!(say("GetMessageW", &filter).as_deref(), Some("waits for message 0x400 (WM_USER) of window 20036"));
+        assert_eq!(
+            say("GetMessageW", &filter).as_deref(),
+            Some("waits for message 0x400 (WM_USER) of window 20036")
+        );
         let all = [argument(1, 0, None), argument(2, 0, None), argument(3, 0, None)];
         assert_eq!(say("GetMessageW", &all).as_deref(), Some("waits for a window message"));
         let pipe = [argument(0, 0xac, Some("File \"\\Device\\NamedPipe\\x\""))];
-        assert_eq!(say("ReadFile", &pipe).as_deref(), Some("reads from \"\\Device\\NamedPipe\\x\" (handle ac)"));
+        assert_eq!(
+            say("ReadFile", &pipe).as_deref(),
+            Some("reads from \"\\Device\\NamedPipe\\x\" (handle ac)")
+        );
         assert_eq!(
             say("ReadFile", &[argument(0, 0xac, Some("File"))]).as_deref(),
             Some("reads from file handle ac")

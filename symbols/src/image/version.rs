@@ -38,11 +38,7 @@ impl VersionResource {
 
 /// Reads the version resource of the image at `base`. `None` when there is none or it is not in the dump.
 #[must_use]
-pub fn version_resource(
-    mem: &dyn ReadMemory,
-    base: Va,
-    headers: &PeHeaders,
-) -> Option<VersionResource> {
+pub fn version_resource(mem: &dyn ReadMemory, base: Va, headers: &PeHeaders) -> Option<VersionResource> {
     let root = headers.directory(directory::RESOURCE)?.rva.va(base);
     // Type, name, language: the first name and language count.
     let names = child(mem, root, root, |id| id == RT_VERSION)?;

@@ -16,7 +16,8 @@ pub use builtin::builtin;
 pub use flat::{Row, RowKind, rows};
 pub use names::{cpp_name, declared_name, dt_name, parameter_list};
 pub use value::{
-    Data, UNREADABLE, ValueCx, dt_value, file_time, float, general, inline_value, special_value, table_pointer, unread,
+    Data, UNREADABLE, ValueCx, dt_value, file_time, float, general, inline_value, special_value,
+    table_pointer, unread,
 };
 pub use win32::win32;
 

@@ -12,9 +12,7 @@ pub(super) use win32::Known;
 pub(crate) use win32::owned as is_windows;
 
 use crate::hint_table::{Kind, Parameter};
-use crate::model::{
-    ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value,
-};
+use crate::model::{ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value};
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
 
@@ -46,7 +44,8 @@ pub(crate) fn method_arguments(
             (p.bytes, p.float, p.aggregate && machine.is_64() && p.bytes > word)
         });
         // ARM64 keeps fractions apart, and so does x64 in its first four places.
-        let found = at.zip(offset).filter(|_| !(machine == Machine::Arm64 || machine.is_64() && float || large));
+        let found =
+            at.zip(offset).filter(|_| !(machine == Machine::Arm64 || machine.is_64() && float || large));
         let value = found.filter(|_| bytes <= 8).and_then(|((at, sure), offset)| {
             let at = at.offset(offset);
             let bits = if machine.is_64() || bytes > 4 { memory.u64(at)? } else { memory.u32(at)?.into() };
@@ -132,7 +131,8 @@ pub(super) fn known(target: &Target, frame: &StackFrame, machine: Machine) -> Op
     let mut parameters = own.to_vec();
     if let Some(table) = table.filter(|t| t.sure && t.parameters.len() == parameters.len()) {
         let both = table.parameters.iter().zip(&parameters);
-        let names: Vec<(String, String)> = both.map(|(more, mine)| (more.name.clone(), mine.name.clone())).collect();
+        let names: Vec<(String, String)> =
+            both.map(|(more, mine)| (more.name.clone(), mine.name.clone())).collect();
         for (mine, more) in parameters.iter_mut().zip(table.parameters) {
             mine.type_text = more.type_text;
             mine.passing = more.passing.filter(|p| !p.aggregate && !p.float);

@@ -100,9 +100,7 @@ impl Cx<'_> {
                 Some(format!("{text} for window {:x}", pointer(0)?))
             }
             // Length, buffer.
-            "WSABUF" => {
-                Some(format!("0x{:x} bytes at {:x}", memory.u32(at)?, pointer(1)?))
-            }
+            "WSABUF" => Some(format!("0x{:x} bytes at {:x}", memory.u32(at)?, pointer(1)?)),
             // Length, maximum, buffer.
             "ANSI_STRING" | "STRING" => {
                 let length = u64::from(memory.u16(at)?);

@@ -56,7 +56,7 @@ fn arguments_without_value_get_none() {
         value,
         overwritten: false,
         hint: None,
-            leads_to: None,
+        leads_to: None,
     };
     let stack = crate::stacks::thread_stack(
         &target,

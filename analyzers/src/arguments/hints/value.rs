@@ -88,7 +88,8 @@ impl Cx<'_> {
         let all_ones = if self.machine.is_64() { u64::MAX } else { 0xffff_ffff };
         let name = name.to_ascii_lowercase();
         // Of files and sockets the same number says that they could not be opened.
-        let no_process = ["file", "socket", "pipe", "device", "find", "mapping"].iter().any(|w| name.contains(w));
+        let no_process =
+            ["file", "socket", "pipe", "device", "find", "mapping"].iter().any(|w| name.contains(w));
         match value {
             0 => return None,
             v if v == all_ones && (no_process || name == "s") => return Some("INVALID_HANDLE_VALUE".into()),
@@ -151,7 +152,10 @@ impl Cx<'_> {
         match value {
             i64::MIN | i64::MAX => Some("for ever".into()),
             v if v <= 0 => Some(format!("{} ms", v.unsigned_abs() / MS)),
-            v => Some(utc(v.cast_unsigned()).map_or_else(|| "until a point in time".into(), |t| format!("until {t}"))),
+            v => Some(
+                utc(v.cast_unsigned())
+                    .map_or_else(|| "until a point in time".into(), |t| format!("until {t}")),
+            ),
         }
     }
 }

@@ -37,7 +37,8 @@ const TWINS: &[&str] = &[
 ];
 
 /// Companies whose DLLs are Windows' own: Wine's name the first one too.
-const COMPANIES: &[&str] = &["Microsoft Corporation", "Microsoft", "Wine", "The Wine Project", "Wine project"];
+const COMPANIES: &[&str] =
+    &["Microsoft Corporation", "Microsoft", "Wine", "The Wine Project", "Wine project"];
 
 /// Whose functions a module's are, by its index: kept, for every frame asks.
 #[derive(Debug, Default)]
@@ -321,7 +322,9 @@ mod tests {
     fn of(name: &str) -> Vec<(String, Kind)> {
         let f = find(name, Arch::X64).unwrap();
         let all = f.signature.params.clone();
-        all.iter().map(|p| (p.name.clone(), parameter(p, &all, (&f.name, f.dll), Machine::Amd64).kind)).collect()
+        all.iter()
+            .map(|p| (p.name.clone(), parameter(p, &all, (&f.name, f.dll), Machine::Amd64).kind))
+            .collect()
     }
 
     #[test]

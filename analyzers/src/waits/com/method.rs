@@ -1,9 +1,9 @@
 //! What a called method of an interface is called, and what it was called with.
 
+use crate::Cancel;
 use crate::Target;
 use crate::arguments::{method_arguments, recover_all};
 use crate::model::{ArgPlace, Argument, CalledMethod, Confidence, Stack};
-use crate::Cancel;
 use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Va};
 use dumpscope_win32::table;
@@ -51,7 +51,13 @@ const FIRST: usize = 3;
 const DEPTH: usize = 24;
 
 /// The method with a number of an interface. `None`: nobody describes such an interface, or it has fewer methods.
-pub(super) fn called(target: &Target, machine: Machine, stack: &Stack, iid: &Guid, number: u32) -> Option<CalledMethod> {
+pub(super) fn called(
+    target: &Target,
+    machine: Machine,
+    stack: &Stack,
+    iid: &Guid,
+    number: u32,
+) -> Option<CalledMethod> {
     let place = usize::try_from(number).ok()?;
     let at = parameter_area(target, stack, number);
     if let Some(id) = table().type_with_guid(&iid.to_bytes()) {
@@ -73,13 +79,19 @@ pub(super) fn called(target: &Target, machine: Machine, stack: &Stack, iid: &Gui
         leads_to: None,
     };
     let parameters = names.iter().enumerate().map(parameter).collect();
-    Some(CalledMethod { interface: interface.into_owned(), name: (*name).to_owned(), parameters, by_table: false })
+    Some(CalledMethod {
+        interface: interface.into_owned(),
+        name: (*name).to_owned(),
+        parameters,
+        by_table: false,
+    })
 }
 
 /// Where the arguments of a call lie, the object first: what the proxy's code without a stub of its own was given
 /// (`ObjectStublessClient(ParamAddress, Method)` of combase and ole32), when it was called for this very method.
 fn parameter_area(target: &Target, stack: &Stack, number: u32) -> Option<(Va, Confidence)> {
-    let is_proxy = |name: &str| name.trim_start_matches('_').split('@').next() == Some("ObjectStublessClient");
+    let is_proxy =
+        |name: &str| name.trim_start_matches('_').split('@').next() == Some("ObjectStublessClient");
     let row = stack.frames.iter().take(DEPTH).position(|f| f.function.as_deref().is_some_and(is_proxy))?;
     let args = recover_all(target, stack, &Cancel::default()).into_iter().nth(row)?;
     let value = |n: usize| args.iter().find(|a| a.index == n).and_then(|a| a.value.as_ref());
@@ -103,7 +115,8 @@ mod tests {
 
     #[test]
     fn methods_by_number() {
-        let dump = dumpscope_core::model::Dump::from_bytes(dumpscope_fixtures::article::ruby_x86().0.bytes()).unwrap();
+        let dump = dumpscope_core::model::Dump::from_bytes(dumpscope_fixtures::article::ruby_x86().0.bytes())
+            .unwrap();
         let target = Target::new(dump, dumpscope_symbols::SymbolConfig::default());
         let end = dumpscope_symbols::EndReason::Complete;
         let stack = Stack { machine: Machine::X86, frames: Vec::new(), end, overflow: false };

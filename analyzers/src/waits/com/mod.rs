@@ -21,8 +21,8 @@ pub(super) use message::{MAX_SPAN, pointers};
 
 use crate::Target;
 use crate::model::{
-    Argument, ComCall, ComThread, Confidence, Kind, LayoutSource, Message, Stack, StackFrame, ThreadFacts, Wait,
-    WaitKind,
+    Argument, ComCall, ComThread, Confidence, Kind, LayoutSource, Message, Stack, StackFrame, ThreadFacts,
+    Wait, WaitKind,
 };
 use crate::text::thread_words;
 use dumpscope_core::base::Guid;

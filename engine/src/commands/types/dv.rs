@@ -188,7 +188,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         return match (found.is_empty(), modern) {
             (true, _) => Err(no_locals(session)),
             (false, true) => {
-                let list: Vec<String> = found.iter().map(|r| format!("{} = {}", r.name, r.value.as_deref().unwrap_or(UNAVAILABLE))).collect();
+                let list: Vec<String> = found
+                    .iter()
+                    .map(|r| format!("{} = {}", r.name, r.value.as_deref().unwrap_or(UNAVAILABLE)))
+                    .collect();
                 let note = format!("Parameters from the Win32 table: {}", list.join("; "));
                 Err(CommandError::noted(no_locals_text(session), note))
             }
@@ -283,7 +286,8 @@ fn by_table(session: &Session, pattern: Option<&str>) -> Vec<Row> {
         let name = a.name.as_deref()?;
         let value = a.value.as_ref();
         let hint = a.hint.as_ref().map(|h| format!(" {}", escape(&h.text))).unwrap_or_default();
-        let words = |v: &Value| format!("0x{:x} ({}, {}){hint}", v.bits, v.source.name(), v.confidence.name());
+        let words =
+            |v: &Value| format!("0x{:x} ({}, {}){hint}", v.bits, v.source.name(), v.confidence.name());
         let register = match a.place {
             ArgPlace::Register(reg) => RegSet::names(stack.machine).get(usize::from(reg.0)).copied(),
             _ => None,
