@@ -102,11 +102,21 @@ pub(crate) struct Parameter {
     pub(crate) structure: Option<TypeId>,
     /// The function reads and writes what it leads to.
     pub(crate) in_out: bool,
+    /// x86: it goes in ecx or edx when it is the first or second one.
+    pub(crate) fastcall: bool,
 }
 
 impl Parameter {
     pub(crate) fn new(name: String, kind: Kind) -> Parameter {
-        Parameter { name, kind, type_text: None, passing: None, structure: None, in_out: false }
+        Parameter {
+            name,
+            kind,
+            type_text: None,
+            passing: None,
+            structure: None,
+            in_out: false,
+            fastcall: false,
+        }
     }
 }
 
@@ -173,10 +183,12 @@ impl HintTable {
         let mut out = HintTable::default();
         for group in file.group {
             for (function, list) in group.functions {
+                let fastcall = list.first().is_some_and(|w| w == "fastcall");
                 let parameters: Vec<Parameter> = list
                     .iter()
+                    .skip(usize::from(fastcall))
                     .take(MAX_PARAMETERS)
-                    .map(|p| parameter(&function, p))
+                    .map(|p| parameter(&function, p).map(|p| Parameter { fastcall, ..p }))
                     .collect::<Result<_, _>>()?;
                 for module in &group.modules {
                     let known = out.functions.entry(module.to_ascii_lowercase()).or_default();

@@ -97,6 +97,13 @@ fn from_table(
         let (float, aggregate) = p.passing.map_or((false, false), |p| (p.float, p.aggregate));
         let in_register = !is_x86 && slot < cx.abi.args.len();
         let mut at = place(cx, slot);
+        let index = params.len();
+        if p.fastcall && is_x86 {
+            at = match cx.abi.args.get(index) {
+                Some(reg) => ArgPlace::Register(Reg(*reg)),
+                None => ArgPlace::Stack(stack_offset(cx, index.saturating_sub(cx.abi.args.len()))),
+            };
+        }
         let mut type_text = p.type_text.clone();
         let mut words = 1;
         if is_x86 {

@@ -127,20 +127,10 @@ impl Win32 {
         }
     }
 
-    fn fields(&self, id: Id, at: u64, depth: usize, out: &mut Vec<Member>) {
-        if depth > MAX_DEPTH || out.len() >= super::MAX_MEMBERS {
-            return;
-        }
-        for (offset, field) in table().layout(id, self.arch).unwrap_or_default() {
-            let offset = at.saturating_add(offset);
-            // `Anonymous`, `Anonymous1`, …: the metadata's names for what has none.
-            let rest = field.name.strip_prefix("Anonymous");
-            if let (Some(rest), Ty::Named(inner)) = (rest, &field.ty)
-                && rest.chars().all(|c| c.is_ascii_digit())
-                && table().type_info(*inner).is_some_and(|i| i.outer.is_some())
-            {
-                self.fields(*inner, offset, depth + 1, out);
-                continue;
+    fn fields(&self, id: Id, out: &mut Vec<Member>) {
+        for (offset, field) in table().flat_layout(id, self.arch).unwrap_or_default() {
+            if out.len() >= super::MAX_MEMBERS {
+                return;
             }
             let ty = self.ty(&field.ty, 0);
             let mut add =
@@ -280,7 +270,7 @@ impl TypeProvider for Win32 {
             Some(TypeKind::Interface) => {
                 out.push(Member { name: String::new(), kind: MemberKind::FunctionTable { offset: 0 } });
             }
-            Some(TypeKind::Struct | TypeKind::Union) => self.fields(number, 0, 0, &mut out),
+            Some(TypeKind::Struct | TypeKind::Union) => self.fields(number, &mut out),
             _ => {}
         }
         out

@@ -189,11 +189,20 @@ impl Item {
         let namespace = table.namespace_of(id)?.to_owned();
         Some(match table.definition(id)? {
             Definition::Struct { .. } => {
-                let fields = table.layout(id, arch).unwrap_or_default();
-                let field = |(offset, f): (u64, dumpscope_win32::Field)| FieldItem {
-                    offset,
-                    name: f.name,
-                    ty: table.type_text(&f.ty),
+                let fields = table.flat_layout(id, arch).unwrap_or_default();
+                let field = |(offset, f): (u64, dumpscope_win32::Field)| {
+                    let ty = table.type_text(&f.ty);
+                    let whole = f.bits.is_empty().then(|| FieldItem { offset, name: f.name, ty: ty.clone() });
+                    let bits = f.bits.into_iter().map(move |b| FieldItem {
+                        offset,
+                        name: b.name,
+                        ty: format!(
+                            "{ty}, bits {} to {}",
+                            b.pos,
+                            b.pos.saturating_add(b.len).saturating_sub(1)
+                        ),
+                    });
+                    whole.into_iter().chain(bits).collect::<Vec<_>>()
                 };
                 let size = table.size_of(&Ty::Named(id), arch).map(|s| s.bytes);
                 let word = info.kind.word();
@@ -202,7 +211,7 @@ impl Item {
                     namespace,
                     word,
                     size,
-                    fields: fields.into_iter().map(field).collect(),
+                    fields: fields.into_iter().flat_map(field).collect(),
                 }
             }
             Definition::Enum { underlying, flags, .. } => {
