@@ -74,9 +74,12 @@ pub(crate) fn system_call_name<'a>(
     }
 }
 
-/// True when a frame's name is that of an export so far away that it may be another function's.
+/// True when a frame's name is that of an export so far away that it may be another function's. Behind the short stub of a
+/// system call it is another's for certain.
 pub(crate) fn is_far(frame: &StackFrame) -> bool {
-    frame.source == Some(SymbolSource::Exports) && frame.displacement > MAX_EXPORT
+    let stub = frame.function.as_deref().is_some_and(is_system_call);
+    let limit = if stub { MAX_STUB } else { MAX_EXPORT };
+    frame.source == Some(SymbolSource::Exports) && frame.displacement > limit
 }
 
 /// The call by the number in a stub of ntdll that has no name.

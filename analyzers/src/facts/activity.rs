@@ -5,6 +5,7 @@
 use crate::Target;
 use crate::model::{Activity, ExceptionFacts, Interest, Stack, StackFrame, ThreadRole};
 use crate::patterns::NamedFrame;
+use crate::stacks::is_exact;
 use crate::syscalls::{by_number, is_far, system_call_name};
 use crate::text::frame_text;
 use dumpscope_core::{Machine, ReadMemory};
@@ -50,7 +51,7 @@ pub(crate) fn named<'a>(target: &'a Target, stack: &'a Stack) -> Vec<NamedFrame<
     };
     let function = |f: &'a StackFrame| {
         // The nearest export before an address may be another function's.
-        f.function.as_deref().filter(|_| !is_far(f))
+        f.function.as_deref().filter(|_| !is_far(f) && is_exact(target, f))
     };
     let mut out: Vec<NamedFrame<'_>> =
         stack.frames.iter().map(|f| NamedFrame { module: module(f), function: function(f) }).collect();

@@ -220,11 +220,15 @@ pub fn is_exact(target: &Target, f: &StackFrame) -> bool {
     let memory = target.dump.memory().as_ref();
     let image = (module.base, module.size);
     let part = function_part(memory, &target.unwind, image, f.frame.lookup_ip());
-    // Without unwind data nobody knows where the export's function ends.
-    part.is_none_or(|p| {
-        let start = symbol.rva.va(module.base);
-        start == p.entry || (p.begin <= start && start < p.end)
-    })
+    let start = symbol.rva.va(module.base);
+    match part {
+        Some(p) => start == p.entry || (p.begin <= start && start < p.end),
+        // A function without unwind data, a system call's stub for one, is behind the export's when that one ends before.
+        // Where the export has none either, nobody knows where it ends.
+        None => {
+            function_part(memory, &target.unwind, image, start).is_none_or(|p| f.frame.lookup_ip() < p.end)
+        }
+    }
 }
 
 /// The row of a runtime's method. Never the name of a near export: that is another function.
