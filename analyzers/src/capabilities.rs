@@ -130,6 +130,12 @@ const QUESTIONS: &[Question] = &[
         everywhere: false,
     },
     Question {
+        question: "What do the threads of the language runtime do?",
+        check: runtimes,
+        next_time: all("MiniDumpWithFullMemory"),
+        everywhere: false,
+    },
+    Question {
         question: "What was the command line?",
         check: command_line,
         next_time: all("MiniDumpWithProcessThreadData"),
@@ -263,6 +269,17 @@ fn heap_memory(f: &Facts<'_>) -> Answer {
         DumpKind::Full => yes("full memory"),
         DumpKind::Partial => no("only parts of the memory: an answer depends on luck"),
         DumpKind::Mini => no("stacks only"),
+    }
+}
+
+/// Runtimes of which the dump lacks the data; those that are not read at all are no fault of the dump.
+fn runtimes(f: &Facts<'_>) -> Answer {
+    let all = f.target.runtimes();
+    let mut known = all.readers().iter().map(|r| r.runtime()).filter(|r| r.readable || r.how.starts_with("module name"));
+    let first = known.next()?;
+    match known.chain([first]).find(|r| !r.readable) {
+        None => yes(format!("the data of {} are readable", first.name)),
+        Some(r) => no(format!("{}: {}", r.name, r.why.as_deref().unwrap_or("its data are not in the dump"))),
     }
 }
 

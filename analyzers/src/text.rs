@@ -10,12 +10,17 @@ use dumpscope_core::base::text::escape;
 pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
     let machine = frame.frame.regs.machine();
     let module = frame.module.map(|i| target.symbols.name_in(i, machine));
-    let offset = match dumpscope_symbols::wrapped(frame.displacement, machine) {
+    // The nearest export before an address names another function, as a rule.
+    let (function, displacement) = match in_module(target, frame) {
+        Some(offset) => (None, offset),
+        None => (frame.function.as_deref(), frame.displacement),
+    };
+    let offset = match dumpscope_symbols::wrapped(displacement, machine) {
         0 => String::new(),
         d => format!("+0x{d:x}"),
     };
     let module = if frame.managed { frame.assembly.as_deref() } else { module };
-    let text = match (module, frame.function.as_deref()) {
+    let text = match (module, function) {
         (Some(m), Some(f)) => format!("{m}!{f}{offset}"),
         (None, Some(f)) => format!("{f}{offset}"),
         (Some(m), None) => format!("{m}{offset}"),
@@ -25,6 +30,15 @@ pub fn frame_text(target: &Target, frame: &StackFrame) -> String {
         },
     };
     escape(&text).into_owned()
+}
+
+/// Where a frame stands in its module, when its name is that of an export which ends before it.
+pub(crate) fn in_module(target: &Target, frame: &StackFrame) -> Option<u64> {
+    if crate::stacks::is_exact(target, frame) {
+        return None;
+    }
+    let module = target.symbols.modules().get(frame.module?)?;
+    frame.frame.ip.distance_from(module.base)
 }
 
 /// A thread's id as in `thread 118`, with what is known of it.

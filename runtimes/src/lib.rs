@@ -13,13 +13,14 @@ mod dotnet;
 mod java;
 pub mod jvm;
 mod model;
+mod named;
 mod process;
 mod reader;
 mod ruby;
 mod table;
 
 pub use model::{
-    DetachedWait, ExceptionState, FrameKind, LockKind, LockOwner, MethodPlace, Pool, Proof, Runtime,
+    Death, DetachedWait, ExceptionState, FrameKind, LockKind, LockOwner, MethodPlace, Pool, Proof, Runtime,
     ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait, Suspension, Task, WaitKind,
 };
 pub use process::{NativeThread, Process};

@@ -370,3 +370,18 @@ pub struct Suspension {
     /// Threads that have not stopped.
     pub running: Vec<Tid>,
 }
+
+/// A thread in the runtime's own end of the process: it does not come back from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The thread.
+    pub tid: Tid,
+    /// The call that ends the process (`System.Environment.FailFast`).
+    pub method: String,
+    /// What the program gave as its reason.
+    pub message: Option<String>,
+    /// The exception that it gave.
+    pub exception: Option<ScriptException>,
+    /// Index in the script frames of the first one outside of the runtime's own libraries.
+    pub user_frame: Option<usize>,
+}

@@ -3,7 +3,7 @@
 use crate::clr::ClrReader;
 use crate::jvm::JvmReader;
 use crate::model::{
-    DetachedWait, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait,
+    Death, DetachedWait, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock, ScriptThread, ScriptWait,
     Suspension, Task,
 };
 use dumpscope_core::{Tid, Va};
@@ -93,6 +93,12 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
     /// The exception object at an address.
     fn exception_at(&self, object: Va) -> Option<ScriptException> {
         let _ = object;
+        None
+    }
+
+    /// The thread that ends the process on purpose. `stacks`: all threads.
+    fn death(&self, stacks: &[Walked<'_>]) -> Option<Death> {
+        let _ = stacks;
         None
     }
 

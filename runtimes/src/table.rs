@@ -1,6 +1,6 @@
 //! The table of runtimes. A new one is a folder and a row.
 
-use crate::{Process, Reader, dotnet, java, ruby};
+use crate::{Process, Reader, dotnet, java, named, ruby};
 use std::sync::Arc;
 
 /// A runtime found in a process.
@@ -26,7 +26,14 @@ pub struct Kind {
 }
 
 /// All of them.
-pub const RUNTIMES: &[Kind] = &[dotnet::KIND, java::KIND, ruby::KIND];
+pub const RUNTIMES: &[Kind] = &[
+    dotnet::KIND,
+    java::KIND,
+    ruby::KIND,
+    named::FRAMEWORK_KIND,
+    named::MONO_KIND,
+    named::AHEAD_OF_TIME_KIND,
+];
 
 /// Most runtimes of one process that are read.
 const MAX_RUNTIMES: usize = 16;

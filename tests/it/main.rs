@@ -30,6 +30,7 @@ mod core_fixtures;
 mod core_lab;
 mod core_robust;
 mod crash_cases;
+mod dotnet;
 mod dotnet_sos;
 mod hostile;
 mod incident_dumps;

@@ -45,9 +45,12 @@ pub(super) fn of_thread(
 ) -> Option<Reported> {
     let stack = t.stack.as_ref().or(t.native_stack.as_ref())?;
     let frames: Vec<&StackFrame> = stack.physical().collect();
-    let at = reporting_row(&frames)?;
+    let by_system = reporting_row(&frames);
     // The exception itself must be there; where it is not, `reporting` says what is left.
-    let (record, context, pointers) = find_record(target, stack, &frames, at)?;
+    let (record, context, pointers) = match by_system {
+        Some(at) => find_record(target, stack, &frames, at)?,
+        None => by_runtime(target, stack, &frames)?,
+    };
     let mut raw = vec![0; CONTEXT_BYTES];
     let got = target.dump.memory().read_at(context, &mut raw).got;
     raw.truncate(got);
@@ -59,17 +62,20 @@ pub(super) fn of_thread(
         stack_from(target, &c.regs, bounds, limits, cancel)
     });
     let mut exception =
-        ExceptionFacts { interest: Interest::Crash, ..explain(target, t.tid, &record, regs.as_ref()) };
+        ExceptionFacts { interest: Interest::Crash, ..explain(target, t.tid, &record.0, regs.as_ref()) };
     if let Some(stack) = &stack {
         look_into(target, &mut exception, stack, cancel);
     }
     Some(Reported {
         exception,
-        record_at: target.dump.memory().ptr(pointers, machine)?,
+        record_at: record.1,
         context_at: context,
-        record,
+        record: record.0,
         pointers,
-        through: frames.get(at).and_then(|f| f.function.clone()).unwrap_or_default(),
+        through: by_system
+            .and_then(|at| frames.get(at))
+            .and_then(|f| f.function.clone())
+            .unwrap_or_else(|| WRITER.to_owned()),
         stack,
     })
 }
@@ -111,13 +117,51 @@ fn of_stack(thread: &ThreadFacts) -> Option<Reporting<'_>> {
     Some(Reporting { thread, through, raised })
 }
 
+/// A record and where it lies, its context, and what led there.
+type Found = ((ExceptionRecord, Va), Va, Va);
+
+/// Words for a runtime that has its dump written.
+const WRITER: &str = "the runtime's wait for the program that writes its dump";
+
+/// Frames from the top among which a runtime's wait for its dump's writer is looked for.
+const WRITER_DEPTH: usize = 6;
+
+/// The row of a runtime's own code that waits until another process has written the dump. .NET starts `createdump` and
+/// waits for its end by `WaitForSingleObject`; its other waits go through other functions.
+pub(crate) fn writer_row(target: &Target, frames: &[&StackFrame]) -> Option<usize> {
+    let runtimes = target.runtimes();
+    let of_runtime = |f: &StackFrame| {
+        f.module.is_some_and(|m| runtimes.readers().iter().any(|r| r.runtime().readable && r.runtime().module == m))
+    };
+    let plain = |f: &StackFrame| f.function.as_deref() == Some("WaitForSingleObject") && !is_far(f);
+    let at = frames.iter().take(WRITER_DEPTH).position(|f| plain(f))?.checked_add(1)?;
+    frames.get(at).is_some_and(|f| of_runtime(f) && !f.managed).then_some(at)
+}
+
+/// A fault for which a runtime has its dump written: the system entered the thread with the exception, and nothing but
+/// native code has run since. Layout on entry (x64): context at the stack pointer, 0x4d0 bytes and 0x20 more, the record.
+fn by_runtime(target: &Target, stack: &Stack, frames: &[&StackFrame]) -> Option<Found> {
+    if stack.machine != Machine::Amd64 {
+        return None;
+    }
+    let from = writer_row(target, frames)?;
+    let enters = |f: &&&StackFrame| f.function.as_deref().is_some_and(|n| DISPATCHERS.contains(&n)) && !is_far(f);
+    let row = frames.iter().skip(from).position(|f| enters(&f))?.checked_add(from)?;
+    if frames.get(..row)?.iter().any(|f| f.managed) {
+        return None;
+    }
+    let context = frames.get(row)?.frame.sp;
+    let at = context.offset(0x4f0);
+    read_record(target, stack.machine, at, context).map(|record| ((record, at), context, context))
+}
+
 /// The record of `EXCEPTION_POINTERS` that lie on the stack near the reporting function, and where they lie.
 fn find_record(
     target: &Target,
     stack: &Stack,
     frames: &[&StackFrame],
     at: usize,
-) -> Option<(ExceptionRecord, Va, Va)> {
+) -> Option<Found> {
     let memory = target.dump.memory();
     let machine = stack.machine;
     let p = machine.ptr_size() as u64;
@@ -129,7 +173,8 @@ fn find_record(
     for slot in words {
         let pointer = memory.ptr(slot, machine).filter(|v| v.0 > 0xffff);
         for pair in [Some(slot), pointer].into_iter().flatten() {
-            if let Some((record, context)) = read_pair(target, machine, pair) {
+            let found = read_pair(target, machine, pair);
+            if let Some((record, context)) = found {
                 return Some((record, context, pair));
             }
         }
@@ -138,11 +183,18 @@ fn find_record(
 }
 
 /// `EXCEPTION_POINTERS`: both must be there, and say the same instruction.
-fn read_pair(target: &Target, machine: Machine, at: Va) -> Option<(ExceptionRecord, Va)> {
+fn read_pair(target: &Target, machine: Machine, at: Va) -> Option<((ExceptionRecord, Va), Va)> {
     let memory = target.dump.memory();
     let p = machine.ptr_size() as u64;
     let record = memory.ptr(at, machine).filter(|v| v.0 > 0xffff)?;
     let context = memory.ptr(at.offset(p), machine).filter(|v| v.0 > 0xffff)?;
+    read_record(target, machine, record, context).map(|found| ((found, record), context))
+}
+
+/// A record whose instruction is that of a context.
+fn read_record(target: &Target, machine: Machine, record: Va, context: Va) -> Option<ExceptionRecord> {
+    let memory = target.dump.memory();
+    let p = machine.ptr_size() as u64;
     let (address_at, count_at, flags_at, flag, ip_at) = match machine {
         Machine::X86 => (0xc, 0x10, 0, 0x1_0000, 0xb8),
         Machine::Amd64 => (0x10, 0x18, 0x30, 0x10_0000, 0xf8),
@@ -163,5 +215,5 @@ fn read_pair(target: &Target, machine: Machine, at: Va) -> Option<(ExceptionReco
         address,
         parameters: (0..count).map_while(parameter).collect(),
     };
-    same.then(|| (record(), context))
+    same.then(record)
 }

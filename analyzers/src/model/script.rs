@@ -2,7 +2,7 @@
 
 use dumpscope_core::{Tid, Va};
 use dumpscope_runtimes::{
-    DetachedWait, ExceptionState, LockOwner, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock,
+    Death, DetachedWait, ExceptionState, LockOwner, Pool, Runtime, ScriptException, ScriptFrame, ScriptLock,
     ScriptThread, ScriptWait, Suspension, Task, WaitKind,
 };
 use std::collections::BTreeMap;
@@ -86,6 +86,8 @@ pub struct ScriptFacts {
     pub pool: Option<Pool>,
     /// The suspension that is under way.
     pub suspension: Option<Suspension>,
+    /// The thread that ends the process on purpose.
+    pub death: Option<Death>,
     /// Threads that run finalizers.
     pub finalizers: Vec<Tid>,
 }

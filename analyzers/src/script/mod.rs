@@ -69,6 +69,7 @@ pub(crate) fn gather(target: &Target, threads: &[ThreadFacts]) -> ScriptFacts {
             out.pool = out.pool.or_else(|| reader.pool());
         }
         out.suspension = out.suspension.or_else(|| reader.suspension());
+        out.death = out.death.take().or_else(|| reader.death(&walked));
         out.finalizers.extend(reader.finalizer());
         for mut exception in reader.exceptions() {
             let mut next = Some(&mut exception);
@@ -91,6 +92,20 @@ pub(crate) fn settle(facts: &mut ScriptFacts, exception: Option<&ExceptionFacts>
     let of_thread = facts.exceptions.iter_mut().map(|(_, e)| e).filter(|e| e.tid == Some(fatal.tid));
     let mut fits = of_thread.filter(|e| e.state == ExceptionState::Handling || own);
     if let Some(first) = fits.next() {
+        first.state = ExceptionState::Unhandled;
+    }
+}
+
+/// A dump that the runtime had written itself records no exception: that of the thread which waits for the writer is
+/// the one that nobody handled.
+pub(crate) fn settle_unrecorded(target: &Target, facts: &mut ScriptFacts, threads: &[ThreadFacts]) {
+    let waits = |t: &&ThreadFacts| {
+        let frames: Vec<_> = t.stack.iter().flat_map(|s| s.physical()).take(16).collect();
+        crate::facts::writer_row(target, &frames).is_some()
+    };
+    let Some(tid) = threads.iter().find(waits).map(|t| t.tid) else { return };
+    let mut of_thread = facts.exceptions.iter_mut().map(|(_, e)| e).filter(|e| e.tid == Some(tid));
+    if let Some(first) = of_thread.find(|e| e.state == ExceptionState::Handling) {
         first.state = ExceptionState::Unhandled;
     }
 }

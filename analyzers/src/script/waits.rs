@@ -15,7 +15,9 @@ pub(crate) fn add_waits(facts: &ScriptFacts, threads: &mut [ThreadFacts]) {
     for thread in threads.iter_mut() {
         let Some(script) = facts.threads.get(&thread.tid) else { continue };
         let Some(found) = &script.wait else {
-            add_place(facts, script, thread);
+            if !class_init(facts, thread) {
+                add_place(facts, script, thread);
+            }
             continue;
         };
         let old = thread.wait.take();
@@ -78,6 +80,36 @@ pub(crate) fn place_words(frames: &[ScriptFrame]) -> String {
     out
 }
 
+/// A type initializer's lock is a critical section of the runtime's, entered by its native code: the thread that holds
+/// it runs the initializer (seen in .NET 8, 9 and 10).
+fn class_init(facts: &ScriptFacts, thread: &mut ThreadFacts) -> bool {
+    let enters = |f: &&crate::model::StackFrame| {
+        f.function.as_deref().is_some_and(|n| n.ends_with("EnterCriticalSection") || n.starts_with("RtlpEnterCriticalSection"))
+    };
+    let frames: Vec<_> = thread.stack.iter().flat_map(|s| s.physical()).take(32).collect();
+    let by_runtime = frames.iter().rposition(|f| enters(f)).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
+        !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
+    });
+    let tid = thread.tid;
+    let Some(wait) = thread.wait.as_mut().filter(|w| by_runtime && w.kind == Kind::CriticalSection) else { return false };
+    let Some(owner) = wait.owner_tid.filter(|o| *o != tid) else { return false };
+    let initializer = facts.threads.get(&owner).and_then(|s| s.frames.iter().find(|f| f.function.ends_with("..cctor")));
+    let Some(initializer) = initializer else { return false };
+    let of = initializer.display.strip_suffix("..cctor").unwrap_or(&initializer.display);
+    let at = facts.user_frame(tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+    wait.kind = Kind::ClassInit;
+    wait.object = Some(format!("the initializer of {of}"));
+    wait.sentence = format!("waits{at} for the initializer of {of}, which {} runs", facts.words(owner));
+    wait.evidence.push(format!("the owner of the runtime's lock has {} on its stack", initializer.function));
+    thread.activity = Some(Activity {
+        text: escape(&wait.sentence).into_owned(),
+        wait: Some(Pattern::Object),
+        idle: false,
+        pattern: None,
+    });
+    true
+}
+
 /// The wait of a thread, with what the native side found kept: handles, how long.
 fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) -> Wait {
     let lock = found.object.and_then(|o| facts.lock(o));
@@ -85,6 +117,8 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         .and_then(|l| l.owners.iter().find_map(|o| o.tid))
         .filter(|_| found.kind != WaitKind::MonitorWait);
     let target = owner.or(found.target);
+    // Whoever holds a lock that does not say so itself: at most a guess.
+    let holder = owner.or(found.target.filter(|_| found.kind == WaitKind::ScriptLock));
     let sure = match found.proof {
         Proof::Exact => Confidence::Proven,
         Proof::Derived => Confidence::Strong,
@@ -93,26 +127,12 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
     let what = object_words(found, lock);
     let runtime = facts.threads.get(&tid).and_then(|t| facts.runtimes.get(t.runtime)).map(|r| r.name);
     let dotnet = runtime.is_none_or(|r| r == ".NET");
-    let holder = owner.map(|t| match t == tid {
+    let by = if found.proof == Proof::StackWord { "it seems by " } else { "by " };
+    let holder = holder.map(|t| match t == tid {
         true => ", which it holds itself".to_owned(),
-        false => format!(", held by {}", facts.words(t)),
+        false => format!(", held {by}{}", facts.words(t)),
     });
     let gone = lock.and_then(|l| gone_words(facts, l)).filter(|_| owner.is_none());
-    let sentence = match found.kind {
-        WaitKind::Thread => match found.target {
-            Some(t) => format!("waits for the end of {}", facts.words(t)),
-            None => format!("waits for the end of a thread ({})", found.method),
-        },
-        WaitKind::Task => match found.target {
-            Some(t) => format!("waits for {what}, which {} runs", facts.words(t)),
-            None => format!("waits for {what}"),
-        },
-        WaitKind::Sleep => "sleeps".to_owned(),
-        WaitKind::Idle => idle_words(&found.method, dotnet).to_owned(),
-        WaitKind::Gc => "waits for a garbage collection".to_owned(),
-        WaitKind::MonitorWait => format!("waits to be woken ({what})"),
-        _ => format!("waits for {what}{}", holder.or(gone).unwrap_or_default()),
-    };
     let user = found.user_frame.and_then(|i| facts.threads.get(&tid)?.frames.get(i));
     let mut evidence = vec![match (found.kind, found.proof) {
         (WaitKind::Gvl, Proof::Exact) => "it waits for the handle of that lock".to_owned(),
@@ -135,6 +155,24 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
             f.file.as_ref().zip(f.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
         format!(" in {}{line}", f.display)
     });
+    // Of .NET the method that waits comes first: behind the owner it would seem to be the owner's.
+    let at = at.unwrap_or_default();
+    let (at, behind) = if dotnet { (at, String::new()) } else { (String::new(), at) };
+    let sentence = match found.kind {
+        WaitKind::Thread => match found.target {
+            Some(t) => format!("waits{at} for the end of {}", facts.words(t)),
+            None => format!("waits{at} for the end of a thread ({})", found.method),
+        },
+        WaitKind::Task => match found.target {
+            Some(t) => format!("waits{at} for {what}, which {} runs", facts.words(t)),
+            None => format!("waits{at} for {what}"),
+        },
+        WaitKind::Sleep => format!("sleeps{at}"),
+        WaitKind::Idle => idle_words(&found.method, dotnet).to_owned(),
+        WaitKind::Gc => format!("waits{at} for a garbage collection"),
+        WaitKind::MonitorWait => format!("waits{at} to be woken ({what})"),
+        _ => format!("waits{at} for {what}{}", holder.or(gone).unwrap_or_default()),
+    };
     let (handles, timeout) = old.as_ref().map_or((None, None), |w| (w.handles.clone(), w.timeout));
     // Entering a monitor has no limit, whatever its wait for an event says.
     let entered =
@@ -148,7 +186,7 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         };
     let timeout = if endless { Some(Timeout::Infinite) } else { timeout };
     Wait {
-        kind: kind(found.kind),
+        kind: kind_of(found),
         object: Some(what).filter(|_| found.object.is_some()),
         address: found.object.filter(|_| is_lock(found.kind)),
         handles,
@@ -161,7 +199,7 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         rpc: None,
         confidence: if target.is_some() || found.object.is_some() { sure } else { Confidence::Strong },
         evidence,
-        sentence: format!("{sentence}{}", at.filter(|_| found.kind != WaitKind::Idle).unwrap_or_default()),
+        sentence: if found.kind == WaitKind::Idle { sentence } else { format!("{sentence}{behind}") },
     }
 }
 
@@ -264,6 +302,17 @@ fn idle_words(method: &str, dotnet: bool) -> &'static str {
         m if m.contains("IOCompletionPoller") => "waits for completed I/O requests",
         m if m.contains("WaitThread") => "waits for handles of the thread pool",
         _ => "waits for work (thread pool)",
+    }
+}
+
+/// The kind; events, mutexes and semaphores behind an object are told apart by its type.
+fn kind_of(found: &ScriptWait) -> Kind {
+    match (found.kind, found.object_type.as_deref()) {
+        (WaitKind::Event, Some("System.Threading.Mutex")) => Kind::Mutex,
+        (WaitKind::Event, Some("System.Threading.Semaphore")) => Kind::Semaphore,
+        (WaitKind::Event, Some(array)) if array.ends_with("[]") => Kind::Multiple,
+        (WaitKind::Io, Some(socket)) if socket.starts_with("System.Net.Sockets.") => Kind::Socket,
+        (of, _) => kind(of),
     }
 }
 

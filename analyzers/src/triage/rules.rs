@@ -17,6 +17,7 @@ mod waiting;
 mod witness;
 
 pub(super) use context::add as add_context;
+pub(super) use crash::recursive;
 
 use crate::facts::Case;
 use crate::model::Finding;

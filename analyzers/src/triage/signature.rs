@@ -76,7 +76,9 @@ fn frame_name(facts: &Case<'_>, frame: &StackFrame) -> String {
     let machine = frame.frame.regs.machine();
     let of_image = frame.module.map(|i| facts.target.symbols.name_in(i, machine));
     let module = if frame.managed { frame.assembly.as_deref() } else { of_image };
-    match (module, &frame.function) {
+    let other = crate::text::in_module(facts.target, frame);
+    match (module, frame.function.as_ref().filter(|_| other.is_none())) {
+        (Some(m), None) if other.is_some() => format!("{m}+0x{:x}", other.unwrap_or_default()),
         (Some(m), Some(f)) => format!("{m}!{f}"),
         (Some(m), None) => format!("{m}+0x{:x}", frame.displacement),
         (None, Some(f)) => f.clone(),
@@ -96,12 +98,24 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
         let raised = r.raised.map(|f| frame_name(facts, f));
         return Some(std::iter::once("crash:reported".to_owned()).chain(raised).collect());
     }
-    let exception = facts.fatal().or(facts.exception.as_ref())?;
-    if let Some(managed) = facts.script.unhandled().filter(|e| e.tid == Some(exception.tid)) {
+    let exception = facts.fatal().or(facts.exception.as_ref());
+    let of = |tid: Option<Tid>| exception.is_none_or(|e| facts.fatal().is_none() || tid == Some(e.tid));
+    if let Some(death) = facts.script.death.as_ref().filter(|d| of(Some(d.tid))) {
+        let user = facts.script.user_frame(death.tid).map(|f| f.display.clone());
+        trace.push(format!("thread {:x} is in {}", death.tid.0, death.method));
+        return Some(std::iter::once("crash:FailFast".to_owned()).chain(user).collect());
+    }
+    if let Some(managed) = facts.script.unhandled().filter(|e| of(e.tid)) {
         return Some(managed_crash(managed, trace));
     }
+    let exception = exception?;
     let code = exception.name.clone().unwrap_or_else(|| format!("{:08x}", exception.code));
     let mut parts = vec![format!("crash:{code}")];
+    if let Some((method, times)) = managed_recursion(facts, exception) {
+        trace.push(format!("recursion: {method}, {times} frames"));
+        parts.push(method);
+        return Some(parts);
+    }
     if let Some(recursion) = exception.recursion.as_ref().filter(|_| exception.is_stack_overflow()) {
         // The leaf that met the guard page differs from run to run.
         trace.push(format!("recursion: {}", recursion.words()));
@@ -118,7 +132,8 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
             trace.push(format!("{name}: found by a scan of the stack, the end"));
             break;
         }
-        let function = frame.function.as_deref().unwrap_or_default();
+        let named = crate::text::in_module(facts.target, frame).is_none();
+        let function = frame.function.as_deref().filter(|_| named).unwrap_or_default();
         if is_in(&lists().irrelevant, function) {
             trace.push(format!("{name}: irrelevant, left out"));
             continue;
@@ -129,10 +144,10 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
             break;
         }
         // A frame without a function name says too little alone.
-        unnamed = if frame.function.is_none() { unnamed.saturating_add(1) } else { 0 };
+        unnamed = if function.is_empty() { unnamed.saturating_add(1) } else { 0 };
         if is_in(&lists().prefix, function) {
             trace.push(format!("{name}: prefix, taken with the next one"));
-        } else if frame.function.is_none() && unnamed < UNNAMED {
+        } else if function.is_empty() && unnamed < UNNAMED {
             trace.push(format!("{name}: no name, taken with the next one"));
         } else {
             trace.push(format!("{name}: taken, the end"));
@@ -140,6 +155,12 @@ fn crash(facts: &Case<'_>, trace: &mut Vec<String>) -> Option<Vec<String>> {
         }
     }
     Some(parts)
+}
+
+/// The method of the program that filled the stack.
+fn managed_recursion(facts: &Case<'_>, e: &crate::model::ExceptionFacts) -> Option<(String, usize)> {
+    let frames = &facts.script.threads.get(&e.tid).filter(|_| e.is_stack_overflow())?.frames;
+    super::rules::recursive(frames).map(|(method, times)| (method.to_owned(), times))
 }
 
 /// The exception's type and the innermost method of the program, as the user wrote it: names of closures and state

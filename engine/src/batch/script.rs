@@ -1,12 +1,12 @@
 //! From what runtimes say to the document's rows. Text from the dump is escaped here.
 
 use crate::document::{
-    LockRow, OwnerState, RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow,
-    UnmountedRow, UnmountedWaitRow, WaitKindName,
+    BlameRow, ConfidenceName, LockRow, OwnerState, RuntimeRow, ScriptExceptionRow, ScriptFrameRow,
+    ScriptThreadRow, SourceRow, TaskRow, UnmountedRow, UnmountedWaitRow, WaitKindName,
 };
 use crate::fmt::Hex;
 use dumpscope_analyzers::Target;
-use dumpscope_analyzers::model::{ScriptFacts, ThreadScript, Unmounted};
+use dumpscope_analyzers::model::{Facts, ScriptFacts, StackFrame, ThreadScript, Unmounted};
 use dumpscope_core::base::text::escape;
 use dumpscope_runtimes::{LockKind, ScriptException, ScriptFrame, ScriptLock, Task};
 
@@ -91,6 +91,32 @@ pub(crate) fn exception(runtime: usize, e: &ScriptException) -> ScriptExceptionR
         frames: e.frames.iter().take(MAX_FRAMES).map(|f| frame(runtime, f)).collect(),
         inner: e.inner.as_ref().map(|i| Box::new(exception(runtime, i))),
     }
+}
+
+/// Whose fault an exception of a runtime is, by default: the innermost method of the program that it went through.
+pub(super) fn blame(facts: &Facts) -> Option<BlameRow> {
+    let script = &facts.script;
+    let (tid, frames) = match (&script.death, script.unhandled()) {
+        (Some(death), _) => (death.tid, &script.threads.get(&death.tid)?.frames),
+        (None, Some(e)) => (e.tid?, &e.frames),
+        (None, None) => return None,
+    };
+    let user = frames.iter().find(|f| !f.is_library())?;
+    let stack = facts.thread(tid)?.stack.as_ref()?;
+    let own = |f: &&StackFrame| f.managed && f.function.as_deref() == Some(user.function.as_str());
+    let same = stack.frames.iter().position(|f| own(&f) && f.frame.sp == user.sp);
+    let row = same.or_else(|| stack.frames.iter().position(|f| own(&f)))?;
+    let line = user.file.as_ref().zip(user.line);
+    Some(BlameRow {
+        tid: tid.0,
+        frame: u32::try_from(row).ok()?,
+        module: stack.frames.get(row)?.assembly.as_deref().map(text),
+        function: Some(text(&user.function)),
+        displacement: Some(Hex(user.displacement)),
+        source: line.map(|(file, line)| SourceRow { file: text(file), line }),
+        confidence: ConfidenceName::Strong,
+        chain: vec![text(&format!("{} is the innermost method of the program: what it called is the runtime's", user.display))],
+    })
 }
 
 pub(super) fn task(t: &Task) -> TaskRow {

@@ -16,6 +16,7 @@ use dumpscope_analyzers::text::frame_text;
 use dumpscope_analyzers::triage::{run_rules, signature, verdict_of};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Tid};
+use dumpscope_runtimes::{ExceptionState, ScriptException, ScriptFrame};
 use dumpscope_symbols::Trust;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -276,6 +277,7 @@ fn crash_fields(
         out.push(("BLAME".into(), lines.collect()));
     }
     let thread = finding.tid.and_then(|t| facts.thread(t));
+    script_fields(session, facts, e.tid, verbose, out);
     thread_fields(facts, thread, verbose, true, out);
     out.push(one("FAILURE_BUCKET_ID", bucket(facts, finding)));
 }
@@ -306,6 +308,9 @@ fn hang_fields(
     out.push(one("PRIMARY_PROBLEM_CLASS", class));
     out.push(one("DEFAULT_BUCKET_ID", class));
     let thread = verdict.tid.and_then(|t| facts.thread(t));
+    if let Some(tid) = verdict.tid {
+        script_fields(session, facts, tid, verbose, out);
+    }
     thread_fields(facts, thread, verbose, false, out);
     if verbose && let Some(lock) = verdict.lock {
         let text = captured(session, &format!("!critsec 0x{:x}", lock.0));
@@ -320,6 +325,33 @@ fn process_name(facts: &Case<'_>, out: &mut Vec<(String, Vec<String>)>) {
     if let Some(name) = rows::process(facts.target).name {
         out.push(one("PROCESS_NAME", name));
     }
+}
+
+/// What a language runtime knows of the thread: the exception that it handles, and its methods.
+fn script_fields(
+    session: &Session,
+    facts: &Case<'_>,
+    tid: Tid,
+    verbose: bool,
+    out: &mut Vec<(String, Vec<String>)>,
+) {
+    let of = |e: &&ScriptException| {
+        e.tid == Some(tid) && matches!(e.state, ExceptionState::Unhandled | ExceptionState::Handling)
+    };
+    let exception = facts.script.exceptions.iter().map(|(_, e)| e).find(of);
+    if let Some(e) = exception {
+        let message = e.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
+        let words = escape(&format!("{}{message}", e.type_name)).into_owned();
+        let details = if verbose { captured(session, &format!("!pe -nested {:x}", e.address.0)) } else { Vec::new() };
+        out.push(("MANAGED_EXCEPTION".into(), std::iter::once(words).chain(details).collect()));
+    }
+    let Some(script) = facts.script.threads.get(&tid).filter(|s| verbose && !s.frames.is_empty()) else { return };
+    let row = |f: &ScriptFrame| {
+        let line = f.file.as_ref().zip(f.line).map(|(file, line)| format!(" [{file} @ {line}]")).unwrap_or_default();
+        let name = if f.full.is_empty() { &f.display } else { &f.full };
+        escape(&format!("{:016x} {:016x} {name}{line}", f.sp.0, f.ip.0)).into_owned()
+    };
+    out.push(("MANAGED_STACK".into(), script.frames.iter().take(FRAMES).map(row).collect()));
 }
 
 /// Stack, source line and symbol of the thread that the verdict is about.
@@ -349,7 +381,13 @@ fn thread_fields(
         let m = f.module.and_then(|m| facts.target.symbols.modules().get(m));
         m.is_some_and(|m| patterns.is_system_file(&m.file_name))
     };
-    let own = stack.frames.iter().find(|f| is_crash || !system(f)).or_else(|| stack.frames.first());
+    let script = facts.script.threads.get(&thread.tid).map_or(&[][..], |s| &s.frames);
+    let user = script.iter().find(|f| !f.is_library()).filter(|_| reported.is_none());
+    let of_user = |u: &ScriptFrame| stack.frames.iter().find(|f| f.managed && f.frame.sp == u.sp);
+    let own = user
+        .and_then(of_user)
+        .or_else(|| stack.frames.iter().find(|f| is_crash || !system(f)))
+        .or_else(|| stack.frames.first());
     let Some(frame) = own else { return };
     if let Some(line) = &frame.line {
         let file = escape(&line.file).into_owned();
@@ -360,6 +398,7 @@ fn thread_fields(
     let module = frame.module.and_then(|m| facts.target.symbols.modules().get(m));
     let machine = frame.frame.regs.machine();
     let name = frame.module.map_or("unknown", |m| facts.target.symbols.name_in(m, machine));
+    let name = if frame.managed { frame.assembly.as_deref().unwrap_or(name) } else { name };
     let name = escape(name).into_owned();
     let offset = dumpscope_symbols::wrapped(frame.displacement, machine);
     let symbol = match &frame.function {

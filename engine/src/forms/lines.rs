@@ -233,6 +233,14 @@ fn about(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     if let Some(command_line) = row.process.as_ref().and_then(|p| p.command_line.as_deref()) {
         item("Command line: ", command_line.trim(), Role::Text, options, emit);
     }
+    for r in row.runtimes.iter().flatten() {
+        let version = r.version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
+        let more = match (&r.why, r.readable) {
+            (Some(why), false) => why,
+            _ => &r.how,
+        };
+        item("Runtime: ", &format!("{}{version} ({}): {more}", r.name, r.module), Role::Plain, options, emit);
+    }
 }
 
 /// Threads that do the same, told once.
@@ -250,8 +258,10 @@ fn threads(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     emit(Line::new().role(Role::Heading, count));
     let groups = groups(all, culprits, options.verbose);
     let shown = if options.verbose { groups.len() } else { GROUPS };
+    let runtimes: Vec<&str> =
+        row.runtimes.iter().flatten().filter(|r| r.readable).map(|r| r.module.as_str()).collect();
     for group in groups.iter().take(shown) {
-        show_group(group, options, emit);
+        show_group(group, &runtimes, options, emit);
     }
     if groups.len() > shown {
         let left: usize = groups.iter().skip(shown).map(|g| g.threads.len()).sum();
@@ -291,7 +301,43 @@ fn names_of(thread: &ThreadRow) -> Vec<(Option<&str>, Option<&str>, Option<u64>)
     sure.map(|f| (f.module.as_deref(), f.function.as_deref(), frame(f))).collect()
 }
 
-fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
+/// A row of a stack as it is shown.
+enum Shown<'a> {
+    /// A frame and its number.
+    Frame(usize, &'a FrameRow),
+    /// Frames of a runtime's own code, which only carry the program's: how many, whose.
+    Folded(usize, &'a str),
+}
+
+/// Folds the frames of a runtime's own code; documents have them all.
+fn fold<'a>(frames: &'a [FrameRow], runtimes: &[&str]) -> Vec<Shown<'a>> {
+    let own = |f: &'a FrameRow| f.module.as_deref().filter(|m| runtimes.contains(m) && f.symbol_exact != Some(true));
+    let mut out: Vec<Shown<'a>> = Vec::new();
+    for (n, f) in frames.iter().enumerate() {
+        match (own(f), out.last_mut()) {
+            (Some(module), Some(Shown::Folded(count, of))) if *of == module => *count = count.saturating_add(1),
+            (Some(module), _) => out.push(Shown::Folded(1, module)),
+            (None, _) => out.push(Shown::Frame(n, f)),
+        }
+    }
+    // One frame alone is shown as it is.
+    let mut at = 0;
+    for shown in &mut out {
+        match shown {
+            Shown::Folded(1, _) => {
+                if let Some(f) = frames.get(at) {
+                    *shown = Shown::Frame(at, f);
+                }
+                at = at.saturating_add(1);
+            }
+            Shown::Folded(n, _) => at = at.saturating_add(*n),
+            Shown::Frame(..) => at = at.saturating_add(1),
+        }
+    }
+    out
+}
+
+fn show_group(group: &Group<'_>, runtimes: &[&str], options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     let Some(first) = group.threads.first() else { return };
     let mut line = Line::plain(if group.culprit { "> " } else { "  " });
     const IDS: usize = 8;
@@ -302,7 +348,8 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
     if group.threads.len() > IDS {
         line = line.text(format!(" and {} more", group.threads.len().saturating_sub(IDS)));
     }
-    if let (Some(name), 1) = (&first.name, group.threads.len()) {
+    let own_name = first.script_thread.as_ref().and_then(|t| t.name.as_ref());
+    if let (Some(name), 1) = (first.name.as_ref().or(own_name), group.threads.len()) {
         line = line.role(Role::Text, format!(" \"{name}\""));
     }
     if let Some(activity) = &first.activity {
@@ -334,16 +381,34 @@ fn show_group(group: &Group<'_>, options: &TextOptions, emit: &mut dyn FnMut(Lin
         Some([]) => {}
         Some(frames) if options.verbose || group.culprit && script.is_empty() => {
             let most = if options.verbose { usize::MAX } else { CULPRIT_FRAMES };
-            frames.iter().take(most).enumerate().for_each(|(n, f)| emit(frame_line(first, n, f)));
-            if frames.len() > most {
-                let left = frames.len().saturating_sub(most);
+            let rows = if options.verbose { fold(frames, &[]) } else { fold(frames, runtimes) };
+            let mut told = 0_usize;
+            for row in rows.iter().take(most) {
+                match row {
+                    Shown::Frame(n, f) => {
+                        told = told.saturating_add(1);
+                        emit(frame_line(first, *n, f));
+                    }
+                    Shown::Folded(n, module) => {
+                        told = told.saturating_add(*n);
+                        emit(Line::plain("      ").role(Role::Dim, format!("({n} frames of {module})")));
+                    }
+                }
+            }
+            if frames.len() > told {
+                let left = frames.len().saturating_sub(told);
                 emit(Line::new().role(Role::Dim, format!("      and {left} more frames")));
             }
         }
         Some(frames) => {
             // Where only a scan found something the first frame is all that is known.
-            let sure = frames.iter().take_while(|f| f.trust != TrustName::Scan).take(OTHER_FRAMES);
-            let names: Vec<String> = sure.map(frame_name).collect();
+            let sure = frames.iter().take_while(|f| f.trust != TrustName::Scan).count();
+            let rows = fold(frames.get(..sure).unwrap_or_default(), runtimes);
+            let name = |row: &Shown<'_>| match row {
+                Shown::Frame(_, f) => frame_name(f),
+                Shown::Folded(n, module) => format!("({n} frames of {module})"),
+            };
+            let names: Vec<String> = rows.iter().take(OTHER_FRAMES).map(name).collect();
             item("      ", &names.join(" < "), Role::Dim, options, emit);
         }
     }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Most entries of `g_dacTable` (8 has 169).
 const MAX_TABLE: usize = 400;
+/// How many entries a build's table may be off.
+const MAX_SHIFT: usize = 8;
 
 /// Memory and layout of one runtime.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct Core {
     table: Vec<Va>,
     /// Entries whose index in the table was off and that were found by what they point at.
     found: Vec<(Variable, Va)>,
+    /// See [`Core::table_shift`].
+    shift: i64,
 }
 
 /// Whether an address is that of a variable.
@@ -58,7 +62,7 @@ impl Core {
         let layout = Layout::new(release, descriptor.as_ref());
         let table = dac_table(process, module);
         let mut core =
-            Core { process: Arc::clone(process), module, layout, descriptor, table, found: Vec::new() };
+            Core { process: Arc::clone(process), module, layout, descriptor, table, found: Vec::new(), shift: 0 };
         core.verify()?;
         Ok(core)
     }
@@ -141,6 +145,7 @@ impl Core {
     fn verify(&mut self) -> Result<(), Unreadable> {
         let tids: BTreeSet<u32> = self.process.threads.iter().map(|t| t.tid.0).collect();
         let probe = self.probe();
+        self.shift_table();
         let checks: [(Variable, Check<'_>, &str); 2] = [
             (Variable::ThreadStore, &|c, at| c.is_thread_store(at, &tids), "its list of threads"),
             (Variable::CodeMap, &|c, at| c.is_code_map(at, probe), "its map of code"),
@@ -155,6 +160,97 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Variables that few things hang on, but whose index moves too when servicing adds one before them (8.0.4 has one
+    /// fewer than 8.0.33): the one with the best invariant tells how far, the others are checked where they can be.
+    fn shift_table(&mut self) {
+        let Some(index) = self.layout.table_index(Variable::DirectCalls) else { return };
+        let near = |core: &Core, index: usize, is_it: Check<'_>| {
+            let places = (0..=MAX_SHIFT).flat_map(|d| [index.checked_add(d), index.checked_sub(d)]).flatten();
+            let mut known = places.filter_map(|i| Some((i, *core.table.get(i)?)));
+            known.find(|(_, at)| is_it(core, *at))
+        };
+        let Some((found, at)) = near(self, index, &|c, at| c.is_direct_calls(at)) else { return };
+        if found == index {
+            return;
+        }
+        self.found.push((Variable::DirectCalls, at));
+        self.shift = i64::try_from(found).unwrap_or(0) - i64::try_from(index).unwrap_or(0);
+        // The descriptor of 9 has the others.
+        if self.descriptor.is_some() {
+            return;
+        }
+        let others: [(Variable, Check<'_>); 3] = [
+            (Variable::SyncTable, &|c, at| c.is_sync_table(at)),
+            (Variable::ObjectType, &|c, at| c.is_object_type(at)),
+            (Variable::FreeType, &|c, at| c.is_free_type(at)),
+        ];
+        for (variable, is_it) in others {
+            let Some(index) = self.layout.table_index(variable) else { continue };
+            let moved = index.checked_add_signed(isize::try_from(self.shift).unwrap_or(0));
+            let plain = || self.table.get(moved?).copied();
+            if let Some(at) = near(self, index, is_it).map(|(_, at)| at).or_else(plain) {
+                self.found.push((variable, at));
+            }
+        }
+    }
+
+    /// How far this build's `g_dacTable` is from the measured one, entries, behind the variables of the first checks.
+    pub(super) fn table_shift(&self) -> i64 {
+        self.shift
+    }
+
+    /// Functions that managed code calls directly: 127 chains of (next, function, method), by the function's address.
+    fn is_direct_calls(&self, at: Va) -> bool {
+        let memory = self.memory();
+        let mut fits = 0;
+        for chain in 0..127u64 {
+            let Some(node) = memory.u64(at.offset(chain * 8)) else { return false };
+            if node == 0 {
+                continue;
+            }
+            match memory.u64(Va(node).offset(8)) {
+                Some(function) if function != 0 && function % 127 == chain => fits += 1,
+                _ => return false,
+            }
+        }
+        fits > 8
+    }
+
+    /// The first sync block's object names it in its header.
+    fn is_sync_table(&self, at: Va) -> bool {
+        let read = || {
+            let object = Va(self.memory().u64(self.deref(at)?.offset(24))?);
+            let header = self.memory().u32(Va(object.0.checked_sub(4)?))?;
+            Some(object.0 & 7 == 0 && header & 0x0fff_ffff == 0x0800_0001)
+        };
+        read().unwrap_or(false)
+    }
+
+    /// A type without a parent, whose class leads back to it, of an object without fields.
+    fn is_object_type(&self, at: Va) -> bool {
+        let read = || {
+            let mt = self.deref(at)?;
+            let class = self.target(mt, Field::TypeClass)?;
+            Some(
+                self.target(class, Field::ClassType)? == mt
+                    && self.ptr(mt, Field::TypeParent)?.is_null()
+                    && self.u32(mt, Field::TypeBaseSize)? == 24,
+            )
+        };
+        read().unwrap_or(false)
+    }
+
+    /// A type of bytes without a class.
+    fn is_free_type(&self, at: Va) -> bool {
+        let read = || {
+            let mt = self.deref(at)?;
+            let flags = self.u32(mt, Field::TypeFlags)?;
+            let size = self.u32(mt, Field::TypeBaseSize)?;
+            Some(flags & 0x8000_ffff == 0x8000_0001 && size == 24 && self.ptr(mt, Field::TypeClass)?.is_null())
+        };
+        read().unwrap_or(false)
     }
 
     /// A thread store's first thread has the id of a thread of the dump, or none (it has ended).

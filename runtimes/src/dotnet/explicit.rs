@@ -52,7 +52,7 @@ impl Clr {
     fn frame_kind(&self, frame: Va) -> Option<String> {
         let identity = self.core.memory().u64(frame)?;
         let first = match self.core.layout.release {
-            Release::V8 => 132,
+            Release::V8 => 132_usize,
             Release::V9 => 134,
             Release::V10 | Release::Later => {
                 let d = self.core.descriptor.as_ref()?;
@@ -62,6 +62,7 @@ impl Clr {
                 return d.constants().find_map(named);
             }
         };
+        let first = isize::try_from(self.core.table_shift()).ok().and_then(|d| first.checked_add_signed(d))?;
         let at = self.core.table_position(Va(identity))?.checked_sub(first)?;
         CLASSES.get(at).map(|s| (*s).to_owned())
     }

@@ -7,6 +7,7 @@ mod assemblies;
 mod code;
 mod commands;
 mod core;
+mod death;
 mod descriptor;
 mod detail_questions;
 mod details;
@@ -26,6 +27,7 @@ mod metadata;
 mod methods;
 mod modules;
 mod objects;
+mod outer;
 mod pool;
 mod ranges;
 mod ready_to_run;
@@ -90,6 +92,7 @@ struct Clr {
     primitives: OnceLock<Arc<BTreeMap<u8, Va>>>,
     constructed: OnceLock<BTreeMap<String, Va>>,
     assembly_list: OnceLock<Vec<(Va, Va)>>,
+    outer_index: OnceLock<outer::OuterIndex>,
 }
 
 /// The name of a file with lines, and what it is known by.
@@ -142,6 +145,7 @@ impl Clr {
             primitives: OnceLock::new(),
             constructed: OnceLock::new(),
             assembly_list: OnceLock::new(),
+            outer_index: OnceLock::new(),
         }
     }
 
@@ -230,6 +234,10 @@ impl Reader for Dotnet {
 
     fn exception_at(&self, object: Va) -> Option<ScriptException> {
         self.clr.as_ref()?.exception(object, 0)
+    }
+
+    fn death(&self, stacks: &[Walked<'_>]) -> Option<crate::Death> {
+        self.clr.as_ref()?.death(stacks)
     }
 
     fn tasks(&self, waits: &[ScriptWait]) -> Vec<Task> {

@@ -43,9 +43,31 @@ impl fmt::Display for Version {
     }
 }
 
-/// The version out of the module's version record: 10.0.14 is written 10.0.1426.52326 (the third number is the
-/// patch times 100 and a part of the build).
+/// Offset of the version in `DotNetRuntimeInfo`: behind the signature (18 bytes), the record's own version and three
+/// module identities of 24 bytes; from record version 2 on. Source: `runtimeinfo.h` of dotnet/runtime (MIT); seen in a
+/// single-file program of 10.0.9.
+const RUNTIME_INFO_VERSION: u64 = 96;
+const SIGNATURE: &[u8] = b"DotNetRuntimeInfo\0";
+
+/// The runtime's version: a single-file program's own record, since the version of its file is the application's; else out
+/// of the module's version record, where 10.0.14 is written 10.0.1426.52326 (the third number is the patch times 100
+/// and a part of the build).
 pub(super) fn version(process: &Process, module: usize) -> Option<Version> {
-    let [major, minor, third, _] = process.modules.get(module)?.version?.file;
+    if let Some(told) = told(process, module) {
+        return Some(told);
+    }
+    let info = process.modules.get(module).filter(|m| is_file(&m.file_name))?;
+    let [major, minor, third, _] = info.version?.file;
     Some(Version { major, minor, patch: third / 100 })
+}
+
+fn told(process: &Process, module: usize) -> Option<Version> {
+    let at = process.export(module, "DotNetRuntimeInfo")?;
+    let memory = process.memory.as_ref();
+    let signature = super::mem::some(memory, at, SIGNATURE.len());
+    if signature != SIGNATURE || !(2..100).contains(&memory.u32(at.offset(20))?) {
+        return None;
+    }
+    let part = |n: u64| u16::try_from(memory.u32(at.offset(RUNTIME_INFO_VERSION + n * 4))?).ok();
+    Some(Version { major: part(0).filter(|m| (5..100).contains(m))?, minor: part(1)?, patch: part(2)? / 100 })
 }

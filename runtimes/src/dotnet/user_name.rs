@@ -22,7 +22,8 @@ enum Made<'a> {
 }
 
 fn take_apart(name: &str) -> Made<'_> {
-    if name == "<Main>$" {
+    // The program without a class, and what waits for an asynchronous `Main`.
+    if matches!(name, "<Main>$" | "<Main>") {
         return Made::Main;
     }
     let Some(inner) = name.strip_prefix('<') else { return Made::Plain };
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(name("Lab.Program+<>c", "<<Go>g__Fire|2_0>b__1"), "Lab.Program.Go.Fire.lambda");
         assert_eq!(name("Program+<<Main>$>d__0", "MoveNext"), "Program.Main");
         assert_eq!(name("Program", "<Main>$"), "Program.Main");
+        assert_eq!(name("A.Program", "<Main>"), "A.Program.Main");
         assert_eq!(name("Lab.Step`1", "Lab.IStep.Run"), "Lab.Step.Run");
         assert_eq!(name("A.B+C`2", ".ctor"), "A.B.C..ctor");
         assert_eq!(name("Program+<>c+<<Main>b__0_1>d", "MoveNext"), "Program.Main.lambda");

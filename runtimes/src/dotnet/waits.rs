@@ -244,11 +244,11 @@ const SITES: &[Site] = &[
 ];
 
 /// A managed frame of a stack.
-struct Managed {
+pub(super) struct Managed {
     /// Index in the machine frames.
-    at: usize,
+    pub(super) at: usize,
     code: Arc<Code>,
-    method: Arc<Method>,
+    pub(super) method: Arc<Method>,
 }
 
 /// A wait that one frame tells of.
@@ -272,6 +272,7 @@ impl Clr {
                 wait.target = runner.filter(|tid| *tid != wait.tid);
             }
         }
+        self.add_readers(stacks, &mut waits);
         waits
     }
 
@@ -295,7 +296,8 @@ impl Clr {
         managed.iter().filter(runs).flat_map(|m| self.live_objects(stack.frames, m, &[TASK])).collect()
     }
 
-    fn managed(&self, frames: &[Frame]) -> Vec<Managed> {
+    /// Managed frames of a stack.
+    pub(super) fn managed(&self, frames: &[Frame]) -> Vec<Managed> {
         let one = |(at, frame): (usize, &Frame)| {
             let code = self.code_at(frame.lookup_ip()).filter(|c| !c.method.is_null())?;
             let method = self.method(code.method)?;
@@ -329,6 +331,7 @@ impl Clr {
             });
         }
         self.fill(&mut found, stack.frames, &managed);
+        self.around(&mut found);
         // The highest rank, then the first with an object.
         let rank = found.iter().map(|f| f.rank).max()?;
         let best = found
@@ -371,6 +374,19 @@ impl Clr {
             .find(|o| self.reference(*o, "_waitHandle") == Some(handle))
     }
 
+    /// Where the outer object of a wait is not known, the inner one that the thread waits by leads to it.
+    fn around(&self, found: &mut [Found]) {
+        let inner = |found: &[Found], kind| found.iter().filter(|f| f.kind == kind).find_map(|f| f.object);
+        let monitor = inner(found, WaitKind::MonitorWait);
+        for (of, by_event) in [("System.Threading.ManualResetEventSlim", false), ("System.Threading.SemaphoreSlim", false), ("System.Threading.CountdownEvent", true)] {
+            let inner = if by_event { inner(found, WaitKind::Event) } else { monitor };
+            for f in found.iter_mut().filter(|f| f.object.is_none() && f.method.starts_with(of)) {
+                f.object = inner.and_then(|i| self.outer(i, of));
+                f.proof = Proof::Derived;
+            }
+        }
+    }
+
     /// An object that is not alive in its own frame may be in that of another site of the same kind, or be the only one
     /// of its type in the frames that call it.
     fn fill(&self, found: &mut [Found], frames: &[Frame], managed: &[Managed]) {
@@ -385,6 +401,8 @@ impl Clr {
                 continue;
             }
             let wanted: &[&str] = match f.kind {
+                // It waits for the runtime's finalizer thread, whatever threads its callers know.
+                WaitKind::Thread if f.method.contains("PendingFinalizers") => continue,
                 WaitKind::Thread => &["System.Threading.Thread"],
                 WaitKind::Event => &["System.Threading.WaitHandle"],
                 WaitKind::Task => &[TASK],
@@ -407,7 +425,7 @@ impl Clr {
     }
 
     /// Live references of a frame, of one of the wanted types (any type if none is named), without repeats.
-    fn live_objects(&self, frames: &[Frame], m: &Managed, wanted: &[&str]) -> Vec<Va> {
+    pub(super) fn live_objects(&self, frames: &[Frame], m: &Managed, wanted: &[&str]) -> Vec<Va> {
         let mut out = Vec::new();
         for object in self.live(frames, m).unwrap_or_default() {
             let Some(mt) = self.object_type(object) else { continue };
@@ -494,6 +512,13 @@ impl Clr {
         let slot = core.target(helper, Field::HelperReference).filter(|s| s.0.abs_diff(helper.0) < 0x2000);
         let object = slot.and_then(|s| core.deref(s)).filter(|o| self.object_type(*o).is_some());
         Some(Found { rank, kind, object, proof: Proof::Exact, method: format!("{}.{name}", method.owner()) })
+    }
+
+    /// Type and name of the function that a helper frame stands for.
+    pub(super) fn helper_name(&self, helper: Va) -> Option<(String, String)> {
+        let entry = self.core.target(helper, Field::HelperFunction)?;
+        let method = self.method(self.direct_call(entry)?)?;
+        Some((method.owner(), method.name.clone()))
     }
 
     /// The method that a helper frame stands for.

@@ -14,6 +14,9 @@ const MS: u64 = 10_000;
 /// CPU time below which nothing is said: 2 s.
 const LEAST: u64 = 2_000 * MS;
 
+/// The same for a thread that runs the program's code in a runtime: 0.5 s. Nothing else explains why it runs.
+const LEAST_SCRIPT: u64 = 500 * MS;
+
 /// Frames that the evidence quotes.
 const QUOTED: usize = 5;
 
@@ -31,7 +34,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
             && !is_bystander(t)
             && raised != Some(t.tid);
         let Some(cpu) = t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)) else { continue };
-        let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= LEAST) else { continue };
+        let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= least(facts, t)) else { continue };
         let percent = cpu.saturating_mul(100).checked_div(elapsed).unwrap_or(0);
         // How much of its time a thread gets depends on what else the machine does.
         let sure = if percent >= 50 && !yields { Confidence::Strong } else { Confidence::Guess };
@@ -42,9 +45,20 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     out.into_iter().map(|(_, f)| f).collect()
 }
 
+fn least(facts: &Case<'_>, t: &ThreadFacts) -> u64 {
+    let script = facts.script.user_frame(t.tid).is_some() && !t.is_main;
+    if script { LEAST_SCRIPT } else { LEAST }
+}
+
 /// `Sleep(0)` and waits with a limit of 0: they come back at once.
 fn gives_way(wait: &Wait) -> bool {
     wait.timeout == Some(Timeout::Ms(0))
+}
+
+/// Whole seconds, tenths below two.
+fn seconds(cpu: u64) -> String {
+    let tenths = cpu / (100 * MS);
+    if tenths < 20 { format!("{}.{}", tenths / 10, tenths % 10) } else { (tenths / 10).to_string() }
 }
 
 fn finding(
@@ -66,14 +80,14 @@ fn finding(
                 "{} runs{} and has used {} s of CPU time",
                 facts.script.words(t.tid),
                 place_words(&script.frames),
-                cpu / (1000 * MS)
+                seconds(cpu)
             ))
             .into_owned(),
             None => {
                 format!(
                     "thread {:x} runs in {place} and has used {} s of CPU time",
                     t.tid.0,
-                    cpu / (1000 * MS)
+                    seconds(cpu)
                 )
             }
         },

@@ -69,11 +69,16 @@ fn sections<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
 /// Mutexes, one-time initializations, and the loader where it is no critical section.
 fn objects<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
     let mut by_object: BTreeMap<(Kind, Tid, Vec<u64>), Held<'a>> = BTreeMap::new();
+    let named = |w: &Wait| {
+        w.address.and_then(|a| facts.script.lock(a)).is_some_and(|l| l.owners.iter().any(|o| o.tid.is_some()))
+    };
     for t in &facts.threads {
         let Some(w) = t.wait.as_ref() else { continue };
         let owned = match w.kind {
             Kind::Mutex => w.handles.clone().unwrap_or_default(),
             Kind::LoaderLock if w.address.is_none() => Vec::new(),
+            // Where the lock itself names an owner it is told by that.
+            Kind::ScriptLock | Kind::ClassInit if !named(w) => w.address.iter().map(|a| a.0).collect(),
             Kind::Other if w.address.is_some() => w.address.iter().map(|a| a.0).collect(),
             _ => continue,
         };
@@ -81,7 +86,7 @@ fn objects<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
         let held = by_object.entry((w.kind, owner.tid, owned)).or_insert_with(|| Held {
             what: object_name(w),
             lock: w.address,
-            runs: w.kind == Kind::Other,
+            runs: matches!(w.kind, Kind::Other | Kind::ClassInit),
             owner,
             waiters: Vec::new(),
             evidence: None,
@@ -137,6 +142,10 @@ fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts) -> bool {
 fn object_name(w: &Wait) -> String {
     match (w.kind, w.object.as_deref().filter(|o| !o.is_empty())) {
         (Kind::LoaderLock, _) => "loader".into(),
+        (Kind::ScriptLock | Kind::ClassInit, object) => {
+            let object = object.unwrap_or("lock");
+            escape(object.strip_prefix("the ").unwrap_or(object)).into_owned()
+        }
         (Kind::Other, _) => format!("one-time initialization at {:x}", w.address.map_or(0, |a| a.0)),
         (_, Some(name)) => format!("mutex \"{}\"", escape(name)),
         (_, None) => {

@@ -5,13 +5,16 @@ use crate::facts::Case;
 use crate::model::{Confidence, ExceptionFacts, Finding, FindingKind, Interest, Stack, ThreadFacts};
 use crate::text::frame_text;
 use dumpscope_core::base::text::escape;
-use dumpscope_runtimes::ScriptException;
+use dumpscope_runtimes::{Death, ScriptException, ScriptFrame};
 use dumpscope_symbols::Trust;
+use std::collections::BTreeMap;
 
 /// Causes of an exception that the summary names.
 const MAX_INNER: usize = 4;
 /// Frames that the evidence quotes.
 const QUOTED: usize = 3;
+/// So many frames of one method make a recursion that fills a stack.
+const MANY: usize = 20;
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let Some(exception) = &facts.exception else { return Vec::new() };
@@ -31,8 +34,14 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
 }
 
 fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
+    if let Some(death) = facts.script.death.as_ref().filter(|d| d.tid == exception.tid) {
+        return escape(&ended(facts, death)).into_owned();
+    }
     if let Some(managed) = facts.script.unhandled().filter(|e| e.tid == Some(exception.tid)) {
         return escape(&unhandled(facts, managed)).into_owned();
+    }
+    if let Some(words) = overflow(facts, exception) {
+        return escape(&words).into_owned();
     }
     let stack = facts.stack_of(exception);
     let first = stack.and_then(|s| s.frames.first());
@@ -43,8 +52,50 @@ fn summary(facts: &Case<'_>, exception: &ExceptionFacts) -> String {
     format!("thread {:x} crashed in {place}{by}: {}", exception.tid.0, exception.description)
 }
 
+/// A stack that methods of a runtime filled: the innermost one of the program that calls itself.
+pub(super) fn overflow(facts: &Case<'_>, exception: &ExceptionFacts) -> Option<String> {
+    if !exception.is_stack_overflow() {
+        return None;
+    }
+    let frames = &facts.script.threads.get(&exception.tid)?.frames;
+    let (method, times) = recursive(frames)?;
+    Some(format!(
+        "{} crashed: stack overflow, {method} calls itself ({times} frames of {})",
+        facts.script.words(exception.tid),
+        frames.len()
+    ))
+}
+
+/// The method of the program that stands on a stack most often, more than once, and how often.
+pub(in crate::triage) fn recursive(frames: &[ScriptFrame]) -> Option<(&str, usize)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for f in frames.iter().filter(|f| !f.is_library()) {
+        *counts.entry(f.display.as_str()).or_default() += 1;
+    }
+    let most = counts.values().copied().max().filter(|n| *n > MANY)?;
+    // Of several that call each other the innermost.
+    frames.iter().map(|f| f.display.as_str()).find(|d| counts.get(d) == Some(&most)).map(|d| (d, most))
+}
+
+/// The end that the program itself called for.
+pub(super) fn ended(facts: &Case<'_>, death: &Death) -> String {
+    let user = facts.script.user_frame(death.tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();
+    let message = death.message.as_deref().map(|m| format!(": \"{m}\"")).unwrap_or_default();
+    let mut out = format!(
+        "{} ended the process by {}{user}{message}",
+        facts.script.words(death.tid),
+        death.method.strip_prefix("System.").unwrap_or(&death.method)
+    );
+    if let Some(e) = &death.exception {
+        out.push_str(", with ");
+        out.push_str(&e.type_name);
+        out.extend(e.message.iter().map(|m| format!(" \"{m}\"")));
+    }
+    out
+}
+
 /// `thread 118 "worker" crashed: unhandled Type "message" in Method, caused by Type "message"`.
-fn unhandled(facts: &Case<'_>, e: &ScriptException) -> String {
+pub(super) fn unhandled(facts: &Case<'_>, e: &ScriptException) -> String {
     let words = |e: &ScriptException| match &e.message {
         Some(message) => format!("{} \"{message}\"", e.type_name),
         None => e.type_name.clone(),

@@ -149,7 +149,10 @@ pub(super) fn is_bystander(thread: &ThreadFacts) -> bool {
 
 /// True when an exception ended the process: its threads wait for nothing that matters.
 pub(super) fn crashed(facts: &Case<'_>) -> bool {
-    facts.fatal().is_some() || !crate::facts::reporting(facts).is_empty()
+    facts.fatal().is_some()
+        || facts.script.death.is_some()
+        || facts.script.unhandled().is_some()
+        || !crate::facts::reporting(facts).is_empty()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, is_for_the_end};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
-use dumpscope_runtimes::{ScriptLock, Task, WaitKind};
+use dumpscope_runtimes::{ScriptLock, ScriptWait, Task, WaitKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most threads whose evidence is repeated.
@@ -23,6 +23,10 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     out.extend(starvation(facts, &circles));
     out.extend(executors(facts, &circles));
     out.extend(never_completed(facts, &circles));
+    out.extend(mutexes(facts));
+    if out.is_empty() && circles.is_empty() {
+        out.extend(stuck(facts));
+    }
     for finding in &mut out {
         finding.summary = escape(&finding.summary).into_owned();
         finding.evidence.iter_mut().for_each(|e| *e = escape(e).into_owned());
@@ -295,4 +299,99 @@ fn never_completed(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
         out.push(finding);
     }
     out
+}
+
+/// Threads that wait for mutexes which are held, while nobody else is there who could hold them: the owner of a mutex
+/// lives, or the wait would have ended. Only a guess: a thread that looks idle may have kept one.
+fn mutexes(facts: &Case<'_>) -> Option<Finding> {
+    let handles = facts.target.dump.handles().value();
+    let is_mutex = |h: &u64| {
+        let handle = handles.and_then(|l| l.handles.iter().find(|x| x.value == *h));
+        handle.and_then(|h| h.type_name.as_deref()).is_some_and(|t| t == "Mutant")
+    };
+    let waits = |t: &&ThreadFacts| {
+        let Some(w) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w)) else { return false };
+        let of = w.handles.iter().flatten().any(is_mutex);
+        facts.script.user_frame(t.tid).is_some() && (w.kind == Kind::Mutex || w.kind == Kind::Multiple && of)
+    };
+    let members: Vec<&ThreadFacts> = facts.threads.iter().filter(waits).collect();
+    let wanted: BTreeSet<u64> = members
+        .iter()
+        .flat_map(|t| t.wait.iter().flat_map(|w| w.handles.iter().flatten()))
+        .filter(|h| handles.is_none() || is_mutex(h))
+        .copied()
+        .collect();
+    let away = |t: &ThreadFacts| {
+        let kind = t.wait.as_ref().map(|w| w.kind);
+        members.iter().any(|m| m.tid == t.tid) || is_bystander(t) || matches!(kind, Some(Kind::Sleep | Kind::Thread))
+    };
+    if members.len() < 2 || wanted.len() < 2 || !facts.threads.iter().all(away) {
+        return None;
+    }
+    let names: Vec<String> = members.iter().map(|t| facts.script.words(t.tid)).collect();
+    let other = members.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.kind == Kind::Multiple && w.wait_all != Some(true)));
+    let way_out = if other { "; one of them also waits for something else, which may set it free" } else { "" };
+    let mut finding = Finding::new(
+        FindingKind::Deadlock,
+        Confidence::Guess,
+        format!("{} wait for mutexes that seem to be held by each other{way_out}", names.join(" and ")),
+    );
+    finding.tids = members.iter().map(|t| t.tid).collect();
+    finding.tid = finding.tids.first().copied();
+    finding.evidence.push("a mutex's owner is alive, and all other threads sleep or wait for work".into());
+    finding.evidence.push("the dump does not say who owns a mutex".into());
+    let tids = finding.tids.clone();
+    quote(facts, &tids, &mut finding);
+    finding.advice = Some("take these mutexes in the same order everywhere: look at the stacks of these threads".into());
+    Some(finding)
+}
+
+/// A wait that no service begins to be idle: in the program's own code, without limit.
+fn stuck(facts: &Case<'_>) -> Option<Finding> {
+    let main = facts.threads.iter().find(|t| t.is_main)?;
+    // The assembly that the program begins in; what its libraries' threads wait for is their matter.
+    let entry = facts.script.threads.get(&main.tid)?.frames.iter().rev().find(|f| !f.is_library())?;
+    let program = entry.module.as_deref()?;
+    // A main thread that only waits for the end has threads that wait for work.
+    let service = is_bystander(main)
+        || main.wait.as_ref().is_some_and(|w| matches!(w.kind, Kind::Event | Kind::Task) && w.owner_tid.is_none());
+    let mut found: Vec<(&ThreadFacts, &ScriptWait)> = Vec::new();
+    for t in &facts.threads {
+        let Some(wait) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w)) else { continue };
+        let Some(script) = facts.script.threads.get(&t.tid) else { continue };
+        let Some(w) = script.wait.as_ref().filter(|_| !is_bystander(t)) else { continue };
+        let own = facts.script.user_frame(t.tid).is_some_and(|f| f.module.as_deref() == Some(program));
+        let asks = match w.kind {
+            WaitKind::Event | WaitKind::MonitorWait => !t.is_main && !service,
+            WaitKind::ScriptLock => t.is_main || !service,
+            WaitKind::Io => wait.kind != Kind::Sleep && !listens(&w.method),
+            _ => false,
+        };
+        if own && asks {
+            found.push((t, w));
+        }
+    }
+    // Who is waited for first, then the program's own threads before the pool's.
+    let joined = |tid: Tid| facts.threads.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.owner_tid == Some(tid)));
+    found.sort_by_key(|(t, _)| (!joined(t.tid), is_worker(facts, t.tid), t.index));
+    let (t, w) = found.first()?;
+    let what = t.wait.as_ref().map_or("", |w| w.sentence.as_str());
+    let mut finding = Finding::new(
+        FindingKind::Waiting,
+        Confidence::Guess,
+        format!("{} {what}, without limit: nothing says who ends this wait", facts.script.words(t.tid)),
+    );
+    finding.tid = Some(t.tid);
+    let same = |o: &&(&ThreadFacts, &ScriptWait)| o.0.tid == t.tid || (w.object.is_some() && o.1.object == w.object);
+    finding.tids = found.iter().filter(same).map(|(t, _)| t.tid).collect();
+    finding.lock = t.wait.as_ref().and_then(|w| w.address);
+    let tids = finding.tids.clone();
+    quote(facts, &tids, &mut finding);
+    finding.advice = Some("find the code that should end this wait, and why it did not get there; if this thread only waits for work, nothing is wrong".into());
+    Some(finding)
+}
+
+/// Waits for whoever comes, and for what a person types.
+fn listens(method: &str) -> bool {
+    ["Accept", "ReadConsole", "ReadKey"].iter().any(|m| method.contains(m))
 }
