@@ -10,29 +10,29 @@ struct Named {
     /// File names of its module, lower case.
     files: &'static [&'static str],
     /// An export that only it has, whatever the module is called.
-    export: &'static str,
+    export: Option<&'static str>,
     why: &'static str,
 }
 
 const FRAMEWORK: Named = Named {
     name: ".NET Framework",
     files: &["clr.dll", "mscorwks.dll"],
-    // Of `clr.dll` 4.x and of no other module.
-    export: "CLRJitAttachState",
+    // It exports nothing that CoreCLR does not, either.
+    export: None,
     why: "only .NET 8 and later are read: managed frames stay without names",
 };
 
 const MONO: Named = Named {
     name: "Mono",
     files: &["mono-2.0-bdwgc.dll", "mono-2.0-sgen.dll", "mono-2.0-boehm.dll", "mono-2.0.dll", "mono.dll", "monosgen-2.0.dll"],
-    export: "mono_jit_init_version",
+    export: Some("mono_jit_init_version"),
     why: "Mono is not read: managed frames stay without names",
 };
 
 const AHEAD_OF_TIME: Named = Named {
     name: ".NET Native AOT",
     files: &[],
-    export: "DotNetRuntimeDebugHeader",
+    export: Some("DotNetRuntimeDebugHeader"),
     why: "programs compiled ahead of time have no runtime to ask: their symbols (PDB) name the frames",
 };
 
@@ -72,7 +72,7 @@ fn recognise(process: &Process, named: &Named) -> Vec<Recognised> {
         file.is_some_and(|f| named.files.contains(&f.as_str()))
     };
     let one = |m: usize| {
-        let exported = process.export(m, named.export).is_some();
+        let exported = named.export.is_some_and(|name| process.export(m, name).is_some());
         (exported || by_name(m)).then_some(Recognised { module: m, by_name: !exported })
     };
     (0..process.modules.len()).filter_map(one).collect()

@@ -16,6 +16,8 @@ const INNER: &[(&str, &str)] = &[
 ];
 /// Most outer objects that are kept.
 const MAX_OUTER: usize = 1 << 18;
+/// Most waiters of one semaphore that are followed.
+const MAX_NODES: usize = 4096;
 /// Bits of `ReaderWriterLockSlim._owners` that count readers.
 const READERS: i64 = 0x0fff_ffff;
 /// The bits above: a writer holds it, or one waits for the last reader.
@@ -40,6 +42,13 @@ impl Clr {
             });
             if let Some(inner) = field.and_then(|f| self.reference(visit.object, f)) {
                 out.entry(inner).or_insert(visit.object);
+                // Behind asynchronous waiters a thread waits by a node of their list.
+                let mut node = self.reference(visit.object, "m_asyncHead");
+                for _ in 0..MAX_NODES {
+                    let Some(at) = node.filter(|n| !out.contains_key(n)) else { break };
+                    out.insert(at, visit.object);
+                    node = self.reference(at, "Next");
+                }
             }
             out.len() < MAX_OUTER
         });

@@ -376,10 +376,15 @@ impl Clr {
 
     /// Where the outer object of a wait is not known, the inner one that the thread waits by leads to it.
     fn around(&self, found: &mut [Found]) {
-        let inner = |found: &[Found], kind| found.iter().filter(|f| f.kind == kind).find_map(|f| f.object);
-        let monitor = inner(found, WaitKind::MonitorWait);
-        for (of, by_event) in [("System.Threading.ManualResetEventSlim", false), ("System.Threading.SemaphoreSlim", false), ("System.Threading.CountdownEvent", true)] {
-            let inner = if by_event { inner(found, WaitKind::Event) } else { monitor };
+        const OUTER: &[(&str, WaitKind)] = &[
+            ("System.Threading.ManualResetEventSlim", WaitKind::MonitorWait),
+            ("System.Threading.SemaphoreSlim", WaitKind::MonitorWait),
+            // By a node of its list, when others wait for it without a thread.
+            ("System.Threading.SemaphoreSlim", WaitKind::Task),
+            ("System.Threading.CountdownEvent", WaitKind::Event),
+        ];
+        for (of, kind) in OUTER {
+            let inner = found.iter().filter(|f| f.kind == *kind).find_map(|f| f.object);
             for f in found.iter_mut().filter(|f| f.object.is_none() && f.method.starts_with(of)) {
                 f.object = inner.and_then(|i| self.outer(i, of));
                 f.proof = Proof::Derived;
