@@ -55,7 +55,7 @@ fn ranges(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
 }
 
 /// Offsets in the file of the pages that the reader touches.
-fn touched(dump: &Dump, bytes: &[u8]) -> Vec<u64> {
+fn touched(dump: Dump, bytes: &[u8]) -> Vec<u64> {
     let memory = Arc::new(Recorder { inner: dump.memory().clone(), pages: Mutex::default() });
     let threads = dump.threads().iter().map(|t| NativeThread {
         tid: t.tid,
@@ -64,7 +64,7 @@ fn touched(dump: &Dump, bytes: &[u8]) -> Vec<u64> {
     });
     let asked: Arc<dyn ReadMemory> = memory.clone();
     let process = Process::new(asked, dump.modules().to_vec(), threads.collect(), dump.machine());
-    let target = Target::new(dump.clone(), SymbolConfig::default());
+    let target = Target::new(dump, SymbolConfig::default());
     let facts = target.facts(&Cancel::default());
     let stacks: Vec<_> = facts
         .threads
@@ -76,7 +76,7 @@ fn touched(dump: &Dump, bytes: &[u8]) -> Vec<u64> {
         let waits = reader.waits(&walked);
         let _ = (reader.locks(&walked), reader.tasks(&waits), reader.pool(), reader.exceptions(), reader.suspension());
         walked.iter().for_each(|w| {
-            reader.frames(*w);
+            let _ = reader.frames(*w);
         });
     }
     let pages = memory.pages.lock().unwrap().clone();
@@ -125,7 +125,7 @@ fn main() {
     for name in names {
         let bytes = std::fs::read(dumps.join(format!("{name}.dmp"))).unwrap();
         let dump = Dump::from_bytes(bytes.clone()).unwrap();
-        let pages = touched(&dump, &bytes);
+        let pages = touched(dump, &bytes);
         let base = (0..3).map(|_| triage(bytes.clone()).0).min().unwrap_or_default();
         let (mut worst, mut sum) = (Duration::ZERO, Duration::ZERO);
         let mut kinds = std::collections::BTreeMap::<String, usize>::new();

@@ -183,6 +183,14 @@ fn starvation(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Option<Finding> {
     if blocked.len() < 2 || blocked.len() < workers.len() || blocked.iter().any(|t| circles.contains(t)) {
         return None;
     }
+    // Workers that wait for a lock are explained by its owner.
+    let by_owner = |t: &Tid| {
+        let wait = facts.thread(*t).and_then(|t| t.wait.as_ref());
+        wait.is_some_and(|w| w.owner_tid.is_some() && w.kind != Kind::Task)
+    };
+    if blocked.iter().any(by_owner) {
+        return None;
+    }
     let first = *blocked.first()?;
     let place = facts.script.user_frame(first).map(|f| format!(" in {}", f.display)).unwrap_or_default();
     let at_limit = pool.existing >= pool.max;
