@@ -275,7 +275,8 @@ fn heap_memory(f: &Facts<'_>) -> Answer {
 /// Runtimes of which the dump lacks the data; those that are not read at all are no fault of the dump.
 fn runtimes(f: &Facts<'_>) -> Answer {
     let all = f.target.runtimes();
-    let mut known = all.readers().iter().map(|r| r.runtime()).filter(|r| r.readable || r.how.starts_with("module name"));
+    let mut known =
+        all.readers().iter().map(|r| r.runtime()).filter(|r| r.readable || r.how.starts_with("module name"));
     let first = known.next()?;
     match known.chain([first]).find(|r| !r.readable) {
         None => yes(format!("the data of {} are readable", first.name)),

@@ -24,7 +24,14 @@ const FRAMEWORK: Named = Named {
 
 const MONO: Named = Named {
     name: "Mono",
-    files: &["mono-2.0-bdwgc.dll", "mono-2.0-sgen.dll", "mono-2.0-boehm.dll", "mono-2.0.dll", "mono.dll", "monosgen-2.0.dll"],
+    files: &[
+        "mono-2.0-bdwgc.dll",
+        "mono-2.0-sgen.dll",
+        "mono-2.0-boehm.dll",
+        "mono-2.0.dll",
+        "mono.dll",
+        "monosgen-2.0.dll",
+    ],
     export: Some("mono_jit_init_version"),
     why: "Mono is not read: managed frames stay without names",
 };

@@ -69,12 +69,20 @@ fn touched(dump: Dump, bytes: &[u8]) -> Vec<u64> {
     let stacks: Vec<_> = facts
         .threads
         .iter()
-        .filter_map(|t| Some((t.tid, t.stack.as_ref()?.physical().map(|f| f.frame.clone()).collect::<Vec<_>>())))
+        .filter_map(|t| {
+            Some((t.tid, t.stack.as_ref()?.physical().map(|f| f.frame.clone()).collect::<Vec<_>>()))
+        })
         .collect();
     let walked: Vec<_> = stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect();
     for reader in find(&Arc::new(process)) {
         let waits = reader.waits(&walked);
-        let _ = (reader.locks(&walked), reader.tasks(&waits), reader.pool(), reader.exceptions(), reader.suspension());
+        let _ = (
+            reader.locks(&walked),
+            reader.tasks(&waits),
+            reader.pool(),
+            reader.exceptions(),
+            reader.suspension(),
+        );
         walked.iter().for_each(|w| {
             let _ = reader.frames(*w);
         });
@@ -83,7 +91,8 @@ fn touched(dump: Dump, bytes: &[u8]) -> Vec<u64> {
     let ranges = ranges(bytes);
     let offset = |page: u64| {
         let va = page * PAGE;
-        let (start, _, at) = ranges.iter().find(|(start, size, _)| va >= *start && va + PAGE <= start + size)?;
+        let (start, _, at) =
+            ranges.iter().find(|(start, size, _)| va >= *start && va + PAGE <= start + size)?;
         Some(at + va - start)
     };
     pages.into_iter().filter_map(offset).collect()

@@ -34,23 +34,142 @@ type Truth = (&'static str, &'static str, &'static str, &'static [&'static str],
 
 /// What the programs say of themselves (`truth/NAME.txt`).
 const VERDICTS: &[(&str, Truth)] = &[
-    ("mon2-10", ("deadlock", "deadlock", "", &["\"payer\"", "\"saver\"", "System.Object", "Lab.Program.Transfer"], "hang:deadlock|Lab.Program.Transfer|Lab.Program.Transfer")),
-    ("mon2-8", ("deadlock", "deadlock", "", &["\"payer\"", "\"saver\"", "System.Object", "Lab.Program.Transfer"], "hang:deadlock|Lab.Program.Transfer|Lab.Program.Transfer")),
-    ("pinvoke-10", ("deadlock", "deadlock", "", &["\"managed-first\"", "\"native-first\"", "critical section", "Lab.Account"], "hang:deadlock|Lab.Program.Do_pinvoke.lambda|Lab.Program.Do_pinvoke.lambda")),
-    ("soa-10", ("deadlock", "sync_over_async", "ui", &["\"ui\"", "Lab.Program.Page", "Lab.Program.Click"], "hang:sync_over_async|Lab.Program.Click")),
-    ("starve-10", ("waiting", "pool_starvation", ".NET TP Worker", &["8 workers", "Lab.Program.Handle"], "hang:pool_starvation|Lab.Program.Handle|task")),
-    ("gc-10", ("waiting", "gc_suspension", "no-transition", &["\"no-transition\"", "\"allocator\"", "Lab.Program.Do_gc"], "hang:gc_suspension|Lab.Program.Do_gc.lambda|sleep")),
-    ("async-10", ("waiting", "never_completed", "", &["Lab.Program.Outer", "Lab.Program.Middle", "Lab.Program.Deepest"], "hang:never_completed|Lab.Program.Do_async|task")),
-    ("custom-10", ("crash", "crash", "", &["Lab.OrderException", "order 4711 cannot be read", "Lab.Program.Validate", "System.FormatException"], "crash:Lab.OrderException|Lab.Program.Validate")),
-    ("custom-8", ("crash", "crash", "", &["Lab.OrderException", "order 4711 cannot be read", "Lab.Program.Validate", "System.FormatException"], "crash:Lab.OrderException|Lab.Program.Validate")),
+    (
+        "mon2-10",
+        (
+            "deadlock",
+            "deadlock",
+            "",
+            &["\"payer\"", "\"saver\"", "System.Object", "Lab.Program.Transfer"],
+            "hang:deadlock|Lab.Program.Transfer|Lab.Program.Transfer",
+        ),
+    ),
+    (
+        "mon2-8",
+        (
+            "deadlock",
+            "deadlock",
+            "",
+            &["\"payer\"", "\"saver\"", "System.Object", "Lab.Program.Transfer"],
+            "hang:deadlock|Lab.Program.Transfer|Lab.Program.Transfer",
+        ),
+    ),
+    (
+        "pinvoke-10",
+        (
+            "deadlock",
+            "deadlock",
+            "",
+            &["\"managed-first\"", "\"native-first\"", "critical section", "Lab.Account"],
+            "hang:deadlock|Lab.Program.Do_pinvoke.lambda|Lab.Program.Do_pinvoke.lambda",
+        ),
+    ),
+    (
+        "soa-10",
+        (
+            "deadlock",
+            "sync_over_async",
+            "ui",
+            &["\"ui\"", "Lab.Program.Page", "Lab.Program.Click"],
+            "hang:sync_over_async|Lab.Program.Click",
+        ),
+    ),
+    (
+        "starve-10",
+        (
+            "waiting",
+            "pool_starvation",
+            ".NET TP Worker",
+            &["8 workers", "Lab.Program.Handle"],
+            "hang:pool_starvation|Lab.Program.Handle|task",
+        ),
+    ),
+    (
+        "gc-10",
+        (
+            "waiting",
+            "gc_suspension",
+            "no-transition",
+            &["\"no-transition\"", "\"allocator\"", "Lab.Program.Do_gc"],
+            "hang:gc_suspension|Lab.Program.Do_gc.lambda|sleep",
+        ),
+    ),
+    (
+        "async-10",
+        (
+            "waiting",
+            "never_completed",
+            "",
+            &["Lab.Program.Outer", "Lab.Program.Middle", "Lab.Program.Deepest"],
+            "hang:never_completed|Lab.Program.Do_async|task",
+        ),
+    ),
+    (
+        "custom-10",
+        (
+            "crash",
+            "crash",
+            "",
+            &[
+                "Lab.OrderException",
+                "order 4711 cannot be read",
+                "Lab.Program.Validate",
+                "System.FormatException",
+            ],
+            "crash:Lab.OrderException|Lab.Program.Validate",
+        ),
+    ),
+    (
+        "custom-8",
+        (
+            "crash",
+            "crash",
+            "",
+            &[
+                "Lab.OrderException",
+                "order 4711 cannot be read",
+                "Lab.Program.Validate",
+                "System.FormatException",
+            ],
+            "crash:Lab.OrderException|Lab.Program.Validate",
+        ),
+    ),
     ("idle-10", ("idle", "idle", "", &[], "")),
-    ("frames-10", ("waiting", "waiting", "frames", &["\"frames\"", "System.Threading.ManualResetEvent", "Inner.Wait"], "")),
-    ("frames-8", ("waiting", "waiting", "frames", &["\"frames\"", "System.Threading.ManualResetEvent", "Inner.Wait"], "")),
-    ("handled-10", ("waiting", "waiting", "catcher", &["\"catcher\"", "System.Threading.ManualResetEvent", "Lab.Program.Do_handled.lambda"], "")),
+    (
+        "frames-10",
+        (
+            "waiting",
+            "waiting",
+            "frames",
+            &["\"frames\"", "System.Threading.ManualResetEvent", "Inner.Wait"],
+            "",
+        ),
+    ),
+    (
+        "frames-8",
+        (
+            "waiting",
+            "waiting",
+            "frames",
+            &["\"frames\"", "System.Threading.ManualResetEvent", "Inner.Wait"],
+            "",
+        ),
+    ),
+    (
+        "handled-10",
+        (
+            "waiting",
+            "waiting",
+            "catcher",
+            &["\"catcher\"", "System.Threading.ManualResetEvent", "Lab.Program.Do_handled.lambda"],
+            "",
+        ),
+    ),
 ];
 
 /// Those of which nothing leaves no other reading.
-const NOT_PROVEN: &[&str] = &["soa-10", "starve-10", "async-10", "idle-10", "frames-10", "frames-8", "handled-10"];
+const NOT_PROVEN: &[&str] =
+    &["soa-10", "starve-10", "async-10", "idle-10", "frames-10", "frames-8", "handled-10"];
 
 /// Found and wanted, for the printed score.
 #[derive(Default)]
@@ -63,7 +182,14 @@ struct Score {
 impl Score {
     fn print(&self, what: &str) {
         let part = |of: usize| if of == 0 { 100.0 } else { 100.0 * self.right as f64 / of as f64 };
-        eprintln!("{what:<12} precision {:5.1} % ({} of {}), recall {:5.1} % (of {})", part(self.found), self.right, self.found, part(self.wanted), self.wanted);
+        eprintln!(
+            "{what:<12} precision {:5.1} % ({} of {}), recall {:5.1} % (of {})",
+            part(self.found),
+            self.right,
+            self.found,
+            part(self.wanted),
+            self.wanted
+        );
     }
 }
 
@@ -91,7 +217,9 @@ fn sos_stacks(text: &str) -> Vec<(u64, Vec<(u64, String)>)> {
             continue;
         }
         let Some((sp, rest)) = line.split_once(' ').filter(|(sp, _)| sp.len() == 16) else { continue };
-        let (Ok(sp), Some((_, method))) = (u64::from_str_radix(sp, 16), rest.split_once(' ')) else { continue };
+        let (Ok(sp), Some((_, method))) = (u64::from_str_radix(sp, 16), rest.split_once(' ')) else {
+            continue;
+        };
         if let Some((_, frames)) = out.last_mut().filter(|_| !method.starts_with('[')) {
             frames.push((sp, plain(method)));
         }
@@ -110,19 +238,25 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
 /// The whole document of every shared dump against both oracles and the programs' own words, with precision and recall.
 #[test]
 fn documents_are_the_oracles_and_verdicts_the_programs() {
-    let Some((dumps, truth)) = dumps_or_skip("documents_are_the_oracles_and_verdicts_the_programs") else { return };
+    let Some((dumps, truth)) = dumps_or_skip("documents_are_the_oracles_and_verdicts_the_programs") else {
+        return;
+    };
     let (mut frames, mut owners, mut waiters, mut exceptions, mut verdicts) =
         (Score::default(), Score::default(), Score::default(), Score::default(), Score::default());
     let mut wrong = Vec::new();
     for (name, wanted) in VERDICTS {
         let row = row_of(&dumps.join(format!("{name}.dmp")));
         let sos = std::fs::read_to_string(truth.join(format!("{name}.sos.txt"))).unwrap();
-        let oracle: Value = serde_json::from_slice(&std::fs::read(truth.join(format!("{name}.json"))).unwrap()).unwrap();
+        let oracle: Value =
+            serde_json::from_slice(&std::fs::read(truth.join(format!("{name}.json"))).unwrap()).unwrap();
         let threads = list(&row, "threads");
         let thread = |tid: u64| threads.iter().find(|t| t["tid"].as_u64() == Some(tid));
         for (tid, stack) in sos_stacks(&sos) {
             let Some(t) = thread(tid) else { continue };
-            let got: Vec<_> = list(t, "script_frames").iter().map(|f| (hex(&f["sp"]), f["function"].as_str().unwrap().to_owned())).collect();
+            let got: Vec<_> = list(t, "script_frames")
+                .iter()
+                .map(|f| (hex(&f["sp"]), f["function"].as_str().unwrap().to_owned()))
+                .collect();
             // SOS shows nothing of a call that has no transition frame.
             let got = if stack.is_empty() { Vec::new() } else { got };
             let right = got.iter().zip(&stack).filter(|(a, b)| a == b).count();
@@ -133,19 +267,30 @@ fn documents_are_the_oracles_and_verdicts_the_programs() {
                 wrong.push(format!("{name} {tid:x}: {got:#?}\n{stack:#?}"));
             }
             // The machine frames hold the same methods, in the same order.
-            let machine: BTreeSet<_> = list(t, "frames").iter().map(|f| (hex(&f["sp"]), f["function"].as_str().unwrap_or("").to_owned())).collect();
+            let machine: BTreeSet<_> = list(t, "frames")
+                .iter()
+                .map(|f| (hex(&f["sp"]), f["function"].as_str().unwrap_or("").to_owned()))
+                .collect();
             if let Some(missing) = got.iter().find(|f| !machine.contains(f)) {
                 wrong.push(format!("{name} {tid:x}: no machine frame {missing:?}"));
             }
         }
         let held = list(&oracle, "syncblocks").iter().filter(|s| s["held"] == true);
-        let mine: Vec<_> = list(&row, "locks").iter().filter(|l| l["kind"] == "monitor" && !l["owner_tid"].is_null()).collect();
+        let mine: Vec<_> = list(&row, "locks")
+            .iter()
+            .filter(|l| l["kind"] == "monitor" && !l["owner_tid"].is_null())
+            .collect();
         owners.found += mine.len();
         for s in held {
             owners.wanted += 1;
-            let by = list(&oracle, "threads").iter().find(|t| t["address"] == s["owner"]).map(|t| hex(&t["os"]));
+            let by =
+                list(&oracle, "threads").iter().find(|t| t["address"] == s["owner"]).map(|t| hex(&t["os"]));
             let lock = mine.iter().find(|l| hex(&l["address"]) == hex(&s["obj"]));
-            let right = lock.is_some_and(|l| l["owner_tid"].as_u64() == by && l["recursion"] == s["recursion"] && l["object_type"] == s["type"]);
+            let right = lock.is_some_and(|l| {
+                l["owner_tid"].as_u64() == by
+                    && l["recursion"] == s["recursion"]
+                    && l["object_type"] == s["type"]
+            });
             owners.right += usize::from(right);
             let count = lock.map_or(0, |l| list(l, "waiters").len());
             waiters.found += count;
@@ -164,7 +309,11 @@ fn documents_are_the_oracles_and_verdicts_the_programs() {
             let e = list(&row, "script_exceptions").iter().find(|e| e["tid"].as_u64() == Some(hex(&t["os"])));
             exceptions.found += usize::from(e.is_some());
             let w = &t["exception"];
-            let same = |e: &&Value| e["type"] == w["type"] && hex(&e["hresult"]) == hex(&w["hresult"]) && e["message"] == w["message"];
+            let same = |e: &&Value| {
+                e["type"] == w["type"]
+                    && hex(&e["hresult"]) == hex(&w["hresult"])
+                    && e["message"] == w["message"]
+            };
             let right = e.is_some_and(|e| same(&e));
             exceptions.right += usize::from(right);
             if !right {
@@ -174,7 +323,11 @@ fn documents_are_the_oracles_and_verdicts_the_programs() {
         let (kind, class, of, words, signature) = wanted;
         let v = &row["verdict"];
         let summary = v["summary"].as_str().unwrap();
-        let named = v["tid"].as_u64().and_then(thread).and_then(|t| t["script_thread"]["name"].as_str()).unwrap_or("");
+        let named = v["tid"]
+            .as_u64()
+            .and_then(thread)
+            .and_then(|t| t["script_thread"]["name"].as_str())
+            .unwrap_or("");
         let proven = v["confidence"] == "proven";
         let fits = v["kind"] == *kind
             && v["class"] == *class
@@ -185,7 +338,10 @@ fn documents_are_the_oracles_and_verdicts_the_programs() {
         verdicts.wanted += 1;
         verdicts.found += 1;
         verdicts.right += usize::from(fits);
-        eprintln!("{name}: {} {} {}: {summary} [{}]", v["kind"], v["class"], v["confidence"], row["signature"]);
+        eprintln!(
+            "{name}: {} {} {}: {summary} [{}]",
+            v["kind"], v["class"], v["confidence"], row["signature"]
+        );
         if !fits {
             wrong.push(format!("{name}: {v:#} {}", row["signature"]));
         }
@@ -206,7 +362,10 @@ fn a_dump_without_the_runtime_proves_nothing() {
     let row = row_of(&dumps.join("custom-10-createdump-mini.dmp"));
     let runtime = &row["runtimes"][0];
     assert_eq!((&runtime["name"], &runtime["readable"]), (&Value::from(".NET"), &Value::from(false)));
-    assert!(runtime["version"].as_str().is_some_and(|v| v.starts_with("10.0")) && runtime["why"].is_string(), "{runtime}");
+    assert!(
+        runtime["version"].as_str().is_some_and(|v| v.starts_with("10.0")) && runtime["why"].is_string(),
+        "{runtime}"
+    );
     let v = &row["verdict"];
     assert!(v["confidence"] == "guess" && (v["kind"] == "crash" || v["kind"] == "unknown"), "{v}");
     assert_eq!(row["exception"], Value::Null);

@@ -131,7 +131,9 @@ const WRITER_DEPTH: usize = 6;
 pub(crate) fn writer_row(target: &Target, frames: &[&StackFrame]) -> Option<usize> {
     let runtimes = target.runtimes();
     let of_runtime = |f: &StackFrame| {
-        f.module.is_some_and(|m| runtimes.readers().iter().any(|r| r.runtime().readable && r.runtime().module == m))
+        f.module.is_some_and(|m| {
+            runtimes.readers().iter().any(|r| r.runtime().readable && r.runtime().module == m)
+        })
     };
     let plain = |f: &StackFrame| f.function.as_deref() == Some("WaitForSingleObject") && !is_far(f);
     let at = frames.iter().take(WRITER_DEPTH).position(|f| plain(f))?.checked_add(1)?;
@@ -145,7 +147,8 @@ fn by_runtime(target: &Target, stack: &Stack, frames: &[&StackFrame]) -> Option<
         return None;
     }
     let from = writer_row(target, frames)?;
-    let enters = |f: &&&StackFrame| f.function.as_deref().is_some_and(|n| DISPATCHERS.contains(&n)) && !is_far(f);
+    let enters =
+        |f: &&&StackFrame| f.function.as_deref().is_some_and(|n| DISPATCHERS.contains(&n)) && !is_far(f);
     let row = frames.iter().skip(from).position(|f| enters(&f))?.checked_add(from)?;
     if frames.get(..row)?.iter().any(|f| f.managed) {
         return None;
@@ -156,12 +159,7 @@ fn by_runtime(target: &Target, stack: &Stack, frames: &[&StackFrame]) -> Option<
 }
 
 /// The record of `EXCEPTION_POINTERS` that lie on the stack near the reporting function, and where they lie.
-fn find_record(
-    target: &Target,
-    stack: &Stack,
-    frames: &[&StackFrame],
-    at: usize,
-) -> Option<Found> {
+fn find_record(target: &Target, stack: &Stack, frames: &[&StackFrame], at: usize) -> Option<Found> {
     let memory = target.dump.memory();
     let machine = stack.machine;
     let p = machine.ptr_size() as u64;

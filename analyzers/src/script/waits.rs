@@ -84,16 +84,22 @@ pub(crate) fn place_words(frames: &[ScriptFrame]) -> String {
 /// it runs the initializer (seen in .NET 8, 9 and 10).
 fn class_init(facts: &ScriptFacts, thread: &mut ThreadFacts) -> bool {
     let enters = |f: &&crate::model::StackFrame| {
-        f.function.as_deref().is_some_and(|n| n.ends_with("EnterCriticalSection") || n.starts_with("RtlpEnterCriticalSection"))
+        f.function
+            .as_deref()
+            .is_some_and(|n| n.ends_with("EnterCriticalSection") || n.starts_with("RtlpEnterCriticalSection"))
     };
     let frames: Vec<_> = thread.stack.iter().flat_map(|s| s.physical()).take(32).collect();
-    let by_runtime = frames.iter().rposition(|f| enters(f)).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
-        !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
-    });
+    let by_runtime =
+        frames.iter().rposition(|f| enters(f)).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
+            !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
+        });
     let tid = thread.tid;
-    let Some(wait) = thread.wait.as_mut().filter(|w| by_runtime && w.kind == Kind::CriticalSection) else { return false };
+    let Some(wait) = thread.wait.as_mut().filter(|w| by_runtime && w.kind == Kind::CriticalSection) else {
+        return false;
+    };
     let Some(owner) = wait.owner_tid.filter(|o| *o != tid) else { return false };
-    let initializer = facts.threads.get(&owner).and_then(|s| s.frames.iter().find(|f| f.function.ends_with("..cctor")));
+    let initializer =
+        facts.threads.get(&owner).and_then(|s| s.frames.iter().find(|f| f.function.ends_with("..cctor")));
     let Some(initializer) = initializer else { return false };
     let of = initializer.display.strip_suffix("..cctor").unwrap_or(&initializer.display);
     let at = facts.user_frame(tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();

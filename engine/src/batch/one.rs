@@ -131,7 +131,10 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
             .or(facts.exception.as_ref())
             .map(|e| rows::exception(target.process_machine(), e)),
         annotations: Some(annotations(target).iter().map(rows::annotation).collect()),
-        blame: facts.fatal().and_then(|e| rows::blame(target, e)).or_else(|| super::script::blame(facts.facts)),
+        blame: facts
+            .fatal()
+            .and_then(|e| rows::blame(target, e))
+            .or_else(|| super::script::blame(facts.facts)),
         threads: Some(threads),
         locks: known(
             facts

@@ -115,7 +115,10 @@ pub(super) fn blame(facts: &Facts) -> Option<BlameRow> {
         displacement: Some(Hex(user.displacement)),
         source: line.map(|(file, line)| SourceRow { file: text(file), line }),
         confidence: ConfidenceName::Strong,
-        chain: vec![text(&format!("{} is the innermost method of the program: what it called is the runtime's", user.display))],
+        chain: vec![text(&format!(
+            "{} is the innermost method of the program: what it called is the runtime's",
+            user.display
+        ))],
     })
 }
 

@@ -342,12 +342,16 @@ fn script_fields(
     if let Some(e) = exception {
         let message = e.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
         let words = escape(&format!("{}{message}", e.type_name)).into_owned();
-        let details = if verbose { captured(session, &format!("!pe -nested {:x}", e.address.0)) } else { Vec::new() };
+        let details =
+            if verbose { captured(session, &format!("!pe -nested {:x}", e.address.0)) } else { Vec::new() };
         out.push(("MANAGED_EXCEPTION".into(), std::iter::once(words).chain(details).collect()));
     }
-    let Some(script) = facts.script.threads.get(&tid).filter(|s| verbose && !s.frames.is_empty()) else { return };
+    let Some(script) = facts.script.threads.get(&tid).filter(|s| verbose && !s.frames.is_empty()) else {
+        return;
+    };
     let row = |f: &ScriptFrame| {
-        let line = f.file.as_ref().zip(f.line).map(|(file, line)| format!(" [{file} @ {line}]")).unwrap_or_default();
+        let line =
+            f.file.as_ref().zip(f.line).map(|(file, line)| format!(" [{file} @ {line}]")).unwrap_or_default();
         let name = if f.full.is_empty() { &f.display } else { &f.full };
         escape(&format!("{:016x} {:016x} {name}{line}", f.sp.0, f.ip.0)).into_owned()
     };

@@ -311,11 +311,15 @@ enum Shown<'a> {
 
 /// Folds the frames of a runtime's own code; documents have them all.
 fn fold<'a>(frames: &'a [FrameRow], runtimes: &[&str]) -> Vec<Shown<'a>> {
-    let own = |f: &'a FrameRow| f.module.as_deref().filter(|m| runtimes.contains(m) && f.symbol_exact != Some(true));
+    let own = |f: &'a FrameRow| {
+        f.module.as_deref().filter(|m| runtimes.contains(m) && f.symbol_exact != Some(true))
+    };
     let mut out: Vec<Shown<'a>> = Vec::new();
     for (n, f) in frames.iter().enumerate() {
         match (own(f), out.last_mut()) {
-            (Some(module), Some(Shown::Folded(count, of))) if *of == module => *count = count.saturating_add(1),
+            (Some(module), Some(Shown::Folded(count, of))) if *of == module => {
+                *count = count.saturating_add(1)
+            }
             (Some(module), _) => out.push(Shown::Folded(1, module)),
             (None, _) => out.push(Shown::Frame(n, f)),
         }

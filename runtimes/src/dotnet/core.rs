@@ -61,8 +61,15 @@ impl Core {
         };
         let layout = Layout::new(release, descriptor.as_ref());
         let table = dac_table(process, module);
-        let mut core =
-            Core { process: Arc::clone(process), module, layout, descriptor, table, found: Vec::new(), shift: 0 };
+        let mut core = Core {
+            process: Arc::clone(process),
+            module,
+            layout,
+            descriptor,
+            table,
+            found: Vec::new(),
+            shift: 0,
+        };
         core.verify()?;
         Ok(core)
     }
@@ -248,7 +255,9 @@ impl Core {
             let mt = self.deref(at)?;
             let flags = self.u32(mt, Field::TypeFlags)?;
             let size = self.u32(mt, Field::TypeBaseSize)?;
-            Some(flags & 0x8000_ffff == 0x8000_0001 && size == 24 && self.ptr(mt, Field::TypeClass)?.is_null())
+            Some(
+                flags & 0x8000_ffff == 0x8000_0001 && size == 24 && self.ptr(mt, Field::TypeClass)?.is_null(),
+            )
         };
         read().unwrap_or(false)
     }

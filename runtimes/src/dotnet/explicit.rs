@@ -62,7 +62,8 @@ impl Clr {
                 return d.constants().find_map(named);
             }
         };
-        let first = isize::try_from(self.core.table_shift()).ok().and_then(|d| first.checked_add_signed(d))?;
+        let first =
+            isize::try_from(self.core.table_shift()).ok().and_then(|d| first.checked_add_signed(d))?;
         let at = self.core.table_position(Va(identity))?.checked_sub(first)?;
         CLASSES.get(at).map(|s| (*s).to_owned())
     }

@@ -59,15 +59,18 @@ impl Clr {
     /// does not wait for it. A guess.
     pub(super) fn add_readers(&self, stacks: &[Walked<'_>], waits: &mut [ScriptWait]) {
         const LOCK: &str = "System.Threading.ReaderWriterLockSlim";
-        let wanted = |w: &&ScriptWait| w.kind == WaitKind::ScriptLock && w.object_type.as_deref() == Some(LOCK);
+        let wanted =
+            |w: &&ScriptWait| w.kind == WaitKind::ScriptLock && w.object_type.as_deref() == Some(LOCK);
         let locks: BTreeSet<Va> = waits.iter().filter(wanted).filter_map(|w| w.object).collect();
         for lock in locks {
             let owners = self.number(lock, "_owners").unwrap_or(0);
             let readers = owners & READERS;
-            if readers == 0 || owners & WRITER != 0 || self.rw_lock(lock).is_none_or(|l| !l.owners.is_empty()) {
+            if readers == 0 || owners & WRITER != 0 || self.rw_lock(lock).is_none_or(|l| !l.owners.is_empty())
+            {
                 continue;
             }
-            let waiters: BTreeSet<Tid> = waits.iter().filter(|w| w.object == Some(lock)).map(|w| w.tid).collect();
+            let waiters: BTreeSet<Tid> =
+                waits.iter().filter(|w| w.object == Some(lock)).map(|w| w.tid).collect();
             let has = |s: &&Walked<'_>| !waiters.contains(&s.tid) && self.refers(**s, lock);
             let found: Vec<Tid> = stacks.iter().filter(has).map(|s| s.tid).collect();
             if i64::try_from(found.len()).ok() != Some(readers) {

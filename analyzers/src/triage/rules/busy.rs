@@ -84,11 +84,7 @@ fn finding(
             ))
             .into_owned(),
             None => {
-                format!(
-                    "thread {:x} runs in {place} and has used {} s of CPU time",
-                    t.tid.0,
-                    seconds(cpu)
-                )
+                format!("thread {:x} runs in {place} and has used {} s of CPU time", t.tid.0, seconds(cpu))
             }
         },
     );

@@ -318,7 +318,9 @@ fn mutexes(facts: &Case<'_>) -> Option<Finding> {
         handle.and_then(|h| h.type_name.as_deref()).is_some_and(|t| t == "Mutant")
     };
     let waits = |t: &&ThreadFacts| {
-        let Some(w) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w)) else { return false };
+        let Some(w) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w)) else {
+            return false;
+        };
         let of = w.handles.iter().flatten().any(is_mutex);
         facts.script.user_frame(t.tid).is_some() && (w.kind == Kind::Mutex || w.kind == Kind::Multiple && of)
     };
@@ -331,14 +333,19 @@ fn mutexes(facts: &Case<'_>) -> Option<Finding> {
         .collect();
     let away = |t: &ThreadFacts| {
         let kind = t.wait.as_ref().map(|w| w.kind);
-        members.iter().any(|m| m.tid == t.tid) || is_bystander(t) || matches!(kind, Some(Kind::Sleep | Kind::Thread))
+        members.iter().any(|m| m.tid == t.tid)
+            || is_bystander(t)
+            || matches!(kind, Some(Kind::Sleep | Kind::Thread))
     };
     if members.len() < 2 || wanted.len() < 2 || !facts.threads.iter().all(away) {
         return None;
     }
     let names: Vec<String> = members.iter().map(|t| facts.script.words(t.tid)).collect();
-    let other = members.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.kind == Kind::Multiple && w.wait_all != Some(true)));
-    let way_out = if other { "; one of them also waits for something else, which may set it free" } else { "" };
+    let other = members
+        .iter()
+        .any(|t| t.wait.as_ref().is_some_and(|w| w.kind == Kind::Multiple && w.wait_all != Some(true)));
+    let way_out =
+        if other { "; one of them also waits for something else, which may set it free" } else { "" };
     let mut finding = Finding::new(
         FindingKind::Deadlock,
         Confidence::Guess,
@@ -350,7 +357,8 @@ fn mutexes(facts: &Case<'_>) -> Option<Finding> {
     finding.evidence.push("the dump does not say who owns a mutex".into());
     let tids = finding.tids.clone();
     quote(facts, &tids, &mut finding);
-    finding.advice = Some("take these mutexes in the same order everywhere: look at the stacks of these threads".into());
+    finding.advice =
+        Some("take these mutexes in the same order everywhere: look at the stacks of these threads".into());
     Some(finding)
 }
 
@@ -362,10 +370,16 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
     let program = entry.module.as_deref()?;
     // A main thread that only waits for the end has threads that wait for work.
     let service = is_bystander(main)
-        || main.wait.as_ref().is_some_and(|w| matches!(w.kind, Kind::Event | Kind::Task) && w.owner_tid.is_none());
+        || main
+            .wait
+            .as_ref()
+            .is_some_and(|w| matches!(w.kind, Kind::Event | Kind::Task) && w.owner_tid.is_none());
     let mut found: Vec<(&ThreadFacts, &ScriptWait)> = Vec::new();
     for t in &facts.threads {
-        let Some(wait) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w)) else { continue };
+        let Some(wait) = t.wait.as_ref().filter(|w| w.owner_tid.is_none() && !super::graph::wakes_up(w))
+        else {
+            continue;
+        };
         let Some(script) = facts.script.threads.get(&t.tid) else { continue };
         let Some(w) = script.wait.as_ref().filter(|_| !is_bystander(t)) else { continue };
         let own = facts.script.user_frame(t.tid).is_some_and(|f| f.module.as_deref() == Some(program));
@@ -380,7 +394,8 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
         }
     }
     // Who is waited for first, then the program's own threads before the pool's.
-    let joined = |tid: Tid| facts.threads.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.owner_tid == Some(tid)));
+    let joined =
+        |tid: Tid| facts.threads.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.owner_tid == Some(tid)));
     found.sort_by_key(|(t, _)| (!joined(t.tid), is_worker(facts, t.tid), t.index));
     let (t, w) = found.first()?;
     let what = t.wait.as_ref().map_or("", |w| w.sentence.as_str());
@@ -390,7 +405,8 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
         format!("{} {what}, without limit: nothing says who ends this wait", facts.script.words(t.tid)),
     );
     finding.tid = Some(t.tid);
-    let same = |o: &&(&ThreadFacts, &ScriptWait)| o.0.tid == t.tid || (w.object.is_some() && o.1.object == w.object);
+    let same =
+        |o: &&(&ThreadFacts, &ScriptWait)| o.0.tid == t.tid || (w.object.is_some() && o.1.object == w.object);
     finding.tids = found.iter().filter(same).map(|(t, _)| t.tid).collect();
     finding.lock = t.wait.as_ref().and_then(|w| w.address);
     let tids = finding.tids.clone();
