@@ -1,7 +1,7 @@
 //! Threads that wait for another process.
 
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts, Wait};
+use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts, Timeout, Wait};
 use dumpscope_core::Pid;
 use std::collections::BTreeMap;
 
@@ -35,6 +35,14 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     groups.iter().filter_map(finding).collect()
 }
 
+/// Who gives up after a time looks after the process, or tries again: one dump does not tell that from a hang.
+fn confidence_of(wait: &Wait) -> Confidence {
+    match wait.timeout {
+        Some(Timeout::Ms(_)) => Confidence::Guess,
+        _ => wait.confidence,
+    }
+}
+
 /// The main thread, or the first one, speaks for all.
 fn finding(group: &Group<'_>) -> Option<Finding> {
     let Group { pid, threads, .. } = group;
@@ -48,7 +56,7 @@ fn finding(group: &Group<'_>) -> Option<Finding> {
     };
     let mut finding = Finding::new(
         FindingKind::BlockedOnProcess,
-        wait.confidence,
+        confidence_of(wait),
         format!("thread {:x} {}{more}", thread.tid.0, wait.sentence),
     );
     finding.tid = Some(thread.tid);
@@ -56,6 +64,11 @@ fn finding(group: &Group<'_>) -> Option<Finding> {
     finding.server_pid = Some(*pid);
     finding.owner_tid = if wait.kind == Kind::ComCall { None } else { wait.owner_tid };
     finding.evidence.clone_from(&wait.evidence);
+    if let Some(Timeout::Ms(ms)) = wait.timeout {
+        finding.evidence.push(format!(
+            "it waits for at most {ms} ms: it may look again and again, as who watches over a process does"
+        ));
+    }
     if !others.is_empty() {
         let named: Vec<String> = others.iter().take(MAX_NAMED).map(|t| format!("{:x}", t.tid.0)).collect();
         let left = others.len().saturating_sub(named.len());
