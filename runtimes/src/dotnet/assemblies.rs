@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 
 /// Most assemblies.
 const MAX_ASSEMBLIES: u32 = 1 << 16;
+/// Entries that must agree on where they name their module.
+const PROBED: u32 = 4;
 /// Where in the domain its list is looked for, and in an assembly its module, bytes.
 const DOMAIN: u64 = 0x800;
 const ASSEMBLY: u64 = 0x60;
@@ -35,19 +37,27 @@ impl Clr {
         let library = self.core_library()?;
         let domain = self.core.variable_target(Variable::AppDomain)?;
         let names = |record: Va, o: u64| self.core.deref(record.offset(o)) == Some(library);
-        let place = |record: Va| (8..ASSEMBLY).step_by(8).find(|o| names(record, *o));
+        let module = |entry: Va, inside: bool, at: u64| {
+            let record = if inside { self.core.deref(entry)? } else { entry };
+            self.core.deref(record.offset(at))
+        };
+        // A neighbour in memory may name the library, too: the place must have modules for the next ones as well.
+        let fits = |entries: &[Va], inside: bool, at: u64| {
+            let is_module = |m: Va| self.module(m).metadata(&self.core).is_some();
+            entries.iter().all(|e| module(*e, inside, at).is_some_and(is_module))
+        };
         let (list, inside, at) = (8..DOMAIN).step_by(8).find_map(|o| {
             let list = domain.offset(o);
-            let first = self.entries(list, 1)?.first().copied()?;
-            let direct = place(first).map(|at| (list, false, at));
-            direct.or_else(|| Some((list, true, place(self.core.deref(first)?)?)))
+            let entries = self.entries(list, PROBED)?;
+            let first = *entries.first()?;
+            [true, false].into_iter().find_map(|inside| {
+                let record = if inside { self.core.deref(first)? } else { first };
+                let mut places = (8..ASSEMBLY).step_by(8).filter(|at| names(record, *at));
+                places.find(|at| fits(&entries, inside, *at)).map(|at| (list, inside, at))
+            })
         })?;
         let mut seen = BTreeSet::new();
-        let pair = |entry: Va| {
-            let assembly = self.core.deref(entry)?;
-            let named_by = if inside { assembly } else { entry };
-            Some((assembly, self.core.deref(named_by.offset(at))?))
-        };
+        let pair = |entry: Va| Some((self.core.deref(entry)?, module(entry, inside, at)?));
         let all = self.entries(list, MAX_ASSEMBLIES)?.into_iter().filter_map(pair);
         Some(all.filter(|(_, module)| seen.insert(*module)).collect())
     }

@@ -4,7 +4,8 @@ use super::safe;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::session::Session;
-use dumpscope_analyzers::model::ThreadFacts;
+use dumpscope_analyzers::model::{StackFrame, ThreadFacts};
+use dumpscope_analyzers::stacks::is_exact;
 use dumpscope_analyzers::text::frame_text;
 use dumpscope_core::ThreadIdx;
 use dumpscope_runtimes::FrameKind;
@@ -148,6 +149,17 @@ fn flush(word: &mut String, out: &mut String) {
     word.clear();
 }
 
+/// A native frame's function. Where the name is only the nearest one, the distance from it stays: other functions would
+/// be taken for it.
+fn function(session: &Session, frame: &StackFrame) -> String {
+    let text = frame_text(&session.target, frame);
+    let exact = frame.function.is_some() && is_exact(&session.target, frame);
+    match text.rsplit_once("+0x") {
+        Some((name, _)) if exact => name.to_owned(),
+        _ => text,
+    }
+}
+
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     inv.cursor().end()?;
     let facts = session.target.facts(&session.cancel);
@@ -170,13 +182,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
                     })
                 })
                 .collect(),
-            None => {
-                let frames = t.stack.iter().flat_map(|s| &s.frames).rev();
-                // Without the offset: threads in one function belong together.
-                frames
-                    .map(|f| frame_text(&session.target, f).split('+').next().unwrap_or_default().to_owned())
-                    .collect()
-            }
+            None => t.stack.iter().flat_map(|s| &s.frames).rev().map(|f| function(session, f)).collect(),
         };
         if names.is_empty() {
             continue;
