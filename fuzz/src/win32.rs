@@ -32,9 +32,11 @@ pub fn win32_table(data: &[u8]) {
     for id in (from..from + TYPES).map(dumpscope_win32::TypeId) {
         let _ = (table.definition(id), table.namespace_of(id), table.methods(id), table.members(id));
         for arch in [Arch::X86, Arch::X64, Arch::Arm64] {
-            let _ = (table.layout(id, arch), table.size_of(&Ty::Named(id), arch));
+            let _ =
+                (table.layout(id, arch), table.flat_layout(id, arch), table.size_of(&Ty::Named(id), arch));
         }
         let _ = (table.type_text(&Ty::Named(id)), table.value_text(id, from.into()));
+        let _ = table.names_of(id, from.into());
     }
 }
 

@@ -100,6 +100,43 @@ fn values_have_names() {
     assert_eq!(table().constants("WM_PAINT")[0].value, Value::Int(15));
 }
 
+#[test]
+fn parameters_have_the_headers_names() {
+    let (mut right, mut all) = (0, 0);
+    for line in include_str!("parameters.txt").lines().filter(|l| !l.starts_with('#')) {
+        let mut words = line.split(' ');
+        let name = words.next().unwrap();
+        let wanted: Vec<&str> = words.collect();
+        let found = table().functions(name);
+        let names: Vec<&str> = found
+            .first()
+            .map(|f| f.signature.params.iter().map(|p| p.name.as_str()).collect())
+            .unwrap_or_default();
+        assert_eq!(names.len(), wanted.len(), "{name}");
+        all += 1;
+        right += usize::from(names == wanted);
+        if names != wanted {
+            println!("{name}: {names:?}, the header has {wanted:?}");
+        }
+    }
+    println!("parameters in order with the header's names: {right} of {all} functions");
+    assert!(all >= 127 && right * 100 >= all * 93);
+}
+
+#[test]
+fn fields_without_a_name_are_in_place() {
+    let flat = |name: &str, arch| -> Vec<(u64, String)> {
+        let id = table().types_named(name)[0];
+        table().flat_layout(id, arch).unwrap().into_iter().map(|(at, f)| (at, f.name)).collect()
+    };
+    let has = |all: &[(u64, String)], at, name: &str| all.contains(&(at, name.to_owned()));
+    let execute = flat("SHELLEXECUTEINFOA", Arch::X64);
+    assert!(has(&execute, 96, "hIcon") && has(&execute, 96, "hMonitor"), "{execute:?}");
+    assert!(has(&flat("SHELLEXECUTEINFOA", Arch::X86), 52, "hMonitor"));
+    let bind = flat("BIND_OPTS3", Arch::X64);
+    assert!(has(&bind, 0, "cbStruct") && has(&bind, 40, "hwnd"), "{bind:?}");
+}
+
 /// Whatever the bytes: no panic, and no more than what they are good for.
 #[test]
 fn damaged_tables_are_read_as_far_as_they_go() {
