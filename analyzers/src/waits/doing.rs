@@ -4,6 +4,7 @@
 
 use crate::arguments::{is_windows, with_hints_of};
 use crate::model::{Argument, Confidence, Kind, Stack, StackFrame, ThreadFacts, Wait};
+use crate::stacks::is_exact;
 use crate::syscalls::is_far;
 use crate::{Cancel, Target};
 
@@ -210,7 +211,7 @@ fn doing(target: &Target, stack: &Stack) -> Option<String> {
         if !belongs(target, frame) {
             break;
         }
-        let Some(name) = frame.function.as_deref().filter(|_| !is_far(frame)) else { continue };
+        let Some(name) = frame.function.as_deref().filter(|_| !is_far(frame) && is_exact(target, frame)) else { continue };
         // What Windows calls the program for is another question than what the program called.
         if name.starts_with("KiUser") {
             break;
