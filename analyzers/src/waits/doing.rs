@@ -211,7 +211,10 @@ fn doing(target: &Target, stack: &Stack) -> Option<String> {
         if !belongs(target, frame) {
             break;
         }
-        let Some(name) = frame.function.as_deref().filter(|_| !is_far(frame) && is_exact(target, frame)) else { continue };
+        let Some(name) = frame.function.as_deref().filter(|_| !is_far(frame) && is_exact(target, frame))
+        else {
+            continue;
+        };
         // What Windows calls the program for is another question than what the program called.
         if name.starts_with("KiUser") {
             break;
