@@ -73,7 +73,7 @@ fn a_wow64_process_has_both_stacks() {
     assert!(native.iter().any(|f| f.module.as_deref().is_some_and(|m| m.starts_with("wow64"))));
     assert!(narrow.threads.unwrap()[0].native_frames.is_none());
     // The server is known from the thread's COM data; no symbol of combase is needed.
-    let says = "waits for the answer to a COM call (IWbemWCOSmartEnum::Next, method 3) that process 30c serves";
+    let says = "waits for the answer to a COM call (IWbemWCOSmartEnum, method 3) that process 30c serves";
     assert_eq!(thread.activity.as_deref(), Some(says));
 }
 
