@@ -283,7 +283,7 @@ fn class_words(call: &ComCall, class: Guid) -> String {
 
 fn sentence(target: &Target, call: &ComCall) -> String {
     let what = match (&call.interface, call.message.and_then(|m| m.method)) {
-        (Some(i), Some(m)) => match &call.method {
+        (Some(i), Some(m)) => match call.method.as_ref().filter(|m| m.by_table) {
             Some(method) => format!("a COM call ({i}::{}, method {m})", method.name),
             None => format!("a COM call ({i}, method {m})"),
         },
