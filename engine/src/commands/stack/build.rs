@@ -42,11 +42,11 @@ pub(crate) fn stack_report(
         }
     }
     if flags.args || flags.params != Params::None {
-        // The modern layout says of parameters what WinDbg's engine says: nothing without private symbols.
+        // Where there is a symbol file, and in the modern layout, parameters are what WinDbg shows: none without private symbols.
         let add = flags.params != Params::None && session.sel.layout == Layout::Classic;
         for (row, found) in frames.iter_mut().zip(with_hints(session, stack)) {
             add_arguments(row, &found);
-            if add && row.parameters.is_none() && !row.inline {
+            if add && row.parameters.is_none() && !row.inline && row.symbol_source == Some("exports") {
                 row.parameters = named(&found);
             }
         }

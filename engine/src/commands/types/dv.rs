@@ -14,7 +14,7 @@ use dumpscope_analyzers::arguments::recover_all;
 use dumpscope_analyzers::model::{ArgPlace, Argument, Value};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{RegSet, Va};
-use dumpscope_symbols::Trust;
+use dumpscope_symbols::{SymbolSource, Trust};
 use dumpscope_symbols::provider::variable::{Location, Place, Variable};
 use dumpscope_symbols::types::{cpp_name, size_of};
 use serde::Serialize;
@@ -281,6 +281,10 @@ fn by_table(session: &Session, pattern: Option<&str>) -> Vec<Row> {
     let Some(stack) = session.stack(Some(session.sel.max_frames.max(frame.saturating_add(2)))) else {
         return Vec::new();
     };
+    // Where there is a symbol file WinDbg's own message stays.
+    if stack.frames.get(frame).and_then(|f| f.source) != Some(SymbolSource::Exports) {
+        return Vec::new();
+    }
     let found = with_hints(session, &stack).into_iter().nth(frame).unwrap_or_default();
     let row = |a: &Argument| {
         let name = a.name.as_deref()?;
