@@ -185,29 +185,16 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     };
     let Some(scope) = scope else {
         let found = if function.is_none() { by_table(session, pattern.as_deref()) } else { Vec::new() };
-        return match (found.is_empty(), modern) {
-            (true, _) => Err(no_locals(session)),
-            (false, true) => {
-                let list: Vec<String> = found
-                    .iter()
-                    .map(|r| format!("{} = {}", r.name, r.value.as_deref().unwrap_or(UNAVAILABLE)))
-                    .collect();
-                let note = format!("Parameters from the Win32 table: {}", list.join("; "));
-                Err(CommandError::noted(no_locals_text(session), note))
+        let told = |r: &Row| format!("{} = {}", r.name, r.value.as_deref().unwrap_or(UNAVAILABLE));
+        let list: Vec<String> = found.iter().map(told).collect();
+        return Err(match no_locals(session) {
+            CommandError::Message { text, note } if !list.is_empty() => {
+                let before = note.map(|n| format!("{n} ")).unwrap_or_default();
+                let note = format!("{before}Parameters from the Win32 table: {}", list.join("; "));
+                CommandError::Message { text, note: Some(note) }
             }
-            (false, false) => {
-                sink.note("parameters from the Win32 table; no symbol file tells this function's variables");
-                let report = LocalsReport {
-                    frame: session.sel.frame,
-                    source: "win32_table",
-                    variables: found,
-                    options,
-                    wide: session.sel.machine.is_64(),
-                    modern,
-                };
-                session.emit(sink, &report)
-            }
-        };
+            other => other,
+        });
     };
     let shown = |v: &&Variable| {
         pattern.as_deref().is_none_or(|p| wildcard_match(p, &v.name) || v.name.eq_ignore_ascii_case(p))
