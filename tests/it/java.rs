@@ -159,7 +159,7 @@ const VERDICTS: &[Verdict] = {
             "lock_contention",
             Proven,
             &["main", "user-0", "user-1", "user-2"],
-            &["ReadHolding$Cache", "network", "SocketDispatcher.read0", "ReadHolding.java:5"],
+            &["ReadHolding$Cache", "socket", "SocketDispatcher.read0", "ReadHolding.java:5"],
         ),
         ("HotBlock-21", LockContention, "lock_contention", Proven, &["main", "hot-sync"], &["HotBlock.main"]),
         ("Spin-17", BusyLoop, "busy_loop", Strong, &["main"], &["\"main\"", "Spin.forever (Spin.java:7)"]),
