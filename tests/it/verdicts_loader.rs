@@ -61,7 +61,10 @@ fn a_dll_on_a_dead_share_is_named() {
     for (name, waits) in [
         ("DLL on a dead share (10, x64)", "opens a file"),
         ("DLL on a dead share (10, x86)", "opens a file"),
-        ("DLL on a dead share, mapped by a worker (10, x64)", "waits for the loader's worker, thread 1120 (number 3)"),
+        (
+            "DLL on a dead share, mapped by a worker (10, x64)",
+            "waits for the loader's worker, thread 1120 (number 3)",
+        ),
     ] {
         let s = scenario(name);
         let target = target(&s);

@@ -14,9 +14,9 @@ use dumpscope_analyzers::arguments::recover_all;
 use dumpscope_analyzers::model::{ArgPlace, Argument, Value};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{RegSet, Va};
-use dumpscope_symbols::{SymbolSource, Trust};
 use dumpscope_symbols::provider::variable::{Location, Place, Variable};
 use dumpscope_symbols::types::{cpp_name, size_of};
+use dumpscope_symbols::{SymbolSource, Trust};
 use serde::Serialize;
 
 pub(crate) const DV: Command = Command {
