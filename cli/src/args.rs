@@ -176,6 +176,9 @@ pub(crate) struct ExecArgs {
     /// Print each command line behind its prompt first, as in a transcript
     #[arg(long)]
     pub(crate) echo: bool,
+    /// NatVis file by which `dx` and `dv` show objects; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) natvis: Vec<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = ExecFormat::Text)]
     pub(crate) format: ExecFormat,

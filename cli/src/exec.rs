@@ -31,6 +31,12 @@ pub(crate) fn run(args: &ExecArgs, common: &CommonArgs, console: &Console) -> an
     };
     let host = Arc::new(Files::default());
     session.host = Some(host.clone());
+    for file in &args.natvis {
+        // A bad file costs a warning.
+        if let Err(why) = session.load_natvis(&file.display().to_string()) {
+            console.error(&format!("{}: {why}", file.display()));
+        }
+    }
     let stopped = match args.format {
         ExecFormat::Text => text(&mut session, &lines, args.echo, console)?,
         ExecFormat::Json => json(&mut session, &lines, console)?,

@@ -125,6 +125,14 @@ impl Session {
         self.sel.numbers = false;
     }
 
+    /// Reads a NatVis file, through the host, and puts it in use for `dx` and `dv`.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn load_natvis(&mut self, path: &str) -> Result<(), String> {
+        crate::commands::natvis::load_file(self, path)
+    }
+
     /// The dump.
     #[must_use]
     pub fn dump(&self) -> &Dump {

@@ -147,7 +147,6 @@ const OTHERS: &[Other] = &[
     o(".loadby", Missing, ".help"),
     o(".unload", Missing, ".help"),
     o(".scriptload", Missing, ""),
-    o("dx", Missing, "dt"),
     o(".opendump", Open, ""),
     o(".server", Missing, ""),
     o(".remote", Missing, ""),

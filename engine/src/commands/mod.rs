@@ -9,6 +9,7 @@ mod com;
 mod comment;
 mod deadlock;
 mod dumpdebug;
+mod dx;
 mod echo;
 mod evaluate;
 mod exception;
@@ -23,6 +24,7 @@ mod machine;
 mod memory;
 mod missing;
 mod modules;
+pub(crate) mod natvis;
 mod peb_teb;
 mod printf;
 mod quit;
@@ -33,7 +35,7 @@ mod runaway;
 mod script;
 mod search;
 mod settings;
-mod stack;
+pub(crate) mod stack;
 mod sympath;
 mod target_info;
 mod threads;
@@ -131,6 +133,7 @@ pub(crate) const ALL: &[&Command] = &[
     &comment::STAR,
     &deadlock::DEADLOCK,
     &dumpdebug::DUMPDEBUG,
+    &dx::DX,
     &echo::ECHO,
     &evaluate::EVALUATE,
     &exception::CXR,
@@ -190,6 +193,9 @@ pub(crate) const ALL: &[&Command] = &[
     &modules::lmi::LMI,
     &modules::near::LN,
     &modules::x::X,
+    &natvis::NVLIST,
+    &natvis::NVLOAD,
+    &natvis::NVUNLOAD,
     &printf::PRINTF,
     &quit::Q,
     &registers::R,

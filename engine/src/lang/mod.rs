@@ -56,6 +56,10 @@ pub struct Language {
     pub scripts: u32,
     /// `.symopt`: WinDbg's symbol options, once they were set.
     pub symbol_options: Option<u64>,
+    /// Variables of `dx` (`@$name`).
+    pub(crate) objects: BTreeMap<String, crate::dx::Val>,
+    /// NatVis views in use.
+    pub(crate) views: std::sync::Arc<crate::natvis::Views>,
     /// `.asm`: which of WinDbg's options for code are set.
     pub asm_options: u32,
 }

@@ -156,6 +156,12 @@ pub trait SymbolProvider: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Type and value of the constant with exactly this name (`Class::limit`), of those that have no storage.
+    fn constant(&self, name: &str) -> Option<(TypeId, i128)> {
+        let _ = name;
+        None
+    }
+
     /// The source's types, when it has any.
     fn types(&self) -> Option<&dyn TypeProvider> {
         None

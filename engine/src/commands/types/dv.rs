@@ -5,7 +5,7 @@ use crate::commands::args::with_hints;
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::commands::stack::source_name;
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
-use crate::expr::wildcard_match;
+use crate::expr::{TypeSet, wildcard_match};
 use crate::fmt::{self, Hex};
 use crate::lang::Cursor;
 use crate::session::{Layout, Session};
@@ -386,7 +386,11 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
     };
     let is_static = matches!(v.homes.first().map(|h| h.place), Some(Place::Static(_)));
     let types = scope.types();
-    let (value, note) = match read {
+    let view = scope.stored(v).ok().and_then(|place| {
+        let set = TypeSet::of(scope.provider(), session.sel.machine, scope.module);
+        crate::natvis::variable_text(session, set, v.ty, &place)
+    });
+    let (value, note) = match view.map_or(read, Ok) {
         Ok(text) => (Some(escape(&text).into_owned()), None),
         Err(why) => (None, Some(why.to_owned())),
     };

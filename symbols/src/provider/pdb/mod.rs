@@ -326,6 +326,10 @@ impl SymbolProvider for PdbProvider {
         }
     }
 
+    fn constant(&self, name: &str) -> Option<(TypeId, i128)> {
+        self.constant_named(name)
+    }
+
     fn types(&self) -> Option<&dyn TypeProvider> {
         self.type_stream().is_some().then_some(self as &dyn TypeProvider)
     }

@@ -10,6 +10,7 @@ use super::module::{ModuleSymbols, Piece, PieceKind};
 use super::records::Record;
 use super::undecorate::undecorate;
 use crate::provider::{InlineSite, SourceLine, Symbol, SymbolKind, SymbolSource};
+use crate::types::TypeId;
 use dumpscope_core::Rva;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,6 +183,14 @@ impl PdbProvider {
             offer(p.place, start.map(|s| self.public_symbol(&p, s)));
         }
         best.map(|b| b.1)
+    }
+
+    /// The constant with this name: its type and value.
+    pub(super) fn constant_named(&self, name: &str) -> Option<(TypeId, i128)> {
+        find(self.global_hash(), self.records(), name, false).iter().find_map(|raw| match raw.decode() {
+            Record::Constant { ty, value, .. } => Some((TypeId(ty), value)),
+            _ => None,
+        })
     }
 
     pub(super) fn symbols_named(&self, name: &str, ignore_case: bool) -> Vec<Symbol> {

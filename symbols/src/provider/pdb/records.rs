@@ -125,6 +125,12 @@ pub(super) enum Record<'a> {
         ty: u32,
         name: &'a [u8],
     },
+    /// A constant without storage.
+    Constant {
+        ty: u32,
+        value: i128,
+        name: &'a [u8],
+    },
     BpRelative {
         offset: i32,
         ty: u32,
@@ -178,6 +184,7 @@ impl<'a> Record<'a> {
             | Record::Data { name, .. }
             | Record::Public { name, .. }
             | Record::ProcRef { name, .. }
+            | Record::Constant { name, .. }
             | Record::Udt { name, .. } => Some(name),
             _ => None,
         }
@@ -254,6 +261,11 @@ impl<'a> Record<'a> {
                 let offset = b.u32()?;
                 let module = b.u16()?;
                 Record::ProcRef { module, offset, name: b.c_str() }
+            }
+            0x1107 => {
+                let ty = b.u32()?;
+                let value = super::leaf::numeric(&mut b)?.0;
+                Record::Constant { ty, value, name: b.c_str() }
             }
             0x1108 => Record::Udt { ty: b.u32()?, name: b.c_str() },
             0x110b => Record::BpRelative { offset: b.i32()?, ty: b.u32()?, name: b.c_str() },
