@@ -36,13 +36,15 @@ pub(crate) const DX: Command = Command {
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    let (options, text) = options(inv.args)?;
+    let pid = session.dump().pid().map_or(0, |p| p.0.into());
+    let (options, text) = options(inv.args, pid);
     // Without anything the root is shown, two levels deep.
     let (text, options) = match text {
         "" if inv.args.is_empty() => ("@$debuggerRootNamespace", Options { depth: 2, ..options }),
         text => (text, options),
     };
-    let world = World::new(session);
+    let mut world = World::new(session);
+    world.foreign = options.foreign;
     let failed = |why: String| CommandError::message(format!("Error: {why}"));
     let result = match options.grid {
         true => world.grid(text, &options).map_err(failed).and_then(|grid| session.emit(sink, &grid)),
@@ -54,7 +56,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
 }
 
 /// The options before an expression. What is none belongs to it: `-x` is a number.
-fn options(args: &str) -> Result<(Options, &str), CommandError> {
+fn options(args: &str, pid: u64) -> (Options, &str) {
     let mut options = Options::default();
     let mut rest = args.trim();
     while let Some(tail) = rest.strip_prefix('-') {
@@ -82,9 +84,9 @@ fn options(args: &str) -> Result<(Options, &str), CommandError> {
                 }
                 rest = left;
             }
-            // The process: there is one.
             "id" => {
-                let Some((_, left)) = number() else { break };
+                let Some((id, left)) = number() else { break };
+                options.foreign = id != pid;
                 rest = left;
             }
             "g" | "v" | "n" | "nv" if after.starts_with(char::is_whitespace) => {
@@ -95,7 +97,7 @@ fn options(args: &str) -> Result<(Options, &str), CommandError> {
             _ => break,
         }
     }
-    Ok((options, rest))
+    (options, rest)
 }
 
 #[cfg(test)]
@@ -104,9 +106,12 @@ mod tests {
 
     #[test]
     fn options_end_where_the_expression_starts() {
-        let read = |text| options(text).unwrap();
+        let read = |text| options(text, 1);
         assert_eq!(read("-r2 a").0.depth, 2);
-        assert_eq!(read("-r 2 -c3 -g a"), (Options { depth: 2, skip: 3, grid: true, raw: false }, "a"));
+        assert_eq!(
+            read("-r 2 -c3 -g a"),
+            (Options { depth: 2, skip: 3, grid: true, ..Options::default() }, "a")
+        );
         assert_eq!(read("-1").1, "-1");
         assert_eq!(read("-r app!g").1, "-r app!g");
         assert_eq!(read("-nv a").1, "a");

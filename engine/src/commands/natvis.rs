@@ -90,7 +90,9 @@ fn unload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
     let before = views.files.len();
     views.files.retain(|f| f.path != path);
     if views.files.len() == before {
-        return Err(CommandError::message(format!("Unable to unload NatVis at \"{path}\": it is not loaded")));
+        return Err(CommandError::message(format!(
+            "Unable to unload NatVis at \"{path}\": it is not loaded"
+        )));
     }
     session.language.views = Arc::new(views);
     say(session, sink, &format!("Successfully unloaded NatVis at \"{path}\""))

@@ -97,7 +97,9 @@ impl World<'_> {
         }
         match (op, self.number(val)?) {
             (Unary::Plus, Some(Num::Int(n, signed, bytes))) => Ok(fit(n, promoted(signed, bytes))),
-            (Unary::Minus, Some(Num::Int(n, signed, bytes))) => Ok(fit(n.wrapping_neg(), promoted(signed, bytes))),
+            (Unary::Minus, Some(Num::Int(n, signed, bytes))) => {
+                Ok(fit(n.wrapping_neg(), promoted(signed, bytes)))
+            }
             (Unary::Invert, Some(Num::Int(n, signed, bytes))) => Ok(fit(!n, promoted(signed, bytes))),
             (Unary::Plus, Some(Num::Float(f))) => Ok(Val::Float(f)),
             (Unary::Minus, Some(Num::Float(f))) => Ok(Val::Float(-f)),
@@ -137,9 +139,8 @@ impl World<'_> {
             };
         };
         match (op, x, y) {
-            (Binary::Add, Num::Pointer(va, to), Num::Int(n, ..)) | (Binary::Add, Num::Int(n, ..), Num::Pointer(va, to)) => {
-                Ok(moved(va, &to, n))
-            }
+            (Binary::Add, Num::Pointer(va, to), Num::Int(n, ..))
+            | (Binary::Add, Num::Int(n, ..), Num::Pointer(va, to)) => Ok(moved(va, &to, n)),
             (Binary::Sub, Num::Pointer(va, to), Num::Int(n, ..)) => Ok(moved(va, &to, n.wrapping_neg())),
             (Binary::Sub, Num::Pointer(a, to), Num::Pointer(b, _)) => {
                 let each = i128::from(to.size().unwrap_or(1).max(1));

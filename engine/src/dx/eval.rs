@@ -1,5 +1,6 @@
 //! A tree to its value.
 
+use super::Format;
 use super::arithmetic::{Num, of_type};
 use super::ast::{Expr, TypeText, Wrap};
 use super::parse::parse;
@@ -7,14 +8,10 @@ use super::ty::{DxType, Kind};
 use super::typed::offset;
 use super::value::{Key, Lambda, Typed, Val};
 use super::world::{Env, World};
-use super::Format;
 use crate::expr::cpp::Binary;
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::Va;
 use std::sync::Arc;
-
-/// Deepest nesting of evaluations: lambdas may call each other.
-const MAX_DEPTH: usize = 96;
 
 impl World<'_> {
     /// Parses and evaluates a text among the names of `env`.
@@ -34,9 +31,6 @@ impl World<'_> {
 
     pub(crate) fn eval(&self, expr: &Expr, env: &Env) -> Result<Val, String> {
         self.step()?;
-        if env.depth > MAX_DEPTH {
-            return Err("The expression is nested too deeply".into());
-        }
         match expr {
             Expr::Int(n) => Ok(Val::Int(*n, true)),
             Expr::Float(f) => Ok(Val::Float(*f)),
@@ -141,23 +135,22 @@ impl World<'_> {
             given.push(self.eval(argument, env)?);
         }
         match callee {
-            Val::Lambda(lambda) => self.apply_at(&lambda, &given, env.depth),
+            Val::Lambda(lambda) => self.apply(&lambda, &given),
             _ => Err("Object is not callable".into()),
         }
     }
 
     /// The value of a function for arguments.
     pub(crate) fn apply(&self, lambda: &Lambda, arguments: &[Val]) -> Result<Val, String> {
-        self.apply_at(lambda, arguments, 0)
-    }
-
-    fn apply_at(&self, lambda: &Lambda, arguments: &[Val], depth: usize) -> Result<Val, String> {
-        let mut env = Env { names: lambda.names.clone(), this: None, depth: depth + 8 };
+        let mut env = Env { names: lambda.names.clone(), this: None };
         for (i, name) in lambda.text.names.iter().enumerate() {
-            let Some(value) = arguments.get(i) else { return Err("Invalid number of arguments to lambda".into()) };
+            let Some(value) = arguments.get(i) else {
+                return Err("Invalid number of arguments to lambda".into());
+            };
             env.names.push((name.clone(), value.clone()));
         }
-        self.eval(&lambda.text.body, &env)
+        let deep = || Err("The expression is nested too deeply".to_owned());
+        self.nested(|| self.eval(&lambda.text.body, &env)).unwrap_or_else(deep)
     }
 
     /// `a[b]`.
@@ -180,7 +173,9 @@ impl World<'_> {
             return Ok(found);
         }
         let found = match index {
-            Val::Text(text) => items.into_iter().find(|(key, _)| matches!(key, Key::Text(t) | Key::Name(t) if t == text)),
+            Val::Text(text) => {
+                items.into_iter().find(|(key, _)| matches!(key, Key::Text(t) | Key::Name(t) if t == text))
+            }
             index => {
                 let n = self.whole(index)?;
                 items.into_iter().find(|(key, _)| match key {
@@ -203,7 +198,9 @@ impl World<'_> {
         }
         match ty.kind() {
             Kind::Array(..) | Kind::Udt(..) => match &val {
-                Val::Typed(typed) if typed.address().is_some() && !matches!(typed.ty.kind(), Kind::Pointer(_)) => {
+                Val::Typed(typed)
+                    if typed.address().is_some() && !matches!(typed.ty.kind(), Kind::Pointer(_)) =>
+                {
                     Ok(Val::typed(ty, typed.place.clone()))
                 }
                 _ => Err(WRONG.into()),
@@ -215,7 +212,8 @@ impl World<'_> {
                     Some(Num::Int(n, ..)) => n as f64,
                     _ => return Err(WRONG.into()),
                 };
-                let bytes = if size == 4 { (f as f32).to_le_bytes().to_vec() } else { f.to_le_bytes().to_vec() };
+                let bytes =
+                    if size == 4 { (f as f32).to_le_bytes().to_vec() } else { f.to_le_bytes().to_vec() };
                 Ok(Val::typed(ty, Stored::Bytes(bytes)))
             }
             Kind::Bool(_) => {

@@ -1,9 +1,9 @@
 //! `dx -g`: a list as a table, a row for each element, a column for each member.
 
-use super::print::{LIST, Options, inherited, key_name};
-use super::value::{Child, Val};
-use super::world::{Env, World};
 use super::Format;
+use super::print::{LIST, Options, inherited, key_name};
+use super::value::{Child, Key, Label, Val};
+use super::world::{Env, World};
 use crate::doc::{Answer, Line, RenderCx, Role, Span};
 use dumpscope_core::base::text::escape;
 use serde::Serialize;
@@ -90,9 +90,11 @@ impl World<'_> {
         }
         let children = self.children(&val, &format, options.skip, LIST);
         let list = children.iter().any(|c| c.item);
+        // The engine's tables leave out what a view finds by a name.
+        let named = |c: &Child| matches!((&val, &c.label), (Val::Typed(_), Label::Key(Key::Text(_))));
         let mut columns: Vec<String> = Vec::new();
         let mut rows: Vec<(Child, Vec<(String, String)>)> = Vec::new();
-        for child in children.into_iter().filter(|c| !list || c.item).take(LIST) {
+        for child in children.into_iter().filter(|c| (!list || c.item) && !named(c)).take(LIST) {
             let format = inherited(&format, child.format.as_ref());
             let mut cells = Vec::new();
             // What a pointer leads to has no name, texts' lengths are no columns.

@@ -1,11 +1,11 @@
 //! What a value is shown as: its text, its type, its children, the elements that it is a list of.
 
+use super::Format;
 use super::ast::Radix;
 use super::ty::{DxType, Kind};
 use super::typed::{elements, float_text, number_text};
 use super::value::{Child, Key, Label, MAX_ITEMS, Typed, Val};
 use super::world::World;
-use super::Format;
 
 impl World<'_> {
     /// What stands behind the colon.
@@ -23,7 +23,12 @@ impl World<'_> {
             Val::Typed(typed) => return self.typed_text(typed, format, depth),
             Val::Model(model) => self.model_text(*model),
             Val::Failed(why) => Some(why.clone()),
-            Val::Object(_) | Val::List(_) | Val::Children(_) | Val::Lambda(_) | Val::Method(_) | Val::Absent => None,
+            Val::Object(_)
+            | Val::List(_)
+            | Val::Children(_)
+            | Val::Lambda(_)
+            | Val::Method(_)
+            | Val::Absent => None,
         })
     }
 
@@ -122,7 +127,9 @@ impl World<'_> {
     /// The object as what its table of virtual functions says it is.
     pub(crate) fn opened(&self, typed: &Typed, raw: bool) -> Typed {
         let found = match typed.address() {
-            Some(va) if !raw => self.derived(&typed.ty, va).map(|(ty, back)| Typed::at(ty, va.wrapping_sub(back))),
+            Some(va) if !raw => {
+                self.derived(&typed.ty, va).map(|(ty, back)| Typed::at(ty, va.wrapping_sub(back)))
+            }
             _ => None,
         };
         found.unwrap_or_else(|| typed.clone())
@@ -136,7 +143,9 @@ impl World<'_> {
             Val::Typed(typed) => {
                 let typed = self.resolved((**typed).clone()).ok()?;
                 match typed.ty.kind() {
-                    Kind::Array(element, count) => Some(elements(&element, &typed.place, 0, count, MAX_ITEMS)),
+                    Kind::Array(element, count) => {
+                        Some(elements(&element, &typed.place, 0, count, MAX_ITEMS))
+                    }
                     Kind::Udt(..) => {
                         let children = self.view_children(&typed, &Format::default(), 0, MAX_ITEMS)?;
                         let items: Vec<(Key, Val)> = children

@@ -111,22 +111,17 @@ impl World<'_> {
             }
             ("OrderBy" | "OrderByDescending", 1) => {
                 let lambda = function(0)?;
-                let mut keyed = Vec::new();
-                for (key, val) in items {
-                    keyed.push((self.apply(lambda, std::slice::from_ref(&val))?, key, val));
+                let mut keys = Vec::new();
+                for (_, val) in &items {
+                    keys.push(self.apply(lambda, std::slice::from_ref(val))?);
                 }
-                let mut failed = None;
-                keyed.sort_by(|a, b| {
-                    let order = self.order(&a.0, &b.0).unwrap_or_else(|why| {
-                        failed = Some(why);
-                        Ordering::Equal
-                    });
-                    if name == "OrderBy" { order } else { order.reverse() }
-                });
-                match failed {
-                    Some(why) => Err(why),
-                    None => Ok(Val::list(keyed.into_iter().map(|(_, k, v)| (k, v)).collect())),
+                let mut keyed: Vec<_> = self.sortable(&keys)?.into_iter().zip(items).collect();
+                // Equal ones keep their order both ways.
+                match name {
+                    "OrderBy" => keyed.sort_by(|a, b| a.0.cmp(&b.0)),
+                    _ => keyed.sort_by(|a, b| b.0.cmp(&a.0)),
                 }
+                Ok(Val::list(keyed.into_iter().map(|(_, item)| item).collect()))
             }
             ("GroupBy", 1) => self.group(items, function(0)?),
             ("Count", 0) => Ok(Val::uint(items.len() as u64)),
@@ -154,7 +149,9 @@ impl World<'_> {
                 }
                 let found = if name.starts_with("Last") { hits.pop() } else { hits.first().cloned() };
                 match (found, name) {
-                    (Some(_), "Single") if hits.len() > 1 => Err("Sequence contains more than one element".into()),
+                    (Some(_), "Single") if hits.len() > 1 => {
+                        Err("Sequence contains more than one element".into())
+                    }
                     (Some(val), _) => Ok(val),
                     (None, "FirstOrDefault" | "LastOrDefault") => Ok(Val::Absent),
                     (None, _) => Err("Sequence contains no elements".into()),
@@ -294,7 +291,13 @@ impl World<'_> {
     }
 
     /// Level by level: a list's elements follow all of its own level.
-    fn flatten(&self, level: Vec<Val>, child: Option<&Val>, depth: usize, out: &mut Vec<Val>) -> Result<(), String> {
+    fn flatten(
+        &self,
+        level: Vec<Val>,
+        child: Option<&Val>,
+        depth: usize,
+        out: &mut Vec<Val>,
+    ) -> Result<(), String> {
         if depth > MAX_FLAT || level.is_empty() || out.len() > MAX_ITEMS {
             return Ok(());
         }
@@ -337,6 +340,29 @@ impl World<'_> {
         Ok(Val::list(groups.into_iter().map(|(of, members)| (key(&of), Val::counted(members))).collect()))
     }
 
+    /// Keys of one kind that can be sorted: texts, whole numbers, or numbers of which some have fractions.
+    fn sortable(&self, vals: &[Val]) -> Result<Vec<SortKey>, String> {
+        if vals.iter().all(|v| matches!(v, Val::Text(_))) {
+            return Ok(vals.iter().map(|v| SortKey::Text(self.plain_text(v).unwrap_or_default())).collect());
+        }
+        let mut nums = Vec::new();
+        for val in vals {
+            let Some(num) = self.number(val)? else {
+                return Err("Cannot compare non-intrinsic values to each other.".into());
+            };
+            nums.push(num);
+        }
+        let fractions = nums.iter().any(|n| matches!(n, Num::Float(_)));
+        let key = |num: &Num| match num {
+            Num::Int(n, ..) if fractions => SortKey::Float(*n as f64),
+            Num::Int(n, ..) => SortKey::Int(*n),
+            Num::Pointer(va, _) if fractions => SortKey::Float(*va as f64),
+            Num::Pointer(va, _) => SortKey::Int((*va).into()),
+            Num::Float(f) => SortKey::Float(*f),
+        };
+        Ok(nums.iter().map(key).collect())
+    }
+
     fn order(&self, a: &Val, b: &Val) -> Result<Ordering, String> {
         self.step()?;
         if self.truth(&self.binary(Binary::Lt, a, b)?)? {
@@ -357,15 +383,61 @@ impl World<'_> {
     /// The typed object that an argument is.
     pub(crate) fn typed_argument(&self, val: Option<&Val>) -> Option<Typed> {
         match val? {
-            Val::Typed(typed) => self.resolved((**typed).clone()).ok().filter(|t| !matches!(t.ty.kind(), Kind::Pointer(_))),
+            Val::Typed(typed) => {
+                self.resolved((**typed).clone()).ok().filter(|t| !matches!(t.ty.kind(), Kind::Pointer(_)))
+            }
             _ => None,
+        }
+    }
+}
+
+/// What lists are sorted by.
+#[derive(Clone, Debug)]
+enum SortKey {
+    Int(i128),
+    Float(f64),
+    Text(String),
+}
+
+impl SortKey {
+    fn cmp(&self, other: &SortKey) -> Ordering {
+        match (self, other) {
+            (SortKey::Int(a), SortKey::Int(b)) => a.cmp(b),
+            (SortKey::Float(a), SortKey::Float(b)) => a.total_cmp(b),
+            (SortKey::Text(a), SortKey::Text(b)) => a.cmp(b),
+            _ => Ordering::Equal,
         }
     }
 }
 
 /// Methods of lists.
 const METHODS: &[&str] = &[
-    "Aggregate", "All", "Any", "Average", "Concat", "Contains", "Count", "Distinct", "First", "FirstOrDefault",
-    "Flatten", "GroupBy", "Last", "LastOrDefault", "Max", "Min", "OrderBy", "OrderByDescending", "Reverse", "Select",
-    "SelectMany", "Single", "Skip", "SkipWhile", "Sum", "Take", "TakeWhile", "Where",
+    "Aggregate",
+    "All",
+    "Any",
+    "Average",
+    "Concat",
+    "Contains",
+    "Count",
+    "Distinct",
+    "First",
+    "FirstOrDefault",
+    "Flatten",
+    "GroupBy",
+    "Last",
+    "LastOrDefault",
+    "Max",
+    "Min",
+    "OrderBy",
+    "OrderByDescending",
+    "Reverse",
+    "Select",
+    "SelectMany",
+    "Single",
+    "Skip",
+    "SkipWhile",
+    "Sum",
+    "Take",
+    "TakeWhile",
+    "Where",
 ];

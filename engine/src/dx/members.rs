@@ -1,10 +1,10 @@
 //! `a.b` and `a->b`.
 
+use super::Format;
 use super::ty::Kind;
 use super::typed::PartPlace;
 use super::value::{Label, Typed, Val};
 use super::world::World;
-use super::Format;
 
 impl World<'_> {
     pub(crate) fn member(&self, val: &Val, name: &str, arrow: bool) -> Result<Val, String> {

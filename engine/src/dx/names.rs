@@ -30,11 +30,14 @@ impl World<'_> {
         }
         let unbound = || format!("Unable to bind name '{}'", name.rsplit('!').next().unwrap_or(name));
         if let Some((module, _)) = name.split_once('!') {
-            if self.session.target.symbols.modules_named_in(module, self.session.sel.machine).is_empty() {
+            let modules = self.session.target.symbols.modules_named_in(module, self.session.sel.machine);
+            if self.foreign || modules.is_empty() {
                 return Err(format!("Unable to find module '{module}' for qualified name lookup"));
             }
         } else {
-            if let Some(val) = self.scope().and_then(|s| local(self.session, s, name)).map(|o| value_of(o, name)) {
+            if let Some(val) =
+                self.scope().and_then(|s| local(self.session, s, name)).map(|o| value_of(o, name))
+            {
                 return val.and_then(|v| self.shown(v));
             }
             if name == "Debugger" {
@@ -80,7 +83,9 @@ impl World<'_> {
         }
         let typed = Typed::at(ty, 0);
         let parts = self.parts(&typed.ty, &typed.place, true);
-        let part = parts.iter().find(|p| p.name == member && !matches!(p.place, super::typed::PartPlace::Offset(_)))?;
+        let part = parts
+            .iter()
+            .find(|p| p.name == member && !matches!(p.place, super::typed::PartPlace::Offset(_)))?;
         Some(self.part_val(&typed, part)).filter(|v| !matches!(v, Val::Absent))
     }
 

@@ -496,7 +496,9 @@ impl<'a> Parser<'a> {
             self.at += len;
             if let Some(len) = template_len(self.rest()) {
                 let after = self.rest().get(len..).unwrap_or("").trim_start();
-                let ends = after.starts_with([')', '*', '&', '>', '[']) || after.is_empty() || after.starts_with('(');
+                let ends = after.starts_with([')', '*', '&', '>', '['])
+                    || after.is_empty()
+                    || after.starts_with('(');
                 if after.starts_with("::") || (ty && ends) {
                     name.push_str(self.rest().get(..len)?);
                     self.at += len;
@@ -554,7 +556,10 @@ impl<'a> Parser<'a> {
         self.blanks();
         let rest = self.rest();
         let Some(first) = rest.chars().next() else { return self.missing("expression") };
-        if first.is_ascii_digit() || (first == '.' && rest.get(1..2).is_some_and(|c| c.as_bytes().first().is_some_and(u8::is_ascii_digit))) {
+        if first.is_ascii_digit()
+            || (first == '.'
+                && rest.get(1..2).is_some_and(|c| c.as_bytes().first().is_some_and(u8::is_ascii_digit)))
+        {
             return self.numeral();
         }
         if rest.starts_with("L\"") || first == '"' {
@@ -633,7 +638,8 @@ impl<'a> Parser<'a> {
         let len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let digits = rest.get(..len).unwrap_or("");
         let tail = rest.get(len..).unwrap_or("");
-        let point = tail.starts_with('.') && tail.get(1..2).is_some_and(|c| c.chars().all(|c| c.is_ascii_digit()));
+        let point =
+            tail.starts_with('.') && tail.get(1..2).is_some_and(|c| c.chars().all(|c| c.is_ascii_digit()));
         if point && digits.chars().all(|c| c.is_ascii_digit()) {
             let more = tail.get(1..).unwrap_or("");
             let more = more.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(more.len());
@@ -745,7 +751,10 @@ mod tests {
         assert!(matches!(parse("(x => x + 1)(5)").unwrap().0, Expr::Call(..)));
         assert!(matches!(parse("(app!Color)5").unwrap().0, Expr::Cast(..)));
         assert!(matches!(parse("(5).ToDisplayString()").unwrap().0, Expr::Call(..)));
-        assert_eq!(parse("-q app!g").unwrap().0, Expr::Unary(Unary::Minus, Box::new(Expr::Name("q app!g".into()))));
+        assert_eq!(
+            parse("-q app!g").unwrap().0,
+            Expr::Unary(Unary::Minus, Box::new(Expr::Name("q app!g".into())))
+        );
         assert_eq!(parse("a!b::C<int>::d").unwrap().0, Expr::Name("a!b::C<int>::d".into()));
     }
 

@@ -27,11 +27,13 @@ pub(crate) struct Options {
     pub(crate) grid: bool,
     /// `-c N`.
     pub(crate) skip: u64,
+    /// `-id N` of another process than the dump's.
+    pub(crate) foreign: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { depth: 1, raw: false, grid: false, skip: 0 }
+        Options { depth: 1, raw: false, grid: false, skip: 0, foreign: false }
     }
 }
 
@@ -198,7 +200,15 @@ impl World<'_> {
         }
     }
 
-    fn child(&self, child: &Child, format: &Format, level: u32, depth: u32, path: &str, rows: &mut Vec<DxRow>) {
+    fn child(
+        &self,
+        child: &Child,
+        format: &Format,
+        level: u32,
+        depth: u32,
+        path: &str,
+        rows: &mut Vec<DxRow>,
+    ) {
         if matches!(child.val, Val::Absent) && child.text.is_none() {
             return;
         }
@@ -275,11 +285,14 @@ impl World<'_> {
         match typed.ty.kind() {
             Kind::Udt(..) | Kind::Array(..) => {
                 let va = typed.address()?;
-                let module = self.session.target.symbols.name_in(typed.ty.set.module()?, self.session.sel.machine);
+                let module =
+                    self.session.target.symbols.name_in(typed.ty.set.module()?, self.session.sel.machine);
                 let name = typed.ty.name();
                 let safe = |c: char| c.is_ascii_alphanumeric() || "_:<>,* []".contains(c);
-                (typed.ty.wraps.is_empty() && name.chars().all(safe) && !matches!(typed.ty.kind(), Kind::Array(..)))
-                    .then(|| Link::Run(format!("dx *({module}!{name}*)0x{va:x}")))
+                (typed.ty.wraps.is_empty()
+                    && name.chars().all(safe)
+                    && !matches!(typed.ty.kind(), Kind::Array(..)))
+                .then(|| Link::Run(format!("dx *({module}!{name}*)0x{va:x}")))
             }
             Kind::Pointer(_) => self.target(typed).ok().filter(|va| *va != 0).map(|va| Link::Goto(Va(va))),
             _ => None,
@@ -298,6 +311,8 @@ pub(crate) fn key_name(label: &Label, format: &Format) -> String {
     match label {
         Label::None => String::new(),
         Label::Name(name) | Label::Field(_, _, name) | Label::Static(_, name) => name.clone(),
-        Label::Key(key @ (Key::Int(_) | Key::UInt(_) | Key::Text(_) | Key::Name(_))) => World::key_text(key, format),
+        Label::Key(key @ (Key::Int(_) | Key::UInt(_) | Key::Text(_) | Key::Name(_))) => {
+            World::key_text(key, format)
+        }
     }
 }

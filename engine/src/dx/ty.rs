@@ -99,7 +99,10 @@ impl DxType {
             Type::Function { .. } => Kind::Function,
             Type::Udt { name, .. } => Kind::Udt(id, name),
             Type::Enum { underlying, .. } => {
-                let signed = matches!(bare(types, underlying).1, Type::Base(Base { kind: BaseKind::Int | BaseKind::Char, .. }));
+                let signed = matches!(
+                    bare(types, underlying).1,
+                    Type::Base(Base { kind: BaseKind::Int | BaseKind::Char, .. })
+                );
                 Kind::Enum(id, signed)
             }
             _ => Kind::Other,

@@ -13,8 +13,6 @@ use dumpscope_symbols::types::{
 /// Most classes and members that are looked at for one object.
 const MAX_CLASSES: usize = 1 << 10;
 const MAX_MEMBERS: usize = 1 << 12;
-/// Deepest base that an object is looked for in.
-const MAX_BASES: usize = 8;
 /// Longest text that is read, in characters.
 const MAX_TEXT: usize = 4096;
 /// Deepest chain of pointers whose values are shown behind each other.
@@ -70,8 +68,9 @@ impl World<'_> {
             Kind::Bits(of, _, len) => {
                 let read = self.cx(&typed.ty, |cx| cx.integer(typed.ty.id, typed.place.data()));
                 let signed = matches!(typed.ty.with(of).kind(), Kind::Int(_, true) | Kind::Enum(_, true));
-                read.map(|n| if signed && n >> (u32::from(len).saturating_sub(1)) & 1 != 0 { n - (1i128 << len) } else { n })
-                    .ok_or_else(failed)
+                let len = u32::from(len).clamp(1, 64);
+                let negative = |n: i128| signed && n >> (len - 1) & 1 != 0;
+                read.map(|n| if negative(n) { n.wrapping_sub(1i128 << len) } else { n }).ok_or_else(failed)
             }
             _ => return None,
         })
@@ -105,7 +104,12 @@ impl World<'_> {
     }
 
     /// The text of an object: what stands behind the colon. `Err`: it cannot be read.
-    pub(crate) fn typed_text(&self, typed: &Typed, format: &Format, depth: usize) -> Result<Option<String>, String> {
+    pub(crate) fn typed_text(
+        &self,
+        typed: &Typed,
+        format: &Format,
+        depth: usize,
+    ) -> Result<Option<String>, String> {
         if let Some(value) = self.float(typed) {
             return Ok(Some(float_text(value?)));
         }
@@ -166,7 +170,9 @@ impl World<'_> {
                     _ => return Ok(None),
                 };
                 let plain = format.count.is_some() && format.text.is_none();
-                let Some(va) = typed.address().filter(|_| !plain && !typed.placeless) else { return Ok(None) };
+                let Some(va) = typed.address().filter(|_| !plain && !typed.placeless) else {
+                    return Ok(None);
+                };
                 let most = format.count.unwrap_or(count).min(count.max(1));
                 match self.read_text(va, wide, Some(most)) {
                     Some(text) => quoted(&text, format),
@@ -198,7 +204,8 @@ impl World<'_> {
 
     fn member_pointer(&self, typed: &Typed, size: u64) -> Result<String, String> {
         let half = u64::from(typed.ty.types().pointer_bytes());
-        let read = |by: u64, len: u64| self.cx(&typed.ty, |cx| cx.unsigned(typed.place.data().offset(by), len));
+        let read =
+            |by: u64, len: u64| self.cx(&typed.ty, |cx| cx.unsigned(typed.place.data().offset(by), len));
         let first = read(0, half.min(size)).ok_or_else(|| Self::unreadable(typed))?;
         // The engine shows a pair for functions, whatever the class needs.
         let function = match bare(typed.ty.types(), typed.ty.id).1 {
@@ -220,7 +227,9 @@ impl World<'_> {
         let wide = format.text.and_then(|t| t.wide);
         let text = match to.kind() {
             Kind::Char(1 | 2) => Some(wide.unwrap_or(to.character() == Some(true))),
-            Kind::Int(size, _) if format.text.is_some() && size == if wide == Some(true) { 2 } else { 1 } => wide,
+            Kind::Int(size, _) if format.text.is_some() && size == if wide == Some(true) { 2 } else { 1 } => {
+                wide
+            }
             Kind::Void if format.text.is_some() => wide,
             _ => None,
         };
@@ -250,8 +259,13 @@ impl World<'_> {
             return None;
         }
         if wide {
-            let units: Vec<u16> =
-                bytes.as_chunks::<2>().0.iter().map(|c| u16::from_le_bytes(*c)).take_while(|u| *u != 0).collect();
+            let units: Vec<u16> = bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|c| u16::from_le_bytes(*c))
+                .take_while(|u| *u != 0)
+                .collect();
             return Some(String::from_utf16_lossy(&units));
         }
         Some(bytes.iter().take_while(|b| **b != 0).map(|b| char::from(*b)).collect())
@@ -264,7 +278,8 @@ impl World<'_> {
 
     /// The members of an object in the order of its definition, those of its bases included and virtual ones found.
     pub(crate) fn parts(&self, ty: &DxType, place: &Stored, methods: bool) -> Vec<Part> {
-        let mut walk = Walk { world: self, ty, place, out: Vec::new(), virtuals: Vec::new(), classes: 0, methods };
+        let mut walk =
+            Walk { world: self, ty, place, out: Vec::new(), virtuals: Vec::new(), classes: 0, methods };
         walk.add(ty.id, 0, 0);
         walk.out
     }
@@ -290,14 +305,18 @@ impl World<'_> {
     }
 
     fn static_val(&self, ty: &DxType, part: &Part) -> Val {
-        let (va, storage) = crate::commands::types::static_member(self.session, &ty.set, &part.owner, &part.name);
+        let (va, storage) =
+            crate::commands::types::static_member(self.session, &ty.set, &part.owner, &part.name);
         let of = ty.with(part.ty);
         match va.filter(|_| storage) {
             Some(va) => Val::typed(of, Stored::Memory(va)),
             None => match self.constant(ty, &format!("{}::{}", part.owner, part.name)) {
                 Some(value) => {
                     let size = usize::try_from(of.size().unwrap_or(4)).unwrap_or(4);
-                    Val::typed(of, Stored::Bytes(value.to_le_bytes().get(..size).unwrap_or_default().to_vec()))
+                    Val::typed(
+                        of,
+                        Stored::Bytes(value.to_le_bytes().get(..size).unwrap_or_default().to_vec()),
+                    )
                 }
                 None => Val::Failed("Static member has no storage".into()),
             },
@@ -337,7 +356,7 @@ impl World<'_> {
     /// go back to its start.
     pub(crate) fn derived(&self, ty: &DxType, va: u64) -> Option<(DxType, u64)> {
         let Kind::Udt(id, name) = ty.kind() else { return None };
-        if !has_table(ty.types(), id, 0) {
+        if !has_table(ty.types(), id, 0, &mut 0) {
             return None;
         }
         let table = self.memory().ptr(Va(va), ty.set.machine())?;
@@ -350,31 +369,42 @@ impl World<'_> {
         }
         let id = ty.types().find_type(class, false).into_iter().next()?;
         let derived = ty.with(id);
-        let back = base_offset(derived.types(), derived.id, &name, 0)?;
+        let back = base_offset(derived.types(), derived.id, &name, 0, &mut 0)?;
         Some((derived, back))
     }
 }
 
-/// True when the object starts with a pointer to a table of virtual functions.
-fn has_table(types: &dyn TypeProvider, id: TypeId, depth: usize) -> bool {
-    depth < MAX_DEPTH
-        && types.members(id).iter().any(|m| match m.kind {
-            MemberKind::FunctionTable { offset } => offset == 0,
-            MemberKind::Base { ty, offset: 0 } => has_table(types, bare(types, ty).0, depth + 1),
-            _ => false,
-        })
+/// True when the object starts with a pointer to a table of virtual functions. `seen` bounds the classes that are looked
+/// at: bases beside bases could be nested into a maze.
+fn has_table(types: &dyn TypeProvider, id: TypeId, depth: usize, seen: &mut usize) -> bool {
+    *seen += 1;
+    if depth >= MAX_DEPTH || *seen > MAX_CLASSES {
+        return false;
+    }
+    types.members(id).iter().any(|m| match m.kind {
+        MemberKind::FunctionTable { offset } => offset == 0,
+        MemberKind::Base { ty, offset: 0 } => has_table(types, bare(types, ty).0, depth + 1, seen),
+        _ => false,
+    })
 }
 
-/// Where in a class its base with a name lies. Bases beside bases are looked at once each.
-fn base_offset(types: &dyn TypeProvider, id: TypeId, name: &str, depth: usize) -> Option<u64> {
-    if depth >= MAX_BASES {
+/// Where in a class its base with a name lies.
+fn base_offset(
+    types: &dyn TypeProvider,
+    id: TypeId,
+    name: &str,
+    depth: usize,
+    seen: &mut usize,
+) -> Option<u64> {
+    *seen += 1;
+    if depth >= MAX_DEPTH || *seen > MAX_CLASSES {
         return None;
     }
-    types.members(id).iter().take(MAX_MEMBERS).find_map(|m| {
+    types.members(id).iter().find_map(|m| {
         let MemberKind::Base { ty, offset } = m.kind else { return None };
         match bare(types, ty) {
             (_, Type::Udt { name: found, .. }) if found == name => Some(offset),
-            (id, _) => base_offset(types, id, name, depth + 1)?.checked_add(offset),
+            (id, _) => base_offset(types, id, name, depth + 1, seen)?.checked_add(offset),
         }
     })
 }
@@ -500,7 +530,13 @@ fn quoted(text: &str, format: &Format) -> String {
 }
 
 /// The elements of an array, or those that a pointer leads to.
-pub(crate) fn elements(element: &DxType, start: &Stored, from: u64, count: u64, most: usize) -> Vec<(Key, Val)> {
+pub(crate) fn elements(
+    element: &DxType,
+    start: &Stored,
+    from: u64,
+    count: u64,
+    most: usize,
+) -> Vec<(Key, Val)> {
     let Some(size) = element.size() else { return Vec::new() };
     (from..count)
         .take(most)

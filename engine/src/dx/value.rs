@@ -100,7 +100,9 @@ impl Val {
 
     /// A list counted in hex.
     pub(crate) fn counted(items: impl IntoIterator<Item = Val>) -> Val {
-        Val::list(items.into_iter().take(MAX_ITEMS).enumerate().map(|(i, v)| (Key::UInt(i as u64), v)).collect())
+        Val::list(
+            items.into_iter().take(MAX_ITEMS).enumerate().map(|(i, v)| (Key::UInt(i as u64), v)).collect(),
+        )
     }
 }
 

@@ -11,17 +11,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Most steps of one command: parts of expressions, elements, members.
-const FUEL: u64 = 2_000_000;
+const FUEL: u64 = 1_000_000;
+
+/// Deepest nesting of calls and views.
+const MAX_DEPTH: usize = 16;
 
 /// A session as `dx` sees it.
 pub(crate) struct World<'a> {
     pub(crate) session: &'a Session,
+    /// Another process than the dump's was asked for: it has no modules.
+    pub(crate) foreign: bool,
     pub(crate) views: Arc<Views>,
     /// `@$name` as far as this command set them.
     pub(crate) variables: RefCell<BTreeMap<String, Val>>,
     stacks: RefCell<BTreeMap<ThreadIdx, Option<Arc<Stack>>>>,
     scope: OnceCell<Option<Scope>>,
     fuel: Cell<u64>,
+    depth: Cell<usize>,
 }
 
 /// Names that an expression adds to those of the world.
@@ -31,18 +37,19 @@ pub(crate) struct Env {
     pub(crate) names: Vec<(String, Val)>,
     /// The object whose members are names (views).
     pub(crate) this: Option<Typed>,
-    pub(crate) depth: usize,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(session: &'a Session) -> World<'a> {
         World {
             session,
+            foreign: false,
             views: Arc::clone(&session.language.views),
             variables: RefCell::new(session.language.objects.clone()),
             stacks: RefCell::default(),
             scope: OnceCell::new(),
             fuel: Cell::new(FUEL),
+            depth: Cell::new(0),
         }
     }
 
@@ -55,6 +62,18 @@ impl<'a> World<'a> {
             }
             _ => Err("The expression needs too many steps".into()),
         }
+    }
+
+    /// Runs what may come back to itself: functions that call functions, views of objects in views. `None`: too deep.
+    pub(crate) fn nested<T>(&self, f: impl FnOnce() -> T) -> Option<T> {
+        let depth = self.depth.get();
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        self.depth.set(depth + 1);
+        let result = f();
+        self.depth.set(depth);
+        Some(result)
     }
 
     /// True when there are no steps left.

@@ -16,8 +16,8 @@ enum End {
     Full,
 }
 
-struct Run<'r, 'v> {
-    shown: &'r Shown<'v>,
+struct Run<'r> {
+    shown: &'r Shown,
     format: &'r Format,
     most: usize,
     rounds: usize,
@@ -27,7 +27,7 @@ struct Run<'r, 'v> {
 impl World<'_> {
     pub(super) fn custom(
         &self,
-        shown: &Shown<'_>,
+        shown: &Shown,
         kind: &NodeKind,
         format: &Format,
         most: usize,
@@ -47,7 +47,7 @@ impl World<'_> {
         self.steps(&mut run, body, &mut env, out);
     }
 
-    fn steps(&self, run: &mut Run<'_, '_>, steps: &[Step], env: &mut Env, out: &mut Vec<Child>) -> End {
+    fn steps(&self, run: &mut Run<'_>, steps: &[Step], env: &mut Env, out: &mut Vec<Child>) -> End {
         for step in steps {
             let end = self.one_step(run, step, env, out);
             if end != End::Through {
@@ -57,7 +57,7 @@ impl World<'_> {
         End::Through
     }
 
-    fn one_step(&self, run: &mut Run<'_, '_>, step: &Step, env: &mut Env, out: &mut Vec<Child>) -> End {
+    fn one_step(&self, run: &mut Run<'_>, step: &Step, env: &mut Env, out: &mut Vec<Child>) -> End {
         if self.step().is_err() {
             return End::Full;
         }
@@ -87,7 +87,13 @@ impl World<'_> {
                 }
                 End::Through
             }
-            Step::Break { condition } => if holds(condition, env) { End::Break } else { End::Through },
+            Step::Break { condition } => {
+                if holds(condition, env) {
+                    End::Break
+                } else {
+                    End::Through
+                }
+            }
             Step::Item { condition, name, expr } => {
                 if !holds(condition, env) {
                     return End::Through;
@@ -106,7 +112,7 @@ impl World<'_> {
     }
 
     /// `a = b`, `a += b`, `++a`, `a++`: of variables of the list only.
-    fn assign(&self, shown: &Shown<'_>, text: &str, env: &mut Env) {
+    fn assign(&self, shown: &Shown, text: &str, env: &mut Env) {
         let text = text.trim().trim_end_matches(';');
         let step = |name: &str, op: &str| (name.trim().to_owned(), format!("{} {op} 1", name.trim()));
         let (name, value) = if let Some(name) = text.strip_prefix("++").or_else(|| text.strip_suffix("++")) {

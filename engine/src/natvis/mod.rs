@@ -42,8 +42,6 @@ pub(crate) struct View {
     /// `Priority`: higher wins.
     pub(crate) priority: u8,
     pub(crate) display: Vec<Text>,
-    /// Expressions that are texts.
-    pub(crate) strings: Vec<Text>,
     /// `None`: no `Expand`.
     pub(crate) expand: Option<Vec<Node>>,
     pub(crate) hide_raw: bool,
@@ -65,12 +63,33 @@ pub(crate) struct Node {
 
 #[derive(Debug)]
 pub(crate) enum NodeKind {
-    Item { name: String, expr: String },
-    Synthetic { name: String, display: Vec<Text>, expand: Vec<Node> },
-    Expanded { expr: String },
-    Array { size: Vec<Text>, pointer: Vec<Text> },
-    Index { size: Vec<Text>, value: Vec<Text> },
-    Linked { size: Option<String>, head: String, next: String, value: String, name: Option<String> },
+    Item {
+        name: String,
+        expr: String,
+    },
+    Synthetic {
+        name: String,
+        display: Vec<Text>,
+        expand: Vec<Node>,
+    },
+    Expanded {
+        expr: String,
+    },
+    Array {
+        size: Vec<Text>,
+        pointer: Vec<Text>,
+    },
+    Index {
+        size: Vec<Text>,
+        value: Vec<Text>,
+    },
+    Linked {
+        size: Option<String>,
+        head: String,
+        next: String,
+        value: String,
+        name: Option<String>,
+    },
     Tree {
         size: Option<String>,
         head: String,
@@ -80,18 +99,36 @@ pub(crate) enum NodeKind {
         name: Option<String>,
         condition: Option<String>,
     },
-    Custom { variables: Vec<(String, String)>, size: Option<String>, body: Vec<Step> },
+    Custom {
+        variables: Vec<(String, String)>,
+        size: Option<String>,
+        body: Vec<Step>,
+    },
 }
 
 /// A statement of `CustomListItems`.
 #[derive(Debug)]
 pub(crate) enum Step {
-    Loop { condition: Option<String>, body: Vec<Step> },
+    Loop {
+        condition: Option<String>,
+        body: Vec<Step>,
+    },
     /// `If`, `Elseif`, `Else`: conditions (none for `Else`) with their bodies.
-    If { arms: Vec<(Option<String>, Vec<Step>)> },
-    Exec { condition: Option<String>, text: String },
-    Break { condition: Option<String> },
-    Item { condition: Option<String>, name: Option<String>, expr: String },
+    If {
+        arms: Vec<(Option<String>, Vec<Step>)>,
+    },
+    Exec {
+        condition: Option<String>,
+        text: String,
+    },
+    Break {
+        condition: Option<String>,
+    },
+    Item {
+        condition: Option<String>,
+        name: Option<String>,
+        expr: String,
+    },
 }
 
 impl Views {

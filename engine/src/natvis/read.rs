@@ -60,7 +60,8 @@ fn text(node: Xml<'_, '_>) -> Text {
 }
 
 fn view(node: Xml<'_, '_>) -> View {
-    let alternatives = elements(node).filter(|n| named(*n, "AlternativeType")).filter_map(|n| attribute(n, "Name"));
+    let alternatives =
+        elements(node).filter(|n| named(*n, "AlternativeType")).filter_map(|n| attribute(n, "Name"));
     let expand = elements(node).find(|n| named(*n, "Expand"));
     View {
         names: attribute(node, "Name").into_iter().chain(alternatives).collect(),
@@ -76,8 +77,8 @@ fn view(node: Xml<'_, '_>) -> View {
             .filter(|n| named(*n, "DisplayString") && !n.has_attribute("IncludeView"))
             .map(text)
             .collect(),
-        strings: texts(node, "StringView"),
-        hide_raw: expand.is_some_and(|e| e.attribute("HideRawView").is_some_and(|v| v != "false" && v != "0")),
+        hide_raw: expand
+            .is_some_and(|e| e.attribute("HideRawView").is_some_and(|v| v != "false" && v != "0")),
         expand: expand.map(|e| nodes(e, 0)),
     }
 }
@@ -99,7 +100,10 @@ fn kind(node: Xml<'_, '_>, depth: usize) -> Option<NodeKind> {
         "Synthetic" => NodeKind::Synthetic {
             name: name(),
             display: texts(node, "DisplayString"),
-            expand: elements(node).find(|n| named(*n, "Expand")).map(|e| nodes(e, depth + 1)).unwrap_or_default(),
+            expand: elements(node)
+                .find(|n| named(*n, "Expand"))
+                .map(|e| nodes(e, depth + 1))
+                .unwrap_or_default(),
         },
         "ExpandedItem" => NodeKind::Expanded { expr: content(node) },
         "ArrayItems" => NodeKind::Array { size: texts(node, "Size"), pointer: texts(node, "ValuePointer") },
@@ -177,8 +181,10 @@ mod tests {
         assert!(read("a", "<a/>").is_err());
         let bomb = "<!DOCTYPE a [<!ENTITY b 'c'>]><AutoVisualizer>&b;</AutoVisualizer>";
         assert!(read("a", bomb).is_err());
-        let deep = format!("<AutoVisualizer><Type Name='a'><Expand>{}</Expand></Type></AutoVisualizer>",
-            "<Synthetic Name='x'><Expand>".repeat(200) + &"</Expand></Synthetic>".repeat(200));
+        let deep = format!(
+            "<AutoVisualizer><Type Name='a'><Expand>{}</Expand></Type></AutoVisualizer>",
+            "<Synthetic Name='x'><Expand>".repeat(200) + &"</Expand></Synthetic>".repeat(200)
+        );
         assert!(read("a", &deep).is_ok());
     }
 }

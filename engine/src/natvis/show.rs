@@ -1,6 +1,6 @@
 //! What a view makes of an object.
 
-use super::{Node, NodeKind, Text, View};
+use super::{Node, NodeKind, Text};
 use crate::dx::value::MAX_ITEMS;
 use crate::dx::{Child, Env, Format, Key, Kind, Label, Typed, Val, World};
 use dumpscope_core::base::Guid;
@@ -12,15 +12,23 @@ const MAX_DEPTH: usize = 8;
 const MAX_TEXT: usize = 2048;
 
 /// An object with the view that it is shown by.
-pub(super) struct Shown<'v> {
+pub(super) struct Shown {
     pub(super) env: Env,
-    view: &'v View,
     captures: Vec<String>,
 }
 
 impl World<'_> {
     /// The text that stands for a structure: of its view, or of those that the engine knows of its own.
-    pub(crate) fn view_text(&self, typed: &Typed, format: &Format, depth: usize) -> Result<Option<String>, String> {
+    pub(crate) fn view_text(
+        &self,
+        typed: &Typed,
+        format: &Format,
+        depth: usize,
+    ) -> Result<Option<String>, String> {
+        self.nested(|| self.text_of_view(typed, format, depth)).unwrap_or(Ok(None))
+    }
+
+    fn text_of_view(&self, typed: &Typed, format: &Format, depth: usize) -> Result<Option<String>, String> {
         if let Some(guid) = self.guid(typed) {
             return Ok(Some(guid));
         }
@@ -29,7 +37,7 @@ impl World<'_> {
         }
         let Some(name) = udt_name(typed) else { return Ok(None) };
         let Some((view, captures)) = self.views.find(&name) else { return Ok(None) };
-        let shown = shown(typed, view, captures, depth);
+        let shown = shown(typed, captures);
         for text in &view.display {
             if self.holds(&shown, text.condition.as_deref(), &shown.env) {
                 return Ok(Some(self.filled(&shown, &text.text, format, &shown.env, depth)));
@@ -39,7 +47,17 @@ impl World<'_> {
     }
 
     /// The children that a view gives an object; `None` when no view has any. `skip` elements are left out.
-    pub(crate) fn view_children(&self, typed: &Typed, format: &Format, skip: u64, most: usize) -> Option<Vec<Child>> {
+    pub(crate) fn view_children(
+        &self,
+        typed: &Typed,
+        format: &Format,
+        skip: u64,
+        most: usize,
+    ) -> Option<Vec<Child>> {
+        self.nested(|| self.children_of_view(typed, format, skip, most)).flatten()
+    }
+
+    fn children_of_view(&self, typed: &Typed, format: &Format, skip: u64, most: usize) -> Option<Vec<Child>> {
         if self.guid(typed).is_some() {
             return Some(vec![raw_view(typed)]);
         }
@@ -48,7 +66,7 @@ impl World<'_> {
         }
         let (view, captures) = self.views.find(&udt_name(typed)?)?;
         let expand = view.expand.as_ref()?;
-        let shown = shown(typed, view, captures, 0);
+        let shown = shown(typed, captures);
         let mut out = Vec::new();
         if !view.hide_raw {
             out.push(raw_view(typed));
@@ -76,11 +94,14 @@ impl World<'_> {
             return None;
         }
         let raw = self.cx(&typed.ty, |cx| cx.unsigned(typed.place.data(), 16))?;
-        Some(format!("{{{}}}", Guid::from_bytes(&raw.to_le_bytes()).to_string().trim_matches(['{', '}']).to_uppercase()))
+        Some(format!(
+            "{{{}}}",
+            Guid::from_bytes(&raw.to_le_bytes()).to_string().trim_matches(['{', '}']).to_uppercase()
+        ))
     }
 
     /// True when a condition holds; one that has no value does not.
-    pub(super) fn holds(&self, shown: &Shown<'_>, condition: Option<&str>, env: &Env) -> bool {
+    pub(super) fn holds(&self, shown: &Shown, condition: Option<&str>, env: &Env) -> bool {
         match condition {
             None => true,
             Some(text) => match self.valued(shown, text, env) {
@@ -91,22 +112,29 @@ impl World<'_> {
     }
 
     /// The value of a view's expression.
-    pub(super) fn valued(&self, shown: &Shown<'_>, text: &str, env: &Env) -> Result<(Val, Format), String> {
+    pub(super) fn valued(&self, shown: &Shown, text: &str, env: &Env) -> Result<(Val, Format), String> {
         self.evaluate(&shown.text(text), env)
     }
 
     /// A whole number of a view.
-    pub(super) fn sized(&self, shown: &Shown<'_>, text: &str, env: &Env) -> u64 {
+    pub(super) fn sized(&self, shown: &Shown, text: &str, env: &Env) -> u64 {
         let found = self.valued(shown, text, env).and_then(|(val, _)| self.whole(&val));
         found.ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
     }
 
-    fn chosen<'t>(&self, shown: &Shown<'_>, texts: &'t [Text], env: &Env) -> Option<&'t str> {
+    fn chosen<'t>(&self, shown: &Shown, texts: &'t [Text], env: &Env) -> Option<&'t str> {
         texts.iter().find(|t| self.holds(shown, t.condition.as_deref(), env)).map(|t| t.text.as_str())
     }
 
     /// A display string with its expressions replaced by their values.
-    pub(super) fn filled(&self, shown: &Shown<'_>, text: &str, format: &Format, env: &Env, depth: usize) -> String {
+    pub(super) fn filled(
+        &self,
+        shown: &Shown,
+        text: &str,
+        format: &Format,
+        env: &Env,
+        depth: usize,
+    ) -> String {
         let mut out = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
@@ -139,7 +167,7 @@ impl World<'_> {
     }
 
     /// One expression of a display string.
-    fn part(&self, shown: &Shown<'_>, expr: &str, format: &Format, env: &Env, depth: usize) -> String {
+    fn part(&self, shown: &Shown, expr: &str, format: &Format, env: &Env, depth: usize) -> String {
         let (val, own) = match self.valued(shown, expr, env) {
             Ok(found) => found,
             Err(why) => return why,
@@ -166,7 +194,7 @@ impl World<'_> {
 
     pub(super) fn expand(
         &self,
-        shown: &Shown<'_>,
+        shown: &Shown,
         nodes: &[Node],
         format: &Format,
         most: usize,
@@ -205,7 +233,9 @@ impl World<'_> {
                 }
                 NodeKind::Array { size, pointer } => {
                     let count = self.chosen(shown, size, env).map_or(0, |t| self.sized(shown, t, env));
-                    let Some(Ok((val, _))) = self.chosen(shown, pointer, env).map(|t| self.valued(shown, t, env)) else {
+                    let Some(Ok((val, _))) =
+                        self.chosen(shown, pointer, env).map(|t| self.valued(shown, t, env))
+                    else {
                         continue;
                     };
                     for i in 0..count.min(most as u64) {
@@ -233,7 +263,7 @@ impl World<'_> {
     }
 
     /// A child by its expression.
-    pub(super) fn view_child(&self, shown: &Shown<'_>, label: Label, expr: &str, env: &Env) -> Child {
+    pub(super) fn view_child(&self, shown: &Shown, label: Label, expr: &str, env: &Env) -> Child {
         match self.valued(shown, expr, env) {
             Ok((val, format)) => {
                 let mut child = Child::new(label, val);
@@ -256,9 +286,10 @@ impl World<'_> {
         }
     }
 
-    fn linked(&self, shown: &Shown<'_>, kind: &NodeKind, most: usize, out: &mut Vec<Child>) {
+    fn linked(&self, shown: &Shown, kind: &NodeKind, most: usize, out: &mut Vec<Child>) {
         let NodeKind::Linked { size, head, next, value, name } = kind else { return };
-        let count = size.as_ref().map(|t| self.sized(shown, t, &shown.env)).unwrap_or(u64::MAX).min(most as u64);
+        let count =
+            size.as_ref().map(|t| self.sized(shown, t, &shown.env)).unwrap_or(u64::MAX).min(most as u64);
         let mut at = self.valued(shown, head, &shown.env).ok().map(|(val, _)| val);
         let mut seen = BTreeSet::new();
         let mut i = 0;
@@ -280,9 +311,10 @@ impl World<'_> {
         }
     }
 
-    fn tree(&self, shown: &Shown<'_>, kind: &NodeKind, format: &Format, most: usize, out: &mut Vec<Child>) {
+    fn tree(&self, shown: &Shown, kind: &NodeKind, format: &Format, most: usize, out: &mut Vec<Child>) {
         let NodeKind::Tree { size, head, left, right, value, name, condition } = kind else { return };
-        let count = size.as_ref().map(|t| self.sized(shown, t, &shown.env)).unwrap_or(u64::MAX).min(most as u64);
+        let count =
+            size.as_ref().map(|t| self.sized(shown, t, &shown.env)).unwrap_or(u64::MAX).min(most as u64);
         let follow = |text: &str, env: &Env| {
             self.valued(shown, text, env).ok().and_then(|(val, _)| self.node_at(&val))
         };
@@ -317,7 +349,7 @@ impl World<'_> {
     }
 }
 
-impl Shown<'_> {
+impl Shown {
     /// An expression with `$T1` and the like replaced.
     fn text(&self, text: &str) -> String {
         if self.captures.is_empty() || !text.contains("$T") {
@@ -333,13 +365,13 @@ impl Shown<'_> {
 
     /// The names of a node of the object.
     fn of_node(&self, node: Typed) -> Env {
-        Env { names: self.env.names.clone(), this: Some(node), depth: self.env.depth }
+        Env { names: self.env.names.clone(), this: Some(node) }
     }
 }
 
-fn shown<'v>(typed: &Typed, view: &'v View, captures: Vec<String>, depth: usize) -> Shown<'v> {
-    let env = Env { names: Vec::new(), this: Some(typed.clone()), depth: depth * 8 };
-    Shown { env, view, captures }
+fn shown(typed: &Typed, captures: Vec<String>) -> Shown {
+    let env = Env { names: Vec::new(), this: Some(typed.clone()) };
+    Shown { env, captures }
 }
 
 fn udt_name(typed: &Typed) -> Option<String> {

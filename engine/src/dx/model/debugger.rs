@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 
 /// Pseudo-registers in the engine's order.
 const GENERAL: &[&str] = &[
-    "exp", "ea", "ea2", "p", "ra", "thread", "proc", "teb", "peb", "tid", "tpid", "exentry", "dtid", "dpid", "dsid",
-    "frame", "bphit", "dbgtime", "csp", "callret", "ptrsize", "pagesize", "fp",
+    "exp", "ea", "ea2", "p", "ra", "thread", "proc", "teb", "peb", "tid", "tpid", "exentry", "dtid", "dpid",
+    "dsid", "frame", "bphit", "dbgtime", "csp", "callret", "ptrsize", "pagesize", "fp",
 ];
 /// Those that a dump has no values for, or that only commands set.
 const UNSET: &[&str] = &["exp", "ea", "ea2", "p", "bphit", "callret", "fp"];
@@ -92,10 +92,15 @@ impl World<'_> {
             Model::Utility => vec![to("Collections", Model::Collections), to("Control", Model::Control)],
             Model::Collections => vec![m(
                 "FromListEntry",
-                Val::Method("FromListEntry(head, [module], type, field): the objects of a doubly linked list"),
+                Val::Method(
+                    "FromListEntry(head, [module], type, field): the objects of a doubly linked list",
+                ),
             )],
             Model::Control => {
-                vec![m("ExecuteCommand", Val::Method("ExecuteCommand(command): the lines that a command prints"))]
+                vec![m(
+                    "ExecuteCommand",
+                    Val::Method("ExecuteCommand(command): the lines that a command prints"),
+                )]
             }
             _ => Vec::new(),
         }
@@ -158,7 +163,7 @@ impl World<'_> {
     }
 
     /// `FromListEntry(head, [module], type, field)`.
-    pub(super) fn from_list_entry(&self, given: &[Val]) -> Result<Val, String> {
+    pub(super) fn list_entries(&self, given: &[Val]) -> Result<Val, String> {
         let (head, module, ty, field) = match given {
             [head, Val::Text(ty), Val::Text(field)] => (head, None, ty, field),
             [head, Val::Text(module), Val::Text(ty), Val::Text(field)] => (head, Some(module), ty, field),
@@ -175,7 +180,8 @@ impl World<'_> {
             None => ty.clone(),
         };
         let ty = self.type_named(&name).ok_or("Unable to find specified type")?;
-        let by = self.field_offset(&Typed::at(ty.clone(), 0), field).ok_or("Unable to find specified field")?;
+        let by =
+            self.field_offset(&Typed::at(ty.clone(), 0), field).ok_or("Unable to find specified field")?;
         let mut out = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut at = self.memory().ptr(Va(start), head.ty.set.machine());

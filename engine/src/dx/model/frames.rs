@@ -79,7 +79,8 @@ impl World<'_> {
             Ok(place) => {
                 let mut typed = Typed::new(DxType::new(set, v.ty), place);
                 // The engine reads no texts of variables that it reaches by rsp, or in other threads.
-                let reached = self.session.sel.machine == Machine::X86 && self.session.sel.thread == Some(thread);
+                let reached =
+                    self.session.sel.machine == Machine::X86 && self.session.sel.thread == Some(thread);
                 typed.placeless = !reached && matches!(typed.ty.kind(), Kind::Array(..));
                 Val::Typed(Box::new(typed))
             }
@@ -90,9 +91,14 @@ impl World<'_> {
     /// By name, as the engine lists them.
     pub(super) fn variables(&self, thread: ThreadIdx, number: u32, parameters: bool) -> Members {
         let Some(scope) = self.frame_scope(thread, number) else { return Vec::new() };
-        let of_kind = |v: &&Variable| v.is_param == parameters;
-        let mut out: Members =
-            scope.variables.iter().filter(of_kind).map(|v| m(&v.name, self.variable(&scope, v, thread))).collect();
+        // The engine counts `this` to neither.
+        let of_kind = |v: &&Variable| v.is_param == parameters && v.name != "this";
+        let mut out: Members = scope
+            .variables
+            .iter()
+            .filter(of_kind)
+            .map(|v| m(&v.name, self.variable(&scope, v, thread)))
+            .collect();
         out.sort_by(|a, b| a.0.cmp(&b.0));
         out
     }
@@ -101,7 +107,7 @@ impl World<'_> {
     pub(super) fn parameters_text(&self, thread: ThreadIdx, number: u32) -> Option<String> {
         let scope = self.frame_scope(thread, number)?;
         let mut parts = Vec::new();
-        for v in scope.variables.iter().filter(|v| v.is_param) {
+        for v in scope.variables.iter().filter(|v| v.is_param && v.name != "this") {
             let val = self.variable(&scope, v, thread);
             let text = match &val {
                 Val::Failed(_) => format!("{} = <unavailable>", v.name),

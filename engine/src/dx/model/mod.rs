@@ -94,7 +94,9 @@ impl World<'_> {
             | Model::Utility
             | Model::Collections
             | Model::Control => self.debugger_members(model),
-            Model::Process | Model::ProcessEnvironment | Model::Io | Model::Module(_) => self.process_members(model),
+            Model::Process | Model::ProcessEnvironment | Model::Io | Model::Module(_) => {
+                self.process_members(model)
+            }
             Model::Thread(thread) => self.thread_members(thread, false),
             Model::ThreadEnvironment(thread) => self.environment(thread),
             Model::Stack(thread) => vec![m("Frames", Val::Model(Model::Frames(thread)))],
@@ -129,7 +131,11 @@ impl World<'_> {
             (Model::Process, "Io") => return Some(Val::Model(Model::Io)),
             (Model::Process, "Dumpscope") => return Some(Val::Model(Model::Own)),
             (Model::Thread(thread), "Name") => {
-                return self.thread_members(thread, true).into_iter().find(|(n, _)| n == name).map(|(_, v)| v);
+                return self
+                    .thread_members(thread, true)
+                    .into_iter()
+                    .find(|(n, _)| n == name)
+                    .map(|(_, v)| v);
             }
             _ => {}
         }
@@ -145,7 +151,9 @@ impl World<'_> {
                 Some(vec![(Key::UInt(pid), Val::Model(Model::Process))])
             }
             Model::Threads => {
-                let of = |t: &dumpscope_core::model::Thread| (Key::UInt(t.tid.0.into()), Val::Model(Model::Thread(t.index)));
+                let of = |t: &dumpscope_core::model::Thread| {
+                    (Key::UInt(t.tid.0.into()), Val::Model(Model::Thread(t.index)))
+                };
                 Some(self.session.dump().threads().iter().map(of).collect())
             }
             Model::Frames(thread) => {
@@ -154,8 +162,12 @@ impl World<'_> {
                 Some((0..u32::try_from(count).unwrap_or(0)).map(of).collect())
             }
             Model::Modules => {
-                let of = |i: usize| (Key::UInt(i as u64), Val::Model(Model::Module(i)));
-                Some((0..self.session.target.symbols.modules().len()).map(of).collect())
+                // By address.
+                let modules = self.session.target.symbols.modules();
+                let mut order: Vec<usize> = (0..modules.len()).collect();
+                order.sort_by_key(|i| modules.get(*i).map(|m| m.base));
+                let of = |(n, i): (usize, usize)| (Key::UInt(n as u64), Val::Model(Model::Module(i)));
+                Some(order.into_iter().enumerate().map(of).collect())
             }
             Model::Handles => Some(self.handles()),
             Model::OwnReport(name) => self.own_items(name),
@@ -178,10 +190,15 @@ impl World<'_> {
     }
 
     /// A method of an object of the model.
-    pub(crate) fn model_method(&self, model: Model, name: &str, given: &[Val]) -> Option<Result<Val, String>> {
+    pub(crate) fn model_method(
+        &self,
+        model: Model,
+        name: &str,
+        given: &[Val],
+    ) -> Option<Result<Val, String>> {
         match (model, name) {
             (Model::Control, "ExecuteCommand") => Some(self.execute(given)),
-            (Model::Collections, "FromListEntry") => Some(self.from_list_entry(given)),
+            (Model::Collections, "FromListEntry") => Some(self.list_entries(given)),
             _ => None,
         }
     }

@@ -4,8 +4,8 @@ use super::{Members, Model, m};
 use crate::dx::value::{Key, Val};
 use crate::dx::world::World;
 use crate::fmt;
-use dumpscope_core::{ThreadIdx, Va};
 use dumpscope_core::base::ModuleInfo;
+use dumpscope_core::{ThreadIdx, Va};
 use dumpscope_symbols::SymbolSource;
 
 impl World<'_> {
@@ -18,7 +18,8 @@ impl World<'_> {
         let dump = self.session.dump();
         let modules = dump.modules();
         let program = dump.program_base().and_then(|base| modules.iter().find(|m| m.base == base));
-        let program = program.or_else(|| modules.iter().find(|m| m.file_name.to_lowercase().ends_with(".exe")));
+        let program =
+            program.or_else(|| modules.iter().find(|m| m.file_name.to_lowercase().ends_with(".exe")));
         program.or_else(|| modules.first()).map_or_else(String::new, |m| m.file_name.clone())
     }
 
@@ -35,7 +36,9 @@ impl World<'_> {
                 m("Environment", Val::Model(Model::ProcessEnvironment)),
             ],
             Model::Io => vec![m("Handles", Val::Model(Model::Handles))],
-            Model::ProcessEnvironment => self.block("_PEB", self.session.dump().peb(self.session.sel.machine)),
+            Model::ProcessEnvironment => {
+                self.block("_PEB", self.session.dump().peb(self.session.sel.machine))
+            }
             Model::Module(index) => self.module_members(index),
             _ => Vec::new(),
         }
@@ -46,7 +49,9 @@ impl World<'_> {
         let providers = self.session.target.symbols.providers(index);
         let best = providers.first();
         let (kind, file) = match best.map(|p| p.source()) {
-            Some(SymbolSource::PrivatePdb) => ("PDB (Private)", best.and_then(|p| p.file()).map(str::to_owned)),
+            Some(SymbolSource::PrivatePdb) => {
+                ("PDB (Private)", best.and_then(|p| p.file()).map(str::to_owned))
+            }
             Some(SymbolSource::PublicPdb) => ("PDB (Public)", best.and_then(|p| p.file()).map(str::to_owned)),
             Some(SymbolSource::Exports) => ("Export", Some(module.file_name.clone())),
             Some(SymbolSource::Dwarf) => ("DWARF", best.and_then(|p| p.file()).map(str::to_owned)),

@@ -8,19 +8,20 @@ use dumpscope_core::context::Context;
 use dumpscope_core::{Machine, RegSet, ThreadIdx};
 
 const X64: &[&str] = &[
-    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "rip", "efl", "cs", "ds", "es", "fs", "gs", "ss", "r8",
-    "r9", "r10", "r11", "r12", "r13", "r14", "r15", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "exfrom", "exto",
-    "brfrom", "brto", "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d", "r11d", "r12d",
-    "r13d", "r14d", "r15d", "eip", "ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w",
-    "r12w", "r13w", "r14w", "r15w", "ip", "fl", "al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b",
-    "r10b", "r11b", "r12b", "r13b", "r14b", "r15b", "ah", "ch", "dh", "bh", "iopl", "of", "df", "if", "tf", "sf", "zf",
-    "af", "pf", "cf", "vip", "vif",
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rsp", "rbp", "rip", "efl", "cs", "ds", "es", "fs", "gs", "ss",
+    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "exfrom",
+    "exto", "brfrom", "brto", "eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d",
+    "r11d", "r12d", "r13d", "r14d", "r15d", "eip", "ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w",
+    "r9w", "r10w", "r11w", "r12w", "r13w", "r14w", "r15w", "ip", "fl", "al", "cl", "dl", "bl", "spl", "bpl",
+    "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b", "ah", "ch", "dh", "bh",
+    "iopl", "of", "df", "if", "tf", "sf", "zf", "af", "pf", "cf", "vip", "vif",
 ];
 
 const X86: &[&str] = &[
-    "eax", "ebx", "ecx", "edx", "esi", "edi", "esp", "ebp", "eip", "efl", "cs", "ds", "es", "fs", "gs", "ss", "dr0",
-    "dr1", "dr2", "dr3", "dr6", "dr7", "di", "si", "bx", "dx", "cx", "ax", "bp", "ip", "fl", "sp", "bl", "dl", "cl",
-    "al", "bh", "dh", "ch", "ah", "iopl", "of", "df", "if", "tf", "sf", "zf", "af", "pf", "cf", "vip", "vif",
+    "eax", "ebx", "ecx", "edx", "esi", "edi", "esp", "ebp", "eip", "efl", "cs", "ds", "es", "fs", "gs", "ss",
+    "dr0", "dr1", "dr2", "dr3", "dr6", "dr7", "di", "si", "bx", "dx", "cx", "ax", "bp", "ip", "fl", "sp",
+    "bl", "dl", "cl", "al", "bh", "dh", "ch", "ah", "iopl", "of", "df", "if", "tf", "sf", "zf", "af", "pf",
+    "cf", "vip", "vif",
 ];
 
 impl World<'_> {
