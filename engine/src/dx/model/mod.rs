@@ -29,6 +29,8 @@ pub(crate) enum Model {
     Utility,
     Collections,
     Control,
+    /// `Debugger.Utility.Objects`: not listed, there is nothing that it could make.
+    Objects,
     /// `@$scripts`.
     Scripts,
     Processes,
@@ -115,6 +117,7 @@ impl World<'_> {
             Model::OwnReport(name) => self.own_members(name),
             Model::Sessions
             | Model::Settings
+            | Model::Objects
             | Model::Scripts
             | Model::Processes
             | Model::Threads
@@ -129,6 +132,7 @@ impl World<'_> {
     pub(crate) fn model_member(&self, model: Model, name: &str) -> Option<Val> {
         match (model, name) {
             (Model::Process, "Io") => return Some(Val::Model(Model::Io)),
+            (Model::Utility, "Objects") => return Some(Val::Model(Model::Objects)),
             (Model::Process, "Dumpscope") => return Some(Val::Model(Model::Own)),
             (Model::Thread(thread), "Name") => {
                 return self
@@ -198,6 +202,9 @@ impl World<'_> {
     ) -> Option<Result<Val, String>> {
         match (model, name) {
             (Model::Control, "ExecuteCommand") => Some(self.execute(given)),
+            (Model::Objects, "CreateInstance") => Some(Err(
+                "CreateInstance must be invoked on a constructable model or the name of such a model".into(),
+            )),
             (Model::Collections, "FromListEntry") => Some(self.list_entries(given)),
             _ => None,
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Names, the command whose report each is, and the report's list when it is one.
 const REPORTS: &[(&str, &str, Option<&str>)] = &[
     ("Waits", "!waits", Some("threads")),
-    ("Locks", "!locks", Some("sections")),
+    ("Locks", "!locks", Some("locks")),
     ("ComCalls", "!com", Some("threads")),
     ("Findings", "!analyze", None),
 ];
