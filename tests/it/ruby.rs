@@ -43,7 +43,7 @@ fn backtraces(text: &str, radix: u32) -> Vec<(u32, Vec<String>)> {
 fn rubystack_prints_rubys_own_backtraces() {
     let Some(folder) = folder("rubystack_prints_rubys_own_backtraces") else { return };
     let (mut lines, mut right) = (0, 0);
-    for name in ["ruby31s-deadlock", "ruby31s-ole"] {
+    for name in ["ruby31s-deadlock", "ruby31s-ole", "ruby31x86s-ole"] {
         let dump = Dump::open(&folder.join(format!("{name}-trim.dmp.zst"))).unwrap();
         let mut session = Session::new(name.into(), Arc::new(Target::new(dump, config())));
         let truth = backtraces(&std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap(), 10);

@@ -297,7 +297,7 @@ type Waiters = BTreeMap<Tid, Vec<Tid>>;
 fn waiters_of(d: Option<&Digest>) -> Waiters {
     let mut out = Waiters::new();
     for (tid, wait) in d.into_iter().flat_map(|d| &d.threads) {
-        if let Some(owner) = wait.owner {
+        if let Some(owner) = wait.owner.filter(|_| !wait.passing) {
             out.entry(owner).or_default().push(*tid);
         }
     }

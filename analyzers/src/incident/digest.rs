@@ -86,6 +86,8 @@ pub struct ThreadWait {
     pub named: Option<(String, String)>,
     /// Interface and procedure of the RPC call that it waits for.
     pub rpc: Option<(Guid, u32)>,
+    /// It waits for an interpreter's global lock, which changes hands all the time: no symptom by itself.
+    pub passing: bool,
 }
 
 /// A thread that serves a call of another process.
@@ -211,6 +213,7 @@ impl Digest {
                 evidence: wait.filter(|_| matters).map(|w| w.evidence.clone()).unwrap_or_default(),
                 named,
                 rpc: wait.and_then(|w| w.rpc.as_ref()).map(|r| (r.interface, r.procedure)),
+                passing: wait.is_some_and(|w| w.kind == Kind::Gvl),
             },
         );
         // A call from another thread of this process is no matter between dumps.

@@ -29,6 +29,7 @@ fn thread(d: &mut Digest, tid: u32, sentence: &str, owner: Option<(u32, OwnerSta
         evidence: vec![format!("what the wait of {tid:x} rests on")],
         named: None,
         rpc: None,
+        passing: false,
     };
     d.threads.insert(Tid(tid), w);
 }

@@ -88,7 +88,7 @@ impl Stack {
         let mut found = [
             (if self.overflow { Some(0) } else { None }, StackWarning::Overflow),
             (if self.overflow { None } else { first(&outside) }, StackWarning::OutsideBounds),
-            (first(&|f| f.module.is_none() && !f.managed), StackWarning::NotInModule),
+            (first(&|f| f.module.is_none() && !f.managed && !f.has_unwind_info), StackWarning::NotInModule),
             (first(&|f| f.module.is_some() && !f.managed && !f.has_unwind_info), StackWarning::NoUnwindInfo),
         ]
         .into_iter()

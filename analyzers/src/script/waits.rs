@@ -155,7 +155,7 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         }
         Proof::StackWord => found.object.map(|o| format!("the object {:x} is a word on the stack", o.0)),
     });
-    evidence.extend(lock.and_then(lock_words));
+    evidence.extend(lock.filter(|l| l.kind != LockKind::Gvl).and_then(lock_words));
     let at = user.map(|f| {
         let line =
             f.file.as_ref().zip(f.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
@@ -174,6 +174,7 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
             None => format!("waits{at} for {what}"),
         },
         WaitKind::Sleep => format!("sleeps{at}"),
+        WaitKind::Io if !dotnet => format!("waits{at} for input or output ({})", found.method),
         WaitKind::Idle => idle_words(&found.method, dotnet).to_owned(),
         WaitKind::Gc => format!("waits{at} for a garbage collection"),
         WaitKind::MonitorWait => format!("waits{at} to be woken ({what})"),

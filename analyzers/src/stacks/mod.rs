@@ -166,7 +166,8 @@ pub(crate) fn name_frame(target: &Target, frame: &Frame, caller: Option<&Frame>,
             symbol: None,
             displacement: 0,
             line: None,
-            has_unwind_info: false,
+            // A runtime's stubs have no names, but it knows their frames.
+            has_unwind_info: target.runtimes().rule_at(lookup).is_some(),
         });
         return;
     };

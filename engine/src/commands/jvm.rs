@@ -4,12 +4,13 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, RenderCx, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::Session;
-use dumpscope_analyzers::model::Facts;
+use dumpscope_analyzers::runaway::{ThreadTimes, thread_times};
+use dumpscope_analyzers::stacks::thread_stack;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Tid, Va};
 use dumpscope_runtimes::jvm::{JvmBlocked, JvmBlocker, JvmItem, JvmThread};
 use dumpscope_runtimes::{Reader, Walked};
-use dumpscope_symbols::Frame;
+use dumpscope_symbols::{Frame, Limits};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -172,9 +173,18 @@ fn item(item: &JvmItem) -> Item {
     }
 }
 
-fn head(t: &JvmThread, facts: &Facts) -> String {
+/// The stack of a thread that has frames of the runtime's code.
+fn in_java(session: &Session, tid: Tid) -> Option<(Tid, Vec<Frame>)> {
+    let index = session.dump().thread_by_tid(tid)?.index;
+    let machine = session.dump().machine();
+    let stack = thread_stack(&session.target, index, machine, &Limits::default(), &session.cancel)?;
+    let any = stack.frames.iter().any(|f| f.managed);
+    any.then(|| (tid, stack.physical().map(|f| f.frame.clone()).collect()))
+}
+
+fn head(t: &JvmThread, times: &BTreeMap<Tid, ThreadTimes>) -> String {
     let ms = |v: Option<u64>| v.map(|v| v / 10_000);
-    let times = t.tid.and_then(|tid| facts.thread(tid));
+    let times = t.tid.and_then(|tid| times.get(&tid));
     let cpu = times.and_then(|f| ms(Some(f.user?.checked_add(f.kernel?)?)));
     let elapsed = times.and_then(|f| ms(f.elapsed));
     let mut out = format!("\"{}\" #{}", safe(&t.name), t.number);
@@ -241,14 +251,14 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     cursor.end()?;
     let reader = java(session)?;
     let Some(jvm) = reader.jvm() else { return Ok(()) };
-    let facts = session.target.facts(&session.cancel);
-    let stacks: Vec<(Tid, Vec<Frame>)> = facts
-        .threads
-        .iter()
-        .filter_map(|t| Some((t.tid, t.stack.as_ref()?.physical().map(|f| f.frame.clone()).collect())))
-        .collect();
+    // The VM's own anchors and the registers tell most frames; only a thread that left Java without one needs its stack.
+    let first = jvm.jvm_threads(&[]);
+    let without = first.iter().filter(|t| t.items.is_empty()).filter_map(|t| t.tid);
+    let stacks: Vec<(Tid, Vec<Frame>)> = without.filter_map(|tid| in_java(session, tid)).collect();
     let walked: Vec<Walked<'_>> = stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect();
-    let all = jvm.jvm_threads(&walked);
+    let all = if walked.is_empty() { first } else { jvm.jvm_threads(&walked) };
+    let times: BTreeMap<Tid, ThreadTimes> =
+        thread_times(session.dump()).into_iter().flatten().map(|t| (t.tid, t)).collect();
     let owned = if long { Some(jvm.synchronizers()) } else { None };
     let of = |at: Va| {
         let words =
@@ -256,7 +266,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         owned.as_ref().map(|all| all.iter().filter(|o| o.0 == at).map(words).collect())
     };
     let threads = all.iter().map(|t| ThreadBlock {
-        head: head(t, &facts),
+        head: head(t, &times),
         name: safe(&t.name),
         tid: t.tid.map(|t| t.0),
         address: t.address.into(),

@@ -47,6 +47,17 @@ struct Report {
     how: String,
     threads: Vec<ThreadLines>,
     locks: Vec<LockLine>,
+    /// 64-bit addresses.
+    #[serde(skip)]
+    wide: bool,
+}
+
+/// A state as `Thread#inspect` writes it.
+fn inspected(state: &str) -> &str {
+    match state {
+        "runnable" => "run",
+        other => other,
+    }
 }
 
 impl Answer for Report {
@@ -54,11 +65,16 @@ impl Answer for Report {
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         emit(Line::plain(format!("ruby {}", self.version)).role(Role::Dim, format!("  ({})", self.how)));
+        let width = if self.wide { 16 } else { 8 };
         for t in &self.threads {
+            let main = if t.state.contains(&"main") { " main" } else { "" };
+            let state: Vec<&str> =
+                t.state.iter().filter(|s| !matches!(**s, "main" | "fiber")).map(|s| inspected(s)).collect();
             let what = if t.state.contains(&"fiber") { "Fiber" } else { "Thread" };
             let name = t.name.as_deref().map(|n| format!("@{n}")).unwrap_or_default();
             let tid = t.tid.map(|t| format!(" native={t:x}")).unwrap_or_default();
-            emit(Line::plain(format!("#<{what}:0x{:016x}{name} {}>{tid}", t.object.0, t.state.join(" "))));
+            let object = t.object.0;
+            emit(Line::plain(format!("#<{what}:0x{object:0width$x}{name} {}>{tid}{main}", state.join(" "))));
             for frame in &t.frames {
                 emit(Line::plain("  ").role(Role::Symbol, frame.clone()));
             }
@@ -72,7 +88,8 @@ impl Answer for Report {
                 [] => String::new(),
                 all => format!(", {} waiting: {}", all.len(), all.join(", ")),
             };
-            emit(Line::plain(format!("{} 0x{:016x}: {owner}{waiting}", l.kind, l.address.0)));
+            let address = l.address.0;
+            emit(Line::plain(format!("{} 0x{address:0width$x}: {owner}{waiting}", l.kind)));
         }
     }
 }
@@ -105,21 +122,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         wait: t.tid.and_then(|t| facts.thread(t)?.wait.as_ref()).map(|w| safe(&w.sentence)),
         frames: frames(t).iter().map(|f| safe(&f.full)).collect(),
     };
-    let waits = reader.waits(&[]);
     let lock = |l: &ScriptLock| LockLine {
         address: l.address.into(),
         kind: l.kind.word(),
-        owner: l.owners.first().map(|o| match o.tid {
-            Some(tid) => facts.script.words(tid),
-            None => {
-                format!("thread \"{}\", which has no native thread", safe(o.name.as_deref().unwrap_or("?")))
-            }
-        }),
-        waiting: waits
-            .iter()
-            .filter(|w| w.object == Some(l.address))
-            .map(|w| facts.script.words(w.tid))
-            .collect(),
+        owner: l.owners.first().map(|o| safe(&facts.script.owner_words(o))),
+        waiting: facts.script.waiters(l.address).iter().map(|t| safe(&facts.script.words(*t))).collect(),
     };
     let runtime = reader.runtime();
     let report = Report {
@@ -127,6 +134,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         how: safe(&runtime.how),
         threads: reader.threads().iter().map(thread).collect(),
         locks: reader.locks(&[]).iter().map(lock).collect(),
+        wide: session.sel.machine.is_64(),
     };
     session.emit(sink, &report)
 }

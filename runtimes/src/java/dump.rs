@@ -49,7 +49,7 @@ impl Java {
             number: thread.script.id,
             daemon: thread.script.state.contains(&"daemon"),
             priority: priority.filter(|p| (1..=10).contains(p)),
-            does: does(thread, &state),
+            does: does(thread, &state, sp),
             page: Va(sp.0 & !0xfff),
             state,
             carries: thread.mounted.and_then(|v| self.objects.long(vm, v, "tid")),
@@ -129,7 +129,11 @@ impl Java {
         let name = self.objects.string(vm, self.objects.get(vm, module, "name")?)?;
         let descriptor = self.objects.get(vm, module, "descriptor");
         let version = descriptor.and_then(|d| self.objects.get(vm, d, "rawVersionString"));
-        let version = version.and_then(|v| self.objects.string(vm, v)).map(|v| format!("@{v}"));
+        let version = version.and_then(|v| self.objects.string(vm, v));
+        // The runtime's own modules have the runtime's version.
+        let own = name.starts_with("java.") || name.starts_with("jdk.");
+        let of_vm = || vm.version.split(['+', '-']).next().filter(|_| own).map(str::to_owned);
+        let version = version.or_else(of_vm).map(|v| format!("@{v}"));
         Some(format!("{name}{}/", version.unwrap_or_default()))
     }
 
@@ -184,11 +188,14 @@ fn state_words(bits: u32) -> String {
     }
 }
 
-fn does(thread: &Thread, state: &str) -> &'static str {
+fn does(thread: &Thread, state: &str, page: Va) -> &'static str {
     if thread.pending.is_some() {
         "waiting for monitor entry"
     } else if thread.waiting.is_some() {
         "in Object.wait()"
+    } else if page.is_null() && thread.script.name.as_deref() != Some("Signal Dispatcher") {
+        // The VM's helpers, which have never run Java code.
+        "runnable"
     } else if state.contains("WAITING") || thread.vm_state == super::threads::VM_BLOCKED {
         "waiting on condition"
     } else {

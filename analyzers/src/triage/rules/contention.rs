@@ -131,8 +131,7 @@ fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts) -> bool {
     }
     let sleeps = wait.is_some_and(|w| w.kind == Kind::Sleep);
     let better = || {
-        let waiting = super::waiting::run(facts);
-        waiting.iter().any(|f| f.confidence > Confidence::Guess)
+        !super::waiting::run(facts).is_empty()
             || !super::blocked::run(facts).is_empty()
             || !super::busy::run(facts).is_empty()
     };
