@@ -22,11 +22,11 @@ macro_rules! fields {
 
 fields! {
     StoreFirstThreadLink "ThreadStore" "FirstThreadLink" [64, 64, 64],
-    StoreThreadCount "ThreadStore" "ThreadCount" [88, 88, 88],
-    StoreUnstarted "ThreadStore" "UnstartedCount" [92, 92, 92],
-    StoreBackground "ThreadStore" "BackgroundCount" [96, 96, 96],
-    StorePending "ThreadStore" "PendingCount" [100, 100, 100],
-    StoreDead "ThreadStore" "DeadCount" [104, 104, 104],
+    StoreThreadCount "ThreadStore" "ThreadCount" [92, 88, 88],
+    StoreUnstarted "ThreadStore" "UnstartedCount" [96, 92, 92],
+    StoreBackground "ThreadStore" "BackgroundCount" [100, 96, 96],
+    StorePending "ThreadStore" "PendingCount" [104, 100, 100],
+    StoreDead "ThreadStore" "DeadCount" [108, 104, 104],
     ThreadState "Thread" "State" [8, 0, 0],
     ThreadCooperative "Thread" "PreemptiveGCDisabled" [12, 4, 4],
     ThreadFrame "Thread" "Frame" [16, 8, 8],
