@@ -90,7 +90,7 @@ fn class_init(facts: &ScriptFacts, thread: &mut ThreadFacts) -> bool {
     };
     let frames: Vec<_> = thread.stack.iter().flat_map(|s| s.physical()).take(32).collect();
     let by_runtime =
-        frames.iter().rposition(|f| enters(f)).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
+        frames.iter().rposition(enters).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
             !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
         });
     let tid = thread.tid;

@@ -97,7 +97,7 @@ fn tell(target: &Target, machine: Machine, all: &[Parameter], by_table: bool, ar
         arguments.iter().map(|a| (a.name.clone(), a.value.as_ref().map(|v| v.bits))).collect();
     for argument in arguments {
         let Some(bits) = argument.value.as_ref().map(|v| v.bits) else { continue };
-        let cx = value::Cx { target, machine: machine };
+        let cx = value::Cx { target, machine };
         // What the Win32 table says is good for what was found by it.
         let fits = |p: &&Parameter| !by_table || argument.name.as_deref() == Some(p.name.as_str());
         let parameter = all.get(argument.index).filter(fits);

@@ -8,9 +8,12 @@ use dumpscope_core::base::Guid;
 use dumpscope_core::{Machine, Va};
 use dumpscope_win32::table;
 
+/// A method and its parameters.
+type Method = (&'static str, &'static [&'static str]);
+
 /// Methods of interfaces that the metadata lacks, from the first one behind `IUnknown`'s three, with the names of their
 /// parameters. Source: Microsoft's open specifications MS-WMI (3.1.4) and MS-DCOM (3.1.1.5.6).
-const OTHERS: &[(&str, &[(&str, &[&str])])] = &[
+const OTHERS: &[(&str, &[Method])] = &[
     (
         "IWbemWCOSmartEnum",
         &[("Next", &["proxyGUID", "lTimeout", "uCount", "puReturned", "pdwBuffSize", "pBuffer"])],

@@ -215,7 +215,7 @@ impl Answer for NamesReport {
                     ("MethodDesc:  ", "!dumpmd")
                 };
                 if n.record.0 == 0 {
-                    let not = if n.kind == "type" { "<not loaded yet>" } else { "<not loaded yet>" };
+                    let not = "<not loaded yet>";
                     emit(Line::plain(format!("{title}{not}")));
                 } else {
                     emit(Line::plain(title).span(record(n.record, command)));
