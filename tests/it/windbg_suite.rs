@@ -4,7 +4,7 @@
 //! `exec --layout modern`; only the dump and its symbols are opened once for each file.
 
 use dumpscope_core::model::Dump;
-use dumpscope_engine::{Layout, Session, TextSink, run_line};
+use dumpscope_engine::{Host, HostError, Layout, Session, TextSink, run_line};
 use dumpscope_symbols::SymbolConfig;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -137,6 +137,30 @@ pub(crate) struct Score {
     pub(crate) all: usize,
 }
 
+/// Reads the suite's own files, writes none.
+#[derive(Debug)]
+struct Files;
+
+impl Host for Files {
+    fn open_log(&self, _path: &str, _append: bool) -> Result<(), HostError> {
+        Err(HostError { win32: 5, text: "read only".into() })
+    }
+
+    fn close_log(&self) -> Option<String> {
+        None
+    }
+
+    fn log_file(&self) -> Option<String> {
+        None
+    }
+
+    fn log(&self, _line: &str) {}
+
+    fn read_script(&self, path: &str) -> Result<String, HostError> {
+        std::fs::read_to_string(path).map_err(|e| HostError::from(&e))
+    }
+}
+
 fn open(dump: &Path, symbols: Option<&Path>, images: Option<&Path>) -> Session {
     let text = |p: Option<&Path>| p.map(|p| p.display().to_string()).unwrap_or_default();
     let config = SymbolConfig {
@@ -147,6 +171,7 @@ fn open(dump: &Path, symbols: Option<&Path>, images: Option<&Path>) -> Session {
     };
     let target = dumpscope_analyzers::Target::new(Dump::open(dump).unwrap(), config);
     let mut session = Session::new(dump.display().to_string(), Arc::new(target));
+    session.host = Some(Arc::new(Files));
     session.sel.layout = Layout::Modern;
     session.as_bare_engine();
     session

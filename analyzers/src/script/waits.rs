@@ -89,10 +89,9 @@ fn class_init(facts: &ScriptFacts, thread: &mut ThreadFacts) -> bool {
             .is_some_and(|n| n.ends_with("EnterCriticalSection") || n.starts_with("RtlpEnterCriticalSection"))
     };
     let frames: Vec<_> = thread.stack.iter().flat_map(|s| s.physical()).take(32).collect();
-    let by_runtime =
-        frames.iter().rposition(enters).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
-            !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
-        });
+    let by_runtime = frames.iter().rposition(enters).and_then(|n| frames.get(n + 1)).is_some_and(|f| {
+        !f.managed && facts.runtimes.iter().any(|r| r.readable && f.module == Some(r.module))
+    });
     let tid = thread.tid;
     let Some(wait) = thread.wait.as_mut().filter(|w| by_runtime && w.kind == Kind::CriticalSection) else {
         return false;

@@ -331,7 +331,7 @@ mod tests {
     fn kinds_by_type() {
         let create = of("CreateFileW");
         assert_eq!(create[0].1, Kind::Wide);
-        assert!(matches!(create[1].1, Kind::Plain | Kind::Values(_)), "{create:?}");
+        assert!(matches!(create[1].1, Kind::Access(_)), "{create:?}");
         assert_eq!(of("ReadFile")[1].1, Kind::Output);
         assert_eq!(of("WaitForSingleObject")[1].1, Kind::Milliseconds);
         assert_eq!(of("WaitForMultipleObjects")[1].1, Kind::Handles("nCount".into()));
