@@ -6,7 +6,7 @@ mod activity;
 mod reported;
 mod thread;
 
-pub(crate) use reported::{Reporting, reporting, writer_row};
+pub(crate) use reported::{Reporting, reporting};
 
 use crate::crash::{exception_facts, look_into};
 use crate::locks::find_locks;
@@ -219,8 +219,10 @@ fn find_waits(w: &mut Work<'_>) {
 fn runtimes(w: &mut Work<'_>) {
     w.facts.script = script::gather(w.target, &w.facts.threads);
     script::settle(&mut w.facts.script, w.facts.exception.as_ref());
-    if w.facts.fatal().is_none() {
-        script::settle_unrecorded(w.target, &mut w.facts.script, &w.facts.threads);
+    if w.facts.fatal().is_none()
+        && let Some(tid) = reported::waits_for_writer(w.target, &w.facts.threads)
+    {
+        script::settle_unrecorded(&mut w.facts.script, tid);
     }
     script::add_waits(&w.facts.script, &mut w.facts.threads);
 }

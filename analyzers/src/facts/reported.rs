@@ -8,7 +8,7 @@ use crate::syscalls::is_far;
 use crate::{Cancel, Target};
 use dumpscope_core::context::Context;
 use dumpscope_core::stream::exception::ExceptionRecord;
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_symbols::{Limits, Trust};
 
 /// Functions that only an exception without a handler leads to, and those that tell Windows Error Reporting of one.
@@ -126,9 +126,18 @@ const WRITER: &str = "the runtime's wait for the program that writes its dump";
 /// Frames from the top among which a runtime's wait for its dump's writer is looked for.
 const WRITER_DEPTH: usize = 6;
 
+/// The thread that waits while the runtime writes the dump.
+pub(super) fn waits_for_writer(target: &Target, threads: &[ThreadFacts]) -> Option<Tid> {
+    let waits = |t: &&ThreadFacts| {
+        let frames: Vec<_> = t.stack.iter().flat_map(|s| s.physical()).take(16).collect();
+        writer_row(target, &frames).is_some()
+    };
+    threads.iter().find(waits).map(|t| t.tid)
+}
+
 /// The row of a runtime's own code that waits until another process has written the dump. .NET starts `createdump` and
 /// waits for its end by `WaitForSingleObject`; its other waits go through other functions.
-pub(crate) fn writer_row(target: &Target, frames: &[&StackFrame]) -> Option<usize> {
+fn writer_row(target: &Target, frames: &[&StackFrame]) -> Option<usize> {
     let runtimes = target.runtimes();
     let of_runtime = |f: &StackFrame| {
         f.module.is_some_and(|m| {

@@ -96,14 +96,9 @@ pub(crate) fn settle(facts: &mut ScriptFacts, exception: Option<&ExceptionFacts>
     }
 }
 
-/// A dump that the runtime had written itself records no exception: that of the thread which waits for the writer is
-/// the one that nobody handled.
-pub(crate) fn settle_unrecorded(target: &Target, facts: &mut ScriptFacts, threads: &[ThreadFacts]) {
-    let waits = |t: &&ThreadFacts| {
-        let frames: Vec<_> = t.stack.iter().flat_map(|s| s.physical()).take(16).collect();
-        crate::facts::writer_row(target, &frames).is_some()
-    };
-    let Some(tid) = threads.iter().find(waits).map(|t| t.tid) else { return };
+/// A dump that the runtime had written itself records no exception: that of the thread which waits for the writer, `tid`,
+/// is the one that nobody handled.
+pub(crate) fn settle_unrecorded(facts: &mut ScriptFacts, tid: Tid) {
     let mut of_thread = facts.exceptions.iter_mut().map(|(_, e)| e).filter(|e| e.tid == Some(tid));
     if let Some(first) = of_thread.find(|e| e.state == ExceptionState::Handling) {
         first.state = ExceptionState::Unhandled;
