@@ -49,6 +49,20 @@ pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
     }
 }
 
+/// A number with its digits in groups: `13,776`.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// `23 MB`, `512 bytes`.
 pub(crate) fn count_bytes(n: u64) -> String {
     match n {

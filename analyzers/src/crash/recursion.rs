@@ -2,6 +2,7 @@
 
 use crate::model::{Recursion, Stack};
 use crate::stacks::{depth, stack_bounds};
+use crate::text::grouped;
 use crate::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Tid, Va};
@@ -134,21 +135,8 @@ impl Recursion {
         };
         let cut = if self.complete { "" } else { ", counted so far" };
         let from = self.entered_from.as_ref().map_or(String::new(), |f| format!(", entered from {f}"));
-        format!("{who}, {} frames deep{cut}{from}", grouped(self.frames))
+        format!("{who}, {} frames deep{cut}{from}", grouped(self.frames as u64))
     }
-}
-
-/// `29,985`.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@
 //! ```no_run
 //! use dumpscope_engine::batch::{TriageOptions, triage};
 //! let document = triage(&["app.dmp".into()], &TriageOptions::default(), &|_| {});
-//! for dump in &document.dumps {
-//!     match (&dump.verdict, &dump.error) {
-//!         (Some(verdict), _) => eprintln!("{}: {}", dump.path, verdict.summary),
-//!         (None, Some(error)) => eprintln!("{}: {}", dump.path, error.message),
-//!         (None, None) => {}
-//!     }
-//! }
+//! let lines: Vec<String> = document
+//!     .dumps
+//!     .iter()
+//!     .map(|dump| match (&dump.verdict, &dump.error) {
+//!         (Some(verdict), _) => format!("{}: {}", dump.path, verdict.summary),
+//!         (None, Some(error)) => format!("{}: {}", dump.path, error.message),
+//!         (None, None) => dump.path.clone(),
+//!     })
+//!     .collect();
 //! ```
 
 mod each;

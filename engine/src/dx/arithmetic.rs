@@ -5,7 +5,7 @@ use super::ty::{DxType, Kind};
 use super::typed::pointer;
 use super::value::{Typed, Val};
 use super::world::World;
-use crate::expr::cpp::Binary;
+use crate::expr::cpp::{Binary, compare, is_comparison};
 use dumpscope_analyzers::scope::Stored;
 
 /// A number out of a value.
@@ -125,7 +125,7 @@ impl World<'_> {
         if let (Some(a), Some(b)) = (self.plain_text(left), self.plain_text(right)) {
             return match op {
                 Binary::Add => Ok(Val::Text(a + &b)),
-                _ if is_comparison(op) => Ok(Val::Bool(compared(op, Some(a.cmp(&b))))),
+                _ if is_comparison(op) => Ok(Val::Bool(compare(op, Some(a.cmp(&b))))),
                 _ => Err("Illegal operand for operator".into()),
             };
         }
@@ -215,7 +215,7 @@ fn whole_numbers(op: Binary, a: i128, b: i128, kind: (bool, u64)) -> Result<Val,
     };
     let (a, b) = (cut(a), if matches!(op, Binary::Shl | Binary::Shr) { b } else { cut(b) });
     if is_comparison(op) {
-        return Ok(Val::Bool(compared(op, Some(a.cmp(&b)))));
+        return Ok(Val::Bool(compare(op, Some(a.cmp(&b)))));
     }
     let zero = || "Attempt to divide by zero".to_owned();
     let shift = u32::try_from(b).unwrap_or(127).min(127);
@@ -243,25 +243,9 @@ fn fractions(op: Binary, f: f64, g: f64) -> Result<Val, String> {
         Binary::Div => f / g,
         Binary::Add => f + g,
         Binary::Sub => f - g,
-        _ if is_comparison(op) => return Ok(Val::Bool(compared(op, f.partial_cmp(&g)))),
+        _ if is_comparison(op) => return Ok(Val::Bool(compare(op, f.partial_cmp(&g)))),
         _ => return Err("Illegal operand for operator".into()),
     }))
-}
-
-fn is_comparison(op: Binary) -> bool {
-    matches!(op, Binary::Lt | Binary::Gt | Binary::Le | Binary::Ge | Binary::Eq | Binary::Ne)
-}
-
-fn compared(op: Binary, order: Option<std::cmp::Ordering>) -> bool {
-    match (op, order) {
-        (Binary::Ne, order) => order.is_none_or(|o| o.is_ne()),
-        (_, None) => false,
-        (Binary::Lt, Some(o)) => o.is_lt(),
-        (Binary::Gt, Some(o)) => o.is_gt(),
-        (Binary::Le, Some(o)) => o.is_le(),
-        (Binary::Ge, Some(o)) => o.is_ge(),
-        (_, Some(o)) => o.is_eq(),
-    }
 }
 
 /// A number of a type as a typed object.

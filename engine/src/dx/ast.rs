@@ -1,5 +1,7 @@
 //! The tree of a `dx` expression.
 
+pub(crate) use crate::expr::cpp::Unary;
+
 use crate::expr::cpp::Binary;
 use std::sync::Arc;
 
@@ -23,17 +25,6 @@ pub(crate) struct TypeText {
     pub(crate) built_in: Option<u32>,
     /// What is made of it.
     pub(crate) wraps: Vec<Wrap>,
-}
-
-/// An operator with one operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unary {
-    Plus,
-    Minus,
-    Not,
-    Invert,
-    Deref,
-    AddressOf,
 }
 
 /// `(a, b) => …`.

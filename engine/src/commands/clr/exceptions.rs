@@ -1,5 +1,6 @@
 //! `!pe`: an exception object.
 
+use super::heap::each_object;
 use super::table::gap_notes;
 use super::{clr, dotnet, safe};
 use crate::command::{Command, CommandError, Invocation, Needs};
@@ -113,12 +114,7 @@ fn run_list(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
     };
     let mut kinds: BTreeMap<Va, bool> = BTreeMap::new();
     let mut found = Vec::new();
-    let mut seen = 0u64;
-    let gaps = clr.objects(&mut |o| {
-        seen += 1;
-        if seen.is_multiple_of(1 << 16) && session.cancel.is_cancelled() {
-            return false;
-        }
+    let gaps = each_object(session, sink, clr, &mut |o| {
         let named = || clr.type_name(o.type_record).unwrap_or_default();
         let fits =
             || is_exception(o.type_record) && wanted.as_ref().is_none_or(|w| named().contains(w.as_str()));

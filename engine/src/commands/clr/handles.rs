@@ -1,6 +1,6 @@
 //! `!gchandles`: the collector's handles. `!finalizequeue`: objects with finalizers.
 
-use super::table::{Counts, ObjectLine, TypeLine, gap_notes, objects, statistics};
+use super::table::{Counts, ObjectLine, TypeLine, gap_notes, listing};
 use super::{clr, dotnet, safe};
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, RenderCx, Role, Sink};
@@ -202,14 +202,7 @@ impl Answer for FinalizeReport {
         emit(Line::plain(
             "Statistics for all finalizable objects (including all objects ready for finalization):",
         ));
-        if self.listed {
-            objects(&self.objects, emit);
-            emit(Line::new());
-        }
-        statistics(&self.types, emit);
-        for note in &self.notes {
-            emit(Line::new().role(Role::Dim, note.clone()));
-        }
+        listing(self.listed.then_some(&self.objects[..]), &self.types, &self.notes, emit);
     }
 }
 

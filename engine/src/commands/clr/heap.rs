@@ -1,13 +1,14 @@
 //! `!dumpheap`: objects of the heap.
 
-use super::table::{Counts, MAX_LISTED, ObjectLine, TypeLine, gap_notes, grouped, objects, statistics};
+use super::table::{Counts, MAX_LISTED, ObjectLine, TypeLine, gap_notes, listing};
 use super::{clr, dotnet, safe, size};
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, RenderCx, Role, Sink};
 use crate::lang::Cursor;
 use crate::session::Session;
+use dumpscope_analyzers::text::grouped;
 use dumpscope_core::Va;
-use dumpscope_runtimes::clr::{ClrReader, HeapObject};
+use dumpscope_runtimes::clr::{ClrReader, HeapGaps, HeapObject};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -48,14 +49,7 @@ impl Answer for HeapReport {
     const KIND: &'static str = "clr_heap";
 
     fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
-        if self.listed {
-            objects(&self.objects, emit);
-            emit(Line::new());
-        }
-        statistics(&self.types, emit);
-        for note in &self.notes {
-            emit(Line::new().role(Role::Dim, note.clone()));
-        }
+        listing(self.listed.then_some(&self.objects[..]), &self.types, &self.notes, emit);
     }
 }
 
@@ -144,26 +138,40 @@ impl Wanted {
     }
 }
 
-fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    let wanted = Wanted::read(session, &mut inv.cursor())?;
-    let reader = dotnet(session)?;
-    let clr = clr(&reader)?;
-    let total: u64 =
-        clr.segments().iter().map(|s| s.end.0.saturating_sub(s.start.0)).fold(0, u64::saturating_add);
-    if wanted.strings {
-        return strings(session, sink, clr, &wanted, total);
-    }
-    let mut counts = Counts::default();
-    let mut listed = Vec::new();
-    let mut fits: BTreeMap<Va, bool> = BTreeMap::new();
-    let (mut seen, mut done, mut stopped, mut cut) = (0u64, 0u64, false, false);
-    let gaps = clr.objects(&mut |o| {
+/// Visits all objects until `visit` says that it has enough, or the user stops it; shows how far it is.
+pub(super) fn each_object(
+    session: &Session,
+    sink: &mut dyn Sink,
+    clr: &dyn ClrReader,
+    visit: &mut dyn FnMut(HeapObject) -> bool,
+) -> HeapGaps {
+    let total = clr.segments().iter().map(|s| s.end.0.saturating_sub(s.start.0)).fold(0, u64::saturating_add);
+    let (mut seen, mut done) = (0u64, 0u64);
+    clr.objects(&mut |o| {
         seen += 1;
         done = done.saturating_add(o.size);
         if seen.is_multiple_of(STEP) {
             sink.progress("heap", done.min(total), total);
-            stopped |= session.cancel.is_cancelled();
+            if session.cancel.is_cancelled() {
+                return false;
+            }
         }
+        visit(o)
+    })
+}
+
+fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let wanted = Wanted::read(session, &mut inv.cursor())?;
+    let reader = dotnet(session)?;
+    let clr = clr(&reader)?;
+    if wanted.strings {
+        return strings(session, sink, clr, &wanted);
+    }
+    let mut counts = Counts::default();
+    let mut listed = Vec::new();
+    let mut fits: BTreeMap<Va, bool> = BTreeMap::new();
+    let mut cut = false;
+    let gaps = each_object(session, sink, clr, &mut |o| {
         let named = |text: &String| {
             *fits
                 .entry(o.type_record)
@@ -177,7 +185,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
                 cut = true;
             }
         }
-        !stopped
+        true
     });
     let mut notes = gap_notes(gaps);
     if cut {
@@ -192,18 +200,11 @@ fn strings(
     sink: &mut dyn Sink,
     clr: &dyn ClrReader,
     wanted: &Wanted,
-    total: u64,
 ) -> Result<(), CommandError> {
     let mut texts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut is_text: BTreeMap<Va, bool> = BTreeMap::new();
-    let (mut seen, mut done, mut stopped, mut cut) = (0u64, 0u64, false, false);
-    let gaps = clr.objects(&mut |o| {
-        seen += 1;
-        done = done.saturating_add(o.size);
-        if seen.is_multiple_of(STEP) {
-            sink.progress("heap", done.min(total), total);
-            stopped |= session.cancel.is_cancelled();
-        }
+    let mut cut = false;
+    let gaps = each_object(session, sink, clr, &mut |o| {
         let named = || clr.type_name(o.type_record).as_deref() == Some("System.String");
         if wanted.fits(&o) && *is_text.entry(o.type_record).or_insert_with(named) {
             let text = clr.string_at(o.address, 200).unwrap_or_default();
@@ -215,7 +216,7 @@ fn strings(
                 cut = true;
             }
         }
-        !stopped
+        true
     });
     let line = |(text, (count, bytes)): (String, (u64, u64))| TextLine { count, bytes, text: safe(&text) };
     let mut rows: Vec<_> = texts.into_iter().map(line).collect();

@@ -1,11 +1,12 @@
 //! `!gcroot`: who keeps an object alive. `!objsize`: what an object keeps alive.
 
-use super::table::{Counts, ObjectLine, TypeLine, gap_notes, grouped, object_span, objects, statistics};
+use super::table::{Counts, ObjectLine, TypeLine, gap_notes, listing, object_span};
 use super::{clr, dotnet, machine_stacks, needed, safe, walked};
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, RenderCx, Role, Sink};
 use crate::fmt::Hex;
 use crate::session::Session;
+use dumpscope_analyzers::text::grouped;
 use dumpscope_core::Va;
 use dumpscope_runtimes::clr::{ClrReader, RootPath, RootPlace};
 use serde::Serialize;
@@ -124,16 +125,23 @@ fn root_line(clr: &dyn ClrReader, names: &mut BTreeMap<Va, String>, root: &RootP
         names.entry(o.type_record).or_insert_with(found).clone()
     };
     let path = root.path.iter().map(|o| Step { object: (*o).into(), type_name: name(*o) }).collect();
+    let line = |kind: &'static str, slot: String, at: Va| RootLine {
+        kind,
+        tid: None,
+        sp: None,
+        ip: None,
+        method: None,
+        slot,
+        at: at.into(),
+        path,
+    };
     match &root.place {
         RootPlace::Stack { tid, sp, ip, method, slot, at } => RootLine {
-            kind: "stack",
             tid: Some(*tid),
             sp: Some((*sp).into()),
             ip: Some((*ip).into()),
             method: Some(safe(method)),
-            slot: safe(slot),
-            at: (*at).into(),
-            path,
+            ..line("stack", safe(slot), *at)
         },
         RootPlace::Handle { at, kind } => {
             let kind = match *kind {
@@ -144,31 +152,9 @@ fn root_line(clr: &dyn ClrReader, names: &mut BTreeMap<Va, String>, root: &RootP
                 "SizedRef" => "sized ref handle",
                 other => other,
             };
-            let slot = kind.to_owned();
-            RootLine {
-                kind: "handle",
-                tid: None,
-                sp: None,
-                ip: None,
-                method: None,
-                slot,
-                at: (*at).into(),
-                path,
-            }
+            line("handle", kind.to_owned(), *at)
         }
-        RootPlace::Finalizer { at } => {
-            let slot = "finalizer root".to_owned();
-            RootLine {
-                kind: "finalizer",
-                tid: None,
-                sp: None,
-                ip: None,
-                method: None,
-                slot,
-                at: (*at).into(),
-                path,
-            }
-        }
+        RootPlace::Finalizer { at } => line("finalizer", "finalizer root".to_owned(), *at),
     }
 }
 
@@ -221,14 +207,7 @@ impl Answer for SizeReport {
             self.address.0, self.type_name
         )));
         emit(Line::new());
-        if self.listed {
-            objects(&self.objects, emit);
-            emit(Line::new());
-        }
-        statistics(&self.types, emit);
-        for note in &self.notes {
-            emit(Line::new().role(Role::Dim, note.clone()));
-        }
+        listing(self.listed.then_some(&self.objects[..]), &self.types, &self.notes, emit);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::safe;
 use crate::doc::{Line, Link, Role, Span};
 use crate::fmt::Hex;
+use dumpscope_analyzers::text::grouped;
 use dumpscope_core::Va;
 use dumpscope_runtimes::clr::{ClrReader, HeapObject};
 use serde::Serialize;
@@ -40,17 +41,21 @@ pub(super) struct TypeLine {
     pub(super) name: String,
 }
 
-/// `13,776`.
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
+/// Single objects when they are listed, the counts by type, and what is to be said of them.
+pub(super) fn listing(
+    listed: Option<&[ObjectLine]>,
+    types: &[TypeLine],
+    notes: &[String],
+    emit: &mut dyn FnMut(Line),
+) {
+    if let Some(all) = listed {
+        objects(all, emit);
+        emit(Line::new());
     }
-    out
+    statistics(types, emit);
+    for note in notes {
+        emit(Line::new().role(Role::Dim, note.clone()));
+    }
 }
 
 /// Leads to the object.
@@ -59,7 +64,7 @@ pub(super) fn object_span(text: String, at: u64) -> Span {
 }
 
 /// A list of objects.
-pub(super) fn objects(rows: &[ObjectLine], emit: &mut dyn FnMut(Line)) {
+fn objects(rows: &[ObjectLine], emit: &mut dyn FnMut(Line)) {
     emit(Line::plain("         Address               MT           Size"));
     for o in rows {
         let free = if o.free { "Free" } else { "" };
@@ -73,7 +78,7 @@ pub(super) fn objects(rows: &[ObjectLine], emit: &mut dyn FnMut(Line)) {
 }
 
 /// Counts by type, the fewest bytes first, with their sum.
-pub(super) fn statistics(types: &[TypeLine], emit: &mut dyn FnMut(Line)) {
+fn statistics(types: &[TypeLine], emit: &mut dyn FnMut(Line)) {
     let count = types.iter().map(|t| grouped(t.count).len()).max().unwrap_or(0).max(5);
     let bytes = types.iter().map(|t| grouped(t.bytes).len()).max().unwrap_or(0).max(9);
     emit(Line::plain("Statistics:"));

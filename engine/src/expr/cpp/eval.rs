@@ -445,11 +445,12 @@ fn fit(value: i128, ty: u32) -> i128 {
     }
 }
 
-fn is_comparison(op: Binary) -> bool {
+pub(crate) fn is_comparison(op: Binary) -> bool {
     matches!(op, Binary::Lt | Binary::Gt | Binary::Le | Binary::Ge | Binary::Eq | Binary::Ne)
 }
 
-fn compare(op: Binary, order: Option<std::cmp::Ordering>) -> bool {
+/// Whether a comparison holds for what two operands compared to; without an order only `!=` does.
+pub(crate) fn compare(op: Binary, order: Option<std::cmp::Ordering>) -> bool {
     match (op, order) {
         (Binary::Ne, o) => o.is_none_or(|o| o.is_ne()),
         (_, None) => false,

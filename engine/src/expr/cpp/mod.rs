@@ -12,6 +12,8 @@ mod value;
 
 pub use ast::{Binary, Macro, Node, TypeName, Unary};
 pub use eval::{CppEnv, eval};
+pub(crate) use eval::{compare, is_comparison};
+pub(crate) use parse::BUILT_IN;
 pub use parse::parse;
 pub use value::{Ty, Value};
 

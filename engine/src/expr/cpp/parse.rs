@@ -55,7 +55,7 @@ struct Parser<'a> {
 }
 
 /// Built-in types by their words in order, with CodeView's numbers.
-const BUILT_IN: &[(&str, u32)] = &[
+pub(crate) const BUILT_IN: &[(&str, u32)] = &[
     ("void", 0x03),
     ("bool", 0x30),
     ("char", 0x70),

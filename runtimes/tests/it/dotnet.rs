@@ -1,9 +1,6 @@
 //! .NET against two oracles: Microsoft's ClrMD and SOS, recorded beside the shared dumps.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-mod common;
-
-use common::{Lab, dumps_or_skip, walked};
+use crate::common::{Lab, dumps_or_skip, walked};
 use dumpscope_core::Tid;
 use dumpscope_runtimes::Walked;
 use serde_json::Value;

@@ -1,7 +1,14 @@
 //! Text to tree.
 
-use super::ast::{Expr, Format, LambdaText, Radix, TextForm, TypeText, Unary, Wrap};
+mod format;
+mod literals;
+mod types;
+
+pub(crate) use format::read_format;
+
+use super::ast::{Expr, Format, LambdaText, Unary};
 use crate::expr::cpp::Binary;
+use format::merge;
 use std::sync::Arc;
 
 /// Deepest nesting.
@@ -30,50 +37,6 @@ const BINARY: &[(&str, Binary, u8)] = &[
     ("^", Binary::Xor, 4),
     ("|", Binary::Or, 3),
 ];
-
-/// Built-in types by their words, with CodeView's numbers.
-const BUILT_IN: &[(&str, u32)] = &[
-    ("void", 0x03),
-    ("bool", 0x30),
-    ("char", 0x70),
-    ("signed char", 0x10),
-    ("unsigned char", 0x20),
-    ("wchar_t", 0x71),
-    ("char16_t", 0x7a),
-    ("char32_t", 0x7b),
-    ("short", 0x11),
-    ("short int", 0x11),
-    ("unsigned short", 0x21),
-    ("unsigned short int", 0x21),
-    ("int", 0x74),
-    ("signed", 0x74),
-    ("signed int", 0x74),
-    ("unsigned", 0x75),
-    ("unsigned int", 0x75),
-    ("long", 0x12),
-    ("long int", 0x12),
-    ("unsigned long", 0x22),
-    ("unsigned long int", 0x22),
-    ("long long", 0x76),
-    ("unsigned long long", 0x77),
-    ("__int64", 0x76),
-    ("unsigned __int64", 0x77),
-    ("__int32", 0x74),
-    ("unsigned __int32", 0x75),
-    ("__int16", 0x11),
-    ("unsigned __int16", 0x21),
-    ("__int8", 0x70),
-    ("unsigned __int8", 0x20),
-    ("float", 0x40),
-    ("double", 0x41),
-];
-
-const WORDS: &[&str] = &[
-    "void", "bool", "char", "signed", "unsigned", "wchar_t", "char16_t", "char32_t", "short", "int", "long",
-    "__int64", "__int32", "__int16", "__int8", "float", "double",
-];
-
-const KEYWORDS: &[&str] = &["const", "volatile", "struct", "class", "union", "enum"];
 
 /// Parses all of `text`: the expression and what stands behind its last comma, when that is a format.
 ///
@@ -107,85 +70,6 @@ pub(crate) fn parse(text: &str) -> Result<(Expr, Format), String> {
     Ok((node, format))
 }
 
-fn merge(a: Format, b: Format) -> Format {
-    Format {
-        radix: b.radix.or(a.radix),
-        text: b.text.or(a.text),
-        count: b.count.or(a.count),
-        count_text: b.count_text.or(a.count_text),
-        raw: a.raw || b.raw,
-        named: b.named.or(a.named),
-    }
-}
-
-/// A format as it stands behind a comma: `x`, `[4]su`, `3`, `!`.
-pub(crate) fn read_format(text: &str) -> Option<Format> {
-    let mut rest = text.trim();
-    let mut format = Format::default();
-    if let Some(inner) = rest.strip_prefix('[') {
-        let end = closing(inner)?;
-        let count = inner.get(..end)?.trim();
-        match number(count) {
-            Some(n) => format.count = Some(n),
-            None => format.count_text = Some(count.to_owned()),
-        }
-        rest = inner.get(end + 1..)?.trim();
-        if rest.is_empty() {
-            return Some(format);
-        }
-    } else if let Some(n) = number(rest) {
-        format.count = Some(n);
-        return Some(format);
-    }
-    if let Some(inner) = rest.strip_prefix('!') {
-        format.raw = true;
-        rest = inner.trim();
-        if rest.is_empty() {
-            return Some(format);
-        }
-    }
-    let text = |wide, quoted| Some(TextForm { wide, quoted });
-    match rest {
-        "x" | "h" => format.radix = Some(Radix::Hex),
-        "d" => format.radix = Some(Radix::Decimal),
-        "o" => format.radix = Some(Radix::Octal),
-        "b" => format.radix = Some(Radix::Binary),
-        "s" => format.text = text(None, true),
-        "sb" => format.text = text(None, false),
-        "s8" => format.text = text(Some(false), true),
-        "s8b" => format.text = text(Some(false), false),
-        "su" | "bstr" => format.text = text(Some(true), true),
-        "sub" => format.text = text(Some(true), false),
-        "en" => format.named = Some("en"),
-        "nd" => format.named = Some("nd"),
-        "na" => format.named = Some("na"),
-        _ if rest.starts_with("view(") && rest.ends_with(')') => format.named = Some("view"),
-        _ => return None,
-    }
-    Some(format)
-}
-
-/// Where the bracket that is open at the start of a text closes.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    for (i, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' if depth == 0 => return Some(i),
-            ']' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
-}
-
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -196,28 +80,6 @@ fn word_len(text: &str) -> usize {
         return 0;
     }
     text.find(|c| !is_word(c)).unwrap_or(text.len())
-}
-
-/// Length of a template's argument list at the start of a text.
-fn template_len(text: &str) -> Option<usize> {
-    if !text.starts_with('<') {
-        return None;
-    }
-    let mut depth = 0usize;
-    for (i, c) in text.char_indices() {
-        match c {
-            '<' => depth += 1,
-            '>' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(i + 1);
-                }
-            }
-            _ if is_word(c) || " ,:*&[]()!'`$-".contains(c) => {}
-            _ => return None,
-        }
-    }
-    None
 }
 
 struct Parser<'a> {
@@ -376,144 +238,6 @@ impl<'a> Parser<'a> {
         self.postfix(depth + 1)
     }
 
-    /// `(type)` before an operand.
-    fn cast(&mut self) -> Option<TypeText> {
-        let start = self.at;
-        let found = self.eat("(").then(|| self.type_text()).flatten();
-        if let Some(ty) = found
-            && self.eat(")")
-        {
-            self.blanks();
-            let next = self.rest().chars().next();
-            let plain = ty.built_in.is_none() && ty.wraps.is_empty();
-            let operand = match next {
-                Some(c) if is_word(c) || matches!(c, '@' | '"' | '\'') => true,
-                Some('(' | '*' | '&' | '-' | '~' | '!' | '+' | '.') => !plain,
-                _ => false,
-            };
-            if operand {
-                return Some(ty);
-            }
-        }
-        self.at = start;
-        None
-    }
-
-    /// A type at the cursor; `None`, and the cursor anywhere, when there is none.
-    fn type_text(&mut self) -> Option<TypeText> {
-        let mut words: Vec<&str> = Vec::new();
-        let mut name: Option<String> = None;
-        loop {
-            self.blanks();
-            let word = self.rest().get(..word_len(self.rest())).unwrap_or("");
-            match word {
-                "" => break,
-                w if KEYWORDS.contains(&w) => self.at += w.len(),
-                w if WORDS.contains(&w) && name.is_none() => {
-                    words.push(w);
-                    self.at += w.len();
-                }
-                _ if name.is_none() && words.is_empty() => name = Some(self.qualified(true)?),
-                _ => break,
-            }
-        }
-        let (name, built_in) = match name {
-            Some(name) => (name, None),
-            None => {
-                let text = words.join(" ");
-                let (_, number) = BUILT_IN.iter().find(|(n, _)| *n == text)?;
-                (text, Some(*number))
-            }
-        };
-        let mut wraps = Vec::new();
-        self.stars(&mut wraps);
-        let mut outer = Vec::new();
-        let start = self.at;
-        if self.eat("(") {
-            self.stars(&mut outer);
-            if outer.is_empty() || !self.eat(")") {
-                self.at = start;
-                outer.clear();
-            }
-        }
-        let mut lengths = Vec::new();
-        while self.eat("[") {
-            self.blanks();
-            let end = self.rest().find(|c: char| !c.is_ascii_alphanumeric())?;
-            lengths.push(Wrap::Array(number(self.rest().get(..end)?)?));
-            self.at += end;
-            if !self.eat("]") {
-                return None;
-            }
-        }
-        // `int [3][4]` is three of `int [4]`.
-        wraps.extend(lengths.into_iter().rev());
-        wraps.extend(outer);
-        (wraps.len() <= 16).then_some(TypeText { name, built_in, wraps })
-    }
-
-    fn stars(&mut self, wraps: &mut Vec<Wrap>) {
-        loop {
-            self.blanks();
-            let keyword = ["const", "volatile"].iter().find(|k| self.rest().starts_with(**k));
-            if self.eat("*") {
-                wraps.push(Wrap::Pointer);
-            } else if self.starts("&") && !self.starts("&&") {
-                self.at += 1;
-                wraps.push(Wrap::Reference);
-            } else if let Some(keyword) = keyword {
-                self.at += keyword.len();
-            } else {
-                return;
-            }
-        }
-    }
-
-    /// `module!name`, `a::b<c>::d`. `ty`: a template list may end it.
-    fn qualified(&mut self, ty: bool) -> Option<String> {
-        self.blanks();
-        let mut name = String::new();
-        // The engine takes blanks into a module's name.
-        let rest = self.rest();
-        if let Some(bang) = rest.find('!') {
-            let before = rest.get(..bang).unwrap_or("");
-            let module = !before.is_empty() && before.chars().all(|c| is_word(c) || c == ' ');
-            let next = rest.get(bang + 1..).unwrap_or("");
-            if module && word_len(before) > 0 && (word_len(next) > 0 || next.starts_with(['`', '?', '~'])) {
-                name.push_str(before);
-                name.push('!');
-                self.at += bang + 1;
-            }
-        }
-        loop {
-            let rest = self.rest();
-            let mut len = word_len(rest.strip_prefix('~').unwrap_or(rest));
-            len += usize::from(len > 0 && rest.starts_with('~'));
-            if len == 0 {
-                return None;
-            }
-            name.push_str(rest.get(..len)?);
-            self.at += len;
-            if let Some(len) = template_len(self.rest()) {
-                let after = self.rest().get(len..).unwrap_or("").trim_start();
-                let ends = after.starts_with([')', '*', '&', '>', '['])
-                    || after.is_empty()
-                    || after.starts_with('(');
-                if after.starts_with("::") || (ty && ends) {
-                    name.push_str(self.rest().get(..len)?);
-                    self.at += len;
-                }
-            }
-            match self.rest().strip_prefix("::") {
-                Some(_) => {
-                    name.push_str("::");
-                    self.at += 2;
-                }
-                None => return Some(name),
-            }
-        }
-    }
-
     fn postfix(&mut self, depth: usize) -> Result<Expr, String> {
         let mut node = self.primary(depth)?;
         loop {
@@ -632,93 +356,12 @@ impl<'a> Parser<'a> {
         }
         Ok(Expr::Object(members))
     }
-
-    fn numeral(&mut self) -> Result<Expr, String> {
-        let rest = self.rest();
-        let len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-        let digits = rest.get(..len).unwrap_or("");
-        let tail = rest.get(len..).unwrap_or("");
-        let point =
-            tail.starts_with('.') && tail.get(1..2).is_some_and(|c| c.chars().all(|c| c.is_ascii_digit()));
-        if point && digits.chars().all(|c| c.is_ascii_digit()) {
-            let more = tail.get(1..).unwrap_or("");
-            let more = more.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(more.len());
-            let text = rest.get(..len + 1 + more).unwrap_or("");
-            self.at += text.len();
-            return match text.trim_end_matches(['f', 'F', 'l', 'L']).parse() {
-                Ok(f) => Ok(Expr::Float(f)),
-                Err(_) => Err(format!("Unexpected token at '{text}'")),
-            };
-        }
-        let lower = digits.to_ascii_lowercase();
-        let (body, radix) = match lower.get(..2) {
-            Some("0x") => (lower.get(2..), 16),
-            Some("0n") => (lower.get(2..), 10),
-            Some("0t") => (lower.get(2..), 8),
-            Some("0y") => (lower.get(2..), 2),
-            _ if lower.len() > 1 && lower.starts_with('0') => (lower.get(1..), 8),
-            _ => (Some(lower.as_str()), 10),
-        };
-        let body = body.unwrap_or("").trim_end_matches(['u', 'l']);
-        match u64::from_str_radix(body, radix) {
-            Ok(n) => {
-                self.at += len;
-                Ok(Expr::Int(if n > i64::MAX as u64 && radix == 10 { n.into() } else { (n as i64).into() }))
-            }
-            Err(_) => Err(format!("Unexpected token at '{rest}'")),
-        }
-    }
-
-    fn character(&mut self) -> Result<Expr, String> {
-        let inner = self.rest().get(1..).unwrap_or("");
-        let mut chars = inner.chars();
-        let (value, len) = match chars.next() {
-            Some('\\') => match chars.next() {
-                Some(c) => (escaped(c), 1 + c.len_utf8()),
-                None => return self.missing("expression"),
-            },
-            Some(c) if c != '\'' => (c, c.len_utf8()),
-            _ => return self.missing("expression"),
-        };
-        if !inner.get(len..).is_some_and(|r| r.starts_with('\'')) {
-            return self.missing("expression");
-        }
-        self.at += len + 2;
-        Ok(Expr::Int(u32::from(value).into()))
-    }
-
-    fn text_literal(&mut self) -> Result<Expr, String> {
-        let rest = self.rest();
-        let from = rest.find('"').unwrap_or(0) + 1;
-        let mut out = String::new();
-        let mut chars = rest.get(from..).unwrap_or("").char_indices();
-        while let Some((i, c)) = chars.next() {
-            match c {
-                '"' => {
-                    self.at += from + i + 1;
-                    return Ok(Expr::Text(out));
-                }
-                '\\' => out.extend(chars.next().map(|(_, c)| escaped(c))),
-                c => out.push(c),
-            }
-        }
-        self.missing("expression")
-    }
-}
-
-fn escaped(c: char) -> char {
-    match c {
-        'n' => '\n',
-        't' => '\t',
-        'r' => '\r',
-        '0' => '\0',
-        c => c,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dx::ast::{Radix, Wrap};
 
     fn wrong(text: &str) -> String {
         parse(text).unwrap_err()

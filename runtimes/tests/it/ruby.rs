@@ -1,9 +1,6 @@
 //! Ruby against its own backtraces, recorded beside the shared dumps.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-mod common;
-
-use common::Lab;
+use crate::common::Lab;
 use dumpscope_core::base::{Provenance, Read};
 use dumpscope_core::{ReadMemory, Tid, Va};
 use dumpscope_runtimes::{
@@ -229,7 +226,7 @@ fn no_changed_word_that_is_read_panics_or_hangs() {
         let mut random = Random(seed as u64 + 1);
         let pick = |random: &mut Random| read[usize::try_from(random.next() % read.len() as u64).unwrap()];
         let (mut fewer, mut none) = (0, 0);
-        let mutants = common::mutants().unwrap_or(100);
+        let mutants = crate::common::mutants().unwrap_or(100);
         for _ in 0..mutants {
             let mut words = BTreeMap::new();
             for _ in 0..1 + random.next() % 24 {

@@ -1,9 +1,6 @@
 //! Java against the VM's own thread print (`jcmd Thread.print -l`), recorded beside the shared dumps.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-mod common;
-
-use common::Lab;
+use crate::common::Lab;
 use dumpscope_core::base::Read;
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use dumpscope_runtimes::{LockKind, Process, Reader, ScriptFrame, WaitKind, Walked, find};
@@ -169,7 +166,7 @@ fn locks_and_waits_are_the_vms_own() {
         let lab = open(&path);
         let reader = java(&lab);
         let stacks = lab.stacks();
-        let walked = common::walked(&stacks);
+        let walked = crate::common::walked(&stacks);
         let (waits, locks) = (reader.waits(&walked), reader.locks(&walked));
         let (mut all, mut right, mut held, mut held_right) = (0, 0, 0, 0);
         for thread in truth.iter().filter(|t| t.stood_still()) {
@@ -236,7 +233,7 @@ fn waits_say_who_holds_what() {
         let lab = lab(&cases, dump);
         let reader = java(&lab);
         let stacks = lab.stacks();
-        let walked = common::walked(&stacks);
+        let walked = crate::common::walked(&stacks);
         let named = |name: &str| reader.threads().iter().find(|t| t.name.as_deref() == Some(name));
         let waits = reader.waits(&walked);
         let wait = waits.iter().find(|w| Some(w.tid) == named(thread).unwrap().tid).unwrap();
@@ -339,7 +336,7 @@ fn ask(lab: &Lab, memory: &Arc<Broken>) {
 fn broken_memory_neither_panics_nor_takes_long() {
     let Some(cases) = cases("broken_memory_neither_panics_nor_takes_long") else { return };
     for (name, runs) in [("SyncDeadlock-17", 30u64), ("HotBlock-21", 30), ("VPinned-25", 30)] {
-        let runs = common::mutants().unwrap_or(runs);
+        let runs = crate::common::mutants().unwrap_or(runs);
         let lab = lab(&cases, name);
         let broken = |words| {
             let inner = Arc::clone(&lab.process.memory);

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The shared dumps and truths; without them says that `test` is skipped, or fails when they are required.
-#[allow(dead_code, reason = "not every test is over the .NET dumps")]
 pub(crate) fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
     let found = dumpscope_tests::dotnet_dumps();
     if found.is_none() {
@@ -21,8 +20,6 @@ pub(crate) fn dumps_or_skip(test: &str) -> Option<(PathBuf, PathBuf)> {
 
 /// An open dump.
 pub(crate) struct Lab {
-    #[allow(dead_code, reason = "not every test looks at the dump")]
-    pub(crate) dump: Dump,
     pub(crate) process: Arc<Process>,
     pub(crate) readers: Vec<Arc<dyn Reader>>,
 }
@@ -30,10 +27,6 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn open(path: &Path) -> Lab {
         let dump = Dump::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        Lab::of(dump)
-    }
-
-    pub(crate) fn of(dump: Dump) -> Lab {
         let memory: Arc<dyn ReadMemory> = dump.memory().clone();
         let threads = dump.threads().iter().map(|t| NativeThread {
             tid: t.tid,
@@ -43,11 +36,10 @@ impl Lab {
         let process = Process::new(memory, dump.modules().to_vec(), threads.collect(), dump.machine());
         let process = Arc::new(process);
         let readers = find(&process);
-        Lab { dump, process, readers }
+        Lab { process, readers }
     }
 
     /// Machine frames of a thread.
-    #[allow(dead_code, reason = "not every runtime needs machine frames")]
     pub(crate) fn walk(&self, tid: u32) -> Vec<Frame> {
         let Some(regs) = self.process.threads.iter().find(|t| t.tid.0 == tid).and_then(|t| t.regs) else {
             return Vec::new();
@@ -58,19 +50,16 @@ impl Lab {
     }
 
     /// All stacks, for readers that want them.
-    #[allow(dead_code, reason = "not every test asks for all stacks")]
     pub(crate) fn stacks(&self) -> Vec<(dumpscope_core::Tid, Vec<Frame>)> {
         self.process.threads.iter().map(|t| (t.tid, self.walk(t.tid.0))).collect()
     }
 }
 
 /// As readers take them.
-#[allow(dead_code, reason = "not every test asks for all stacks")]
 pub(crate) fn walked(stacks: &[(dumpscope_core::Tid, Vec<Frame>)]) -> Vec<Walked<'_>> {
     stacks.iter().map(|(tid, frames)| Walked { tid: *tid, frames }).collect()
 }
 
-#[allow(dead_code, reason = "not every runtime needs machine frames")]
 struct Context<'a> {
     lab: &'a Lab,
     cache: UnwindCache,
@@ -91,7 +80,6 @@ impl UnwindContext for Context<'_> {
 }
 
 /// How many changed memories each test tries, when the environment says (`DUMPSCOPE_MUTANTS`).
-#[allow(dead_code, reason = "not every test changes memory")]
 pub(crate) fn mutants() -> Option<u64> {
     std::env::var("DUMPSCOPE_MUTANTS").ok()?.parse().ok()
 }
