@@ -11,6 +11,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod bytes;
+mod flat;
 mod format;
 mod function;
 mod ty;

@@ -6,9 +6,9 @@ use crate::function::{Signature, ty};
 use crate::ty::{Arch, Base, Ty, TypeId};
 
 /// Most fields, methods or enumerators of one type.
-const MAX_PARTS: usize = 1 << 14;
+pub(crate) const MAX_PARTS: usize = 1 << 14;
 /// Deepest nesting of names.
-const MAX_NESTING: usize = 8;
+pub(crate) const MAX_NESTING: usize = 8;
 
 /// What a type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -503,46 +503,6 @@ impl Table {
             }
             Ty::Array(of, count) => format!("{}[{count}]", self.text_of(of, depth + 1)),
         }
-    }
-
-    /// As [`Table::layout`], with the fields of structures without a name and of inherited ones in place of these: as
-    /// compilers and symbol files show them.
-    #[must_use]
-    pub fn flat_layout(&self, id: TypeId, arch: Arch) -> Option<Vec<(u64, Field)>> {
-        let mut out = Vec::new();
-        self.flatten(id, arch, 0, 0, &mut out)?;
-        Some(out)
-    }
-
-    fn flatten(
-        &self,
-        id: TypeId,
-        arch: Arch,
-        at: u64,
-        depth: usize,
-        out: &mut Vec<(u64, Field)>,
-    ) -> Option<()> {
-        for (n, (offset, field)) in self.layout(id, arch)?.into_iter().enumerate() {
-            let offset = at.saturating_add(offset);
-            let inner = match &field.ty {
-                Ty::Named(inner) if depth < MAX_NESTING && out.len() < MAX_PARTS => {
-                    let info = self.type_info(*inner)?;
-                    let structure = matches!(info.kind, TypeKind::Struct | TypeKind::Union);
-                    // `Anonymous`, `Anonymous1`, …: the metadata's names for what has none; `Base`: what it inherits.
-                    let rest = field.name.strip_prefix("Anonymous");
-                    let nameless =
-                        rest.is_some_and(|r| r.chars().all(|c| c.is_ascii_digit())) && info.outer.is_some();
-                    let base = n == 0 && matches!(field.name.as_str(), "Base" | "__AnonymousBase" | "base");
-                    (structure && (nameless || base)).then_some(*inner)
-                }
-                _ => None,
-            };
-            match inner {
-                Some(inner) => self.flatten(inner, arch, offset, depth + 1, out)?,
-                None => out.push((offset, field)),
-            }
-        }
-        Some(())
     }
 
     /// All methods of an interface in the order of its table of functions, those of its bases first; each with the

@@ -129,7 +129,7 @@ const WRITER_DEPTH: usize = 6;
 /// The thread that waits while the runtime writes the dump.
 pub(super) fn waits_for_writer(target: &Target, threads: &[ThreadFacts]) -> Option<Tid> {
     let waits = |t: &&ThreadFacts| {
-        let frames: Vec<_> = t.stack.iter().flat_map(|s| s.physical()).take(16).collect();
+        let frames: Vec<_> = t.stack.iter().flat_map(|s| s.physical()).take(WRITER_DEPTH + 1).collect();
         writer_row(target, &frames).is_some()
     };
     threads.iter().find(waits).map(|t| t.tid)
@@ -139,10 +139,13 @@ pub(super) fn waits_for_writer(target: &Target, threads: &[ThreadFacts]) -> Opti
 /// waits for its end by `WaitForSingleObject`; its other waits go through other functions.
 fn writer_row(target: &Target, frames: &[&StackFrame]) -> Option<usize> {
     let runtimes = target.runtimes();
+    let readers = runtimes.readers();
+    // Most processes have none.
+    if readers.is_empty() {
+        return None;
+    }
     let of_runtime = |f: &StackFrame| {
-        f.module.is_some_and(|m| {
-            runtimes.readers().iter().any(|r| r.runtime().readable && r.runtime().module == m)
-        })
+        f.module.is_some_and(|m| readers.iter().any(|r| r.runtime().readable && r.runtime().module == m))
     };
     let plain = |f: &StackFrame| f.function.as_deref() == Some("WaitForSingleObject") && !is_far(f);
     let at = frames.iter().take(WRITER_DEPTH).position(|f| plain(f))?.checked_add(1)?;
