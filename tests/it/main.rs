@@ -32,6 +32,7 @@ mod core_robust;
 mod crash_cases;
 mod dotnet;
 mod dotnet_sos;
+mod dx_bounds;
 mod hostile;
 mod incident_dumps;
 mod java;

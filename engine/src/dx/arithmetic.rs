@@ -18,6 +18,9 @@ pub(crate) enum Num {
     Pointer(u64, DxType),
 }
 
+/// Longest text that is made, bytes: a loop that doubles one must end.
+const MAX_TEXT: usize = 1 << 20;
+
 const NOT_INTRINSIC: &str = "Cannot compare non-intrinsic values to each other.";
 
 impl World<'_> {
@@ -124,6 +127,9 @@ impl World<'_> {
     pub(crate) fn binary(&self, op: Binary, left: &Val, right: &Val) -> Result<Val, String> {
         if let (Some(a), Some(b)) = (self.plain_text(left), self.plain_text(right)) {
             return match op {
+                Binary::Add if a.len().saturating_add(b.len()) > MAX_TEXT => {
+                    Err("The text is too long".into())
+                }
                 Binary::Add => Ok(Val::Text(a + &b)),
                 _ if is_comparison(op) => Ok(Val::Bool(compare(op, Some(a.cmp(&b))))),
                 _ => Err("Illegal operand for operator".into()),

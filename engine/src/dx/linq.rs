@@ -285,7 +285,6 @@ impl World<'_> {
                 self.flatten(level, given.first(), 0, &mut out)?;
                 Ok(Val::counted(out))
             }
-            ("Zip", 3) | ("Join", 4..) => wrong(),
             _ => wrong(),
         }
     }
@@ -308,8 +307,11 @@ impl World<'_> {
                 Some(Val::Lambda(lambda)) => self.items(&self.apply(lambda, std::slice::from_ref(&val))?),
                 _ => self.items(&val),
             };
-            next.extend(inner.unwrap_or_default().into_iter().map(|(_, v)| v));
             out.push(val);
+            // An array of arrays may say that it has billions.
+            if out.len().saturating_add(next.len()) <= MAX_ITEMS {
+                next.extend(inner.unwrap_or_default().into_iter().map(|(_, v)| v));
+            }
         }
         self.flatten(next, child, depth + 1, out)
     }
