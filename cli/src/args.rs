@@ -284,7 +284,7 @@ pub(crate) enum SymbolsCommand {
 
 /// The kinds of findings, from the engine's list.
 fn kinds() -> PossibleValuesParser {
-    PossibleValuesParser::new(dumpscope_analyzers::model::FindingKind::ALL.map(|k| k.name()))
+    PossibleValuesParser::new(dumpscope_analyzers::model::FindingKind::ALL.iter().map(|k| k.name()))
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

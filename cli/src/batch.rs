@@ -16,7 +16,7 @@ use dumpscope_engine::TextSink;
 use dumpscope_engine::batch::{
     Incidents, Input, Progress, TriageOptions, find_dumps, once_each, triage_each,
 };
-use dumpscope_engine::document::{Buckets, ConfidenceName};
+use dumpscope_engine::document::{Buckets, Confidence};
 use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
 use dumpscope_engine::known::KnownIssues;
 use std::io::{self, Read, Write};
@@ -83,9 +83,9 @@ fn fail_on(args: &TriageArgs) -> FailOn {
     // clap took only names of the engine's list.
     let kind = |name: &String| serde_json::from_value(name.as_str().into()).ok();
     let least = match args.min_confidence {
-        ConfidenceArg::Proven => ConfidenceName::Proven,
-        ConfidenceArg::Strong => ConfidenceName::Strong,
-        ConfidenceArg::Guess => ConfidenceName::Guess,
+        ConfidenceArg::Proven => Confidence::Proven,
+        ConfidenceArg::Strong => Confidence::Strong,
+        ConfidenceArg::Guess => Confidence::Guess,
     };
     FailOn { kinds: args.fail_on.iter().filter_map(kind).collect(), least: Some(least) }
 }

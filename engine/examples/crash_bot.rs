@@ -6,7 +6,7 @@
 
 use dumpscope_analyzers::Cancel;
 use dumpscope_engine::batch::{Progress, TriageOptions, triage};
-use dumpscope_engine::document::FindingKindName;
+use dumpscope_engine::document::FindingKind;
 use dumpscope_engine::forms::issue;
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn main() -> std::io::Result<()> {
 
     for dump in &document.dumps {
         // Nothing to file for a process that was only idle.
-        if dump.verdict.as_ref().is_some_and(|v| v.kind == FindingKindName::Idle) {
+        if dump.verdict.as_ref().is_some_and(|v| v.kind == FindingKind::Idle) {
             continue;
         }
         let issue = issue(dump);

@@ -1,8 +1,8 @@
 //! Several dumps of one process: the document and the text of their comparison.
 
-use crate::batch::{TriageOptions, one, rows};
+use crate::batch::{TriageOptions, one};
 use crate::doc::{Line, Role};
-use crate::document::ConfidenceName;
+use crate::document::Confidence;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::diff::{Comparison, DiffError, Snapshot, State, ThreadChange, compare};
 use dumpscope_analyzers::facts::Case;
@@ -41,7 +41,7 @@ pub struct DiffDocument {
     /// One sentence.
     pub summary: String,
     /// How sure.
-    pub confidence: ConfidenceName,
+    pub confidence: Confidence,
     /// Threads: those that matter most first.
     pub threads: Vec<DiffThreadRow>,
     /// Open handles in each dump; null without handle data.
@@ -82,7 +82,7 @@ pub struct DiffThreadRow {
     /// The innermost frame that all dumps have in common.
     pub common_frame: Option<String>,
     /// How sure.
-    pub confidence: ConfidenceName,
+    pub confidence: Confidence,
 }
 
 /// Why dumps could not be compared.
@@ -141,7 +141,7 @@ pub fn document(paths: &[String], c: &Comparison) -> DiffDocument {
         cpu_ms: t.cpu.map(|c| c / MS),
         does: text(&t.does),
         common_frame: t.common.as_deref().map(text),
-        confidence: rows::confidence(t.confidence),
+        confidence: t.confidence,
     };
     DiffDocument {
         schema: DIFF_SCHEMA.into(),
@@ -151,7 +151,7 @@ pub fn document(paths: &[String], c: &Comparison) -> DiffDocument {
         progress: c.progress.name().into(),
         tid: c.tid.map(|t| t.0),
         summary: text(&c.summary),
-        confidence: rows::confidence(c.confidence),
+        confidence: c.confidence,
         threads: c.threads.iter().map(thread).collect(),
         handles: c.handles.clone(),
         handle_types: c
@@ -172,11 +172,7 @@ pub fn document(paths: &[String], c: &Comparison) -> DiffDocument {
 
 /// The text form.
 pub fn diff_lines(d: &DiffDocument, emit: &mut dyn FnMut(Line)) {
-    let sure = match d.confidence {
-        ConfidenceName::Proven => "proven",
-        ConfidenceName::Strong => "strong",
-        ConfidenceName::Guess => "guess",
-    };
+    let sure = d.confidence.name();
     let head = d.progress.replace('_', " ").to_uppercase();
     emit(Line::new().role(Role::Error, format!("{head} ({sure}): ")).text(&d.summary));
     emit(Line::new());

@@ -1,7 +1,7 @@
 //! Several dumps together: one chain across processes, or none.
 
 use dumpscope_engine::batch::{TriageOptions, triage};
-use dumpscope_engine::document::{ConfidenceName, Document, FindingKindName, FindingRow, IncidentRow};
+use dumpscope_engine::document::{Confidence, Document, FindingKind, FindingRow, IncidentRow};
 use dumpscope_fixtures::{article, dump, scenarios};
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ fn the_lab_pair_is_one_incident_with_and_without_symbols() {
         assert!(i.root_cause.contains("WmiPrvSE.exe"), "{}", i.root_cause);
         assert_eq!(i.missing_dumps, [0_u32; 0]);
         // Three threads are blocked there, and nothing says which one serves the call.
-        assert_eq!(i.confidence, ConfidenceName::Guess);
+        assert_eq!(i.confidence, Confidence::Guess);
         assert_eq!(i.also_found.len(), 1, "{:?}", i.also_found);
         assert!(
             i.also_found[0].contains("a separate deadlock (proven): threads 120, 124"),
@@ -55,7 +55,7 @@ fn the_lab_pair_is_one_incident_with_and_without_symbols() {
             advice.iter().all(|a| a.ends_with("the incident ends at WmiPrvSE.exe 110, thread 11c")),
             "{advice:?}"
         );
-        let deadlock = i.findings.iter().find(|f| f.kind == FindingKindName::Deadlock).unwrap();
+        let deadlock = i.findings.iter().find(|f| f.kind == FindingKind::Deadlock).unwrap();
         assert_eq!(deadlock.tids, [0x120, 0x124]);
         let mut kinds: Vec<&str> = i.findings.iter().map(|f| kind(f.kind)).collect();
         kinds.sort_unstable();
@@ -67,11 +67,11 @@ fn the_lab_pair_is_one_incident_with_and_without_symbols() {
     }
 }
 
-fn kind(k: FindingKindName) -> &'static str {
+fn kind(k: FindingKind) -> &'static str {
     match k {
-        FindingKindName::BlockedOnProcess => "blocked_on_process",
-        FindingKindName::Deadlock => "deadlock",
-        FindingKindName::OrphanedLock => "orphaned_lock",
+        FindingKind::BlockedOnProcess => "blocked_on_process",
+        FindingKind::Deadlock => "deadlock",
+        FindingKind::OrphanedLock => "orphaned_lock",
         _ => "other",
     }
 }

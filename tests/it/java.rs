@@ -5,7 +5,7 @@ use dumpscope_analyzers::Target;
 use dumpscope_core::model::Dump;
 use dumpscope_engine::Session;
 use dumpscope_engine::batch::{TriageOptions, triage};
-use dumpscope_engine::document::{ConfidenceName, DumpRow, FindingKindName, ThreadRow, TrustName};
+use dumpscope_engine::document::{Confidence, DumpRow, FindingKind, ThreadRow, TrustName};
 use dumpscope_symbols::SymbolConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -106,18 +106,12 @@ fn row_of<'r>(rows: &'r [DumpRow], name: &str) -> &'r DumpRow {
 }
 
 /// Dump, kind, class, confidence, threads by name that the verdict has, what the summary says.
-type Verdict = (
-    &'static str,
-    FindingKindName,
-    &'static str,
-    ConfidenceName,
-    &'static [&'static str],
-    &'static [&'static str],
-);
+type Verdict =
+    (&'static str, FindingKind, &'static str, Confidence, &'static [&'static str], &'static [&'static str]);
 
 const VERDICTS: &[Verdict] = {
-    use ConfidenceName::{Proven, Strong};
-    use FindingKindName::{BusyLoop, Deadlock, LockContention, Waiting};
+    use Confidence::{Proven, Strong};
+    use FindingKind::{BusyLoop, Deadlock, LockContention, Waiting};
     &[
         (
             "SyncDeadlock-17",
@@ -201,7 +195,7 @@ fn verdicts_and_machine_frames_are_those_of_the_programs() {
     // A lock that only a virtual thread holds is no orphan.
     for row in &rows {
         let found = row.findings.as_ref().unwrap();
-        assert!(found.iter().all(|f| f.kind != FindingKindName::OrphanedLock), "{}", row.path);
+        assert!(found.iter().all(|f| f.kind != FindingKind::OrphanedLock), "{}", row.path);
     }
     let (mut frames, mut right) = (0, 0);
     let mut wrong = Vec::new();

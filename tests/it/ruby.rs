@@ -5,7 +5,7 @@ use dumpscope_analyzers::Target;
 use dumpscope_core::model::Dump;
 use dumpscope_engine::Session;
 use dumpscope_engine::batch::{TriageOptions, triage};
-use dumpscope_engine::document::{ConfidenceName, Document, FindingKindName, WaitKindName};
+use dumpscope_engine::document::{Confidence, Document, FindingKind, Kind};
 use dumpscope_symbols::SymbolConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn the_mutex_deadlock_names_both_threads() {
     let Some(folder) = folder("the_mutex_deadlock_names_both_threads") else { return };
     let document = batch(&[folder.join("ruby31s-deadlock-trim.dmp.zst")]);
     let v = document.dumps[0].verdict.as_ref().unwrap();
-    assert_eq!((v.kind, v.confidence), (FindingKindName::Deadlock, ConfidenceName::Proven), "{}", v.summary);
+    assert_eq!((v.kind, v.confidence), (FindingKind::Deadlock, Confidence::Proven), "{}", v.summary);
     assert_eq!(v.tids, [36, 280]);
     assert!(
         v.summary.contains("\"deadlock-peer\"") && v.summary.contains("ohai_plugin.rb:41"),
@@ -83,7 +83,7 @@ fn the_com_case_names_the_ruby_line_and_what_the_server_waits_for() {
     let document = batch(&[client, folder.join("ruby31s-ole-server.dmp.zst")]);
     let row = document.dumps.iter().find(|d| d.path.contains("trim")).unwrap();
     let v = row.verdict.as_ref().unwrap();
-    assert_eq!(v.kind, FindingKindName::BlockedOnProcess, "{}", v.summary);
+    assert_eq!(v.kind, FindingKind::BlockedOnProcess, "{}", v.summary);
     assert_eq!((v.tid, v.server_pid), (Some(0x24), Some(0x11c)));
     for words in
         ["in each, called by instances_of (", "ohai_plugin.rb:11)", "chef_client.rb:90", "IEnumVARIANT::Next"]
@@ -93,10 +93,10 @@ fn the_com_case_names_the_ruby_line_and_what_the_server_waits_for() {
     // The timer's sleep is over: it waits for the lock that the main thread keeps in its call.
     let timer = row.threads.iter().flatten().find(|t| t.name.as_deref() == Some("splay-timer")).unwrap();
     let wait = timer.wait.as_ref().unwrap();
-    assert_eq!((wait.kind, wait.owner_tid), (WaitKindName::Gvl, Some(0x24)));
+    assert_eq!((wait.kind, wait.owner_tid), (Kind::Gvl, Some(0x24)));
     let incidents = document.incidents.as_ref().unwrap();
     let chain: Vec<_> = incidents[0].chain.iter().map(|l| (l.pid.unwrap(), l.tid.unwrap())).collect();
     assert_eq!(chain, [(0x20, 0x24), (0x11c, 0x134)]);
     assert!(incidents[0].root_cause.contains("lab-wmi-provider"), "{}", incidents[0].root_cause);
-    assert_ne!(incidents[0].confidence, ConfidenceName::Guess);
+    assert_ne!(incidents[0].confidence, Confidence::Guess);
 }

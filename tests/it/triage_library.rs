@@ -4,7 +4,7 @@ use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_engine::batch::{Progress, TriageOptions, triage, triage_target};
 use dumpscope_engine::document::{
-    AccessName, Arch, Document, DumpKindName, DumpRow, FindingKindName, TrustName, WaitKindName,
+    Access, Arch, Document, DumpKindName, DumpRow, FindingKind, Kind, TrustName,
 };
 use dumpscope_engine::fmt::Hex;
 use dumpscope_fixtures::{article, small};
@@ -26,12 +26,12 @@ fn functions(row: &DumpRow, thread: usize) -> Vec<String> {
 fn a_crash_is_told_with_its_thread_and_its_place() {
     let row = row_of(small::x64_crash().0.bytes());
     let verdict = row.verdict.clone().unwrap();
-    assert_eq!((verdict.kind, verdict.tid), (FindingKindName::Crash, Some(0x2210)));
+    assert_eq!((verdict.kind, verdict.tid), (FindingKind::Crash, Some(0x2210)));
     assert_eq!(row.findings.as_ref().unwrap()[0], verdict);
     assert!(!verdict.evidence.is_empty() && verdict.advice.is_some());
     let exception = row.exception.clone().unwrap();
     assert_eq!(exception.name.as_deref(), Some("EXCEPTION_ACCESS_VIOLATION"));
-    assert_eq!((exception.access, exception.target), (Some(AccessName::Write), Some(Hex(0x10))));
+    assert_eq!((exception.access, exception.target), (Some(Access::Write), Some(Hex(0x10))));
     // The stack of the thread that crashed begins at the exception, not where the thread stood later.
     let first = &row.threads.as_ref().unwrap()[1].frames.as_ref().unwrap()[0];
     assert_eq!(first.ip, exception.address);
@@ -57,7 +57,7 @@ fn facts_of_a_small_dump() {
     assert_eq!(row.exception, None);
     assert_eq!(row.signature.as_deref(), Some("hang:waiting|demo+0x1025|event"));
     let wait = threads[0].wait.clone().unwrap();
-    assert_eq!((wait.kind, wait.handles), (WaitKindName::Event, Some(vec![Hex(0x1c4)])));
+    assert_eq!((wait.kind, wait.handles), (Kind::Event, Some(vec![Hex(0x1c4)])));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn crashes_of_the_corpus() {
         let v = row.verdict.unwrap();
         (v.kind, v.tid, e.as_ref().map(|e| e.code.0), e.and_then(|e| e.target).map(|t| t.0))
     };
-    use FindingKindName::{Crash, Idle};
+    use FindingKind::{Crash, Idle};
     let av = Some(0xc000_0005);
     for (path, kind, tid, code, target) in [
         ("breakpad/ascii_read_av.dmp", Crash, Some(0x106c), av, Some(0x4141_4141)),

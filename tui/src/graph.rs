@@ -3,7 +3,7 @@
 
 use crate::text::Row;
 use dumpscope_core::ThreadIdx;
-use dumpscope_engine::document::{ConfidenceName, DumpRow, LockRow, OwnerState, ThreadRow, WaitRow};
+use dumpscope_engine::document::{Confidence, DumpRow, LockRow, OwnerState, ThreadRow, WaitRow};
 use dumpscope_engine::{Line, Link, Role, Span};
 use std::collections::{BTreeMap, BTreeSet};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -29,7 +29,7 @@ enum Id {
 struct Arrow {
     to: Id,
     label: String,
-    confidence: ConfidenceName,
+    confidence: Confidence,
 }
 
 /// Characters of lines.
@@ -91,12 +91,13 @@ struct Picture<'a> {
     lines: Vec<Line>,
 }
 
-fn confidence(c: ConfidenceName) -> (&'static str, Role) {
-    match c {
-        ConfidenceName::Proven => ("proven", Role::Good),
-        ConfidenceName::Strong => ("strong", Role::Value),
-        _ => ("guess", Role::Dim),
-    }
+fn confidence(c: Confidence) -> (&'static str, Role) {
+    let role = match c {
+        Confidence::Proven => Role::Good,
+        Confidence::Strong => Role::Value,
+        Confidence::Guess => Role::Dim,
+    };
+    (c.name(), role)
 }
 
 impl Picture<'_> {
@@ -245,8 +246,8 @@ impl Picture<'_> {
     fn arrow(&mut self, arrow: &Arrow, last: bool) {
         let (sure, role) = confidence(arrow.confidence);
         let bar = match arrow.confidence {
-            ConfidenceName::Proven => self.pen.vertical,
-            ConfidenceName::Strong => self.pen.strong,
+            Confidence::Proven => self.pen.vertical,
+            Confidence::Strong => self.pen.strong,
             _ => self.pen.guess,
         };
         let room = self.width.saturating_sub(20).max(10);

@@ -8,7 +8,7 @@ mod standing;
 
 pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
 
-use crate::model::{Confidence, FindingKind};
+use crate::model::Confidence;
 use dumpscope_core::{Pid, Tid};
 use standing::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -386,7 +386,7 @@ fn verdict(
         return (Progress::Spinning, Some(t.tid), text, t.confidence);
     }
     // The culprits that the dumps' own verdicts name, then the main thread.
-    let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| is_hang(*k)).map(|(_, t)| t));
+    let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| k.row().hang).map(|(_, t)| t));
     let main = threads.iter().find(|t| t.is_main && t.state != State::Idle).map(|t| t.tid);
     for t in named.into_iter().chain(main).filter_map(state) {
         match t.state {
@@ -416,18 +416,6 @@ fn verdict(
         );
     }
     (Progress::Unknown, None, "the dumps do not say whether anything moves".into(), Confidence::Guess)
-}
-
-/// Kinds of verdicts that name a thread which does not move.
-fn is_hang(kind: FindingKind) -> bool {
-    matches!(
-        kind,
-        FindingKind::Deadlock
-            | FindingKind::OrphanedLock
-            | FindingKind::LockContention
-            | FindingKind::BlockedOnProcess
-            | FindingKind::Waiting
-    )
 }
 
 #[cfg(test)]

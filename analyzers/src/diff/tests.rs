@@ -2,6 +2,7 @@
 
 use super::snapshot::WaitKey;
 use super::*;
+use crate::model::FindingKind;
 use crate::model::{Finding, Kind};
 use dumpscope_core::Va;
 

@@ -6,22 +6,9 @@
 use super::digest::Wanted;
 use super::joins::{Join, Role};
 use super::{Digest, Serving};
-use crate::model::{Confidence, Finding, FindingKind};
+use crate::model::{Blocks, Confidence, Finding, FindingKind};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
-
-/// What blocks a call that comes in, when nothing says which thread serves it. A lock whose owner is gone stops
-/// every request that needs it; a circle first of all its own members.
-const BLOCKERS: [FindingKind; 7] = [
-    // Nothing in it moves until the crash is reported.
-    FindingKind::Crash,
-    FindingKind::OrphanedLock,
-    FindingKind::Deadlock,
-    FindingKind::LockContention,
-    FindingKind::BlockedOnProcess,
-    FindingKind::BusyLoop,
-    FindingKind::Waiting,
-];
 
 /// Most threads that are named as other candidates.
 const NAMED: usize = 4;
@@ -191,48 +178,39 @@ fn also(others: &[Tid], what: &str) -> String {
 
 /// What a finding says blocks whoever needs this process.
 fn blocked(to: &Digest, role: Role) -> Option<Entry> {
-    let ranked = || {
-        BLOCKERS
-            .iter()
-            .flat_map(|k| to.findings.iter().filter(move |f| f.kind == *k))
-            .filter(|f| f.tid.is_some())
-    };
+    let mut ranked: Vec<(Blocks, &Finding)> = to
+        .findings
+        .iter()
+        .filter(|f| f.tid.is_some())
+        .filter_map(|f| Some((f.kind.row().blocks?, f)))
+        .collect();
+    ranked.sort_by_key(|(b, _)| b.rank);
     let unknown = match role {
         Role::Wants(Wanted::Answer) => "nothing in the dump says which thread serves the call",
         Role::Wants(Wanted::Object) => "nothing in the dump says which thread owns the object",
         Role::Wants(Wanted::End) => "nothing in the dump says what keeps the process from ending",
         Role::Shares => "nothing in the dump says which thread has to act",
     };
-    let Some(best) = ranked().next() else {
+    let Some(&(blocks, best)) = ranked.first() else {
         // Who waits for the end of a process waits for its main thread, mostly.
         let main = to.main.filter(|_| role == Role::Wants(Wanted::End))?;
         let text = format!("{unknown}; thread {:x} is its first one", main.0);
         return Some(Entry::thread(main, Confidence::Guess, text));
     };
     let tid = first_victim(best)?;
-    let rival = ranked().skip(1).filter(|f| !f.tids.contains(&tid));
-    let rivals: Vec<&Finding> = rival.collect();
-    let why = match best.kind {
-        FindingKind::OrphanedLock => {
-            "is blocked by a lock whose owner no longer exists, as every request that needs it"
-        }
-        FindingKind::Deadlock => "is in a deadlock",
-        FindingKind::LockContention => "waits for a lock that another thread holds",
-        FindingKind::BlockedOnProcess => "waits for another process",
-        FindingKind::BusyLoop => "runs without end",
-        FindingKind::Crash => "crashed",
-        _ => "waits",
-    };
-    let mut text = format!("{unknown}; thread {:x} {why}", tid.0);
+    let rivals: Vec<&Finding> =
+        ranked.iter().skip(1).map(|(_, f)| *f).filter(|f| !f.tids.contains(&tid)).collect();
+    let mut text = format!("{unknown}; thread {:x} {}", tid.0, blocks.does);
     let others: Vec<Tid> = rivals.iter().flat_map(|f| f.tids.iter().copied()).collect();
     text.push_str(&also(&others, "blocked, too"));
     // Any other thread that is as blocked could be the one that serves the call; one that just waits is not.
     let only = rivals.iter().all(|f| f.kind == FindingKind::Waiting);
-    let fixed =
-        matches!(best.kind, FindingKind::OrphanedLock | FindingKind::Deadlock | FindingKind::LockContention);
     let answer = role == Role::Wants(Wanted::Answer);
-    let sure =
-        if only && fixed && answer { best.confidence.min(Confidence::Strong) } else { Confidence::Guess };
+    let sure = if only && blocks.fixed && answer {
+        best.confidence.min(Confidence::Strong)
+    } else {
+        Confidence::Guess
+    };
     Some(Entry::thread(tid, sure, text))
 }
 

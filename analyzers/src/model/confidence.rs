@@ -1,24 +1,15 @@
 //! How sure an answer is.
 
-/// How sure a finding is; surer ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Confidence {
-    /// Plausible, not confirmed.
-    Guess,
-    /// Several signs agree.
-    Strong,
-    /// The facts leave no other reading.
-    Proven,
-}
+use super::words::words;
 
-impl Confidence {
-    /// The name in documents and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Confidence::Guess => "guess",
-            Confidence::Strong => "strong",
-            Confidence::Proven => "proven",
-        }
+words! {
+    /// How sure a statement is. Surer ones are greater.
+    Confidence as "ConfidenceName" {
+        /// The facts leave no other reading.
+        Proven "proven" = 2,
+        /// Several signs agree.
+        Strong "strong" = 1,
+        /// Plausible.
+        Guess "guess" = 0,
     }
 }

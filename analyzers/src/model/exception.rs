@@ -1,5 +1,6 @@
 //! Exceptions: the one that the dump records, and those that threads report.
 
+use super::words::words;
 use super::{Blame, Fault, Recursion, Stack};
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Tid, Va};
@@ -42,15 +43,16 @@ impl ExceptionFacts {
     }
 }
 
-/// What a faulting access wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// To read.
-    Read,
-    /// To write.
-    Write,
-    /// To execute.
-    Execute,
+words! {
+    /// What a faulting access wanted.
+    Access as "AccessName" {
+        /// To read.
+        Read "read",
+        /// To write.
+        Write "write",
+        /// To execute.
+        Execute "execute",
+    }
 }
 
 /// Whether the exception is why the dump exists.

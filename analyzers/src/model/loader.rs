@@ -1,6 +1,7 @@
 //! What the loader runs, and the end of the process.
 
 use super::Confidence;
+use super::words::words;
 use dumpscope_core::{Tid, Va};
 
 /// An entry point or TLS callback that a thread is in.
@@ -30,17 +31,18 @@ impl DllMain {
     }
 }
 
-/// Why the loader calls an entry point (`fdwReason`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The DLL is unloaded, or the process ends.
-    ProcessDetach,
-    /// The DLL was loaded.
-    ProcessAttach,
-    /// A thread starts.
-    ThreadAttach,
-    /// A thread ends.
-    ThreadDetach,
+words! {
+    /// Why the loader calls a DLL's entry point (`fdwReason`).
+    Reason as "DllReasonName" {
+        /// The DLL was loaded.
+        ProcessAttach "process_attach",
+        /// The DLL is unloaded, or the process ends.
+        ProcessDetach "process_detach",
+        /// A thread starts.
+        ThreadAttach "thread_attach",
+        /// A thread ends.
+        ThreadDetach "thread_detach",
+    }
 }
 
 impl Reason {
@@ -63,17 +65,6 @@ impl Reason {
             Reason::ProcessAttach => "process attach",
             Reason::ThreadAttach => "thread attach",
             Reason::ThreadDetach => "thread detach",
-        }
-    }
-
-    /// The name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::ProcessDetach => "process_detach",
-            Reason::ProcessAttach => "process_attach",
-            Reason::ThreadAttach => "thread_attach",
-            Reason::ThreadDetach => "thread_detach",
         }
     }
 }

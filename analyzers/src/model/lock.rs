@@ -1,28 +1,18 @@
 //! Locks: what they are, where they were found, who holds them.
 
+use super::words::words;
 use super::{CriticalSection, DebugBlock, Kind};
 use dumpscope_core::{Tid, Va};
 
-/// Whether a lock's owner exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnerState {
-    /// It is in the thread list.
-    Alive,
-    /// It is not in the complete thread list.
-    Missing,
-    /// The thread list is damaged or something contradicts it, or the lock has no owner.
-    Unknown,
-}
-
-impl OwnerState {
-    /// The name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            OwnerState::Alive => "alive",
-            OwnerState::Missing => "missing",
-            OwnerState::Unknown => "unknown",
-        }
+words! {
+    /// Whether a lock's owner exists.
+    OwnerState as "OwnerState" {
+        /// It is in the thread list.
+        Alive "alive",
+        /// It is not in the complete thread list.
+        Missing "missing",
+        /// Not known: the thread list is damaged or something contradicts it, or the lock has no owner.
+        Unknown "unknown",
     }
 }
 

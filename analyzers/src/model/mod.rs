@@ -18,6 +18,7 @@ mod section;
 mod stack;
 mod thread;
 mod wait;
+mod words;
 
 pub use argument::{ArgPlace, ArgSource, Argument, Evidence, Hint, HintSource, Value};
 pub use com::{Apartment, CalledMethod, ComCall, ComThread, Incoming, LayoutSource, Message, Outgoing};
@@ -27,7 +28,7 @@ pub use facts::Facts;
 pub use fault::{
     BitFlip, Blame, Fault, FaultKind, FlipGrade, Look, Operand, Pattern, PatternKind, Recursion,
 };
-pub use finding::{Finding, FindingClass, FindingKind};
+pub use finding::{Blocks, Finding, FindingClass, FindingKind, KindRow, Severity};
 pub use foreign::{ForeignCrash, ForeignDump};
 pub use loader::{DllMain, ProcessExit, Reason};
 pub use lock::{Lock, LockSource, Locks, OwnerState, SlimLock};

@@ -1,5 +1,6 @@
 //! What a thread waits for.
 
+use super::words::words;
 use super::{ComCall, Confidence, RpcCall};
 use dumpscope_core::{Pid, Tid, Va};
 use serde::Deserialize;
@@ -49,103 +50,81 @@ pub enum WaitKind {
     Other,
 }
 
-/// What kind of thing is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A critical section.
-    CriticalSection,
-    /// A slim reader-writer lock.
-    SrwLock,
-    /// A condition variable.
-    ConditionVariable,
-    /// A value in memory.
-    Address,
-    /// An event.
-    Event,
-    /// A mutex.
-    Mutex,
-    /// A semaphore.
-    Semaphore,
-    /// The end of a thread.
-    Thread,
-    /// The end of a process.
-    Process,
-    /// A timer.
-    Timer,
-    /// Several objects.
-    Multiple,
-    /// A COM call.
-    ComCall,
-    /// An RPC call.
-    RpcCall,
-    /// A window message.
-    MessageQueue,
-    /// A completed I/O request.
-    IoCompletion,
-    /// Work for a pool thread.
-    WorkerIdle,
-    /// Time.
-    Sleep,
-    /// The loader lock.
-    LoaderLock,
-    /// File I/O.
-    FileIo,
-    /// A socket.
-    Socket,
-    /// A runtime's monitor.
-    Monitor,
-    /// To be woken by who has a monitor.
-    MonitorWait,
-    /// Another lock of a runtime.
-    ScriptLock,
-    /// A task of a runtime.
-    Task,
-    /// A class or type initializer.
-    ClassInit,
-    /// A garbage collection.
-    Gc,
-    /// An interpreter's global lock.
-    Gvl,
-    /// Something else.
-    Other,
+words! {
+    /// Kinds of waits.
+    Kind as "WaitKindName" {
+        /// A critical section.
+        CriticalSection "critical_section",
+        /// A slim reader-writer lock.
+        SrwLock "srw_lock",
+        /// A condition variable.
+        ConditionVariable "condition_variable",
+        /// A value in memory.
+        Address "address",
+        /// An event.
+        Event "event",
+        /// A mutex.
+        Mutex "mutex",
+        /// A semaphore.
+        Semaphore "semaphore",
+        /// The end of a thread.
+        Thread "thread",
+        /// The end of a process.
+        Process "process",
+        /// A timer.
+        Timer "timer",
+        /// Several objects.
+        Multiple "multiple",
+        /// A COM call.
+        ComCall "com_call",
+        /// An RPC call.
+        RpcCall "rpc_call",
+        /// A window message.
+        MessageQueue "message_queue",
+        /// A completed I/O request.
+        IoCompletion "io_completion",
+        /// Work for a pool thread.
+        WorkerIdle "worker_idle",
+        /// Time.
+        Sleep "sleep",
+        /// The loader lock.
+        LoaderLock "loader_lock",
+        /// File I/O.
+        FileIo "file_io",
+        /// A socket.
+        Socket "socket",
+        /// A runtime's monitor.
+        Monitor "monitor",
+        /// To be woken by who has a monitor.
+        MonitorWait "monitor_wait",
+        /// A lock of a runtime.
+        ScriptLock "script_lock",
+        /// A task of a runtime.
+        Task "task",
+        /// A class or type initializer.
+        ClassInit "class_init",
+        /// A garbage collection.
+        Gc "gc",
+        /// An interpreter's global lock.
+        Gvl "gvl",
+        /// .NET's `System.Threading.Lock` (locks only).
+        DotnetLock "dotnet_lock",
+        /// .NET's `ReaderWriterLockSlim` (locks only).
+        RwlockSlim "rwlock_slim",
+        /// .NET's `SemaphoreSlim` (locks only).
+        SemaphoreSlim "semaphore_slim",
+        /// Java's `synchronized` (locks only).
+        JavaMonitor "java_monitor",
+        /// Java's `java.util.concurrent.locks` (locks only).
+        JavaLock "java_lock",
+        /// Ruby's `Mutex` (locks only).
+        RubyMutex "ruby_mutex",
+        /// Something else.
+        Other "other",
+    }
 }
 
 impl Kind {
-    /// The name in documents.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::CriticalSection => "critical_section",
-            Kind::SrwLock => "srw_lock",
-            Kind::ConditionVariable => "condition_variable",
-            Kind::Address => "address",
-            Kind::Event => "event",
-            Kind::Mutex => "mutex",
-            Kind::Semaphore => "semaphore",
-            Kind::Thread => "thread",
-            Kind::Process => "process",
-            Kind::Timer => "timer",
-            Kind::Multiple => "multiple",
-            Kind::ComCall => "com_call",
-            Kind::RpcCall => "rpc_call",
-            Kind::MessageQueue => "message_queue",
-            Kind::IoCompletion => "io_completion",
-            Kind::WorkerIdle => "worker_idle",
-            Kind::Sleep => "sleep",
-            Kind::LoaderLock => "loader_lock",
-            Kind::FileIo => "file_io",
-            Kind::Socket => "socket",
-            Kind::Monitor => "monitor",
-            Kind::MonitorWait => "monitor_wait",
-            Kind::ScriptLock => "script_lock",
-            Kind::Task => "task",
-            Kind::ClassInit => "class_init",
-            Kind::Gc => "gc",
-            Kind::Gvl => "gvl",
-            Kind::Other => "other",
-        }
-    }
-
     /// The kind that a pattern names: what the object is may be known better later.
     pub(crate) fn of(wait: WaitKind) -> Kind {
         match wait {

@@ -3,7 +3,7 @@
 use super::rows;
 use crate::document::{DumpRow, IncidentRow, LinkRow, here};
 use dumpscope_analyzers::incident::{Digest, Incident, Link, incidents};
-use dumpscope_analyzers::model::{Finding, FindingKind};
+use dumpscope_analyzers::model::Finding;
 use dumpscope_core::Pid;
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Incidents {
             tid: l.tid.map(|t| t.0),
             process: l.process.as_deref().map(text),
             waits_for: text(&l.waits_for),
-            confidence: rows::confidence(l.confidence),
+            confidence: l.confidence,
             reached_by: l.reached_by.iter().map(|e| text(e)).collect(),
             evidence: l.evidence.iter().map(|e| text(e)).collect(),
         };
@@ -65,7 +65,7 @@ impl Incidents {
             also_waiting: i.also_waiting.iter().map(link).collect(),
             root_cause: text(&i.root_cause),
             missing_dumps: i.missing_dumps.iter().map(|p| p.0).collect(),
-            confidence: rows::confidence(i.confidence),
+            confidence: i.confidence,
             findings: i.findings.iter().map(finding).collect(),
             also_found: self.also_found(i),
         };
@@ -82,7 +82,7 @@ impl Incidents {
         let apart = |(dump, f): &&(usize, Finding)| {
             let on_chain =
                 |l: &Link| l.dump == *dump && l.tid.is_some_and(|t| f.tids.contains(&t) || f.tid == Some(t));
-            matters(f.kind) && !i.chain.iter().any(on_chain)
+            f.kind.row().apart && !i.chain.iter().any(on_chain)
         };
         let says = |(dump, f): &(usize, Finding)| {
             let kind = f.kind.name().replace('_', " ");
@@ -92,16 +92,4 @@ impl Incidents {
         };
         i.findings.iter().filter(apart).map(says).collect()
     }
-}
-
-/// Kinds that are a problem of their own wherever they are.
-fn matters(kind: FindingKind) -> bool {
-    matches!(
-        kind,
-        FindingKind::Crash
-            | FindingKind::Deadlock
-            | FindingKind::OrphanedLock
-            | FindingKind::LockContention
-            | FindingKind::BusyLoop
-    )
 }

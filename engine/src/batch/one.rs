@@ -1,7 +1,7 @@
 //! One dump: open, gather, judge.
 
 use super::{Observer, Progress, TriageOptions, rows};
-use crate::document::{DumpRow, ErrorRow, FindingKindName, Kept};
+use crate::document::{DumpRow, ErrorRow, FindingKind, Kept};
 use crate::known::{KnownIssues, seen};
 use dumpscope_analyzers::annotations::annotations;
 use dumpscope_analyzers::facts::Case;
@@ -169,7 +169,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
 /// Adds the known issues that match, as the first evidence of the verdict too.
 fn add_known(target: &Target, row: &mut DumpRow, known: &KnownIssues) {
     let found = known.find(&seen(target, row));
-    if let Some(verdict) = row.verdict.as_mut().filter(|v| v.kind == FindingKindName::Crash) {
+    if let Some(verdict) = row.verdict.as_mut().filter(|v| v.kind == FindingKind::Crash) {
         let words = found.iter().map(|k| {
             let more = [k.text.as_deref(), k.link.as_deref()].into_iter().flatten();
             let fixed = k.fixed_in.as_ref().map(|f| format!("fixed in {f}"));

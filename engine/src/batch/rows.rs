@@ -1,10 +1,9 @@
 //! From facts to the document's rows. Text from the dump is escaped here.
 
 use crate::document::{
-    AccessName, AnnotationRow, Arch, ArgRow, BitFlipRow, BlameRow, CapabilityRow, ComCallRow, ConfidenceName,
-    DllMainRow, DllReasonName, DumpFileRow, DumpKindName, ExceptionRow, FindingClassName, FindingKindName,
-    FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow, OwnerState, ProcessRow, SourceRow,
-    SystemRow, ThreadRow, Timeout, TrustName, WaitKindName, WaitRow,
+    AnnotationRow, Arch, ArgRow, BitFlipRow, BlameRow, CapabilityRow, ComCallRow, DllMainRow, DumpFileRow,
+    DumpKindName, ExceptionRow, FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow,
+    ProcessRow, SourceRow, SystemRow, ThreadRow, Timeout, TrustName, WaitRow,
 };
 use crate::fmt::{Hex, rfc3339};
 use dumpscope_analyzers::annotations::{Annotation, linux_command_line};
@@ -12,8 +11,8 @@ use dumpscope_analyzers::arguments::{add_hints, recover_all};
 use dumpscope_analyzers::capabilities::Capability;
 use dumpscope_analyzers::handles_summary::HandleSummary;
 use dumpscope_analyzers::model::{
-    self, Access, Argument, BitFlip, Confidence, DllMain, ExceptionFacts, Finding, FindingClass, FindingKind,
-    FlipGrade, Kind, Lock, LockSource, Reason, SlimLock, Stack, StackFrame, ThreadFacts, Wait,
+    self, Argument, BitFlip, DllMain, ExceptionFacts, Finding, FlipGrade, Kind, Lock, LockSource, OwnerState,
+    SlimLock, Stack, StackFrame, ThreadFacts, Wait,
 };
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
@@ -211,7 +210,7 @@ pub(super) fn blame(target: &Target, e: &ExceptionFacts) -> Option<BlameRow> {
         function: found.as_ref().and_then(|r| r.symbol.as_ref()).map(|s| text(&s.name)),
         displacement: found.as_ref().map(|r| Hex(r.displacement)),
         source: symbols.line(b.site).map(|l| SourceRow { file: text(&l.file), line: l.line }),
-        confidence: confidence(b.confidence),
+        confidence: b.confidence,
         chain: b.chain.clone(),
     })
 }
@@ -222,11 +221,7 @@ pub(super) fn exception(machine: Machine, e: &ExceptionFacts) -> ExceptionRow {
         name: e.name.as_deref().map(text),
         tid: e.tid.0,
         address: e.address.into(),
-        access: e.access.map(|a| match a {
-            Access::Read => AccessName::Read,
-            Access::Write => AccessName::Write,
-            Access::Execute => AccessName::Execute,
-        }),
+        access: e.access,
         target: e.target.map(Hex::from),
         computed: e.fault.as_ref().is_some_and(|f| f.computed),
         instruction: e.fault.as_ref().and_then(|f| f.instruction.clone()),
@@ -267,14 +262,9 @@ pub(crate) fn dll_main(d: &DllMain) -> DllMainRow {
     DllMainRow {
         module: text(&d.module),
         base: d.base.into(),
-        reason: d.reason.map(|r| match r {
-            Reason::ProcessAttach => DllReasonName::ProcessAttach,
-            Reason::ProcessDetach => DllReasonName::ProcessDetach,
-            Reason::ThreadAttach => DllReasonName::ThreadAttach,
-            Reason::ThreadDetach => DllReasonName::ThreadDetach,
-        }),
+        reason: d.reason,
         tls: d.tls,
-        confidence: confidence(d.confidence),
+        confidence: d.confidence,
         evidence: d.evidence.iter().map(|e| text(e)).collect(),
     }
 }
@@ -287,7 +277,7 @@ pub(crate) fn arg(a: &Argument) -> ArgRow {
         type_name: a.type_text.as_deref().map(text),
         value: value.map(|v| Hex(v.bits)),
         source: value.map(|v| v.source.name().to_owned()),
-        confidence: value.map(|v| confidence(v.confidence)),
+        confidence: value.map(|v| v.confidence),
         hint: a.hint.as_ref().map(|h| text(&h.text)),
     }
 }
@@ -351,7 +341,7 @@ pub(crate) fn issue(f: &StackFrame) -> Option<String> {
 /// What a thread waits for.
 pub(crate) fn wait(w: &Wait) -> WaitRow {
     WaitRow {
-        kind: wait_kind(w.kind),
+        kind: w.kind,
         object: w.object.as_deref().map(text),
         handles: w.handles.as_ref().map(|h| h.iter().map(|v| Hex(*v)).collect()),
         timeout_ms: w.timeout.map(|t| match t {
@@ -362,7 +352,7 @@ pub(crate) fn wait(w: &Wait) -> WaitRow {
         address: w.address.map(|a| Hex(a.0)),
         owner_tid: w.owner_tid.map(|t| t.0),
         owner_pid: w.owner_pid.map(|p| p.0),
-        confidence: confidence(w.confidence),
+        confidence: w.confidence,
     }
 }
 
@@ -372,14 +362,10 @@ pub(crate) fn lock(target: &Target, l: &Lock) -> LockRow {
     LockRow {
         address: s.address.into(),
         symbol: target.name_of(s.address).as_deref().map(text),
-        kind: WaitKindName::CriticalSection,
+        kind: Kind::CriticalSection,
         object_type: None,
         owner_tid: s.owner_tid().map(|t| t.0),
-        owner: match l.owner {
-            model::OwnerState::Alive => OwnerState::Alive,
-            model::OwnerState::Missing => OwnerState::Missing,
-            model::OwnerState::Unknown => OwnerState::Unknown,
-        },
+        owner: l.owner,
         recursion: Some(s.recursion.into()),
         lock_count: Some(s.lock_count.into()),
         waiters: l.waiters.iter().map(|t| t.0).collect(),
@@ -392,7 +378,7 @@ pub(crate) fn slim_lock(target: &Target, l: &SlimLock) -> LockRow {
     LockRow {
         address: l.address.into(),
         symbol: target.name_of(l.address).as_deref().map(text),
-        kind: wait_kind(l.kind),
+        kind: l.kind,
         object_type: None,
         owner_tid: l.owner.map(|t| t.0),
         // Only a thread that is there can be one's owner.
@@ -423,7 +409,7 @@ pub(crate) fn com_call(t: &ThreadFacts) -> Option<ComCallRow> {
         args: call.method.as_ref().map(|m| m.parameters.iter().map(|a| method_arg(a, m.by_table)).collect()),
         causality: causality.map(|g| format!("{{{g}}}")),
         class: call.activation.map(|g| format!("{{{g}}}")),
-        confidence: confidence(w.confidence),
+        confidence: w.confidence,
         evidence: w.evidence.iter().map(|e| text(e)).collect(),
     })
 }
@@ -446,50 +432,9 @@ pub(crate) fn incoming_call(t: &ThreadFacts) -> Option<IncomingCallRow> {
         iid: guid(i.iid),
         interface: i.interface.as_deref().map(text),
         causality: guid(i.causality),
-        confidence: confidence(i.confidence),
+        confidence: i.confidence,
         evidence: i.evidence.iter().map(|e| text(e)).collect(),
     })
-}
-
-fn wait_kind(kind: Kind) -> WaitKindName {
-    match kind {
-        Kind::CriticalSection => WaitKindName::CriticalSection,
-        Kind::SrwLock => WaitKindName::SrwLock,
-        Kind::ConditionVariable => WaitKindName::ConditionVariable,
-        Kind::Address => WaitKindName::Address,
-        Kind::Event => WaitKindName::Event,
-        Kind::Mutex => WaitKindName::Mutex,
-        Kind::Semaphore => WaitKindName::Semaphore,
-        Kind::Thread => WaitKindName::Thread,
-        Kind::Process => WaitKindName::Process,
-        Kind::Timer => WaitKindName::Timer,
-        Kind::Multiple => WaitKindName::Multiple,
-        Kind::ComCall => WaitKindName::ComCall,
-        Kind::RpcCall => WaitKindName::RpcCall,
-        Kind::MessageQueue => WaitKindName::MessageQueue,
-        Kind::IoCompletion => WaitKindName::IoCompletion,
-        Kind::WorkerIdle => WaitKindName::WorkerIdle,
-        Kind::Sleep => WaitKindName::Sleep,
-        Kind::LoaderLock => WaitKindName::LoaderLock,
-        Kind::FileIo => WaitKindName::FileIo,
-        Kind::Socket => WaitKindName::Socket,
-        Kind::Monitor => WaitKindName::Monitor,
-        Kind::MonitorWait => WaitKindName::MonitorWait,
-        Kind::ScriptLock => WaitKindName::ScriptLock,
-        Kind::Task => WaitKindName::Task,
-        Kind::ClassInit => WaitKindName::ClassInit,
-        Kind::Gc => WaitKindName::Gc,
-        Kind::Gvl => WaitKindName::Gvl,
-        Kind::Other => WaitKindName::Other,
-    }
-}
-
-pub(crate) fn confidence(c: Confidence) -> ConfidenceName {
-    match c {
-        Confidence::Proven => ConfidenceName::Proven,
-        Confidence::Strong => ConfidenceName::Strong,
-        Confidence::Guess => ConfidenceName::Guess,
-    }
 }
 
 pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
@@ -503,59 +448,17 @@ pub(super) fn handles(h: &HandleSummary) -> HandlesRow {
 
 pub(crate) fn finding(f: &Finding) -> FindingRow {
     FindingRow {
-        kind: finding_kind(f.kind),
-        class: finding_class(f.class),
+        kind: f.kind,
+        class: f.class,
         summary: text(&f.summary),
         tid: f.tid.map(|t| t.0),
         tids: f.tids.iter().map(|t| t.0).collect(),
         lock: f.lock.map(Hex::from),
         owner_tid: f.owner_tid.map(|t| t.0),
         server_pid: f.server_pid.map(|p| p.0),
-        confidence: confidence(f.confidence),
+        confidence: f.confidence,
         evidence: f.evidence.iter().map(|e| text(e)).collect(),
         advice: f.advice.as_deref().map(text),
-    }
-}
-
-fn finding_kind(kind: FindingKind) -> FindingKindName {
-    match kind {
-        FindingKind::Crash => FindingKindName::Crash,
-        FindingKind::Deadlock => FindingKindName::Deadlock,
-        FindingKind::OrphanedLock => FindingKindName::OrphanedLock,
-        FindingKind::LockContention => FindingKindName::LockContention,
-        FindingKind::BlockedOnProcess => FindingKindName::BlockedOnProcess,
-        FindingKind::BusyLoop => FindingKindName::BusyLoop,
-        FindingKind::Waiting => FindingKindName::Waiting,
-        FindingKind::Idle => FindingKindName::Idle,
-        FindingKind::Unknown => FindingKindName::Unknown,
-    }
-}
-
-fn finding_class(class: FindingClass) -> FindingClassName {
-    match class {
-        FindingClass::LostCompletion => FindingClassName::LostCompletion,
-        FindingClass::Join => FindingClassName::Join,
-        FindingClass::TimedDeadlock => FindingClassName::TimedDeadlock,
-        FindingClass::LeakedLock => FindingClassName::LeakedLock,
-        FindingClass::SuspendedOwner => FindingClassName::SuspendedOwner,
-        FindingClass::PoolStarvation => FindingClassName::PoolStarvation,
-        FindingClass::Livelock => FindingClassName::Livelock,
-        FindingClass::SyncOverAsync => FindingClassName::SyncOverAsync,
-        FindingClass::NeverCompleted => FindingClassName::NeverCompleted,
-        FindingClass::GcSuspension => FindingClassName::GcSuspension,
-        FindingClass::FinalizerBlocked => FindingClassName::FinalizerBlocked,
-        FindingClass::ClassInit => FindingClassName::ClassInit,
-        FindingClass::Kind(kind) => match kind {
-            FindingKind::Crash => FindingClassName::Crash,
-            FindingKind::Deadlock => FindingClassName::Deadlock,
-            FindingKind::OrphanedLock => FindingClassName::OrphanedLock,
-            FindingKind::LockContention => FindingClassName::LockContention,
-            FindingKind::BlockedOnProcess => FindingClassName::BlockedOnProcess,
-            FindingKind::BusyLoop => FindingClassName::BusyLoop,
-            FindingKind::Waiting => FindingClassName::Waiting,
-            FindingKind::Idle => FindingClassName::Idle,
-            FindingKind::Unknown => FindingClassName::Unknown,
-        },
     }
 }
 

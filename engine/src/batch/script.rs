@@ -1,8 +1,8 @@
 //! From what runtimes say to the document's rows. Text from the dump is escaped here.
 
 use crate::document::{
-    BlameRow, ConfidenceName, LockRow, OwnerState, RuntimeRow, ScriptExceptionRow, ScriptFrameRow,
-    ScriptThreadRow, SourceRow, TaskRow, UnmountedRow, UnmountedWaitRow, WaitKindName,
+    BlameRow, Confidence, Kind, LockRow, OwnerState, RuntimeRow, ScriptExceptionRow, ScriptFrameRow,
+    ScriptThreadRow, SourceRow, TaskRow, UnmountedRow, UnmountedWaitRow,
 };
 use crate::fmt::Hex;
 use dumpscope_analyzers::Target;
@@ -114,7 +114,7 @@ pub(super) fn blame(facts: &Facts) -> Option<BlameRow> {
         function: Some(text(&user.function)),
         displacement: Some(Hex(user.displacement)),
         source: line.map(|(file, line)| SourceRow { file: text(file), line }),
-        confidence: ConfidenceName::Strong,
+        confidence: Confidence::Strong,
         chain: vec![text(&format!(
             "{} is the innermost method of the program: what it called is the runtime's",
             user.display
@@ -153,16 +153,16 @@ pub(super) fn lock(facts: &ScriptFacts, l: &ScriptLock) -> LockRow {
     }
 }
 
-fn lock_kind(kind: LockKind) -> WaitKindName {
+fn lock_kind(kind: LockKind) -> Kind {
     match kind {
-        LockKind::Monitor => WaitKindName::Monitor,
-        LockKind::DotnetLock => WaitKindName::DotnetLock,
-        LockKind::RwLockSlim => WaitKindName::RwlockSlim,
-        LockKind::SemaphoreSlim => WaitKindName::SemaphoreSlim,
-        LockKind::JavaMonitor => WaitKindName::JavaMonitor,
-        LockKind::JavaLock => WaitKindName::JavaLock,
-        LockKind::ClassInit => WaitKindName::ClassInit,
-        LockKind::RubyMutex => WaitKindName::RubyMutex,
-        LockKind::Gvl => WaitKindName::Gvl,
+        LockKind::Monitor => Kind::Monitor,
+        LockKind::DotnetLock => Kind::DotnetLock,
+        LockKind::RwLockSlim => Kind::RwlockSlim,
+        LockKind::SemaphoreSlim => Kind::SemaphoreSlim,
+        LockKind::JavaMonitor => Kind::JavaMonitor,
+        LockKind::JavaLock => Kind::JavaLock,
+        LockKind::ClassInit => Kind::ClassInit,
+        LockKind::RubyMutex => Kind::RubyMutex,
+        LockKind::Gvl => Kind::Gvl,
     }
 }

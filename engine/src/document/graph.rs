@@ -1,6 +1,6 @@
 //! Who waits for whom, as boxes and arrows.
 
-use super::{ConfidenceName, DumpRow, FindingRow, IncidentRow, LockRow, OwnerState, ThreadRow};
+use super::{Confidence, DumpRow, FindingRow, IncidentRow, LockRow, OwnerState, ThreadRow};
 use dumpscope_core::base::text::escape;
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub struct Edge {
     /// Index of what it waits for.
     pub to: usize,
     /// How sure that is.
-    pub confidence: ConfidenceName,
+    pub confidence: Confidence,
 }
 
 /// Boxes and arrows of one dump, in the order of its threads.
@@ -117,7 +117,7 @@ impl WaitGraph {
             }
         }
         let end = graph.nodes.len().saturating_sub(1);
-        let sure = incident.chain.last().map_or(ConfidenceName::Guess, |l| l.confidence);
+        let sure = incident.chain.last().map_or(Confidence::Guess, |l| l.confidence);
         let closes = incident.closes_at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < end);
         if let Some(to) = closes {
             graph.edges.push(Edge { from: end, to, confidence: sure });
@@ -171,7 +171,7 @@ impl Builder<'_> {
             None => "lock".into(),
         };
         let confidence = |tid: u32| self.wait_confidence(tid);
-        let waiters: Vec<(u32, ConfidenceName)> =
+        let waiters: Vec<(u32, Confidence)> =
             lock.waiters.iter().map(|&tid| (tid, confidence(tid))).collect();
         let Some(to) = self.node(Key::Lock(lock.address.0), NodeKind::Lock, label, detail) else {
             self.left_out.extend(&lock.waiters);
@@ -179,7 +179,7 @@ impl Builder<'_> {
         };
         if let Some(owner) = lock.owner_tid {
             let owner = self.thread(owner, lock.owner == OwnerState::Missing);
-            self.edge(Some(to), owner, ConfidenceName::Proven);
+            self.edge(Some(to), owner, Confidence::Proven);
         }
         for (tid, confidence) in waiters {
             let from = self.thread(tid, false);
@@ -190,9 +190,9 @@ impl Builder<'_> {
         }
     }
 
-    fn wait_confidence(&self, tid: u32) -> ConfidenceName {
+    fn wait_confidence(&self, tid: u32) -> Confidence {
         let wait = self.row.threads.iter().flatten().find(|t| t.tid == tid).and_then(|t| t.wait.as_ref());
-        wait.map_or(ConfidenceName::Strong, |w| w.confidence)
+        wait.map_or(Confidence::Strong, |w| w.confidence)
     }
 
     fn waits(&mut self, thread: &ThreadRow) {
@@ -201,7 +201,7 @@ impl Builder<'_> {
         let own = self.row.process.as_ref().and_then(|p| p.pid);
         let pid = call.and_then(|c| c.server_pid).or(wait.and_then(|w| w.owner_pid));
         let confidence = call.map(|c| c.confidence).or(wait.map(|w| w.confidence));
-        let confidence = confidence.unwrap_or(ConfidenceName::Guess);
+        let confidence = confidence.unwrap_or(Confidence::Guess);
         if let Some(pid) = pid.filter(|p| Some(*p) != own) {
             let what = call.and_then(|c| c.interface.clone()).unwrap_or_default();
             let to = self.node(Key::Process(pid), NodeKind::Process, format!("process {pid:x}"), what);
@@ -262,7 +262,7 @@ impl Builder<'_> {
         Some(at)
     }
 
-    fn edge(&mut self, from: Option<usize>, to: Option<usize>, confidence: ConfidenceName) {
+    fn edge(&mut self, from: Option<usize>, to: Option<usize>, confidence: Confidence) {
         let (Some(from), Some(to)) = (from, to) else { return };
         if !self.graph.edges.iter().any(|e| e.from == from && e.to == to) {
             self.graph.edges.push(Edge { from, to, confidence });

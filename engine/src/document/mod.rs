@@ -12,6 +12,9 @@ mod script;
 mod settle;
 
 pub use buckets::Buckets;
+pub use dumpscope_analyzers::model::{
+    Access, Confidence, FindingClass, FindingKind, Kind, OwnerState, Reason, Severity,
+};
 pub use graph::{Edge, Node, NodeKind, WaitGraph};
 pub use rows::*;
 pub use script::*;

@@ -4,6 +4,7 @@
 
 use super::script::{RuntimeRow, ScriptExceptionRow, ScriptFrameRow, ScriptThreadRow, TaskRow, UnmountedRow};
 use crate::fmt::Hex;
+use dumpscope_analyzers::model::{Access, Confidence, FindingClass, FindingKind, Kind, OwnerState, Reason};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,7 +143,7 @@ dto! {
         /// Its line.
         pub source: Option<SourceRow>,
         /// How sure it is.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// The way from the fault to there, a sentence for each step.
         pub chain: Vec<String>,
     }
@@ -234,7 +235,7 @@ dto! {
         /// The instruction.
         pub address: Hex,
         /// What a faulting access wanted.
-        pub access: Option<AccessName>,
+        pub access: Option<Access>,
         /// The address that it wanted.
         pub target: Option<Hex>,
         /// The target is computed from the registers: the recorded one is not what the instruction wanted.
@@ -288,11 +289,11 @@ dto! {
         /// Its base.
         pub base: Hex,
         /// Why the loader called it. Null: unknown.
-        pub reason: Option<DllReasonName>,
+        pub reason: Option<Reason>,
         /// True for a TLS callback.
         pub tls: bool,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// What it rests on.
         pub evidence: Vec<String>,
     }
@@ -343,7 +344,7 @@ dto! {
         /// Where the value comes from.
         pub source: Option<String>,
         /// How sure it is.
-        pub confidence: Option<ConfidenceName>,
+        pub confidence: Option<Confidence>,
         /// What it means.
         pub hint: Option<String>,
     }
@@ -351,7 +352,7 @@ dto! {
     /// What a thread waits for.
     pub struct WaitRow {
         /// Kind of wait.
-        pub kind: WaitKindName,
+        pub kind: Kind,
         /// The object, in words.
         pub object: Option<String>,
         /// Handles waited for. Null: unknown.
@@ -367,7 +368,7 @@ dto! {
         /// Process that owns the object.
         pub owner_pid: Option<u32>,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
     }
 
     /// A lock.
@@ -377,7 +378,7 @@ dto! {
         /// `module!name`.
         pub symbol: Option<String>,
         /// Kind of lock, as in a wait.
-        pub kind: WaitKindName,
+        pub kind: Kind,
         /// A runtime's lock: the type of its object.
         pub object_type: Option<String>,
         /// Owning thread.
@@ -429,7 +430,7 @@ dto! {
         /// The class that is activated.
         pub class: Option<String>,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// What it rests on.
         pub evidence: Vec<String>,
     }
@@ -451,7 +452,7 @@ dto! {
         /// The chain of calls that it belongs to: the same in the caller's dump.
         pub causality: Option<String>,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// What it rests on.
         pub evidence: Vec<String>,
     }
@@ -459,9 +460,9 @@ dto! {
     /// A conclusion.
     pub struct FindingRow {
         /// What it is.
-        pub kind: FindingKindName,
+        pub kind: FindingKind,
         /// The same in a finer word: that of the kind, or `lost_completion` or `join`.
-        pub class: FindingClassName,
+        pub class: FindingClass,
         /// One sentence.
         pub summary: String,
         /// The thread that it is about.
@@ -475,7 +476,7 @@ dto! {
         /// The process that is waited for.
         pub server_pid: Option<u32>,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// What it rests on.
         pub evidence: Vec<String>,
         /// What to do next.
@@ -509,7 +510,7 @@ dto! {
         /// Processes whose dump would extend the chain.
         pub missing_dumps: Vec<u32>,
         /// How sure.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// Findings over all dumps.
         pub findings: Vec<FindingRow>,
         /// What else is wrong in these processes and not part of the chain, one sentence each.
@@ -529,7 +530,7 @@ dto! {
         /// One sentence.
         pub waits_for: String,
         /// How sure this link is: that this thread comes next, and that it waits for what comes after it.
-        pub confidence: ConfidenceName,
+        pub confidence: Confidence,
         /// Why this thread comes after the one before it. Empty within one process.
         pub reached_by: Vec<String>,
         /// What its wait rests on.
@@ -558,15 +559,6 @@ names! {
         /// Stacks only.
         Mini,
     }
-    /// What a faulting access wanted.
-    AccessName {
-        /// To read.
-        Read,
-        /// To write.
-        Write,
-        /// To execute.
-        Execute,
-    }
     /// How a frame was found.
     TrustName {
         /// The thread's registers.
@@ -581,172 +573,6 @@ names! {
         Scan,
         /// A call that the compiler inlined.
         Inline,
-    }
-    /// Why the loader calls a DLL's entry point.
-    DllReasonName {
-        /// The DLL was loaded.
-        ProcessAttach,
-        /// The DLL is unloaded, or the process ends.
-        ProcessDetach,
-        /// A thread starts.
-        ThreadAttach,
-        /// A thread ends.
-        ThreadDetach,
-    }
-    /// How sure a statement is.
-    ConfidenceName {
-        /// The facts leave no other reading.
-        Proven,
-        /// Several signs agree.
-        Strong,
-        /// Plausible.
-        Guess,
-    }
-    /// Kinds of findings.
-    FindingKindName {
-        /// An exception ended the process.
-        Crash,
-        /// Threads wait for each other in a circle.
-        Deadlock,
-        /// A lock's owner no longer exists.
-        OrphanedLock,
-        /// Many threads wait for one owner.
-        LockContention,
-        /// A thread waits for another process.
-        BlockedOnProcess,
-        /// A thread runs without end.
-        BusyLoop,
-        /// Something waits for an object with no known owner.
-        Waiting,
-        /// Every thread is idle.
-        Idle,
-        /// Nothing is known.
-        Unknown,
-    }
-    /// Classes of findings: the kinds, and finer ones.
-    FindingClassName {
-        /// An exception ended the process.
-        Crash,
-        /// Threads wait for each other in a circle.
-        Deadlock,
-        /// A lock's owner no longer exists.
-        OrphanedLock,
-        /// Many threads wait for one owner.
-        LockContention,
-        /// A thread waits for another process.
-        BlockedOnProcess,
-        /// A thread runs without end.
-        BusyLoop,
-        /// Something waits for an object with no known owner.
-        Waiting,
-        /// A thread waits without end, and nobody is left who could end it. Its kind is `waiting`.
-        LostCompletion,
-        /// A thread waits for the end of another one, which goes on. Its kind is `waiting`.
-        Join,
-        /// A circle of waits, at least one of which has a time limit. Its kind is `deadlock`.
-        TimedDeadlock,
-        /// A lock's owner waits for work and did not give it back. Its kind is `lock_contention`.
-        LeakedLock,
-        /// A lock's owner is suspended. Its kind is `lock_contention`.
-        SuspendedOwner,
-        /// All workers of a thread pool wait for the same thing. Its kind is `waiting`.
-        PoolStarvation,
-        /// Threads that run only to give way to each other. Its kind is `busy_loop`.
-        Livelock,
-        /// A thread blocks on a task whose rest only that thread can run. Its kind is `deadlock`.
-        SyncOverAsync,
-        /// A task that nobody is on the way to complete. Its kind is `waiting`.
-        NeverCompleted,
-        /// A runtime cannot stop one of its threads. Its kind is `waiting`.
-        GcSuspension,
-        /// The thread that runs finalizers is blocked. Its kind is `deadlock`.
-        FinalizerBlocked,
-        /// Threads wait for a class or type initializer. Its kind is `deadlock`.
-        ClassInit,
-        /// Every thread is idle.
-        Idle,
-        /// Nothing is known.
-        Unknown,
-    }
-    /// Kinds of waits.
-    WaitKindName {
-        /// A critical section.
-        CriticalSection,
-        /// A slim reader-writer lock.
-        SrwLock,
-        /// A condition variable.
-        ConditionVariable,
-        /// A value in memory.
-        Address,
-        /// An event.
-        Event,
-        /// A mutex.
-        Mutex,
-        /// A semaphore.
-        Semaphore,
-        /// The end of a thread.
-        Thread,
-        /// The end of a process.
-        Process,
-        /// A timer.
-        Timer,
-        /// Several objects.
-        Multiple,
-        /// A COM call.
-        ComCall,
-        /// An RPC call.
-        RpcCall,
-        /// A window message.
-        MessageQueue,
-        /// A completed I/O request.
-        IoCompletion,
-        /// Work for a pool thread.
-        WorkerIdle,
-        /// Time.
-        Sleep,
-        /// The loader lock.
-        LoaderLock,
-        /// File I/O.
-        FileIo,
-        /// A socket.
-        Socket,
-        /// A runtime's monitor.
-        Monitor,
-        /// To be woken by who has a monitor.
-        MonitorWait,
-        /// A lock of a runtime.
-        ScriptLock,
-        /// A task of a runtime.
-        Task,
-        /// A class or type initializer.
-        ClassInit,
-        /// A garbage collection.
-        Gc,
-        /// An interpreter's global lock.
-        Gvl,
-        /// .NET's `System.Threading.Lock` (locks only).
-        DotnetLock,
-        /// .NET's `ReaderWriterLockSlim` (locks only).
-        RwlockSlim,
-        /// .NET's `SemaphoreSlim` (locks only).
-        SemaphoreSlim,
-        /// Java's `synchronized` (locks only).
-        JavaMonitor,
-        /// Java's `java.util.concurrent.locks` (locks only).
-        JavaLock,
-        /// Ruby's `Mutex` (locks only).
-        RubyMutex,
-        /// Something else.
-        Other,
-    }
-    /// Whether a lock's owner exists.
-    OwnerState {
-        /// It is in the thread list.
-        Alive,
-        /// It is not in the complete thread list.
-        Missing,
-        /// Not known.
-        Unknown,
     }
 }
 

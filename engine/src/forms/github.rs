@@ -1,8 +1,8 @@
 //! Annotations of GitHub Actions: workflow commands on stdout.
 
-use super::words::{confidence_name, incident_advice, kind_title};
+use super::words::{incident_advice, kind_and_confidence};
 use super::{RowWriter, Tail};
-use crate::document::{DumpRow, FindingKindName};
+use crate::document::{DumpRow, Severity};
 use dumpscope_core::base::text::escape;
 use std::io::{self, Write};
 
@@ -35,15 +35,12 @@ impl<W: Write> RowWriter for Github<W> {
             return writeln!(self.out, "::error file={file},title=Dump cannot be analyzed::{message}");
         }
         let Some(v) = &row.verdict else { return Ok(()) };
-        let level = match v.kind {
-            FindingKindName::Idle | FindingKindName::Unknown => "notice",
-            FindingKindName::Waiting => "warning",
-            _ => "error",
+        let level = match v.kind.row().severity {
+            Severity::Note => "notice",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
         };
-        let title = match v.kind {
-            FindingKindName::Unknown => kind_title(v.kind).to_owned(),
-            kind => format!("{} ({})", kind_title(kind), confidence_name(v.confidence)),
-        };
+        let title = kind_and_confidence(v);
         let mut message = escape(&v.summary).into_owned();
         for e in &v.evidence {
             message.push_str(&format!("\n- {}", escape(e)));
@@ -57,11 +54,11 @@ impl<W: Write> RowWriter for Github<W> {
     fn end(&mut self, tail: &Tail) -> io::Result<()> {
         for incident in tail.incidents() {
             let file = incident.paths.first().map(|p| format!("file={},", property(p))).unwrap_or_default();
-            let title = property(&format!("Incident ({})", confidence_name(incident.confidence)));
+            let title = property(&format!("Incident ({})", incident.confidence.name()));
             let mut message = escape(&incident.root_cause).into_owned();
             for link in &incident.chain {
                 let (who, says) = (link.who(), &link.waits_for);
-                let sure = confidence_name(link.confidence);
+                let sure = link.confidence.name();
                 message.push_str(&format!("\n- {}: {} ({sure})", escape(&who), escape(says)));
                 for e in link.reached_by.iter().chain(&link.evidence) {
                     message.push_str(&format!("\n  - {}", escape(e)));

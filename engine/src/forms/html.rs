@@ -1,13 +1,12 @@
 //! One page that needs nothing else: no scripts, no fonts, no network; it reads well without its style, too.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_id, kind_title, process_words,
-    seconds, system_words, unanswered,
+    cpu_ms, dump_words, frame_name, incident_advice, process_words, seconds, system_words, unanswered,
 };
 use super::{FormatOptions, RowWriter, Tail, svg::svg};
 use crate::document::WaitGraph;
 use crate::document::{
-    DumpRow, FindingKindName, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
+    DumpRow, FindingKind, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
 };
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
@@ -114,10 +113,10 @@ fn with_code(text: &str) -> String {
 /// `<strong class="kind crash">Crash</strong> proven`.
 fn badge(f: &FindingRow) -> String {
     let sure = match f.kind {
-        FindingKindName::Unknown => String::new(),
-        _ => format!(" <span class=\"sure\">{}</span>", confidence_name(f.confidence)),
+        FindingKind::Unknown => String::new(),
+        _ => format!(" <span class=\"sure\">{}</span>", f.confidence.name()),
     };
-    format!("<strong class=\"kind {}\">{}</strong>{sure}", kind_id(f.kind), kind_title(f.kind))
+    format!("<strong class=\"kind {}\">{}</strong>{sure}", f.kind.name(), f.kind.row().title)
 }
 
 fn list_row(row: &DumpRow, id: &str, out: &mut String) {
@@ -152,7 +151,7 @@ fn buckets(tail: &Tail, out: &mut String) {
 
 fn incidents(tail: &Tail, out: &mut String) {
     for (nth, incident) in tail.incidents().enumerate() {
-        let sure = confidence_name(incident.confidence);
+        let sure = incident.confidence.name();
         let cause = escaped(&incident.root_cause);
         let _ = writeln!(out, "<h2>Incident <span class=\"sure\">{sure}</span></h2>\n<p>{cause}</p>");
         let graph = WaitGraph::of_chain(incident);
@@ -166,7 +165,7 @@ fn incidents(tail: &Tail, out: &mut String) {
         out.push_str("<ol>\n");
         for link in &incident.chain {
             let _ = writeln!(out, "<li>{}: {}", escaped(&link.who()), escaped(&link.waits_for));
-            let sure = confidence_name(link.confidence);
+            let sure = link.confidence.name();
             evidence(sure, link.reached_by.iter().chain(&link.evidence), out);
             out.push_str("</li>\n");
         }

@@ -2,9 +2,8 @@
 
 use super::html::escaped;
 use super::lines::{TextOptions, dump_lines, incident_lines};
-use super::words::{confidence_name, kind_id, kind_title};
 use super::{FailOn, FormatOptions, RowWriter, Tail};
-use crate::document::{DumpRow, FindingKindName, FindingRow};
+use crate::document::{DumpRow, FindingRow, Severity};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -26,8 +25,7 @@ impl<W: Write> Junit<W> {
 
     fn failure<'a>(&self, row: &'a DumpRow) -> Option<&'a FindingRow> {
         if self.fail_on.kinds.is_empty() {
-            let fine = [FindingKindName::Idle, FindingKindName::Unknown];
-            return row.verdict.as_ref().filter(|v| !fine.contains(&v.kind));
+            return row.verdict.as_ref().filter(|v| v.kind.row().severity != Severity::Note);
         }
         self.fail_on.first(row)
     }
@@ -62,9 +60,8 @@ impl<W: Write> RowWriter for Junit<W> {
         }
         match self.failure(row) {
             Some(f) => {
-                let message =
-                    format!("{} ({}): {}", kind_title(f.kind), confidence_name(f.confidence), f.summary);
-                let (kind, message, body) = (kind_id(f.kind), escaped(&message), body(row));
+                let message = format!("{} ({}): {}", f.kind.row().title, f.confidence.name(), f.summary);
+                let (kind, message, body) = (f.kind.name(), escaped(&message), body(row));
                 self.failures = self.failures.saturating_add(1);
                 let _ = write!(
                     self.cases,

@@ -2,12 +2,12 @@
 //! groups, then what this dump cannot answer.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_name, process_words, seconds,
-    system_words, unanswered,
+    cpu_ms, dump_words, frame_name, incident_advice, kind_name, process_words, seconds, system_words,
+    unanswered,
 };
 use crate::doc::{Line, Link, Role, Span};
 use crate::document::{
-    BucketRow, CapabilityRow, DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, ScriptFrameRow,
+    BucketRow, CapabilityRow, DumpRow, FindingKind, FindingRow, FrameRow, IncidentRow, ScriptFrameRow,
     ThreadRow, TrustName,
 };
 use dumpscope_core::ThreadIdx;
@@ -74,7 +74,7 @@ pub fn dump_lines(row: &DumpRow, options: &TextOptions, emit: &mut dyn FnMut(Lin
 pub fn summary_of(row: &DumpRow) -> (String, String) {
     let says = match (&row.error, &row.verdict) {
         (Some(e), _) => format!("cannot be analyzed: {}", e.message),
-        (None, Some(v)) if v.kind == FindingKindName::Unknown => kind_name(v.kind).to_owned(),
+        (None, Some(v)) if v.kind == FindingKind::Unknown => kind_name(v.kind).to_owned(),
         (None, Some(v)) => format!("{}: {}", kind_name(v.kind), v.summary),
         (None, None) => String::new(),
     };
@@ -110,14 +110,14 @@ pub fn bucket_lines(buckets: &[BucketRow], emit: &mut dyn FnMut(Line)) {
 
 /// The lines about a wait chain over several dumps.
 pub fn incident_lines(incident: &IncidentRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    let head = format!("INCIDENT ({}): ", confidence_name(incident.confidence));
+    let head = format!("INCIDENT ({}): ", incident.confidence.name());
     let mut lines = wrap(&incident.root_cause, options.width, head.len(), 2).into_iter();
     let first = lines.next().unwrap_or_default();
     emit(Line::new().role(Role::Error, head).text(first));
     lines.for_each(|l| emit(Line::plain(format!("  {l}"))));
     for (nth, link) in incident.chain.iter().enumerate() {
         item("  - ", &format!("{}: {}", link.who(), link.waits_for), Role::Plain, options, emit);
-        let sure = confidence_name(link.confidence);
+        let sure = link.confidence.name();
         // The dump's own verdict tells what a wait rests on; here stands what leads from one dump to the other, and
         // for the symptom what its wait rests on.
         let details = link.evidence.iter().filter(|_| options.verbose || nth == 0);
@@ -167,10 +167,10 @@ pub fn extension_lines<'a>(all: impl Iterator<Item = &'a IncidentRow>, emit: &mu
     }
 }
 
-fn kind_role(kind: FindingKindName) -> Role {
+fn kind_role(kind: FindingKind) -> Role {
     match kind {
-        FindingKindName::Idle => Role::Good,
-        FindingKindName::Unknown => Role::Warning,
+        FindingKind::Idle => Role::Good,
+        FindingKind::Unknown => Role::Warning,
         _ => Role::Error,
     }
 }
@@ -178,7 +178,7 @@ fn kind_role(kind: FindingKindName) -> Role {
 /// Kind, sentence, evidence, advice. A crash's exception is told by its sentence already.
 fn verdict(f: &FindingRow, exception: Option<&str>, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     finding_head(f, options, emit);
-    if let (Some(e), true) = (exception, f.kind != FindingKindName::Crash) {
+    if let (Some(e), true) = (exception, f.kind != FindingKind::Crash) {
         emit(Line::plain(format!("  recorded exception: {e}")));
     }
     finding_body(f, options, emit);
@@ -187,8 +187,8 @@ fn verdict(f: &FindingRow, exception: Option<&str>, options: &TextOptions, emit:
 fn finding_head(f: &FindingRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
     // "Unknown" is not a statement that could be more or less sure.
     let sure = match f.kind {
-        FindingKindName::Unknown => String::new(),
-        _ => format!(" ({})", confidence_name(f.confidence)),
+        FindingKind::Unknown => String::new(),
+        _ => format!(" ({})", f.confidence.name()),
     };
     let head = format!("{}{sure}: ", kind_name(f.kind));
     let indent = 2;

@@ -1,11 +1,11 @@
 //! Markdown as GitHub reads it: reports, and the text of an issue.
 
 use super::words::{
-    confidence_name, cpu_ms, dump_words, frame_name, incident_advice, kind_title, process_words, seconds,
+    cpu_ms, dump_words, frame_name, incident_advice, kind_and_confidence, process_words, seconds,
     system_words, unanswered,
 };
 use super::{FormatOptions, RowWriter, Tail};
-use crate::document::{DumpRow, FindingKindName, FindingRow, ThreadRow, TrustName};
+use crate::document::{DumpRow, FindingRow, ThreadRow, TrustName};
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -61,13 +61,13 @@ impl<W: Write> RowWriter for Markdown<W> {
             let _ = write!(
                 text,
                 "\n## Incident ({})\n\n{}\n\n",
-                confidence_name(incident.confidence),
+                incident.confidence.name(),
                 md(&incident.root_cause)
             );
             for (nth, link) in incident.chain.iter().enumerate() {
                 let who = md(&link.who());
                 let _ = writeln!(text, "{}. {who}: {}", nth.saturating_add(1), md(&link.waits_for));
-                let sure = confidence_name(link.confidence);
+                let sure = link.confidence.name();
                 for (nth, e) in link.reached_by.iter().chain(&link.evidence).enumerate() {
                     let sure = if nth == 0 { format!("{sure}: ") } else { String::new() };
                     let _ = writeln!(text, "   - {sure}{}", md(e));
@@ -106,7 +106,7 @@ pub fn issue(row: &DumpRow) -> Issue {
     let process = row.process.as_ref().and_then(|p| p.name.clone()).unwrap_or_else(|| row.path.clone());
     let says = match (&row.error, &row.verdict) {
         (Some(e), _) => format!("dump cannot be analyzed: {}", e.message),
-        (None, Some(v)) => format!("{}: {}", kind_title(v.kind), v.summary),
+        (None, Some(v)) => format!("{}: {}", v.kind.row().title, v.summary),
         (None, None) => "no verdict".into(),
     };
     let mut body = String::new();
@@ -118,16 +118,8 @@ pub fn issue(row: &DumpRow) -> Issue {
 fn headline(row: &DumpRow) -> (String, String) {
     match (&row.error, &row.verdict) {
         (Some(e), _) => ("cannot be analyzed".into(), md(&e.message)),
-        (None, Some(v)) => (sure(v), md(&v.summary)),
+        (None, Some(v)) => (kind_and_confidence(v), md(&v.summary)),
         (None, None) => ("no verdict".into(), String::new()),
-    }
-}
-
-/// `Deadlock (proven)`.
-fn sure(f: &FindingRow) -> String {
-    match f.kind {
-        FindingKindName::Unknown => kind_title(f.kind).to_owned(),
-        kind => format!("{} ({})", kind_title(kind), confidence_name(f.confidence)),
     }
 }
 
@@ -142,7 +134,7 @@ fn body(row: &DumpRow, verbose: bool, out: &mut String) {
     }
     about(row, out);
     for f in row.findings.iter().flatten().skip(1) {
-        let _ = writeln!(out, "\n### Also: {}\n\n{}\n", sure(f), md(&f.summary));
+        let _ = writeln!(out, "\n### Also: {}\n\n{}\n", kind_and_confidence(f), md(&f.summary));
         finding(f, out);
     }
     threads(row, verbose, out);

@@ -1,8 +1,10 @@
 //! SARIF 2.1.0: findings as results, kinds as rules, stacks as stacks.
 
-use super::words::{confidence_name, frame_name, incident_advice, kind_id, kind_title};
+use super::words::{frame_name, incident_advice};
 use super::{RowWriter, Tail};
-use crate::document::{DumpRow, FindingKindName, FindingRow, FrameRow, IncidentRow, LinkRow, ThreadRow};
+use crate::document::{
+    DumpRow, FindingKind, FindingRow, FrameRow, IncidentRow, LinkRow, Severity, ThreadRow,
+};
 use dumpscope_core::base::text::escape;
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
@@ -10,20 +12,7 @@ use std::io::{self, Write};
 /// Frames of a stack.
 const FRAMES: usize = 50;
 
-/// All kinds, in the order of the rules.
-const KINDS: [(FindingKindName, &str); 9] = [
-    (FindingKindName::Crash, "An exception ended the process."),
-    (FindingKindName::Deadlock, "Threads wait for each other in a circle."),
-    (FindingKindName::OrphanedLock, "A lock's owner no longer exists."),
-    (FindingKindName::LockContention, "Many threads wait for one owner."),
-    (FindingKindName::BlockedOnProcess, "A thread waits for another process."),
-    (FindingKindName::BusyLoop, "A thread runs without end."),
-    (FindingKindName::Waiting, "Something waits for an object with no known owner."),
-    (FindingKindName::Idle, "Every thread is idle."),
-    (FindingKindName::Unknown, "Nothing is known."),
-];
-
-/// The rule of what several dumps say together; it stands behind those of [`KINDS`].
+/// The rule of what several dumps say together; it stands behind those of the kinds.
 const INCIDENT: &str = "incident";
 
 /// One run; results are written as they come.
@@ -44,13 +33,13 @@ impl<W: Write> Sarif<W> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
-        let rules: Vec<Value> = KINDS
+        let rules: Vec<Value> = FindingKind::ALL
             .iter()
-            .map(|(kind, about)| {
+            .map(|kind| {
                 json!({
-                    "id": kind_id(*kind),
-                    "name": kind_title(*kind),
-                    "shortDescription": { "text": about },
+                    "id": *kind.name(),
+                    "name": *kind.row().title,
+                    "shortDescription": { "text": kind.row().about },
                     "defaultConfiguration": { "level": level(*kind) },
                 })
             })
@@ -81,11 +70,11 @@ impl<W: Write> Sarif<W> {
     }
 }
 
-fn level(kind: FindingKindName) -> &'static str {
-    match kind {
-        FindingKindName::Idle | FindingKindName::Unknown => "note",
-        FindingKindName::Waiting => "warning",
-        _ => "error",
+fn level(kind: FindingKind) -> &'static str {
+    match kind.row().severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
     }
 }
 
@@ -142,19 +131,19 @@ fn incident(i: &IncidentRow) -> Value {
             "location": place,
             "executionOrder": nth.saturating_add(1),
             "importance": "essential",
-            "properties": { "confidence": confidence_name(link.confidence), "pid": link.pid, "tid": link.tid },
+            "properties": { "confidence": link.confidence.name(), "pid": link.pid, "tid": link.tid },
         })
     };
     let steps: Vec<Value> = i.chain.iter().enumerate().map(step).collect();
     let mut out = json!({
         "ruleId": INCIDENT,
-        "ruleIndex": KINDS.len(),
+        "ruleIndex": FindingKind::ALL.len(),
         "kind": "fail",
         "level": "error",
         "message": { "text": message(&text) },
         "locations": i.paths.iter().map(|p| location(p)).collect::<Vec<Value>>(),
         "properties": {
-            "confidence": confidence_name(i.confidence),
+            "confidence": i.confidence.name(),
             "missing_dumps": i.missing_dumps,
         },
     });
@@ -172,9 +161,9 @@ fn result(row: &DumpRow, f: &FindingRow) -> Value {
     if let Some(advice) = &f.advice {
         text.push_str(&format!("\nNext: {}", escape(advice)));
     }
-    let rule = KINDS.iter().position(|(kind, _)| *kind == f.kind).unwrap_or_default();
+    let rule = FindingKind::ALL.iter().position(|kind| *kind == f.kind).unwrap_or_default();
     let mut properties = Map::new();
-    properties.insert("confidence".into(), confidence_name(f.confidence).into());
+    properties.insert("confidence".into(), f.confidence.name().into());
     for (name, id) in [("tid", f.tid), ("owner_tid", f.owner_tid), ("server_pid", f.server_pid)] {
         if let Some(id) = id {
             properties.insert(name.into(), id.into());
@@ -184,7 +173,7 @@ fn result(row: &DumpRow, f: &FindingRow) -> Value {
         properties.insert("lock".into(), format!("{:#x}", lock.0).into());
     }
     let mut out = json!({
-        "ruleId": kind_id(f.kind),
+        "ruleId": f.kind.name(),
         "ruleIndex": rule,
         // Idle and unknown are answers, not problems.
         "kind": if level(f.kind) == "note" { "informational" } else { "fail" },

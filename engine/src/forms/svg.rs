@@ -1,7 +1,6 @@
 //! The wait graph as a picture: columns from those who wait to what they wait for.
 
 use super::html::escaped;
-use crate::document::ConfidenceName;
 use crate::document::{Edge, Node, NodeKind, WaitGraph};
 use std::fmt::Write;
 
@@ -151,11 +150,7 @@ fn arrow(out: &mut String, e: &Edge, places: &[(usize, usize)], graph: &WaitGrap
         let middle = (x1 + x2) / 2;
         format!("M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}")
     };
-    let class = match e.confidence {
-        ConfidenceName::Proven => "proven",
-        ConfidenceName::Strong => "strong",
-        ConfidenceName::Guess => "guess",
-    };
+    let class = e.confidence.name();
     let label = |n: usize| graph.nodes.get(n).map(|n| escaped(&n.label)).unwrap_or_default();
     let kind = |n: usize| graph.nodes.get(n).map(|n| n.kind);
     let gone = kind(e.to) == Some(NodeKind::GoneThread);
@@ -211,6 +206,7 @@ fn short(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Confidence;
 
     fn graph(edges: &[(usize, usize)], nodes: usize) -> WaitGraph {
         let node = |n| Node {
@@ -219,7 +215,7 @@ mod tests {
             detail: String::new(),
             culprit: n == 0,
         };
-        let edge = |&(from, to)| Edge { from, to, confidence: ConfidenceName::Proven };
+        let edge = |&(from, to)| Edge { from, to, confidence: Confidence::Proven };
         WaitGraph {
             nodes: (0..nodes).map(node).collect(),
             edges: edges.iter().map(edge).collect(),

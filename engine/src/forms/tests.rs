@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::document::{
-    Arch, Buckets, CapabilityRow, ConfidenceName, Document, DumpFileRow, DumpKindName, ErrorRow,
-    FindingClassName, FindingKindName, FindingRow, FrameRow, LinkRow, LockRow, NodeKind, OwnerState,
-    ProcessRow, SourceRow, SystemRow, ThreadRow, TrustName, WaitGraph, WaitKindName,
+    Arch, Buckets, CapabilityRow, Confidence, Document, DumpFileRow, DumpKindName, ErrorRow, FindingClass,
+    FindingKind, FindingRow, FrameRow, Kind, LinkRow, LockRow, NodeKind, OwnerState, ProcessRow, SourceRow,
+    SystemRow, ThreadRow, TrustName, WaitGraph,
 };
 use crate::fmt::Hex;
 
@@ -46,17 +46,17 @@ fn thread(index: u32, text: &str) -> ThreadRow {
     }
 }
 
-fn finding(kind: FindingKindName, text: &str) -> FindingRow {
+fn finding(kind: FindingKind, text: &str) -> FindingRow {
     FindingRow {
         kind,
-        class: FindingClassName::Waiting,
+        class: FindingClass::Waiting,
         summary: text.into(),
         tid: Some(0x100),
         tids: vec![0x100, 0x101],
         lock: Some(Hex(0x5000)),
         owner_tid: Some(0x101),
         server_pid: None,
-        confidence: ConfidenceName::Proven,
+        confidence: Confidence::Proven,
         evidence: vec![text.into()],
         advice: Some(text.into()),
     }
@@ -66,7 +66,7 @@ fn row(path: &str, text: &str) -> DumpRow {
     let lock = |address, owner, waiter| LockRow {
         address: Hex(address),
         symbol: Some(text.into()),
-        kind: WaitKindName::CriticalSection,
+        kind: Kind::CriticalSection,
         object_type: None,
         owner_tid: Some(owner),
         owner: OwnerState::Alive,
@@ -75,7 +75,7 @@ fn row(path: &str, text: &str) -> DumpRow {
         waiters: vec![waiter],
         source: "list".into(),
     };
-    let deadlock = finding(FindingKindName::Deadlock, text);
+    let deadlock = finding(FindingKind::Deadlock, text);
     DumpRow {
         warnings: Some(vec![text.into()]),
         process: Some(ProcessRow {
@@ -104,7 +104,7 @@ fn row(path: &str, text: &str) -> DumpRow {
         threads: Some(vec![thread(0, text), thread(1, text)]),
         locks: Some(vec![lock(0x5000, 0x101, 0x100), lock(0x6000, 0x100, 0x101)]),
         verdict: Some(deadlock.clone()),
-        findings: Some(vec![deadlock, finding(FindingKindName::Waiting, text)]),
+        findings: Some(vec![deadlock, finding(FindingKind::Waiting, text)]),
         signature: Some(text.into()),
         ..DumpRow::empty(path)
     }
@@ -113,7 +113,7 @@ fn row(path: &str, text: &str) -> DumpRow {
 fn rows(text: &str) -> Vec<DumpRow> {
     let error = ErrorRow { kind: "truncated".into(), message: text.into() };
     let idle = DumpRow {
-        verdict: Some(finding(FindingKindName::Idle, "all threads are idle")),
+        verdict: Some(finding(FindingKind::Idle, "all threads are idle")),
         ..DumpRow::empty("idle.dmp")
     };
     vec![row("a.dmp", text), row(text, text), DumpRow::failed(text, error), idle]
@@ -128,7 +128,7 @@ fn incident(text: &str) -> IncidentRow {
             tid: None,
             process: Some(text.into()),
             waits_for: text.into(),
-            confidence: ConfidenceName::Strong,
+            confidence: Confidence::Strong,
             reached_by: vec![text.into()],
             evidence: vec![text.into()],
         }],
@@ -137,7 +137,7 @@ fn incident(text: &str) -> IncidentRow {
         also_waiting: Vec::new(),
         root_cause: text.into(),
         missing_dumps: vec![0x30c],
-        confidence: ConfidenceName::Strong,
+        confidence: Confidence::Strong,
         findings: Vec::new(),
         also_found: vec![text.into()],
     }
@@ -343,11 +343,11 @@ fn junit_is_xml_with_right_counts() {
     assert_eq!(text.matches("<failure type=\"deadlock\"").count(), 2);
     assert_eq!(text.matches("<error type=\"truncated\"").count(), 1);
     // What counts can be chosen.
-    let fail_on = FailOn { kinds: vec![FindingKindName::Waiting], least: Some(ConfidenceName::Proven) };
+    let fail_on = FailOn { kinds: vec![FindingKind::Waiting], least: Some(Confidence::Proven) };
     let options = FormatOptions { fail_on, ..FormatOptions::default() };
     let text = write_with(Format::Junit, &rows, &tail, &options);
     assert_eq!(text.matches("<failure type=\"waiting\"").count(), 2);
-    let fail_on = FailOn { kinds: vec![FindingKindName::Crash], least: None };
+    let fail_on = FailOn { kinds: vec![FindingKind::Crash], least: None };
     let options = FormatOptions { fail_on, ..FormatOptions::default() };
     assert!(write_with(Format::Junit, &rows, &tail, &options).contains("failures=\"0\""));
 }

@@ -1,62 +1,20 @@
 //! Words that the forms share.
 
 use crate::document::{
-    Arch, CapabilityRow, ConfidenceName, DumpKindName, DumpRow, FindingKindName, FindingRow, FrameRow,
-    IncidentRow, ThreadRow,
+    Arch, CapabilityRow, DumpKindName, DumpRow, FindingKind, FindingRow, FrameRow, IncidentRow, ThreadRow,
 };
 use dumpscope_analyzers::capabilities::WHICH_EXCEPTION;
 
 /// The name of a kind, for people.
-pub(crate) fn kind_name(kind: FindingKindName) -> &'static str {
-    match kind {
-        FindingKindName::Crash => "CRASH",
-        FindingKindName::Deadlock => "DEADLOCK",
-        FindingKindName::OrphanedLock => "ORPHANED LOCK",
-        FindingKindName::LockContention => "LOCK CONTENTION",
-        FindingKindName::BlockedOnProcess => "BLOCKED ON ANOTHER PROCESS",
-        FindingKindName::BusyLoop => "BUSY LOOP",
-        FindingKindName::Waiting => "WAITING",
-        FindingKindName::Idle => "IDLE",
-        FindingKindName::Unknown => "UNKNOWN",
-    }
+pub(crate) fn kind_name(kind: FindingKind) -> String {
+    kind.row().title.to_uppercase()
 }
 
-/// The name of a kind, for headings.
-pub(crate) fn kind_title(kind: FindingKindName) -> &'static str {
-    match kind {
-        FindingKindName::Crash => "Crash",
-        FindingKindName::Deadlock => "Deadlock",
-        FindingKindName::OrphanedLock => "Orphaned lock",
-        FindingKindName::LockContention => "Lock contention",
-        FindingKindName::BlockedOnProcess => "Blocked on another process",
-        FindingKindName::BusyLoop => "Busy loop",
-        FindingKindName::Waiting => "Waiting",
-        FindingKindName::Idle => "Idle",
-        FindingKindName::Unknown => "Unknown",
-    }
-}
-
-/// The name of a kind in documents and on the command line.
-pub(crate) fn kind_id(kind: FindingKindName) -> &'static str {
-    match kind {
-        FindingKindName::Crash => "crash",
-        FindingKindName::Deadlock => "deadlock",
-        FindingKindName::OrphanedLock => "orphaned_lock",
-        FindingKindName::LockContention => "lock_contention",
-        FindingKindName::BlockedOnProcess => "blocked_on_process",
-        FindingKindName::BusyLoop => "busy_loop",
-        FindingKindName::Waiting => "waiting",
-        FindingKindName::Idle => "idle",
-        FindingKindName::Unknown => "unknown",
-    }
-}
-
-/// The name of a confidence, for people.
-pub(crate) fn confidence_name(confidence: ConfidenceName) -> &'static str {
-    match confidence {
-        ConfidenceName::Proven => "proven",
-        ConfidenceName::Strong => "strong",
-        ConfidenceName::Guess => "guess",
+/// `Deadlock (proven)`. "Unknown" is not a statement that could be more or less sure.
+pub(crate) fn kind_and_confidence(f: &FindingRow) -> String {
+    match f.kind {
+        FindingKind::Unknown => f.kind.row().title.to_owned(),
+        kind => format!("{} ({})", kind.row().title, f.confidence.name()),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::flags::{KFlags, Params};
 use super::languages::ScriptRow;
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
-use crate::document::{ArgRow, ConfidenceName, TrustName};
+use crate::document::{ArgRow, Confidence, TrustName};
 use crate::fmt::{self, Hex};
 use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
@@ -368,7 +368,7 @@ pub(crate) const UNAVAILABLE: &str = "<value unavailable>";
 /// The value of a recovered argument that is more than a guess.
 fn recovered(row: &Row, index: usize) -> Option<Hex> {
     let arg = row.args.as_ref()?.get(index)?;
-    arg.value.filter(|_| arg.confidence.is_some_and(|c| c != ConfidenceName::Guess))
+    arg.value.filter(|_| arg.confidence.is_some_and(|c| c != Confidence::Guess))
 }
 
 fn param_spans(line: Line, param: &Param, modern: bool) -> Line {
