@@ -18,6 +18,8 @@ pub struct ExceptionCode {
     pub text: &'static str,
     /// What such an exception means for the verdict.
     pub meaning: Meaning,
+    /// True when the words are WinDbg's.
+    pub windbg: bool,
 }
 
 /// What an exception in a dump says about the process.
@@ -59,6 +61,12 @@ pub fn exception_code(code: u32) -> Option<&'static ExceptionCode> {
     CODES.iter().find(|c| c.code == code)
 }
 
+/// What WinDbg shows for an exception code (`Access violation`), when it has words for it.
+#[must_use]
+pub fn windbg_words(code: u32) -> Option<&'static str> {
+    exception_code(code).filter(|c| c.windbg).map(|c| c.text)
+}
+
 /// A fail-fast subcode's name, without `FAST_FAIL_`.
 #[must_use]
 pub fn fast_fail_name(subcode: u64) -> Option<&'static str> {
@@ -67,10 +75,18 @@ pub fn fast_fail_name(subcode: u64) -> Option<&'static str> {
 }
 
 macro_rules! codes {
-    ($($code:literal $name:literal $text:literal $meaning:ident,)*) => {
+    (@) => { false };
+    (@ windbg) => { true };
+    ($($code:literal $name:literal $text:literal $meaning:ident $($windbg:ident)?,)*) => {
         /// All known codes, by number.
         pub const CODES: &[ExceptionCode] = &[
-            $(ExceptionCode { code: $code, name: $name, text: $text, meaning: Meaning::$meaning },)*
+            $(ExceptionCode {
+                code: $code,
+                name: $name,
+                text: $text,
+                meaning: Meaning::$meaning,
+                windbg: codes!(@ $($windbg)?),
+            },)*
         ];
     };
 }
@@ -81,37 +97,39 @@ codes! {
     0x0eed_fade "DELPHI_EXCEPTION" "Delphi exception" Failure,
     0x0eef_face "CPPBUILDER_EXCEPTION" "C++Builder exception" Failure,
     0x4000_0015 "STATUS_FATAL_APP_EXIT" "Fatal application exit" Failure,
-    0x4000_001e "STATUS_WX86_SINGLE_STEP" "WOW64 single step exception" Breakpoint,
-    0x4000_001f "STATUS_WX86_BREAKPOINT" "WOW64 breakpoint" Breakpoint,
+    0x4000_001e "STATUS_WX86_SINGLE_STEP" "WOW64 single step exception" Breakpoint windbg,
+    0x4000_001f "STATUS_WX86_BREAKPOINT" "WOW64 breakpoint" Breakpoint windbg,
     0x4001_0003 "DBG_TERMINATE_THREAD" "A debugger ended the thread" Harmless,
     0x4001_0004 "DBG_TERMINATE_PROCESS" "A debugger ended the process" Harmless,
-    0x4001_0005 "DBG_CONTROL_C" "Control-C exception" Harmless,
+    0x4001_0005 "DBG_CONTROL_C" "Control-C exception" Harmless windbg,
     0x4001_0006 "DBG_PRINTEXCEPTION_C" "Debug print exception" Harmless,
     0x4001_0007 "DBG_RIPEXCEPTION" "Debug message of the system (RIP)" Harmless,
-    0x4001_0008 "DBG_CONTROL_BREAK" "Control-Break exception" Harmless,
+    0x4001_0008 "DBG_CONTROL_BREAK" "Control-Break exception" Harmless windbg,
+    0x4001_0009 "DBG_COMMAND_EXCEPTION" "Command exception" Failure windbg,
     0x4001_000a "DBG_PRINTEXCEPTION_WIDE_C" "Wide debug print exception" Harmless,
-    0x4008_0201 "WINRT_ORIGINATE_ERROR" "Windows Runtime Originate Error" Harmless,
-    0x4008_0202 "WINRT_TRANSFORM_ERROR" "Windows Runtime Transform Error" Harmless,
-    0x406d_1388 "MS_VC_EXCEPTION" "Visual C++ exception" Harmless,
-    0x8000_0001 "EXCEPTION_GUARD_PAGE" "Guard page violation" Failure,
-    0x8000_0002 "EXCEPTION_DATATYPE_MISALIGNMENT" "Data misaligned" Failure,
-    0x8000_0003 "EXCEPTION_BREAKPOINT" "Break instruction exception" Breakpoint,
-    0x8000_0004 "EXCEPTION_SINGLE_STEP" "Single step exception" Breakpoint,
-    0x8000_0007 "STATUS_WAKE_SYSTEM_DEBUGGER" "Wake debugger" Breakpoint,
+    0x4008_0201 "WINRT_ORIGINATE_ERROR" "Windows Runtime Originate Error" Harmless windbg,
+    0x4008_0202 "WINRT_TRANSFORM_ERROR" "Windows Runtime Transform Error" Harmless windbg,
+    0x406d_1388 "MS_VC_EXCEPTION" "Visual C++ exception" Harmless windbg,
+    0x8000_0001 "EXCEPTION_GUARD_PAGE" "Guard page violation" Failure windbg,
+    0x8000_0002 "EXCEPTION_DATATYPE_MISALIGNMENT" "Data misaligned" Failure windbg,
+    0x8000_0003 "EXCEPTION_BREAKPOINT" "Break instruction exception" Breakpoint windbg,
+    0x8000_0004 "EXCEPTION_SINGLE_STEP" "Single step exception" Breakpoint windbg,
+    0x8000_0007 "STATUS_WAKE_SYSTEM_DEBUGGER" "Wake debugger" Breakpoint windbg,
     0x8000_0026 "STATUS_LONGJUMP" "Long jump" Harmless,
     0x8000_0029 "STATUS_UNWIND_CONSOLIDATE" "Unwind consolidation" Harmless,
     0x8000_0100 "EXCEPTION_WINE_STUB" "Call of a function that Wine lacks" Failure,
     0x8000_0101 "EXCEPTION_WINE_ASSERTION" "Wine assertion" Failure,
-    0xc000_0005 "EXCEPTION_ACCESS_VIOLATION" "Access violation" Failure,
-    0xc000_0006 "EXCEPTION_IN_PAGE_ERROR" "In-page I/O error" Failure,
-    0xc000_0008 "EXCEPTION_INVALID_HANDLE" "Invalid handle" Failure,
+    0xc000_0005 "EXCEPTION_ACCESS_VIOLATION" "Access violation" Failure windbg,
+    0xc000_0006 "EXCEPTION_IN_PAGE_ERROR" "In-page I/O error" Failure windbg,
+    0xc000_0008 "EXCEPTION_INVALID_HANDLE" "Invalid handle" Failure windbg,
     0xc000_000d "STATUS_INVALID_PARAMETER" "Invalid parameter" Failure,
     0xc000_0017 "STATUS_NO_MEMORY" "Out of memory" Failure,
-    0xc000_001d "EXCEPTION_ILLEGAL_INSTRUCTION" "Illegal instruction" Failure,
-    0xc000_001e "STATUS_INVALID_LOCK_SEQUENCE" "Invalid lock sequence" Failure,
+    0xc000_001d "EXCEPTION_ILLEGAL_INSTRUCTION" "Illegal instruction" Failure windbg,
+    0xc000_001e "STATUS_INVALID_LOCK_SEQUENCE" "Invalid lock sequence" Failure windbg,
     0xc000_0025 "EXCEPTION_NONCONTINUABLE_EXCEPTION" "Noncontinuable exception" Failure,
     0xc000_0026 "EXCEPTION_INVALID_DISPOSITION" "Invalid disposition" Failure,
-    0xc000_008c "EXCEPTION_ARRAY_BOUNDS_EXCEEDED" "Array bounds exceeded" Failure,
+    0xc000_0037 "STATUS_PORT_DISCONNECTED" "Port disconnected" Failure windbg,
+    0xc000_008c "EXCEPTION_ARRAY_BOUNDS_EXCEEDED" "Array bounds exceeded" Failure windbg,
     0xc000_008d "EXCEPTION_FLT_DENORMAL_OPERAND" "Floating-point denormal operand" Failure,
     0xc000_008e "EXCEPTION_FLT_DIVIDE_BY_ZERO" "Floating-point divide-by-zero" Failure,
     0xc000_008f "EXCEPTION_FLT_INEXACT_RESULT" "Floating-point inexact result" Failure,
@@ -119,10 +137,10 @@ codes! {
     0xc000_0091 "EXCEPTION_FLT_OVERFLOW" "Floating-point overflow" Failure,
     0xc000_0092 "EXCEPTION_FLT_STACK_CHECK" "Floating-point stack check" Failure,
     0xc000_0093 "EXCEPTION_FLT_UNDERFLOW" "Floating-point underflow" Failure,
-    0xc000_0094 "EXCEPTION_INT_DIVIDE_BY_ZERO" "Integer divide-by-zero" Failure,
-    0xc000_0095 "EXCEPTION_INT_OVERFLOW" "Integer overflow" Failure,
-    0xc000_0096 "EXCEPTION_PRIV_INSTRUCTION" "Privileged instruction" Failure,
-    0xc000_00fd "EXCEPTION_STACK_OVERFLOW" "Stack overflow" Failure,
+    0xc000_0094 "EXCEPTION_INT_DIVIDE_BY_ZERO" "Integer divide-by-zero" Failure windbg,
+    0xc000_0095 "EXCEPTION_INT_OVERFLOW" "Integer overflow" Failure windbg,
+    0xc000_0096 "EXCEPTION_PRIV_INSTRUCTION" "Privileged instruction" Failure windbg,
+    0xc000_00fd "EXCEPTION_STACK_OVERFLOW" "Stack overflow" Failure windbg,
     0xc000_0135 "STATUS_DLL_NOT_FOUND" "DLL not found" Failure,
     0xc000_0138 "STATUS_ORDINAL_NOT_FOUND" "Ordinal not found" Failure,
     0xc000_0139 "STATUS_ENTRYPOINT_NOT_FOUND" "Entry point not found" Failure,
@@ -135,20 +153,20 @@ codes! {
     0xc000_02b4 "STATUS_FLOAT_MULTIPLE_FAULTS" "Floating-point multiple faults" Failure,
     0xc000_02b5 "STATUS_FLOAT_MULTIPLE_TRAPS" "Floating-point multiple traps" Failure,
     0xc000_0374 "STATUS_HEAP_CORRUPTION" "Heap corruption" Failure,
-    0xc000_0409 "STATUS_STACK_BUFFER_OVERRUN" "Security check failure or stack buffer overrun" Failure,
+    0xc000_0409 "STATUS_STACK_BUFFER_OVERRUN" "Security check failure or stack buffer overrun" Failure windbg,
     0xc000_0417 "STATUS_INVALID_CRUNTIME_PARAMETER" "Invalid parameter passed to the C runtime" Failure,
     0xc000_041d "STATUS_FATAL_USER_CALLBACK_EXCEPTION" "Unhandled exception in a user callback" Failure,
-    0xc000_0420 "STATUS_ASSERTION_FAILURE" "Assertion failure" Failure,
-    0xc000_0421 "STATUS_VERIFIER_STOP" "Verifier stop" Failure,
+    0xc000_0420 "STATUS_ASSERTION_FAILURE" "Assertion failure" Failure windbg,
+    0xc000_0421 "STATUS_VERIFIER_STOP" "Verifier stop" Failure windbg,
     0xc000_0602 "STATUS_FAIL_FAST_EXCEPTION" "Fail-fast exception" Failure,
     0xc002_0001 "RPC_NT_INVALID_STRING_BINDING" "RPC: invalid string binding" Failure,
     0xc002_0043 "RPC_NT_INTERNAL_ERROR" "RPC: internal error" Failure,
     0xc015_000f "STATUS_SXS_EARLY_DEACTIVATION" "Activation context deactivated too early" Failure,
     0xc015_0010 "STATUS_SXS_INVALID_DEACTIVATION" "Invalid deactivation of an activation context" Failure,
-    0xcfff_ffff "APPLICATION_HANG" "Application hang" Hang,
-    0xe043_4352 "CLR_EXCEPTION" "CLR exception" Failure,
-    0xe043_4f4d "CLR_EXCEPTION_V2" "CLR exception" Failure,
-    0xe06d_7363 "CPP_EXCEPTION" "C++ EH exception" Failure,
+    0xcfff_ffff "APPLICATION_HANG" "Application hang" Hang windbg,
+    0xe043_4352 "CLR_EXCEPTION" "CLR exception" Failure windbg,
+    0xe043_4f4d "CLR_EXCEPTION_V2" "CLR exception" Failure windbg,
+    0xe06d_7363 "CPP_EXCEPTION" "C++ EH exception" Failure windbg,
 }
 
 /// `FAST_FAIL_*` by number; an empty name is a number that is not in use.
@@ -240,6 +258,13 @@ mod tests {
     #[test]
     fn codes_are_sorted_and_unique() {
         assert!(CODES.windows(2).all(|w| w[0].code < w[1].code));
+    }
+
+    #[test]
+    fn words_of_windbg() {
+        assert_eq!(windbg_words(0xc000_0005), Some("Access violation"));
+        assert_eq!(windbg_words(0xc000_0374), None, "the words are ours");
+        assert_eq!(windbg_words(0x1234), None);
     }
 
     #[test]

@@ -13,7 +13,9 @@ mod region;
 mod status;
 
 use crate::crash_codes::{ACCESS_VIOLATION, IN_PAGE_ERROR};
-pub use crate::crash_codes::{CODES, ExceptionCode, Meaning, access_of, exception_code, fast_fail_name};
+pub use crate::crash_codes::{
+    CODES, ExceptionCode, Meaning, access_of, exception_code, fast_fail_name, windbg_words,
+};
 use crate::model::{Access, ExceptionFacts, Fault, FaultKind, ForeignCrash, Interest, Stack};
 use crate::{Cancel, Target};
 pub use blame::blame;

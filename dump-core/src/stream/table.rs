@@ -76,6 +76,12 @@ pub struct StreamSummary {
 }
 
 impl StreamInfo {
+    /// The name without the word `Stream`: `ThreadList`, `CommentA`.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        self.name.replacen("Stream", "", 1)
+    }
+
     /// Reads a stream of this type from `file`, the whole dump. `machine` is the dump's.
     /// Takes any bytes: what is damaged becomes a warning.
     #[must_use]
@@ -179,6 +185,8 @@ pub const STREAMS: &[StreamInfo] = &[
     raw(0x4b6b_0002, "StabilityReportStream", "Chromium: stability report"),
     raw(0x4d7a_0001, "MozMacosCrashInfoStream", "Firefox: macOS crash information"),
     raw(0x4d7a_0002, "MozMacosBootargsStream", "Firefox: macOS boot arguments"),
+    raw(0x4d7a_0003, "MozLinuxLimitsStream", "Firefox: /proc/PID/limits"),
+    raw(0x4d7a_0004, "MozSoftErrorsStream", "Firefox: what its dump writer could not do"),
 ];
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use dumpscope_analyzers::model::{
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::DumpKind;
+use dumpscope_core::stream::{StreamInfo, stream_info};
 use dumpscope_core::{Machine, RegSet, Warning};
 use dumpscope_symbols::{Trust, UnwindIssue};
 use std::collections::BTreeMap;
@@ -115,57 +116,7 @@ pub(super) fn dump_file(target: &Target) -> DumpFileRow {
 
 /// A stream type's name without `Stream`, or its number.
 fn stream_name(stream_type: u32) -> String {
-    const NAMES: [&str; 22] = [
-        "ThreadList",
-        "ModuleList",
-        "MemoryList",
-        "Exception",
-        "SystemInfo",
-        "ThreadExList",
-        "Memory64List",
-        "CommentA",
-        "CommentW",
-        "HandleData",
-        "FunctionTable",
-        "UnloadedModuleList",
-        "MiscInfo",
-        "MemoryInfoList",
-        "ThreadInfoList",
-        "HandleOperationList",
-        "Token",
-        "JavaScriptData",
-        "SystemMemoryInfo",
-        "ProcessVmCounters",
-        "IptTrace",
-        "ThreadNames",
-    ];
-    let nth = stream_type.checked_sub(3).and_then(|n| usize::try_from(n).ok());
-    match nth.and_then(|n| NAMES.get(n)) {
-        Some(name) => (*name).into(),
-        None => foreign_stream_name(stream_type).map_or_else(|| format!("{stream_type:#x}"), str::to_owned),
-    }
-}
-
-/// Streams of Breakpad (`0x4767....`) and Crashpad (`0x4350....`), from their public headers.
-fn foreign_stream_name(stream_type: u32) -> Option<&'static str> {
-    Some(match stream_type {
-        0x4767_0001 => "BreakpadInfo",
-        0x4767_0002 => "AssertionInfo",
-        0x4767_0003 => "LinuxCpuInfo",
-        0x4767_0004 => "LinuxProcStatus",
-        0x4767_0005 => "LinuxLsbRelease",
-        0x4767_0006 => "LinuxCmdLine",
-        0x4767_0007 => "LinuxEnviron",
-        0x4767_0008 => "LinuxAuxv",
-        0x4767_0009 => "LinuxMaps",
-        0x4767_000a => "LinuxDsoDebug",
-        0x4350_0001 => "CrashpadInfo",
-        0x4d7a_0001 => "MozMacosCrashInfo",
-        0x4d7a_0002 => "MozMacosBootargs",
-        0x4d7a_0003 => "MozLinuxLimits",
-        0x4d7a_0004 => "MozSoftErrors",
-        _ => return None,
-    })
+    stream_info(stream_type).map_or_else(|| format!("{stream_type:#x}"), StreamInfo::short_name)
 }
 
 pub(super) fn capability(c: &Capability) -> CapabilityRow {

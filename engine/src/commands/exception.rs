@@ -5,8 +5,7 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
-use crate::tables::exceptions::display_name;
-use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name, ntstatus_name};
+use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name, ntstatus_name, windbg_words};
 use dumpscope_analyzers::model::Access;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::context::Context;
@@ -105,7 +104,7 @@ impl ExceptionReport {
         let name = record.parameters.first().filter(|_| record.code == 0xc000_0409);
         ExceptionReport {
             code: record.code.into(),
-            description: display_name(record.code),
+            description: windbg_words(record.code),
             name: exception_code(record.code).map(|e| e.name).or_else(|| ntstatus_name(record.code)),
             flags: record.flags.into(),
             address: record.address.into(),
@@ -306,7 +305,7 @@ fn run_lastevent(
         pid: dump.pid().map(|p| p.0),
         tid: stream.map(|s| s.tid.0),
         code: stream.map(|s| s.record.code.into()),
-        description: stream.and_then(|s| display_name(s.record.code)).map(str::to_string),
+        description: stream.and_then(|s| windbg_words(s.record.code)).map(str::to_string),
         time: fmt::time_zone(fmt::ticks_from_unix(dump.time()), target_info::utc_bias(session)),
     };
     session.emit(sink, &report)
@@ -340,7 +339,7 @@ mod tests {
         let (access, target) = access_of(&record);
         ExceptionReport {
             code: code.into(),
-            description: display_name(code),
+            description: windbg_words(code),
             name: exception_code(code).map(|e| e.name),
             flags: Hex(0),
             address: Hex(0x7ff8_329a_a826),

@@ -4,7 +4,6 @@
 //! verrsrc.h) and Microsoft's debugger documentation. Texts are the system's short messages in English.
 
 pub mod access;
-pub mod exceptions;
 pub mod gflags;
 pub mod hresult;
 pub mod memory;
