@@ -74,7 +74,8 @@ pub fn add_line(target: &Target, reader: &dyn Reader, frame: &mut ScriptFrame) {
     let Some(place) = frame.place.filter(|p| frame.line.is_none() && !p.base.is_null()) else { return };
     let Some(il) = place.il_offset else { return };
     let Some((path, id)) = reader.line_table(place.base) else { return };
-    let position = target.symbols.portable_pdb(&path, &id).and_then(|pdb| pdb.position(place.row, il));
+    let pdb = target.symbols.portable_pdb(&path, &id, &|| reader.packed_line_table(place.base));
+    let position = pdb.and_then(|pdb| pdb.position(place.row, il));
     if let Some(position) = position {
         frame.file = Some(position.file);
         frame.line = Some(position.line);

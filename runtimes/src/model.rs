@@ -32,6 +32,10 @@ pub struct ScriptThread {
     pub name: Option<String>,
     /// State words, in a fixed order: `background`, `dead`, `pool_worker`, …
     pub state: Vec<&'static str>,
+    /// It has begun and has not ended, with or without a native thread.
+    pub alive: bool,
+    /// The native thread that carries it now, for one that has none of its own (mounted virtual threads).
+    pub carrier: Option<Tid>,
 }
 
 /// What kind of code a frame runs.
@@ -186,9 +190,10 @@ pub struct ScriptLock {
 /// How it is known what a thread waits for; better ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
-    /// The runtime itself keeps the object alive for this frame (a live slot, a protected reference), or its own
-    /// record of the thread names it.
-    Exact,
+    /// The runtime itself keeps the object alive for this frame (a live slot, a protected reference).
+    LiveReference,
+    /// The runtime's own record of the thread names it.
+    Record,
     /// From the frames next to it, or the only object that fits.
     Derived,
     /// A word on the stack. At most a guess.
@@ -260,9 +265,12 @@ pub struct ScriptWait {
     pub proof: Proof,
     /// The thread whose end is waited for.
     pub target: Option<Tid>,
+    /// The runtime says that the program set no limit, whatever the system's wait looks like: runtimes wait in slices.
+    pub endless: bool,
     /// The method that waits (`System.Threading.Monitor.Wait`).
     pub method: String,
-    /// Index in the script frames of the first one outside of the runtime's own libraries.
+    /// Index of the first one outside of the runtime's own libraries in the script frames: the thread's, or of the thread
+    /// that it carries.
     pub user_frame: Option<usize>,
 }
 

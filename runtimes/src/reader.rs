@@ -85,6 +85,13 @@ pub trait Reader: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The packed line table inside the image at an address (.NET: an embedded portable PDB, as
+    /// `PortablePdb::unpack` reads it).
+    fn packed_line_table(&self, image: Va) -> Option<Vec<u8>> {
+        let _ = image;
+        None
+    }
+
     /// Exceptions of threads: the current one, the last thrown.
     fn exceptions(&self) -> Vec<ScriptException> {
         Vec::new()

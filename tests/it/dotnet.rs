@@ -372,7 +372,7 @@ fn a_dump_without_the_runtime_proves_nothing() {
 }
 
 /// Damaged bytes where the reader looks: no panic, and an answer. More of them: `cargo run --release -p dumpscope-tests
-/// --example dotnet-mutants`.
+/// --example runtime-mutants -- dotnet`.
 #[test]
 fn damaged_runtime_data_are_survived() {
     let Some((dumps, _)) = dumps_or_skip("damaged_runtime_data_are_survived") else { return };

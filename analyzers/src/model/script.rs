@@ -123,7 +123,10 @@ impl ScriptFacts {
     pub fn words(&self, tid: Tid) -> String {
         let name = self.threads.get(&tid).and_then(|t| t.thread.as_ref()?.name.as_deref());
         match name {
-            Some(name) => format!("thread {:x} \"{name}\"", tid.0),
+            Some(name) => match self.carried(tid) {
+                Some(u) => format!("thread {:x} \"{name}\" (carries {})", tid.0, u.words()),
+                None => format!("thread {:x} \"{name}\"", tid.0),
+            },
             None if self.is_main(tid) => format!("thread {:x} (main)", tid.0),
             None if self.finalizers.contains(&tid) => format!("thread {:x} (finalizer)", tid.0),
             None => format!("thread {:x}", tid.0),
@@ -155,9 +158,22 @@ impl ScriptFacts {
         self.tasks.iter().find(|t| t.blocked == Some(tid))
     }
 
+    /// The thread without a native one of its own that a native one carries now.
+    #[must_use]
+    pub fn carried(&self, tid: Tid) -> Option<&Unmounted> {
+        self.unmounted.iter().find(|u| u.thread.carrier == Some(tid))
+    }
+
+    /// Frames of the program that a thread runs: of the thread that it carries, else its own.
+    #[must_use]
+    pub fn frames(&self, tid: Tid) -> &[ScriptFrame] {
+        let own = || self.threads.get(&tid).map_or(&[][..], |t| &t.frames);
+        self.carried(tid).map_or_else(own, |u| &u.frames)
+    }
+
     /// The innermost frame of a thread outside of the runtime's own libraries.
     #[must_use]
     pub fn user_frame(&self, tid: Tid) -> Option<&ScriptFrame> {
-        self.threads.get(&tid)?.frames.iter().find(|f| !f.is_library())
+        self.frames(tid).iter().find(|f| !f.is_library())
     }
 }

@@ -116,12 +116,7 @@ fn held_by(locks: &[ScriptLock], tid: Tid) -> Vec<Va> {
 
 /// Threads that live without a native one of their own: not those that have ended, or were not started.
 fn unmounted(reader: &dyn Reader) -> impl Iterator<Item = &ScriptThread> {
-    let dotnet = reader.runtime().name == ".NET";
-    let lives = move |t: &&ScriptThread| match dotnet {
-        true => t.state.contains(&"unmounted"),
-        false => !["dead", "terminated", "new"].iter().any(|s| t.state.contains(s)),
-    };
-    reader.threads().iter().filter(move |t| t.tid.is_none() && lives(t))
+    reader.threads().iter().filter(|t| t.tid.is_none() && t.alive)
 }
 
 fn held_without_thread(locks: &[ScriptLock], thread: &ScriptThread) -> Vec<Va> {
@@ -150,7 +145,7 @@ fn settle_global_lock(
         match (for_lock(wait.tid), wait.kind) {
             (Some(true), _) => {
                 wait.kind = WaitKind::Gvl;
-                wait.proof = Proof::Exact;
+                wait.proof = Proof::Record;
                 (wait.object, wait.object_type) = (Some(lock.address), lock.object_type.clone());
             }
             (Some(false), WaitKind::Gvl) => continue,

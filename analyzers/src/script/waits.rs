@@ -125,44 +125,45 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
     // Whoever holds a lock that does not say so itself: at most a guess.
     let holder = owner.or(found.target.filter(|_| found.kind == WaitKind::ScriptLock));
     let sure = match found.proof {
-        Proof::Exact => Confidence::Proven,
+        Proof::LiveReference | Proof::Record => Confidence::Proven,
         Proof::Derived => Confidence::Strong,
         Proof::StackWord => Confidence::Guess,
     };
     let what = object_words(found, lock);
-    let runtime = facts.threads.get(&tid).and_then(|t| facts.runtimes.get(t.runtime)).map(|r| r.name);
-    let dotnet = runtime.is_none_or(|r| r == ".NET");
     let by = if found.proof == Proof::StackWord { "it seems by " } else { "by " };
     let holder = holder.map(|t| match t == tid {
         true => ", which it holds itself".to_owned(),
         false => format!(", held {by}{}", facts.words(t)),
     });
     let gone = lock.and_then(|l| gone_words(facts, l)).filter(|_| owner.is_none());
-    let user = found.user_frame.and_then(|i| facts.threads.get(&tid)?.frames.get(i));
+    let user = found.user_frame.and_then(|i| facts.frames(tid).get(i));
     let mut evidence = vec![match (found.kind, found.proof) {
-        (WaitKind::Gvl, Proof::Exact) => "it waits for the handle of that lock".to_owned(),
+        (WaitKind::Gvl, Proof::Record) => "it waits for the handle of that lock".to_owned(),
         (WaitKind::Gvl, _) => "its runtime calls it ready, and another thread has the lock".to_owned(),
         _ => format!("its frame {} says so", found.method),
     }];
     evidence.extend(match found.proof {
-        Proof::Exact if dotnet => {
+        Proof::LiveReference => {
             found.object.map(|o| format!("the object {:x} is a live reference of that frame", o.0))
         }
-        Proof::Exact => found.object.map(|o| format!("the runtime's record of the thread names {:x}", o.0)),
+        Proof::Record => found.object.map(|o| format!("the runtime's record of the thread names {:x}", o.0)),
         Proof::Derived => {
             found.object.map(|o| format!("the object {:x} is the only one of its type there", o.0))
         }
         Proof::StackWord => found.object.map(|o| format!("the object {:x} is a word on the stack", o.0)),
     });
     evidence.extend(lock.filter(|l| l.kind != LockKind::Gvl).and_then(lock_words));
+    let pinned = facts.carried(tid).filter(|_| found.kind != WaitKind::Idle);
+    evidence.extend(pinned.map(|u| {
+        format!("{} is pinned: it waits and keeps its carrier, which others could run on", u.words())
+    }));
     let at = user.map(|f| {
         let line =
             f.file.as_ref().zip(f.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
         format!(" in {}{line}", f.display)
     });
-    // Of .NET the method that waits comes first: behind the owner it would seem to be the owner's.
+    // The method that waits comes first: behind the owner it would seem to be the owner's.
     let at = at.unwrap_or_default();
-    let (at, behind) = if dotnet { (at, String::new()) } else { (String::new(), at) };
     let sentence = match found.kind {
         WaitKind::Thread => match found.target {
             Some(t) => format!("waits{at} for the end of {}", facts.words(t)),
@@ -173,24 +174,14 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
             None => format!("waits{at} for {what}"),
         },
         WaitKind::Sleep => format!("sleeps{at}"),
-        WaitKind::Io if !dotnet => format!("waits{at} for input or output ({})", found.method),
-        WaitKind::Idle => idle_words(&found.method, dotnet).to_owned(),
+        WaitKind::Io if found.object.is_none() => format!("waits{at} for input or output ({})", found.method),
+        WaitKind::Idle => idle_words(&found.method).to_owned(),
         WaitKind::Gc => format!("waits{at} for a garbage collection"),
         WaitKind::MonitorWait => format!("waits{at} to be woken ({what})"),
         _ => format!("waits{at} for {what}{}", holder.or(gone).unwrap_or_default()),
     };
     let (handles, timeout) = old.as_ref().map_or((None, None), |w| (w.handles.clone(), w.timeout));
-    // Entering a monitor has no limit, whatever its wait for an event says.
-    let entered =
-        found.kind == WaitKind::Monitor && !found.method.contains("Try") && !found.method.contains("Timeout");
-    let endless = entered
-        || match runtime {
-            // The VM waits in slices; the state says whether the program set a limit.
-            Some("Java") => !is(facts, tid, "timed_waiting") && waits_for_others(found.kind),
-            Some("Ruby") => found.kind == WaitKind::ScriptLock || is(facts, tid, "sleep_forever"),
-            _ => false,
-        };
-    let timeout = if endless { Some(Timeout::Infinite) } else { timeout };
+    let timeout = if found.endless { Some(Timeout::Infinite) } else { timeout };
     Wait {
         kind: kind_of(found),
         object: Some(what).filter(|_| found.object.is_some()),
@@ -205,18 +196,8 @@ fn wait(facts: &ScriptFacts, tid: Tid, found: &ScriptWait, old: Option<Wait>) ->
         rpc: None,
         confidence: if target.is_some() || found.object.is_some() { sure } else { Confidence::Strong },
         evidence,
-        sentence: if found.kind == WaitKind::Idle { sentence } else { format!("{sentence}{behind}") },
+        sentence,
     }
-}
-
-fn is(facts: &ScriptFacts, tid: Tid, state: &str) -> bool {
-    let thread = facts.threads.get(&tid).and_then(|t| t.thread.as_ref());
-    thread.is_some_and(|t| t.state.contains(&state))
-}
-
-/// Waits that end only when another thread does something.
-fn waits_for_others(kind: WaitKind) -> bool {
-    !matches!(kind, WaitKind::Sleep | WaitKind::Idle | WaitKind::Io | WaitKind::Gc)
 }
 
 fn is_lock(kind: WaitKind) -> bool {
@@ -250,15 +231,19 @@ fn lockless(class: &str) -> bool {
         || matches!(class, "Queue" | "SizedQueue" | "ConditionVariable" | "Mutex" | "Monitor")
 }
 
-/// What a thread without a native one waits for, in words.
-pub(crate) fn detached_words(facts: &ScriptFacts, wait: &DetachedWait) -> String {
+/// What a thread without a native one waits for and in which of its methods, in words.
+pub(crate) fn detached_words(facts: &ScriptFacts, wait: &DetachedWait, frames: &[ScriptFrame]) -> String {
+    let user = frames.iter().find(|f| !f.is_library());
+    let place = user.map(|f| format!(" in {}", frame_words(f))).unwrap_or_default();
     let of = wait.object_type.as_deref().unwrap_or("an object");
     let at = wait.object.map(|o| format!(" {:x}", o.0)).unwrap_or_default();
     let what = match wait.kind {
-        WaitKind::Monitor => format!("waits for the monitor of {of}{at}"),
-        WaitKind::MonitorWait if !lockless(of) => format!("waits to be woken (the monitor of {of}{at})"),
-        WaitKind::Sleep => return "sleeps".to_owned(),
-        _ => format!("waits for {of}{at}"),
+        WaitKind::Monitor => format!("waits{place} for the monitor of {of}{at}"),
+        WaitKind::MonitorWait if !lockless(of) => {
+            format!("waits{place} to be woken (the monitor of {of}{at})")
+        }
+        WaitKind::Sleep => return format!("sleeps{place}"),
+        _ => format!("waits{place} for {of}{at}"),
     };
     match &wait.owner {
         Some(owner) => format!("{what}, held by {}", facts.owner_words(owner)),
@@ -300,14 +285,14 @@ fn lock_words(lock: &ScriptLock) -> Option<String> {
     ))
 }
 
-fn idle_words(method: &str, dotnet: bool) -> &'static str {
+fn idle_words(method: &str) -> &'static str {
     match method {
-        _ if !dotnet => "waits for work",
         m if m.contains("GateThread") => "watches over the thread pool",
         m if m.contains("TimerQueue") => "waits for the next timer",
         m if m.contains("IOCompletionPoller") => "waits for completed I/O requests",
         m if m.contains("WaitThread") => "waits for handles of the thread pool",
-        _ => "waits for work (thread pool)",
+        m if m.starts_with("System.Threading.") => "waits for work (thread pool)",
+        _ => "waits for work",
     }
 }
 

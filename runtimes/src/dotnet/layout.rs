@@ -139,7 +139,7 @@ fields! {
     SyncRecursion "SyncBlock" "Recursion" [4, 4, 4],
     // 8, 9: the owner's thread record; 10: its managed id.
     SyncOwner "SyncBlock" "HoldingThreadId" [8, 8, 8],
-    ExceptionPrevious "ExceptionInfo" "PreviousNestedInfo" [0, 0, 0],
+    ExceptionPrevious "ExceptionInfo" "PreviousNestedInfo" [0x18, 0, 0],
     ExceptionThrown "ExceptionInfo" "ThrownObject" [0x48, 8, 8],
     LookupNext "ModuleLookupMap" "Next" [0, 0, 0],
     LookupTable "ModuleLookupMap" "TableData" [8, 8, 8],

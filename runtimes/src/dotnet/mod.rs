@@ -228,6 +228,10 @@ impl Reader for Dotnet {
         known.entry(image).or_insert_with(|| modules::line_table(clr.core.memory(), image)).clone()
     }
 
+    fn packed_line_table(&self, image: Va) -> Option<Vec<u8>> {
+        modules::packed_line_table(self.clr.as_ref()?.core.memory(), image)
+    }
+
     fn exceptions(&self) -> Vec<ScriptException> {
         self.clr.as_ref().map(Clr::exceptions).unwrap_or_default()
     }

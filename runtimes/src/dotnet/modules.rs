@@ -72,33 +72,54 @@ pub(super) fn image_metadata(memory: &dyn ReadMemory, base: Va, flat: bool) -> O
 
 /// Most entries of a debug directory.
 const MAX_DEBUG: u64 = 32;
-/// `IMAGE_DEBUG_TYPE_CODEVIEW`.
+/// `IMAGE_DEBUG_TYPE_CODEVIEW`, and the type of an embedded portable PDB.
 const CODEVIEW: u32 = 2;
+const EMBEDDED: u32 = 17;
+/// Most bytes of one, packed.
+const MAX_EMBEDDED: usize = 64 << 20;
 
 /// The portable PDB of the image at `base`: name, and its id (the GUID of the CodeView entry and that entry's stamp).
 pub(super) fn line_table(memory: &dyn ReadMemory, base: Va) -> Option<(String, [u8; 20])> {
+    debug_entry(memory, base, CODEVIEW, |entry, record| {
+        // "RSDS", GUID, age, path.
+        if memory.u32(record)? != 0x5344_5352 {
+            return None;
+        }
+        let mut id = [0u8; 20];
+        if memory.read_at(record.offset(4), id.first_chunk_mut::<16>()?).got < 16 {
+            return None;
+        }
+        id.last_chunk_mut::<4>()?.copy_from_slice(&memory.u32(entry.offset(4))?.to_le_bytes());
+        let path = memory.c_str(record.offset(24), MAX_PATH)?;
+        Some((String::from_utf8_lossy(&path).into_owned(), id))
+    })
+}
+
+/// The packed portable PDB inside the image at `base`: "MPDB", bytes of it unpacked, then deflate. Source: "PE/COFF
+/// specification of .NET", the debug directory's entry of type 17 (dotnet/runtime, MIT).
+pub(super) fn packed_line_table(memory: &dyn ReadMemory, base: Va) -> Option<Vec<u8>> {
+    debug_entry(memory, base, EMBEDDED, |entry, record| {
+        let size = usize::try_from(memory.u32(entry.offset(16))?).ok()?;
+        block(memory, record, size, MAX_EMBEDDED)
+    })
+}
+
+/// Asks the entries of a type in an image's debug directory: address of the entry, address of its data. Layout:
+/// `IMAGE_DEBUG_DIRECTORY` of the PE/COFF specification.
+fn debug_entry<T>(
+    memory: &dyn ReadMemory,
+    base: Va,
+    kind: u32,
+    ask: impl Fn(Va, Va) -> Option<T>,
+) -> Option<T> {
     [false, true].into_iter().find_map(|flat| {
         let image = Image::read(memory, base, flat)?;
         let directory = image.headers.directory(directory::DEBUG)?;
         let entries = image.at(directory.rva.0)?;
         (0..u64::from(directory.size / 28).min(MAX_DEBUG)).find_map(|i| {
             let entry = entries.offset(i * 28);
-            let word = |o: u64| memory.u32(entry.offset(o));
-            if word(12)? != CODEVIEW {
-                return None;
-            }
-            let record = image.at(word(20)?)?;
-            // "RSDS", GUID, age, path.
-            if memory.u32(record)? != 0x5344_5352 {
-                return None;
-            }
-            let mut id = [0u8; 20];
-            if memory.read_at(record.offset(4), id.first_chunk_mut::<16>()?).got < 16 {
-                return None;
-            }
-            id.last_chunk_mut::<4>()?.copy_from_slice(&word(4)?.to_le_bytes());
-            let path = memory.c_str(record.offset(24), MAX_PATH)?;
-            Some((String::from_utf8_lossy(&path).into_owned(), id))
+            let data = memory.u32(entry.offset(20)).filter(|_| memory.u32(entry.offset(12)) == Some(kind))?;
+            ask(entry, image.at(data)?)
         })
     })
 }

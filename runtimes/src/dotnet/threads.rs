@@ -90,6 +90,8 @@ impl Clr {
                 id: core.u32(address, Field::ThreadId)?.into(),
                 name: object.and_then(|o| self.text(o, "_name")).filter(|n| !n.is_empty()),
                 state: words,
+                alive,
+                carrier: None,
             },
         })
     }

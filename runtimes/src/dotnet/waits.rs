@@ -326,7 +326,7 @@ impl Clr {
                 rank: site.rank,
                 kind: site.kind,
                 object,
-                proof: Proof::Exact,
+                proof: Proof::LiveReference,
                 method: format!("{owner}.{}", m.method.name),
             });
         }
@@ -357,6 +357,9 @@ impl Clr {
             object_type: object.and_then(|o| self.object_name(o)).map(|n| n.to_string()),
             proof: best.proof,
             target: target.and_then(|t| t.script.tid),
+            // Entering a monitor has no limit, whatever its wait for an event says.
+            endless: best.kind == WaitKind::Monitor
+                && !["Try", "Timeout"].iter().any(|limited| best.method.contains(limited)),
             method: best.method.clone(),
             user_frame,
         })
@@ -402,7 +405,7 @@ impl Clr {
             let same = neighbours.filter(|(kind, _)| *kind == f.kind).find_map(|(_, object)| *object);
             if let Some(object) = same {
                 f.object = Some(object);
-                f.proof = Proof::Exact;
+                f.proof = Proof::LiveReference;
                 continue;
             }
             let wanted: &[&str] = match f.kind {
@@ -516,7 +519,7 @@ impl Clr {
         // The protected reference lies on the stack, near the frame.
         let slot = core.target(helper, Field::HelperReference).filter(|s| s.0.abs_diff(helper.0) < 0x2000);
         let object = slot.and_then(|s| core.deref(s)).filter(|o| self.object_type(*o).is_some());
-        Some(Found { rank, kind, object, proof: Proof::Exact, method: format!("{}.{name}", method.owner()) })
+        Some(Found { rank, kind, object, proof: Proof::LiveReference, method: format!("{}.{name}", method.owner()) })
     }
 
     /// Type and name of the function that a helper frame stands for.

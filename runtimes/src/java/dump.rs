@@ -102,7 +102,14 @@ impl Java {
         let mut first = true;
         for object in &frame.monitors {
             let enters = n == 0 && first && !mounted && pending == Some(*object);
-            items.push(lock(if enters { "waiting to lock" } else { "locked" }, Some(*object)));
+            // 11 says of a monitor that was given up for a wait how it comes back; 17 and later call it locked.
+            let given_up = self.vm.major < 12 && n > 0 && waiting == Some(*object);
+            let verb = match (enters, given_up) {
+                (true, _) => "waiting to lock",
+                (false, true) => "waiting to re-lock in wait()",
+                (false, false) => "locked",
+            };
+            items.push(lock(verb, Some(*object)));
             first = false;
         }
     }

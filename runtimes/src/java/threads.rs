@@ -135,6 +135,8 @@ impl Java {
                 id: object.and_then(|o| objects.long(vm, o, "tid")).unwrap_or(0),
                 name: field("name").and_then(|n| objects.string(vm, n)),
                 state,
+                carrier: None,
+                alive: bits != 0 && bits & status::TERMINATED == 0,
             },
             object,
             status: bits,

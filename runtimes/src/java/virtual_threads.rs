@@ -42,7 +42,7 @@ pub(super) struct Virtual {
 
 impl Virtual {
     pub(super) fn owner(&self) -> LockOwner {
-        LockOwner { tid: self.script.tid, id: Some(self.script.id), name: self.script.name.clone() }
+        LockOwner { tid: self.script.carrier, id: Some(self.script.id), name: self.script.name.clone() }
     }
 }
 
@@ -135,6 +135,8 @@ impl Java {
                 id,
                 name: name.filter(|n| !n.is_empty()),
                 state: vec!["virtual", if mounted { "mounted" } else { "unmounted" }],
+                alive: true,
+                carrier: carrier.and_then(|t| t.script.tid),
             },
             lock_stack: if mounted { Vec::new() } else { self.chunk_lock_stack(object).unwrap_or_default() },
             carrier: carrier.map(|t| t.script.address),

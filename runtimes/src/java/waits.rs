@@ -26,7 +26,13 @@ const IDLE: &[&str] = &[
     "sun.nio.ch.WindowsSelectorImpl$SubSelector.poll0",
     "java.net.DualStackPlainSocketImpl.accept0",
     "java.net.PlainSocketImpl.accept0",
+    "java.net.ServerSocket.accept",
+    "sun.nio.ch.ServerSocketChannelImpl.accept",
+    "java.util.concurrent.DelayScheduler.loop",
 ];
+
+/// Methods of the library's queues that wait for something to do, whoever's pool calls them.
+const TAKES: &[&str] = &["take", "takeFirst", "takeLast", "poll", "pollFirst", "pollLast"];
 
 /// Threads of the VM that have no frames when they have nothing to do.
 const HELPERS: &[&str] = &[
@@ -41,7 +47,15 @@ const HELPERS: &[&str] = &[
 
 impl Java {
     pub(super) fn read_waits(&self, stacks: &Stacks<'_>) -> Vec<ScriptWait> {
-        stacks.iter().filter_map(|(thread, stack)| self.wait(thread, stack)).collect()
+        let one = |(thread, stack): &(&Thread, Stack)| {
+            let mut wait = self.wait(thread, stack)?;
+            // The VM waits in slices; the state says whether the program set a limit.
+            let period =
+                matches!(wait.kind, WaitKind::Sleep | WaitKind::Idle | WaitKind::Io | WaitKind::Gc);
+            wait.endless = !period && thread.status & status::WITH_TIMEOUT == 0;
+            Some(wait)
+        };
+        stacks.iter().filter_map(one).collect()
     }
 
     fn wait(&self, thread: &Thread, stack: &Stack) -> Option<ScriptWait> {
@@ -52,7 +66,7 @@ impl Java {
             return HELPERS.contains(&name).then(|| plain(tid, WaitKind::Idle, name.to_owned()));
         };
         let mut wait = plain(tid, WaitKind::Monitor, top.method.function());
-        wait.user_frame = stack.frames.iter().position(|f| !is_library(&f.method.class));
+        wait.user_frame = frames.iter().position(|f| !is_library(&f.method.class));
         if let Some(monitor) = thread.pending {
             self.set_object(&mut wait, self.monitor_object(monitor));
             return Some(wait);
@@ -61,10 +75,10 @@ impl Java {
             wait.kind = WaitKind::ClassInit;
             wait.object = Some(class.klass);
             wait.object_type = self.names.class(&self.vm, class.klass).map(|n| n.to_string());
-            wait.proof = if exact { Proof::Exact } else { Proof::Derived };
+            wait.proof = if exact { Proof::Record } else { Proof::Derived };
             return Some(wait);
         }
-        let idle = called(frames, IDLE);
+        let idle = called(frames, IDLE) || takes(frames);
         if let Some(monitor) = thread.waiting {
             self.set_object(&mut wait, self.monitor_object(monitor));
             wait.kind = WaitKind::MonitorWait;
@@ -138,11 +152,20 @@ pub(super) fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
         kind,
         object: None,
         object_type: None,
-        proof: Proof::Exact,
+        proof: Proof::Record,
         target: None,
+        endless: false,
         method,
         user_frame: None,
     }
+}
+
+/// True when a frame at the top waits for the next item of one of the library's queues.
+fn takes(frames: &[JavaFrame]) -> bool {
+    frames.iter().take(TOP).any(|f| {
+        let class = f.method.class.strip_prefix("java.util.concurrent.").unwrap_or_default();
+        (class.ends_with("Queue") || class.ends_with("Deque")) && TAKES.contains(&&*f.method.name)
+    })
 }
 
 /// True when one of the frames at the top is one of those methods.

@@ -173,7 +173,7 @@ fn place(core: &Core, frame: &mut ScriptFrame, file: Option<String>, line: Optio
 }
 
 /// The gem that a path lies in: `…/gems/rack-2.2.4/lib/…`.
-fn gem(path: &str) -> Option<String> {
+pub(super) fn gem(path: &str) -> Option<String> {
     let (_, rest) = path.rsplit_once("/gems/")?;
     let (name, _) = rest.split_once('/')?;
     (!name.is_empty()).then(|| name.to_owned())

@@ -160,17 +160,18 @@ impl Ruby {
             object_type: object_type.map(str::to_owned),
             proof,
             target: None,
+            endless: kind == WaitKind::ScriptLock || thread.status == Some(Status::SleepForever),
             method: top.map(|f| f.script.function.clone()).unwrap_or_default(),
             user_frame: user_frame(frames),
         };
         if self.wants_lock(index, thread) {
-            return Some(wait(WaitKind::Gvl, self.threads.lock, Some("GVL"), Proof::Exact));
+            return Some(wait(WaitKind::Gvl, self.threads.lock, Some("GVL"), Proof::Record));
         }
         if thread.status.is_some_and(|s| !s.sleeps()) {
             return None;
         }
         if let Some((object, _)) = self.entering(thread) {
-            return Some(wait(WaitKind::ScriptLock, Some(object), Some("Mutex"), Proof::Exact));
+            return Some(wait(WaitKind::ScriptLock, Some(object), Some("Mutex"), Proof::Record));
         }
         // A C function, or the library's Ruby code around one (`<internal:thread_sync>`).
         let top = top.filter(|f| f.script.kind != FrameKind::Interpreted)?;
@@ -178,7 +179,10 @@ impl Ruby {
         if let Some((record, kind)) = self.core.data(top.receiver) {
             let row = WAITING.iter().find(|(k, names, ..)| *k == kind && names.contains(&function));
             if let Some((_, _, kind, class)) = row {
-                let mut wait = wait(*kind, Some(top.receiver), Some(class), Proof::Exact);
+                // A thread of a library alone that waits to be woken waits for work: pools of servers, timers.
+                let works = *kind == WaitKind::MonitorWait && !has_own_code(frames);
+                let kind = if works { &WaitKind::Idle } else { kind };
+                let mut wait = wait(*kind, Some(top.receiver), Some(class), Proof::Record);
                 if *kind == WaitKind::Thread {
                     wait.target = self.threads.index_of(record).and_then(|i| self.threads.list.get(i)?.tid);
                 }
@@ -188,8 +192,15 @@ impl Ruby {
         // Without a status it is not known that it waits at all.
         thread.status?;
         let (_, kind) = WAITING_ANYWHERE.iter().find(|(names, _)| names.contains(&function))?;
-        Some(wait(*kind, None, None, Proof::Exact))
+        Some(wait(*kind, None, None, Proof::Record))
     }
+}
+
+/// True for a stack with code that comes neither with Ruby nor with a gem.
+fn has_own_code(frames: &[Frame]) -> bool {
+    let own = |path: &str| !frames::is_library(path) && frames::gem(path).is_none();
+    let mut interpreted = frames.iter().filter(|f| f.script.kind == FrameKind::Interpreted).peekable();
+    interpreted.peek().is_none() || interpreted.any(|f| f.script.file.as_deref().is_none_or(own))
 }
 
 /// The first frame of the program's own Ruby code.

@@ -105,6 +105,8 @@ impl Ruby {
             id: t.object.0,
             name: t.name.clone(),
             state: t.main.then_some("main").into_iter().chain(t.status.map(threads::Status::word)).collect(),
+            alive: t.status != Some(threads::Status::Dead),
+            carrier: None,
         });
         let fibers = self.threads.fibers.iter().map(|f| ScriptThread {
             address: f.address,
@@ -112,6 +114,8 @@ impl Ruby {
             id: f.address.0,
             name: None,
             state: vec!["unmounted", "fiber", if f.resuming { "resuming" } else { "suspended" }],
+            alive: true,
+            carrier: None,
         });
         threads.chain(fibers).collect()
     }

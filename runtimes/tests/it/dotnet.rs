@@ -171,7 +171,7 @@ fn waits_chains_and_the_pool_are_what_the_programs_say() {
             w.kind.word() == *kind
                 && w.object_type.as_deref().is_some_and(|t| t.contains(of))
                 && w.target.and_then(named) == *target
-                && w.proof == dumpscope_runtimes::Proof::Exact
+                && w.proof == dumpscope_runtimes::Proof::LiveReference
         });
         assert!(fits, "{name} {thread}: {waits:#?}");
         for task in reader.tasks(&waits) {

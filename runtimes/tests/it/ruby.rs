@@ -98,7 +98,7 @@ fn facts(lab: &Lab) -> (Vec<ScriptLock>, Vec<ScriptWait>, BTreeMap<Tid, String>)
 fn waits(lab: &Lab) -> BTreeSet<(String, &'static str, String, String)> {
     let (locks, waits, names) = facts(lab);
     let one = |w: &ScriptWait| {
-        assert_eq!(w.proof, Proof::Exact, "{w:?}");
+        assert_eq!(w.proof, Proof::Record, "{w:?}");
         let lock = locks.iter().find(|l| Some(l.address) == w.object);
         let owner = lock.and_then(|l| names.get(&l.owners.first()?.tid?)).cloned();
         let object = w.object_type.clone().unwrap_or_default();

@@ -15,17 +15,25 @@ const MAX_KEPT: usize = 4096;
 pub(super) type Portable = Mutex<(u64, BTreeMap<[u8; 20], Option<Arc<PortablePdb>>>)>;
 
 impl SymbolManager {
-    /// The portable PDB with an id: in a folder of the symbol path or the image path, or in a store there (the key is the
-    /// GUID and `FFFFFFFF`). `path`: as the image names it. Looked for once for each configuration.
+    /// The portable PDB with an id: in a folder of the symbol path or the image path, in a store there (the key is the
+    /// GUID and `FFFFFFFF`), or inside the image, packed, when `inside` gives it. `path`: as the image names it. Looked for
+    /// once for each configuration.
     #[must_use]
-    pub fn portable_pdb(&self, path: &str, id: &[u8; 20]) -> Option<Arc<PortablePdb>> {
+    pub fn portable_pdb(
+        &self,
+        path: &str,
+        id: &[u8; 20],
+        inside: &dyn Fn() -> Option<Vec<u8>>,
+    ) -> Option<Arc<PortablePdb>> {
         let name = SafeName::leaf(path).ok()?;
         let now = self.generation();
         let mut kept = self.portable.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 != now || kept.1.len() > MAX_KEPT {
             *kept = (now, BTreeMap::new());
         }
-        kept.1.entry(*id).or_insert_with(|| self.find_portable(name.as_str(), id).map(Arc::new)).clone()
+        let embedded = || PortablePdb::unpack(&inside()?).filter(|pdb| pdb.id() == id);
+        let find = || self.find_portable(name.as_str(), id).or_else(embedded).map(Arc::new);
+        kept.1.entry(*id).or_insert_with(find).clone()
     }
 
     fn find_portable(&self, name: &str, id: &[u8; 20]) -> Option<PortablePdb> {

@@ -5,12 +5,15 @@
 //! tables are wanted: documents (0x30) and the sequence points of methods (0x31).
 
 use crate::file::FileBytes;
+use std::io::Read;
 
 /// Number of the table of documents, and of that of methods.
 const DOCUMENT: usize = 0x30;
 const METHOD: usize = 0x31;
 /// Most sequence points of a method.
 const MAX_POINTS: usize = 1 << 16;
+/// Most bytes of an unpacked PDB.
+const MAX_UNPACKED: u64 = 256 << 20;
 /// Longest path of a source file, bytes.
 const MAX_PATH: usize = 4096;
 
@@ -93,6 +96,17 @@ impl PortablePdb {
             wide_document,
             file,
         })
+    }
+
+    /// Unpacks one that was inside an image: "MPDB", bytes of it unpacked, then deflate.
+    #[must_use]
+    pub fn unpack(packed: &[u8]) -> Option<PortablePdb> {
+        let (head, deflated) = packed.split_first_chunk::<8>()?;
+        let size = u32_at(head, 4).filter(|_| head.starts_with(b"MPDB"))?;
+        let mut out = Vec::new();
+        let most = u64::from(size).min(MAX_UNPACKED);
+        flate2::read::DeflateDecoder::new(deflated).take(most).read_to_end(&mut out).ok()?;
+        PortablePdb::parse(FileBytes::from(out))
     }
 
     /// Its id: the GUID and the stamp that the image's debug directory names.
@@ -271,6 +285,22 @@ mod tests {
         }
         parts.iter().for_each(|(_, bytes)| out.extend_from_slice(bytes));
         out
+    }
+
+    #[test]
+    fn one_inside_an_image_is_unpacked() {
+        let whole = small();
+        let mut packed = b"MPDB".to_vec();
+        packed.extend_from_slice(&(whole.len() as u32).to_le_bytes());
+        let mut encoder = flate2::write::DeflateEncoder::new(packed, flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, &whole).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(PortablePdb::unpack(&packed).unwrap().position(1, 0).unwrap().line, 10);
+        // A size that is too small cuts it off.
+        let mut short = packed.clone();
+        short[4..8].copy_from_slice(&40u32.to_le_bytes());
+        assert!(PortablePdb::unpack(&short).is_none());
+        (0..packed.len()).for_each(|n| assert!(PortablePdb::unpack(&packed[..n]).is_none_or(|p| n > 8 && p.id()[1] == 1)));
     }
 
     #[test]

@@ -81,9 +81,9 @@ fn says(facts: &Case<'_>, at: Node) -> String {
         }
         Node::Detached(id) => match detached(facts, id) {
             Some(u) => {
-                let does = u.wait.as_ref().map(|w| detached_words(&facts.script, w));
-                let place = crate::script::place_words(&u.frames);
-                format!("{} {}{place}", u.words(), does.unwrap_or_else(|| "does not run".to_owned()))
+                let does = u.wait.as_ref().map(|w| detached_words(&facts.script, w, &u.frames));
+                let rests = || format!("does not run{}", crate::script::place_words(&u.frames));
+                format!("{} {}", u.words(), does.unwrap_or_else(rests))
             }
             None => format!("thread {id}"),
         },

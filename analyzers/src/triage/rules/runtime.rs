@@ -232,7 +232,7 @@ const WORKERS: [&str; 2] =
     ["java.util.concurrent.ThreadPoolExecutor.runWorker", "java.util.concurrent.ForkJoinPool.runWorker"];
 
 /// Workers of executors by the name of their pool: thread names without the number at the end.
-fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
+pub(super) fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
     let mut out: BTreeMap<&str, Vec<Tid>> = BTreeMap::new();
     for (tid, script) in &facts.script.threads {
         let works = script.frames.iter().any(|f| WORKERS.contains(&f.function.as_str()));
@@ -244,7 +244,11 @@ fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
     out
 }
 
-/// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them.
+/// Futures that somebody completes from outside: they have no thread that runs them.
+const COMPLETED_BY_HAND: &str = "java.util.concurrent.CompletableFuture";
+
+/// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them. A future that
+/// somebody completes may be on its way elsewhere.
 fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
     let mut out = Vec::new();
     for (pool, workers) in pools(facts) {
@@ -258,13 +262,18 @@ fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
             1 => ("its only worker".to_owned(), "waits"),
             n => (format!("all {n} workers"), "wait"),
         };
+        let by_hand = |tid: &Tid| {
+            let wait = facts.script.threads.get(tid).and_then(|s| s.wait.as_ref());
+            wait.and_then(|w| w.object_type.as_deref()).is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
+        };
+        let (sure, what) = match workers.iter().any(by_hand) {
+            true => (Confidence::Guess, "a future that nobody has completed, and none is left for other work"),
+            false => (Confidence::Strong, "work that no thread runs, and none is left to run it"),
+        };
         let mut finding = Finding::new(
             FindingKind::Waiting,
-            Confidence::Strong,
-            format!(
-                "the thread pool \"{pool}\" is exhausted: {all} {block}{place} for work that no thread runs, and none is left to \
-                 run it"
-            ),
+            sure,
+            format!("the thread pool \"{pool}\" is exhausted: {all} {block}{place} for {what}"),
         );
         finding.class = FindingClass::PoolStarvation;
         finding.tid = Some(first);
@@ -364,10 +373,16 @@ fn mutexes(facts: &Case<'_>) -> Option<Finding> {
 
 /// A wait that no service begins to be idle: in the program's own code, without limit.
 fn stuck(facts: &Case<'_>) -> Option<Finding> {
-    let main = facts.threads.iter().find(|t| t.is_main)?;
+    let first = facts.threads.iter().find(|t| t.is_main)?;
+    // A launcher's first thread waits for the one that runs the program.
+    let launched = first.wait.as_ref().and_then(|w| facts.thread(w.owner_tid?));
+    let main = launched.filter(|_| facts.script.frames(first.tid).is_empty()).unwrap_or(first);
     // The assembly that the program begins in; what its libraries' threads wait for is their matter.
     let entry = facts.script.threads.get(&main.tid)?.frames.iter().rev().find(|f| !f.is_library())?;
-    let program = entry.module.as_deref()?;
+    // Where code has no assembly only the thread counts whose end the main thread waits for.
+    let program = entry.module.as_deref();
+    let joined =
+        |tid: Tid| facts.threads.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.owner_tid == Some(tid)));
     // A main thread that only waits for the end has threads that wait for work.
     let service = is_bystander(main)
         || main
@@ -382,8 +397,10 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
         };
         let Some(script) = facts.script.threads.get(&t.tid) else { continue };
         let Some(w) = script.wait.as_ref().filter(|_| !is_bystander(t)) else { continue };
-        let own = facts.script.user_frame(t.tid).is_some_and(|f| f.module.as_deref() == Some(program));
+        let own = facts.script.user_frame(t.tid).is_some_and(|f| f.module.as_deref() == program);
         let asks = match w.kind {
+            WaitKind::MonitorWait if program.is_none() => main.wait.as_ref().is_some_and(|w| w.owner_tid == Some(t.tid)),
+            _ if program.is_none() => false,
             WaitKind::Event | WaitKind::MonitorWait => !t.is_main && !service,
             WaitKind::ScriptLock => t.is_main || !service,
             WaitKind::Io => wait.kind != Kind::Sleep && !listens(&w.method),
@@ -394,8 +411,6 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
         }
     }
     // Who is waited for first, then the program's own threads before the pool's.
-    let joined =
-        |tid: Tid| facts.threads.iter().any(|t| t.wait.as_ref().is_some_and(|w| w.owner_tid == Some(tid)));
     found.sort_by_key(|(t, _)| (!joined(t.tid), is_worker(facts, t.tid), t.index));
     let (t, w) = found.first()?;
     let what = t.wait.as_ref().map_or("", |w| w.sentence.as_str());

@@ -46,7 +46,7 @@ fn row(f: &ScriptFrame, before: Option<usize>, inlined: bool) -> ScriptRow {
 pub(crate) fn added(session: &Session, stack: &Stack, thread: Option<ThreadIdx>) -> Added {
     let mut out = Added::default();
     let runtimes = session.target.runtimes();
-    let readers = runtimes.readers().iter().filter(|r| r.runtime().readable && r.runtime().name != ".NET");
+    let readers = runtimes.readers().iter().filter(|r| r.runtime().readable && r.clr().is_none());
     let tid = thread.and_then(|t| session.dump().thread(t)).map(|t| t.tid);
     let Some(tid) = tid.filter(|_| session.sel.context.is_none()) else { return out };
     let mut machine: Option<Vec<Frame>> = None;

@@ -1,6 +1,7 @@
-//! Damages the pages that the .NET reader touches and triages what comes out: no panic, no hang, at most twice the time.
+//! Damages the pages that a runtime's reader touches and triages what comes out: no panic, no hang, at most twice the time.
 //!
-//! `cargo run --release -p dumpscope-tests --example dotnet-mutants -- [COUNT] [NAME..]`, 60 mutants of four dumps by default.
+//! `cargo run --release -p dumpscope-tests --example runtime-mutants -- dotnet|java|ruby [COUNT] [NAME..]`, 60 mutants of
+//! some dumps by default. Times are of the processor where the system tells them (Linux), else of the clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a tool of the developers")]
 
 use dumpscope_analyzers::facts::Case;
@@ -12,6 +13,7 @@ use dumpscope_core::{ReadMemory, Va};
 use dumpscope_runtimes::{NativeThread, Process, Walked, find};
 use dumpscope_symbols::SymbolConfig;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -99,7 +101,7 @@ fn touched(dump: Dump, bytes: &[u8]) -> Vec<u64> {
 }
 
 fn triage(bytes: Vec<u8>) -> (Duration, bool, String) {
-    let start = Instant::now();
+    let (start, ran) = (Instant::now(), running());
     let done = std::panic::catch_unwind(|| {
         let Ok(dump) = Dump::from_bytes(bytes) else { return (Vec::new(), "no dump".to_owned()) };
         let target = Target::new(dump, SymbolConfig::default());
@@ -108,21 +110,59 @@ fn triage(bytes: Vec<u8>) -> (Duration, bool, String) {
         let found = run_rules(&case);
         (found.warnings, found.findings.first().map(|f| f.kind.name().to_owned()).unwrap_or_default())
     });
-    let took = start.elapsed();
+    let took = running().zip(ran).and_then(|(now, then)| now.checked_sub(then)).unwrap_or_else(|| start.elapsed());
     match done {
         Ok((warnings, kind)) => (took, warnings.is_empty(), kind),
         Err(_) => (took, false, "panic".to_owned()),
     }
 }
 
+/// Processor time of this thread.
+fn running() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// The folder with a runtime's dumps, their ending, and those that are damaged by default.
+fn dumps(runtime: &str) -> (PathBuf, &'static str, &'static [&'static str]) {
+    match runtime {
+        "dotnet" => {
+            let (folder, _) = dumpscope_tests::dotnet_dumps().expect("shared/dotnet beside the checkout");
+            (folder, "dmp", &["mon2-10", "starve-10", "custom-8", "async-10"])
+        }
+        "java" => {
+            let (folder, _) = dumpscope_tests::java_dumps().expect("shared/java beside the checkout");
+            (folder, "dmp", &["SyncDeadlock-21", "HotBlock-21", "VPinned-25", "LockDeadlock-17"])
+        }
+        "ruby" => {
+            let shared = dumpscope_tests::shared().expect("shared/ beside the checkout");
+            let names = &["ruby31s-deadlock-trim", "ruby31s-ole-trim", "ruby31x86s-ole-trim"];
+            (shared.join("ruby"), "dmp.zst", names)
+        }
+        other => panic!("{other} is none of dotnet, java, ruby"),
+    }
+}
+
+fn unpacked(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    if path.extension().is_none_or(|e| e != "zst") {
+        return bytes;
+    }
+    let mut decoder = zstd::Decoder::new(bytes.as_slice()).unwrap();
+    decoder.window_log_max(27).unwrap();
+    let mut out = Vec::new();
+    std::io::copy(&mut decoder, &mut out).unwrap();
+    out
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
+    let (folder, ending, usual) = dumps(&args.next().unwrap_or_else(|| "dotnet".to_owned()));
     let count: u64 = args.next().and_then(|n| n.parse().ok()).unwrap_or(60);
     let mut names: Vec<String> = args.collect();
     if names.is_empty() {
-        names = ["mon2-10", "starve-10", "custom-8", "async-10"].map(str::to_owned).to_vec();
+        names = usual.iter().map(|n| (*n).to_owned()).collect();
     }
-    let (dumps, _) = dumpscope_tests::dotnet_dumps().expect("shared/dotnet beside the checkout");
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
         state ^= state << 13;
@@ -132,13 +172,13 @@ fn main() {
     };
     let mut broken = 0;
     for name in names {
-        let bytes = std::fs::read(dumps.join(format!("{name}.dmp"))).unwrap();
+        let bytes = unpacked(&folder.join(format!("{name}.{ending}")));
         let dump = Dump::from_bytes(bytes.clone()).unwrap();
         let pages = touched(dump, &bytes);
         let base = (0..3).map(|_| triage(bytes.clone()).0).min().unwrap_or_default();
-        let (mut worst, mut sum) = (Duration::ZERO, Duration::ZERO);
+        let (mut worst, mut sum, mut slow) = (Duration::ZERO, Duration::ZERO, 0);
         let mut kinds = std::collections::BTreeMap::<String, usize>::new();
-        for _ in 0..count {
+        for nth in 0..count {
             let mut mutant = bytes.clone();
             let words = 1_u64 << (next() % 12);
             for _ in 0..words {
@@ -155,6 +195,10 @@ fn main() {
                 mutant[at..at + 8].copy_from_slice(&new.to_le_bytes());
             }
             let (took, fine, kind) = triage(mutant);
+            slow += u32::from(took > base * 2);
+            if !fine || took > base * 4 {
+                println!("{name}: mutant {nth}: {took:?}, {kind}, whole: {fine}");
+            }
             worst = worst.max(took);
             sum += took;
             broken += u32::from(!fine);
@@ -162,7 +206,7 @@ fn main() {
         }
         let mean = sum / u32::try_from(count.max(1)).unwrap_or(1);
         println!(
-            "{name}: {} pages touched, {count} mutants, {broken} broken, base {base:?}, mean {mean:?}, worst {worst:?}, verdicts {kinds:?}",
+            "{name}: {} pages touched, {count} mutants, {broken} broken, base {base:?}, mean {mean:?}, worst {worst:?}, {slow} over twice the time, verdicts {kinds:?}",
             pages.len()
         );
     }
