@@ -110,7 +110,8 @@ fn triage(bytes: Vec<u8>) -> (Duration, bool, String) {
         let found = run_rules(&case);
         (found.warnings, found.findings.first().map(|f| f.kind.name().to_owned()).unwrap_or_default())
     });
-    let took = running().zip(ran).and_then(|(now, then)| now.checked_sub(then)).unwrap_or_else(|| start.elapsed());
+    let took =
+        running().zip(ran).and_then(|(now, then)| now.checked_sub(then)).unwrap_or_else(|| start.elapsed());
     match done {
         Ok((warnings, kind)) => (took, warnings.is_empty(), kind),
         Err(_) => (took, false, "panic".to_owned()),

@@ -519,7 +519,13 @@ impl Clr {
         // The protected reference lies on the stack, near the frame.
         let slot = core.target(helper, Field::HelperReference).filter(|s| s.0.abs_diff(helper.0) < 0x2000);
         let object = slot.and_then(|s| core.deref(s)).filter(|o| self.object_type(*o).is_some());
-        Some(Found { rank, kind, object, proof: Proof::LiveReference, method: format!("{}.{name}", method.owner()) })
+        Some(Found {
+            rank,
+            kind,
+            object,
+            proof: Proof::LiveReference,
+            method: format!("{}.{name}", method.owner()),
+        })
     }
 
     /// Type and name of the function that a helper frame stands for.

@@ -50,8 +50,7 @@ impl Java {
         let one = |(thread, stack): &(&Thread, Stack)| {
             let mut wait = self.wait(thread, stack)?;
             // The VM waits in slices; the state says whether the program set a limit.
-            let period =
-                matches!(wait.kind, WaitKind::Sleep | WaitKind::Idle | WaitKind::Io | WaitKind::Gc);
+            let period = matches!(wait.kind, WaitKind::Sleep | WaitKind::Idle | WaitKind::Io | WaitKind::Gc);
             wait.endless = !period && thread.status & status::WITH_TIMEOUT == 0;
             Some(wait)
         };

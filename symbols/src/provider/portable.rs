@@ -300,7 +300,8 @@ mod tests {
         let mut short = packed.clone();
         short[4..8].copy_from_slice(&40u32.to_le_bytes());
         assert!(PortablePdb::unpack(&short).is_none());
-        (0..packed.len()).for_each(|n| assert!(PortablePdb::unpack(&packed[..n]).is_none_or(|p| n > 8 && p.id()[1] == 1)));
+        (0..packed.len())
+            .for_each(|n| assert!(PortablePdb::unpack(&packed[..n]).is_none_or(|p| n > 8 && p.id()[1] == 1)));
     }
 
     #[test]

@@ -194,7 +194,10 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     for (pool, workers) in super::runtime::pools(facts) {
         if workers.len() > 1 && workers.iter().all(|w| held.waiters.contains(w)) {
             let n = workers.len();
-            summary.push_str(&format!("; among them are all {n} workers of the thread pool \"{}\"", escape(pool)));
+            summary.push_str(&format!(
+                "; among them are all {n} workers of the thread pool \"{}\"",
+                escape(pool)
+            ));
         }
     }
     let mut out = Finding::new(FindingKind::LockContention, sure, summary);

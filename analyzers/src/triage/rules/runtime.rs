@@ -267,7 +267,9 @@ fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
             wait.and_then(|w| w.object_type.as_deref()).is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
         };
         let (sure, what) = match workers.iter().any(by_hand) {
-            true => (Confidence::Guess, "a future that nobody has completed, and none is left for other work"),
+            true => {
+                (Confidence::Guess, "a future that nobody has completed, and none is left for other work")
+            }
             false => (Confidence::Strong, "work that no thread runs, and none is left to run it"),
         };
         let mut finding = Finding::new(
@@ -399,7 +401,9 @@ fn stuck(facts: &Case<'_>) -> Option<Finding> {
         let Some(w) = script.wait.as_ref().filter(|_| !is_bystander(t)) else { continue };
         let own = facts.script.user_frame(t.tid).is_some_and(|f| f.module.as_deref() == program);
         let asks = match w.kind {
-            WaitKind::MonitorWait if program.is_none() => main.wait.as_ref().is_some_and(|w| w.owner_tid == Some(t.tid)),
+            WaitKind::MonitorWait if program.is_none() => {
+                main.wait.as_ref().is_some_and(|w| w.owner_tid == Some(t.tid))
+            }
             _ if program.is_none() => false,
             WaitKind::Event | WaitKind::MonitorWait => !t.is_main && !service,
             WaitKind::ScriptLock => t.is_main || !service,
