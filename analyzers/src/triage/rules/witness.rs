@@ -97,7 +97,7 @@ impl Witnesses {
         if self.busy_workers > 1 && is_pool_thread(facts, t) {
             return Some(Witness::Starved(self.busy_workers));
         }
-        if is_stop_shape(facts, t, w) {
+        if is_stop_shape(facts, t, w) || is_script_stop_shape(facts, t, w) {
             return None;
         }
         if let Some(found) = lost(facts, t) {
@@ -269,6 +269,22 @@ fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
         return false;
     }
     one_handle(w).and_then(|h| handle(facts, h)).is_some_and(is_for_all)
+}
+
+/// Ends of the names of methods in which a runtime's thread waits for whoever connects next.
+const SERVES: [&str; 6] =
+    ["accept", "accept0", "select", "poll0", "WEPoll.wait", "Iocp.getQueuedCompletionStatus"];
+
+/// A wait for the end of a program that serves others, by a runtime's own record: the system's object behind it is the
+/// runtime's, and says nothing.
+fn is_script_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
+    let wait = |tid: Tid| facts.script.threads.get(&tid)?.wait.as_ref();
+    let serves = |s: &dumpscope_runtimes::ScriptWait| {
+        s.kind == dumpscope_runtimes::WaitKind::Idle && SERVES.iter().any(|n| s.method.ends_with(n))
+    };
+    w.kind == Kind::Event
+        && wait(t.tid).is_some_and(|s| s.endless)
+        && facts.threads.iter().any(|o| wait(o.tid).is_some_and(serves))
 }
 
 /// True when it is known what is waited for, or how: a wait of which nothing is known may be one for a lock.
