@@ -72,7 +72,7 @@ pub struct Form {
 pub enum Shape {
     /// As they are.
     Plain,
-    /// Indented lines continue the line above them: a list with one line for each thing.
+    /// Lines that tell more of the thing above them continue its line: a list with one line for each thing.
     Joined,
     /// Of stack frames number and call site: what stands between them has no room in a small pane.
     Sites,

@@ -10,7 +10,7 @@ use dumpscope_engine::batch::{Incidents, triage_target};
 use dumpscope_engine::document::{DumpRow, settle};
 use dumpscope_engine::forms::{TextOptions, dump_lines, incident_lines};
 use dumpscope_engine::{
-    Line, LineStatus, Link, RenderCx, Report, Role, Session, Sink, Span, panic_text, run_line,
+    Line, LineStatus, Link, Part, RenderCx, Report, Role, Session, Sink, Span, panic_text, run_line,
 };
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -139,16 +139,13 @@ pub fn bytes_per_line(kind: PaneKind, form: usize, wide: bool) -> Option<i64> {
 
 /// Of a frame's line its number and its call site; other lines as they are.
 fn site(line: Line) -> Line {
-    if line.0.first().is_some_and(|s| s.role == Role::Heading && s.text.starts_with(" # ")) {
+    if line.has(Part::Columns) {
         return Line::new().role(Role::Heading, " # Call site");
     }
     let number = line.0.first().is_some_and(|s| matches!(s.link, Some(Link::Frame(..))));
-    // An address without a name is written `0x...`; those of the columns are not.
-    let name = |s: &Span| {
-        matches!(s.role, Role::Symbol | Role::Module) || (s.role == Role::Address && s.text.starts_with("0x"))
-    };
-    let Some(at) = line.0.iter().position(name).filter(|_| number) else { return line };
-    let inlined = line.0.iter().any(|s| s.text.starts_with("(Inline"));
+    let site = line.0.iter().position(|s| s.part == Some(Part::Site));
+    let Some(at) = site.filter(|_| number) else { return line };
+    let inlined = line.has(Part::Inlined);
     let mut spans = line.0;
     let tail = spans.split_off(at);
     spans.truncate(1);
@@ -182,11 +179,11 @@ impl<'a> Rows<'a> {
             Shape::Sites => return self.rows.push(Row::new(site(line))),
             Shape::Joined => {}
         }
-        let text = line.to_text();
         match &mut self.open {
-            Some((open, parts)) if text.starts_with("  ") => {
-                // `  Type          Key` continues as `Key`: the label says nothing in a list of one kind.
-                let value = text.trim().split_once("  ").map_or(text.trim(), |(_, v)| v.trim());
+            Some((open, parts)) if line.has(Part::More) => {
+                // The label says nothing in a list of one kind.
+                let words = line.0.iter().filter(|s| s.role != Role::Label);
+                let value: String = words.map(|s| s.text.as_str()).collect();
                 let role = line.0.last().map_or(Role::Plain, |s| s.role);
                 let pad = if *parts == 0 { format!("  {value:<14}") } else { format!("  {value}") };
                 open.0.push(Span::new(role, pad));

@@ -3,7 +3,7 @@
 use super::missing;
 use crate::batch::rows;
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Line, Link, Message, Part, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
 use crate::render::TextSink;
 use crate::run::run_captured;
@@ -69,6 +69,10 @@ struct Row {
     creator: Option<String>,
 }
 
+fn value(text: String) -> Span {
+    Span::new(Role::Value, text)
+}
+
 impl Row {
     fn new(session: &Session, lock: &Lock) -> Row {
         let at = lock.section.address;
@@ -103,22 +107,25 @@ impl Row {
         let at = Span::new(Role::Address, fmt::addr_plain(s.address, wide)).link(Link::Goto(s.address));
         emit(Line::new());
         emit(Line::plain("CritSec ").role(Role::Symbol, &self.place).text(" at ").span(at));
-        let mut field = |name: &str, value: String| {
-            emit(Line::new().role(Role::Label, format!("{name:<19}")).role(Role::Value, value));
+        let mut field = |name: &str, value: Span| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}")).span(value));
         };
         if s.is_locked() {
-            field("WaiterWoken", woken(s));
-            field("LockCount", format!("{}", s.waiters()));
+            field("WaiterWoken", value(woken(s)));
+            field("LockCount", value(format!("{}", s.waiters())));
         } else {
-            field("LockCount", "NOT LOCKED".into());
+            field("LockCount", value("NOT LOCKED".into()));
         }
-        field("RecursionCount", format!("{}", s.recursion));
-        field("OwningThread", format!("{:x}", s.owner));
+        field("RecursionCount", value(format!("{}", s.recursion)));
+        field("OwningThread", value(format!("{:x}", s.owner)).part(Part::Owner(s.owner)));
         let debug = s.debug.filter(|_| s.points_back());
-        field("EntryCount", debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.entry_count)));
+        field(
+            "EntryCount",
+            value(debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.entry_count))),
+        );
         field(
             "ContentionCount",
-            debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.contention_count)),
+            value(debug.map_or_else(|| "not recorded".into(), |d| format!("{:x}", d.contention_count))),
         );
         if s.is_locked() {
             emit(Line::new().role(Role::Warning, "*** Locked"));
@@ -151,29 +158,29 @@ impl Row {
     fn block_cs(&self, wide: bool, one: bool, emit: &mut dyn FnMut(Line)) {
         let s = &self.lock.section;
         let full = |v: u64| if wide { format!("0x{v:016x}") } else { format!("0x{v:08x}") };
-        let mut field = |name: &str, value: String| {
-            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        let mut field = |name: &str, value: Span| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).span(value));
         };
         let own = format!("{} ({})", full(s.address.0), self.place_cs);
         if one {
-            field("Critical section", own);
-            field("DebugInfo", full(s.debug_info.0));
+            field("Critical section", value(own));
+            field("DebugInfo", value(full(s.debug_info.0)));
         } else {
-            field("DebugInfo", full(s.debug_info.0));
-            field("Critical section", own);
+            field("DebugInfo", value(full(s.debug_info.0)));
+            field("Critical section", value(own));
         }
         emit(Line::new().role(Role::Warning, if s.is_locked() { "LOCKED" } else { "NOT LOCKED" }));
-        let mut field = |name: &str, value: String| {
-            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        let mut field = |name: &str, value: Span| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).span(value));
         };
         if s.is_locked() {
-            field("LockCount", format!("0x{:X}", s.waiters()));
-            field("WaiterWoken", woken(s));
-            field("OwningThread", full(s.owner));
-            field("RecursionCount", format!("0x{:X}", s.recursion));
+            field("LockCount", value(format!("0x{:X}", s.waiters())));
+            field("WaiterWoken", value(woken(s)));
+            field("OwningThread", value(full(s.owner)).part(Part::Owner(s.owner)));
+            field("RecursionCount", value(format!("0x{:X}", s.recursion)));
         }
-        field("LockSemaphore", format!("0x{:X}", s.semaphore & 0xffff_ffff));
-        field("SpinCount", full(s.spin_count));
+        field("LockSemaphore", value(format!("0x{:X}", s.semaphore & 0xffff_ffff)));
+        field("SpinCount", value(full(s.spin_count)));
         if let Some(creator) = &self.creator {
             emit(
                 Line::new()
@@ -182,10 +189,10 @@ impl Row {
             emit(Line::new().role(Role::Note, format!("\t{creator}")));
         }
         let Some((number, stack)) = &self.owner_stack else { return };
-        let mut field = |name: &str, value: String| {
-            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).role(Role::Value, value));
+        let mut field = |name: &str, value: Span| {
+            emit(Line::new().role(Role::Label, format!("{name:<19}= ")).span(value));
         };
-        field("OwningThread DbgId", number.map_or_else(|| "not found".into(), |n| format!("~{n}s")));
+        field("OwningThread DbgId", value(number.map_or_else(|| "not found".into(), |n| format!("~{n}s"))));
         if number.is_some() {
             emit(Line::new().role(Role::Label, "OwningThread Stack ="));
         }

@@ -71,6 +71,24 @@ pub enum Link {
     Module(usize),
 }
 
+/// What a span is to a pane that shows lines in its own way: the text of an answer may change, this does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The titles of columns.
+    Columns,
+    /// Stands for the addresses of a call that the compiler inlined.
+    Inlined,
+    /// A frame's place begins: module and function, or the address.
+    Site,
+    /// The id of the thread that owns a lock.
+    Owner(u64),
+    /// What `~` says of a thread's suspension and blocks begins.
+    State,
+    /// The line tells more of the thing in the lines above.
+    More,
+}
+
 /// Text with a role and perhaps a link. The text holds no control characters: see [`Span::untrusted`].
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Span {
@@ -80,18 +98,27 @@ pub struct Span {
     pub role: Role,
     /// Where it leads.
     pub link: Option<Link>,
+    /// What it is to a pane.
+    pub part: Option<Part>,
 }
 
 impl Span {
     /// Our own text.
     pub fn new(role: Role, text: impl Into<String>) -> Span {
-        Span { text: text.into(), role, link: None }
+        Span { text: text.into(), role, link: None, part: None }
     }
 
     /// Text from a dump, an image or a symbol file: control and bidirectional characters are escaped.
     #[must_use]
     pub fn untrusted(role: Role, text: &str) -> Span {
         Span::new(role, dumpscope_core::base::text::escape(text))
+    }
+
+    /// The same span, which is this to a pane.
+    #[must_use]
+    pub fn part(mut self, part: Part) -> Span {
+        self.part = Some(part);
+        self
     }
 
     /// The same span with a link.
@@ -135,6 +162,12 @@ impl Line {
     pub fn span(mut self, span: Span) -> Line {
         self.0.push(span);
         self
+    }
+
+    /// True when a span is this to a pane.
+    #[must_use]
+    pub fn has(&self, part: Part) -> bool {
+        self.0.iter().any(|s| s.part == Some(part))
     }
 
     /// The text of all spans.

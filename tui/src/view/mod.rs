@@ -13,7 +13,7 @@ use crate::panes::PaneKind;
 use crate::state::{DumpState, Phase, State};
 use crate::text::Row;
 use dumpscope_core::base::text::escape;
-use dumpscope_engine::{Link, Role, Session};
+use dumpscope_engine::{Link, Part, Role, Session};
 use lines::Look;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -189,11 +189,12 @@ fn is_selected(kind: PaneKind, session: Option<&Session>, row: &Row) -> bool {
 
 /// What is known of a line from the verdict. What a thread does: it takes the place of what `~` says about suspension and blocks.
 fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<(usize, String)> {
+    let parts = || row.line.0.iter().filter_map(|s| s.part);
     if kind == PaneKind::Locks {
-        let owner =
-            row.folded.strip_prefix("owningthread").or_else(|| row.folded.strip_prefix("owning thread"))?;
-        let gone = u32::from_str_radix(owner.trim(), 16).is_ok_and(|tid| dump.gone.contains(&tid));
-        return gone
+        let gone =
+            |p| matches!(p, Part::Owner(tid) if u32::try_from(tid).is_ok_and(|t| dump.gone.contains(&t)));
+        return parts()
+            .any(gone)
             .then(|| (row.width() + 1, " no longer exists: no thread of the dump has this id".to_owned()));
     }
     if kind != PaneKind::Threads || form != 0 {
@@ -203,7 +204,8 @@ fn tail(kind: PaneKind, form: usize, dump: &DumpState, row: &Row) -> Option<(usi
         Some(Link::Thread(t)) => Some(t.0),
         _ => None,
     })?;
-    let column = row.folded.find(" suspend:")? + 1;
+    let state = row.line.0.iter().position(|s| s.part == Some(Part::State))?;
+    let column = row.line.0.iter().take(state).map(|s| s.text.width()).sum();
     Some((column, dump.activity.get(&thread)?.clone()))
 }
 

@@ -1,6 +1,6 @@
 //! Handles as a report, in the layouts of older and newer versions.
 
-use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Line, Link, Part, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
 use crate::session::Layout;
 use crate::tables::access;
@@ -199,7 +199,7 @@ impl HandlesReport {
         emit(Line::plain("Handle ").span(value.link(Link::Handle(row.handle.0))));
         let label = |name: &str| {
             let text = if modern { format!("  {name:<13}\t") } else { format!("  {name:<14}") };
-            Line::new().role(Role::Label, text)
+            Line::new().span(Span::new(Role::Label, text).part(Part::More))
         };
         if self.flags & TYPE != 0 {
             let name = row.type_name.as_deref().unwrap_or("<unknown>");

@@ -2,7 +2,7 @@
 
 use super::flags::{KFlags, Params};
 use super::languages::ScriptRow;
-use crate::doc::{Answer, Line, Link, RenderCx, Role, Span};
+use crate::doc::{Answer, Line, Link, Part, RenderCx, Role, Span};
 use crate::document::{ArgRow, Confidence, TrustName};
 use crate::fmt::{self, Hex};
 use crate::session::Layout;
@@ -181,7 +181,7 @@ impl Columns {
         if self.flags.clean {
             // The engine has no title for it in a 32-bit view.
             text.push_str(if self.modern() && !self.wide { "" } else { "Call Site" });
-            return Line::new().role(Role::Heading, text);
+            return Line::new().span(Span::new(Role::Heading, text).part(Part::Columns));
         }
         if self.flags.distance {
             text.push_str("  Memory  ");
@@ -259,7 +259,7 @@ impl Columns {
                 true => format!("{ret:<width$} "),
                 false => format!("{tag} {ret:<width$} "),
             };
-            line = line.role(Role::Dim, text);
+            line = line.span(Span::new(Role::Dim, text).part(Part::Inlined));
         } else {
             let return_address = Va(row.return_address.0);
             let pad = width.saturating_sub(fmt::addr_width(self.wide)) + 1;
@@ -295,10 +295,11 @@ impl Columns {
     }
 
     fn call_site(&self, mut line: Line, row: &Row, emit: &mut dyn FnMut(Line)) {
-        let (name, offset) = site_spans(&row.site, self.wide);
-        for span in name {
-            line = line.span(span);
+        let (mut name, offset) = site_spans(&row.site, self.wide);
+        if let Some(first) = name.first_mut() {
+            first.part = Some(Part::Site);
         }
+        line.0.extend(name);
         if self.flags.clean {
             emit(line);
             return;

@@ -1,6 +1,6 @@
 //! The thread list as a report.
 
-use crate::doc::{Answer, Line, Link, RenderCx, Report, Role, Span};
+use crate::doc::{Answer, Line, Link, Part, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;
@@ -52,7 +52,8 @@ impl ThreadRow {
             .span(number)
             .text("  Id: ")
             .role(Role::Thread, format!("{:x}.{:x}", self.pid.unwrap_or(0), self.tid))
-            .text(format!(" Suspend: {} Teb: ", self.suspend))
+            .text(" ")
+            .span(Span::new(Role::Plain, format!("Suspend: {} Teb: ", self.suspend)).part(Part::State))
             .span(fmt::addr_span(Va(self.teb.unwrap_or_default().0), wide))
             .text(" Unfrozen");
         if let Some(name) = &self.name {
