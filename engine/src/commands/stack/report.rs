@@ -203,7 +203,7 @@ impl Columns {
                 text.push_str(&format!("{:<27}", "Args to Child"));
             }
         }
-        Line::new().role(Role::Heading, text)
+        Line::new().span(Span::new(Role::Heading, text).part(Part::Columns))
     }
 
     /// A frame of the program's language.
