@@ -52,7 +52,8 @@ pub fn annotations(target: &Target) -> Vec<Annotation> {
         }
         info.simple.iter().for_each(|(k, v)| add("crashpad", Some(k), v));
     }
-    dump.comments().iter().for_each(|c| add("comment", None, c));
+    let theirs = dump.comments().into_iter().filter(|c| !c.starts_with(dumpscope_core::write::COMMENT));
+    theirs.for_each(|c| add("comment", None, c));
     out
 }
 

@@ -13,7 +13,7 @@ Examples:
 
 Exit codes:
   0    done
-  1    a dump could not be analyzed (the others were), or `symbols fetch` failed
+  1    a dump could not be analyzed (the others were), `symbols fetch` failed, or `shrink` gave other answers
   2    wrong usage
   3    a kind named by --fail-on was found
   130  stopped with Ctrl+C
@@ -43,7 +43,19 @@ Examples:
   dumpscope triage dumps/ 'other/*.mdmp'             folders are searched with all their subfolders
   find . -name '*.dmp' -mtime -1 | dumpscope triage - --format jsonl
   dumpscope triage dumps/ --fail-on crash,deadlock --min-confidence strong
-  dumpscope triage dumps/ --budget 10 --jobs 2 -o report.txt";
+  dumpscope triage dumps/ --budget 10 --jobs 2 -o report.txt
+  dumpscope triage app.dmp --redact --redact-key our.key   a report without names, addresses and secrets";
+
+const SHRINK_EXAMPLES: &str = "\
+Examples:
+  dumpscope shrink hang.dmp -o small.dmp             as small as the same triage allows
+  dumpscope shrink hang.dmp -o small.dmp --for debugging --max-size 20M
+  dumpscope shrink hang.dmp -o small.dmp --redact --redact-key our.key
+  dumpscope shrink hang.dmp -o small.dmp --also \"dd 7ff612340000 L40; dt app!g_state\"
+
+The new dump is triaged, too, with and without symbols, and its stacks are walked. It grows until the answers are equal; what
+differs in the end is told, and the exit code is 1. Memory that no analysis read is missing in it, so it holds less of what the
+program worked on; it is no promise that nothing private is left.";
 
 /// Says why a Windows process crashed or hung, from its minidump, on any system.
 ///
@@ -83,6 +95,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Download symbols, or explain which are missing and why
     Symbols(SymbolsArgs),
+    /// Write a smaller dump that gives the same answers
+    #[command(after_help = SHRINK_EXAMPLES)]
+    Shrink(ShrinkArgs),
     /// Work with files of known issues
     Known {
         #[command(subcommand)]
@@ -212,6 +227,8 @@ pub(crate) struct TriageArgs {
     /// TOML file of known issues, instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) known: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) redact: RedactArgs,
     /// Leave with exit code 3 when a finding of one of these kinds is there
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
     pub(crate) fail_on: Vec<String>,
@@ -251,6 +268,60 @@ pub(crate) enum ConfidenceArg {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ShrinkArgs {
+    /// The dump.
+    pub(crate) dump: PathBuf,
+    /// The new dump
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// What the new dump is for
+    #[arg(long = "for", value_enum, default_value_t = ShrinkLevel::Triage, value_name = "LEVEL")]
+    pub(crate) level: ShrinkLevel,
+    /// Command line whose answer the new dump must give as well; may be given several times
+    #[arg(long, value_name = "COMMANDS")]
+    pub(crate) also: Vec<String>,
+    /// Write nothing that is larger than this (bytes; K, M and G are known)
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) max_size: Option<u64>,
+    /// Replace a dump of that name
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) redact: RedactArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedactArgs {
+    /// Take out what is private: values of command lines and of the environment, names, addresses, tokens, keys
+    #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "standard")]
+    pub(crate) redact: Option<RedactLevelArg>,
+    /// File with a key (any bytes): the same key makes the same pseudonyms [default: a fresh key]
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub(crate) redact_key: Option<PathBuf>,
+    /// TOML file with more rules, tried before the built-in ones
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub(crate) redact_rules: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RedactLevelArg {
+    /// What rules find
+    Standard,
+    /// All texts that the program worked on
+    Strict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShrinkLevel {
+    /// Triage and stacks: smallest
+    Triage,
+    /// Whole stacks, thread and process blocks too
+    Stacks,
+    /// What the stacks lead to as well
+    Debugging,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// Dumps of one process, oldest first.
     #[arg(value_name = "DUMP", required = true, num_args = 2..)]
@@ -287,6 +358,21 @@ fn kinds() -> PossibleValuesParser {
     PossibleValuesParser::new(dumpscope_analyzers::model::FindingKind::ALL.iter().map(|k| k.name()))
 }
 
+/// `500K`, `20M`, `1G`, with or without `B` or `iB` behind.
+fn bytes(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
+    let factor: u64 = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return Err("not a size: 500K, 20M and 1G are".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "not a size".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "not a possible size".to_owned())
+}
+
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     std::time::Duration::try_from_secs_f64(number).map_err(|_| "not a possible time".to_owned())
@@ -315,6 +401,14 @@ mod tests {
         assert!(parse("dumpscope exec a.dmp").is_err());
         assert!(parse("dumpscope").unwrap().open.dumps.is_empty());
         assert!(parse("dumpscope --demo a.dmp").is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [("7", 7), ("2K", 2048), ("3MiB", 3 << 20), ("1gb", 1 << 30)] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        assert!(bytes("K").is_err() && bytes("1T").is_err() && bytes("99999999999999G").is_err());
     }
 
     #[test]

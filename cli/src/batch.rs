@@ -19,6 +19,7 @@ use dumpscope_engine::batch::{
 use dumpscope_engine::document::{Buckets, Confidence};
 use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
 use dumpscope_engine::known::KnownIssues;
+use dumpscope_engine::redact::Redactor;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
     let inputs = once_each(args.dumps.iter().cloned().map(Input::Dump).collect());
     let fail_on = FailOn::default();
     let batch = Batch { inputs, format: Format::Text, output: None, fail_on, common, console };
-    Ok(batch.run(0, None, None)?.exit())
+    Ok(batch.run(0, None, None, None)?.exit())
 }
 
 /// `dumpscope triage PATH...`.
@@ -62,7 +63,10 @@ pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) 
     let (format, output, fail_on) = (format(args.format), args.output.as_deref(), fail_on(args));
     let batch = Batch { inputs, format, output, fail_on, common, console };
     let known = args.known.as_deref().map(crate::known::read).transpose()?;
-    Ok(batch.run(args.jobs, args.budget, known)?.exit())
+    let redactor = crate::redact::redactor(&args.redact)?;
+    let outcome = batch.run(args.jobs, args.budget, known, redactor.clone())?;
+    crate::redact::tell(redactor.as_ref(), console);
+    Ok(outcome.exit())
 }
 
 fn format(format: TriageFormat) -> Format {
@@ -143,6 +147,7 @@ impl Batch<'_> {
         jobs: usize,
         budget: Option<std::time::Duration>,
         known: Option<Arc<KnownIssues>>,
+        redact: Option<Redactor>,
     ) -> anyhow::Result<Outcome> {
         let (out, color): (Box<dyn Write>, bool) = match self.output {
             Some(path) => {
@@ -156,7 +161,7 @@ impl Batch<'_> {
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
         let (patterns, hints) = (patterns(self.common)?, hints(self.common)?);
-        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known };
+        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known, redact };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {

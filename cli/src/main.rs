@@ -12,6 +12,8 @@ mod interrupt;
 mod known;
 mod output;
 mod progress;
+mod redact;
+mod shrink;
 mod store;
 mod symbols;
 mod tui;
@@ -61,6 +63,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Some(Command::Triage(triage)) => batch::triage(triage, &cli.common, console),
         Some(Command::Diff(args)) => batch::diff(args, &cli.common, console),
         Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
+        Some(Command::Shrink(args)) => shrink::run(args, &cli.common, console),
         Some(Command::Known { command }) => known::run(command, console),
         Some(Command::Schema) => extras::schema(),
         Some(Command::Completions { shell }) => extras::completions(*shell),

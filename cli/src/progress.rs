@@ -74,6 +74,15 @@ impl Bar {
         }
     }
 
+    /// Takes a note of some work; `total` 0: nobody knows how much it is.
+    pub(crate) fn work(&self, what: &'static str, done: u64, total: u64) {
+        if let Some(bar) = self.shown() {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(what);
+        }
+    }
+
     /// Runs something that writes to stderr while the bar is out of the way.
     pub(crate) fn hide_while(&self, write: impl FnOnce()) {
         match self.bar.get() {

@@ -20,6 +20,7 @@ pub mod memory;
 pub mod model;
 pub mod source;
 pub mod stream;
+pub mod write;
 
 mod bytes;
 mod header;

@@ -20,9 +20,11 @@ mod image;
 pub mod known;
 pub mod lang;
 mod natvis;
+pub mod redact;
 pub mod render;
 mod run;
 pub mod session;
+pub mod shrink;
 pub mod tables;
 
 pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};

@@ -8,6 +8,7 @@ mod dump;
 mod expression;
 pub mod replay;
 mod runtimes;
+mod shrink;
 mod stack;
 mod symbols;
 mod win32;
@@ -16,6 +17,7 @@ pub use commands::command_line;
 pub use dump::open_and_read_everything;
 pub use expression::expression;
 pub use runtimes::{runtimes, runtimes_java, runtimes_ruby};
+pub use shrink::shrink;
 pub use stack::unwind;
 pub use symbols::{breakpad_file, demangle, packed_file, pdb_file, symbol_path};
 pub use win32::win32_table;
@@ -34,6 +36,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "open_and_read_everything", run: open_and_read_everything, seeds: dump::seeds },
+    Target { name: "shrink", run: shrink, seeds: dump::seeds },
     Target { name: "unwind", run: unwind, seeds: stack::seeds },
     Target { name: "runtimes", run: runtimes, seeds: runtimes::seeds },
     Target { name: "runtimes_java", run: runtimes_java, seeds: runtimes::seeds_java },

@@ -150,7 +150,7 @@ impl<'a> Sweep<'a> {
             // A section may end behind the bytes in which it may begin.
             let read = usize::try_from(room.min(look.saturating_add(self.size() as u64))).unwrap_or(0);
             let Some(bytes) = buffer.get_mut(..read) else { return true };
-            let got = memory.read_at(at, bytes).got;
+            let got = memory.scan_at(at, bytes).got;
             self.chunk(at, look, bytes.get(..got).unwrap_or_default(), found);
             let done = look.min(got as u64).max(p);
             *left = left.saturating_sub(done);

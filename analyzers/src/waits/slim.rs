@@ -256,7 +256,7 @@ fn mentions(
     *left = left.saturating_sub(size);
     let Ok(len) = usize::try_from(size) else { return out };
     let mut bytes = vec![0u8; len];
-    let got = target.dump.memory().read_at(low, &mut bytes).got;
+    let got = target.dump.memory().scan_at(low, &mut bytes).got;
     for word in bytes.get(..got).unwrap_or_default().chunks_exact(machine.ptr_size()) {
         let value = word.iter().rev().fold(0_u64, |v, b| v << 8 | u64::from(*b));
         out.extend(wanted.get(&value));

@@ -31,6 +31,15 @@ pub trait ReadMemory: Send + Sync {
     /// Fills `buf` from `va` on; [`Read::got`] says how far.
     fn read_at(&self, va: Va, buf: &mut [u8]) -> Read;
 
+    /// As [`ReadMemory::read_at`], for searches over much memory: that a byte was looked at does not say that an answer
+    /// needs it. What a search finds is read again, or told with [`ReadMemory::touch`].
+    fn scan_at(&self, va: Va, buf: &mut [u8]) -> Read {
+        self.read_at(va, buf)
+    }
+
+    /// An answer needs `len` bytes at `va`.
+    fn touch(&self, _va: Va, _len: usize) {}
+
     /// The first address at or after `va` that has a byte, if any: lets searches skip holes.
     fn next_readable(&self, va: Va) -> Option<Va>;
 
@@ -80,9 +89,11 @@ pub trait ReadMemory: Send + Sync {
         while out.len() < max {
             let want = chunk.len().min(max.saturating_sub(out.len()));
             let at = va.offset(out.len() as u64);
-            let got = self.read_at(at, chunk.get_mut(..want)?).got;
+            let got = self.scan_at(at, chunk.get_mut(..want)?).got;
             let part = chunk.get(..got)?;
-            if let Some(nul) = part.iter().position(|&b| b == 0) {
+            let nul = part.iter().position(|&b| b == 0);
+            self.touch(at, nul.map_or(want, |n| n.saturating_add(1)));
+            if let Some(nul) = nul {
                 out.extend_from_slice(part.get(..nul)?);
                 return Some(out);
             }
@@ -102,8 +113,10 @@ pub trait ReadMemory: Send + Sync {
         while units.len() < max {
             let want = chunk.len().min(max.saturating_sub(units.len()).saturating_mul(2));
             let at = va.offset((units.len() as u64).wrapping_mul(2));
-            let got = self.read_at(at, chunk.get_mut(..want)?).got;
+            let got = self.scan_at(at, chunk.get_mut(..want)?).got;
             let (pairs, _) = chunk.get(..got)?.as_chunks::<2>();
+            let used = pairs.iter().position(|p| *p == [0, 0]).map_or(want, |n| n.saturating_mul(2).saturating_add(2));
+            self.touch(at, used);
             for pair in pairs {
                 match u16::from_le_bytes(*pair) {
                     0 => return Some(String::from_utf16_lossy(&units)),

@@ -1,6 +1,7 @@
 //! One memory view over all captured ranges, with an overlay for image files.
 
 mod overlay;
+mod record;
 mod search;
 mod segments;
 mod view;

@@ -1,6 +1,7 @@
 //! The view: sorted, disjoint ranges; reads cross range borders and stop at the first missing byte.
 
 use super::overlay::{ImageSection, Overlay};
+use super::record::Recorder;
 use super::segments::{self, Segment};
 use crate::base::{Provenance, Read, ReadMemory, Va};
 use crate::bytes::exact;
@@ -28,6 +29,8 @@ pub struct MemoryView {
     segments: Vec<Segment>,
     /// Unset until the first image is added. The list is replaced as a whole, so readers hold no lock.
     overlay: OnceLock<RwLock<Arc<Overlay>>>,
+    /// Unset until somebody wants to know what is read.
+    recorder: OnceLock<Recorder>,
 }
 
 impl Default for MemoryView {
@@ -47,7 +50,26 @@ pub(super) enum Piece<'a> {
 impl MemoryView {
     /// Builds the view from ranges in order of precedence.
     pub(crate) fn new(source: Source, ranges: &[RawRange]) -> MemoryView {
-        MemoryView { source, segments: segments::build(ranges), overlay: OnceLock::new() }
+        MemoryView { source, segments: segments::build(ranges), overlay: OnceLock::new(), recorder: OnceLock::new() }
+    }
+
+    /// From now on notes which captured bytes are read, `line` bytes together; see [`MemoryView::recorded`].
+    pub fn record(&self, line: u64) {
+        self.recorder.get_or_init(|| Recorder::new(&self.segments, line));
+    }
+
+    /// The captured bytes that were read since [`MemoryView::record`], by address, disjoint, in whole
+    /// lines. What only [`ReadMemory::scan_at`] looked at is not among them.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<(Va, u64)> {
+        self.recorder.get().map_or_else(Vec::new, |r| r.marked(&self.segments))
+    }
+
+    /// What was asked for since [`MemoryView::record`] and is not captured, by address, disjoint, in lines; of very many
+    /// the first ones.
+    #[must_use]
+    pub fn missed(&self) -> Vec<(Va, u64)> {
+        self.recorder.get().map_or_else(Vec::new, Recorder::missed)
     }
 
     /// Lays parts of an image file over the view where the dump has no bytes. Parts that overlap an earlier
@@ -67,10 +89,13 @@ impl MemoryView {
     /// do not count here.
     #[must_use]
     pub fn slice(&self, va: Va, len: usize) -> Option<&[u8]> {
-        self.dump_bytes(va.0)?.get(..len)
+        let bytes = self.dump_bytes(va.0)?.get(..len)?;
+        self.touch(va, len);
+        Some(bytes)
     }
 
-    /// Captured bytes from `va` to the end of their range, without copying; empty when there are none.
+    /// Captured bytes from `va` to the end of their range, without copying; empty when there are none. For searches: see
+    /// [`ReadMemory::scan_at`].
     #[must_use]
     pub fn rest_of_range(&self, va: Va) -> &[u8] {
         self.dump_bytes(va.0).unwrap_or_default()
@@ -134,6 +159,11 @@ impl MemoryView {
 
 impl ReadMemory for MemoryView {
     fn read_at(&self, va: Va, buf: &mut [u8]) -> Read {
+        self.touch(va, buf.len());
+        self.scan_at(va, buf)
+    }
+
+    fn scan_at(&self, va: Va, buf: &mut [u8]) -> Read {
         let mut got = 0usize;
         let mut provenance = Provenance::Dump;
         let mut at = va.0;
@@ -157,6 +187,20 @@ impl ReadMemory for MemoryView {
             at = next;
         }
         Read { got, provenance }
+    }
+
+    fn touch(&self, va: Va, len: usize) {
+        let Some(recorder) = self.recorder.get() else { return };
+        let end = va.0.saturating_add(len as u64);
+        let first = self.segments.partition_point(|s| s.end <= va.0);
+        let mut at = va.0;
+        for (nth, s) in self.segments.iter().enumerate().skip(first).take_while(|(_, s)| s.start < end) {
+            recorder.miss(at, s.start.saturating_sub(at));
+            at = at.max(s.start);
+            recorder.mark(nth, s, at, end.saturating_sub(at));
+            at = s.end;
+        }
+        recorder.miss(at, end.saturating_sub(at));
     }
 
     fn next_readable(&self, va: Va) -> Option<Va> {
@@ -220,6 +264,22 @@ mod tests {
         assert_eq!(v.next_readable(Va(0)), Some(Va(0x1000)));
         assert_eq!(v.slice(Va(0x1000), 2), None, "only dump bytes are given without copying");
         assert_eq!(v.image_ranges().len(), 1);
+    }
+
+    #[test]
+    fn reads_are_recorded_and_searches_are_not() {
+        let v = view(&[0; 0x200], &[range(0x1000, 0x100, 0), range(0x1100, 0x100, 0x100)]);
+        let mut buf = [0u8; 0x40];
+        v.read_at(Va(0x1000), &mut buf);
+        v.record(64);
+        v.scan_at(Va(0x1080), &mut buf);
+        assert!(v.recorded().is_empty());
+        assert_eq!(v.c_str(Va(0x1044), 32), Some(Vec::new()));
+        v.read_at(Va(0x10f8), &mut buf[..16]);
+        v.read_at(Va(0x11f8), &mut buf[..16]);
+        assert_eq!(v.slice(Va(0x1000), 0x10).map(<[u8]>::len), Some(0x10));
+        let want = [(Va(0x1000), 0x80), (Va(0x10c0), 0x80), (Va(0x11c0), 0x40)];
+        assert_eq!((v.recorded().as_slice(), v.missed()), (&want[..], vec![(Va(0x1200), 0x40)]));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct ProcessParameters {
     pub image_path: Option<String>,
     /// Command line.
     pub command_line: Option<String>,
+    /// Where its text lies, and bytes.
+    pub command_line_at: Option<(Va, u16)>,
     /// Current directory.
     pub current_directory: Option<String>,
     /// DLL search path.
@@ -51,6 +53,7 @@ impl ProcessParameters {
             address,
             image_path: text(l.image_path),
             command_line: text(l.command_line),
+            command_line_at: placed(memory, address, l.command_line, machine, flags & NORMALIZED != 0),
             current_directory: text(l.current_directory),
             dll_path: text(l.dll_path),
             window_title: text(l.window_title),
@@ -87,6 +90,19 @@ fn string<M: ReadMemory>(
     let buffer = memory.ptr(va.offset(if machine.is_64() { 8 } else { 4 }), machine)?;
     let mut raw = vec![0u8; usize::from(len)];
     (memory.read_at(block.offset(buffer.0), &mut raw).got == raw.len()).then(|| utf16_text(&raw))
+}
+
+/// Where the text of a `UNICODE_STRING` of the block lies, and its bytes.
+fn placed<M: ReadMemory>(
+    memory: &M,
+    block: Va,
+    at: u64,
+    machine: Machine,
+    normalized: bool,
+) -> Option<(Va, u16)> {
+    let va = block.offset(at);
+    let buffer = memory.ptr(va.offset(if machine.is_64() { 8 } else { 4 }), machine)?;
+    Some((if normalized { buffer } else { block.offset(buffer.0) }, memory.u16(va)?))
 }
 
 /// Strings up to an empty one, at most `size` bytes where that is known and sensible.

@@ -33,6 +33,7 @@ pub use one::triage_target;
 
 use crate::document::{Buckets, Document, settle};
 use crate::known::KnownIssues;
+use crate::redact::Redactor;
 use dumpscope_analyzers::Cancel;
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::hint_table::HintTable;
@@ -54,6 +55,8 @@ pub struct TriageOptions {
     pub hints: Option<Arc<HintTable>>,
     /// Known issues; `None`: the built-in ones.
     pub known: Option<Arc<KnownIssues>>,
+    /// Takes out of the rows what is private.
+    pub redact: Option<Redactor>,
     /// Dumps analyzed at the same time; 0 takes one for each processor.
     pub jobs: usize,
     /// Time for one dump. When it is used up the row holds what was found so far, with a warning.
@@ -66,7 +69,13 @@ impl TriageOptions {
     /// An open dump with these symbols and tables.
     #[must_use]
     pub fn target(&self, dump: Dump) -> Target {
-        let mut target = Target::new(dump, self.symbols.clone());
+        self.shared_target(Arc::new(dump))
+    }
+
+    /// As [`TriageOptions::target`], for a dump that others use too.
+    #[must_use]
+    pub fn shared_target(&self, dump: Arc<Dump>) -> Target {
+        let mut target = Target::shared(dump, self.symbols.clone());
         if let Some(patterns) = &self.patterns {
             target.set_patterns(patterns.clone());
         }

@@ -69,9 +69,7 @@ fn open_and_triage(
                 let cancel = cancel.clone();
                 move || cancel.is_cancelled()
             });
-            let mut row = triage_target(name, &target, &cancel);
-            let known = options.known.clone().unwrap_or_else(KnownIssues::shared);
-            add_known(&target, &mut row, &known);
+            let mut row = triaged(name, &target, options, &cancel);
             if cancel.is_late() {
                 let text = "the time budget was used up: this is the answer so far";
                 row.warnings.get_or_insert_default().push(text.into());
@@ -81,6 +79,17 @@ fn open_and_triage(
         Err(_) if options.cancel.is_cancelled() => stopped(name.to_owned()),
         Err(e) => DumpRow::failed(name, error_row(&e)),
     }
+}
+
+/// Analyzes an open dump, with known issues.
+pub(crate) fn triaged(name: &str, target: &Target, options: &TriageOptions, cancel: &Cancel) -> DumpRow {
+    let mut row = triage_target(name, target, cancel);
+    let known = options.known.clone().unwrap_or_else(KnownIssues::shared);
+    add_known(target, &mut row, &known);
+    if let Some(redactor) = &options.redact {
+        redactor.row(&mut row, target);
+    }
+    row
 }
 
 /// Analyzes an open dump; `path` is what the row shows. When `cancel` stops the work the row holds what was found

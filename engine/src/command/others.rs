@@ -76,7 +76,6 @@ const OTHERS: &[Other] = &[
     o(".detach", Live, "q"),
     o(".kill", Live, "q"),
     o(".restart", Live, ""),
-    o(".dump", Live, ""),
     o(".dvalloc", Live, ""),
     o(".dvfree", Live, ""),
     o(".call", Live, ""),

@@ -8,6 +8,7 @@ mod code;
 mod com;
 mod comment;
 mod deadlock;
+mod dump;
 mod dumpdebug;
 mod dx;
 mod echo;
@@ -132,6 +133,7 @@ pub(crate) const ALL: &[&Command] = &[
     &com::COM,
     &comment::STAR,
     &deadlock::DEADLOCK,
+    &dump::DUMP,
     &dumpdebug::DUMPDEBUG,
     &dx::DX,
     &echo::ECHO,

@@ -254,7 +254,7 @@ impl Window<'_> {
             Some(skip) => skip,
             None => {
                 self.start = at;
-                self.bytes = super::mem::some(self.clr.core.memory(), at, CHUNK);
+                self.bytes = super::mem::scanned(self.clr.core.memory(), at, CHUNK);
                 inside(self)?
             }
         };

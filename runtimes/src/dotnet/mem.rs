@@ -30,6 +30,14 @@ pub(super) fn some(memory: &dyn ReadMemory, va: Va, len: usize) -> Vec<u8> {
     out
 }
 
+/// As [`some`], for a search.
+pub(super) fn scanned(memory: &dyn ReadMemory, va: Va, len: usize) -> Vec<u8> {
+    let mut out = vec![0u8; len];
+    let got = memory.scan_at(va, &mut out).got;
+    out.truncate(got);
+    out
+}
+
 /// 16 bits at `at`.
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))

@@ -92,7 +92,7 @@ impl Java {
         while at < end && left > 0 && out.len() < most {
             at = Va(vm.memory.next_readable(at)?.0.checked_next_multiple_of(8)?);
             let want = usize::try_from(end.distance_from(at)?).unwrap_or(CHUNK).min(CHUNK);
-            let got = vm.memory.read_at(at, chunk.get_mut(..want)?).got;
+            let got = vm.memory.scan_at(at, chunk.get_mut(..want)?).got;
             let (words, _) = chunk.get(..got)?.as_chunks::<8>();
             for (i, pair) in words.windows(2).enumerate() {
                 let &[mark, second] = pair else { continue };

@@ -1,0 +1,283 @@
+//! Takes out of texts what is private: names, addresses, values of command lines, tokens, keys.
+//!
+//! What is taken out becomes a pseudonym (`user-3f9a1c`), a keyed hash: the same key gives the same pseudonym, so what belongs
+//! together stays together. Rules are data (`data/redact.toml`; a user's file is tried first). No rule finds every secret: what
+//! is not needed should not be in a dump at all, see [`crate::shrink`].
+
+mod document;
+mod dump;
+mod entropy;
+mod rules;
+
+pub(crate) use dump::edits;
+pub use rules::RulesError;
+
+use dumpscope_analyzers::Target;
+use dumpscope_core::model::Dump;
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use rules::Rules;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How much is taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RedactLevel {
+    /// What rules find.
+    #[default]
+    Standard,
+    /// All texts that the program worked on: values of arguments, names of handles, annotations.
+    Strict,
+}
+
+/// Rules and a key. Cheap to clone; clones count together.
+#[derive(Clone, Debug)]
+pub struct Redactor {
+    level: RedactLevel,
+    key: hmac::Key,
+    rules: Arc<Rules>,
+    counts: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+/// Words that are no name of anybody.
+const NOBODY: [&str; 12] = [
+    "system", "root", "user", "admin", "administrator", "guest", "public", "default", "local", "service", "localhost", "workgroup",
+];
+
+/// Variables of the environment whose value names somebody.
+const NAMES: [(&str, &str); 7] = [
+    ("user", "USERNAME"),
+    ("host", "COMPUTERNAME"),
+    ("domain", "USERDOMAIN"),
+    ("domain", "USERDNSDOMAIN"),
+    ("host", "LOGONSERVER"),
+    ("host", "CLIENTNAME"),
+    ("host", "HOSTNAME"),
+];
+
+/// Names that a dump tells: kind and name.
+pub(crate) type Names = Vec<(&'static str, String)>;
+
+impl Redactor {
+    /// A redactor with a key of the user's (any bytes), or a fresh one.
+    ///
+    /// # Errors
+    /// The rules cannot be read, or the system has no random numbers.
+    pub fn new(level: RedactLevel, key: Option<&[u8]>, more_rules: Option<&str>) -> Result<Redactor, RulesError> {
+        let mut fresh = [0u8; 32];
+        let key = match key {
+            Some(key) => key,
+            None => {
+                SystemRandom::new().fill(&mut fresh).map_err(|_| RulesError::NoRandom)?;
+                &fresh
+            }
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        Ok(Redactor { level, key, rules: Arc::new(Rules::new(more_rules)?), counts: Arc::default() })
+    }
+
+    /// What was taken out: kind and how often, by kind.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(String, u64)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(kind, n)| (kind.clone(), *n)).collect()
+    }
+
+    fn count(&self, kind: &str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = counts.entry(kind.to_owned()).or_insert(0);
+        *n = n.saturating_add(1);
+    }
+
+    /// `user-3f9a1c`.
+    fn pseudonym(&self, kind: &str, text: &str) -> String {
+        let tag = hmac::sign(&self.key, format!("{kind}\0{}", text.to_lowercase()).as_bytes());
+        let hex: String = tag.as_ref().iter().take(3).map(|b| format!("{b:02x}")).collect();
+        format!("{kind}-{hex}")
+    }
+
+    /// What is private in a text: where and of which kind, in order, disjoint. `free`: the text is the program's, so that
+    /// tokens that only look random count too.
+    fn find(&self, text: &str, names: &Names, free: bool) -> Vec<(Range<usize>, String)> {
+        let mut found: Vec<(Range<usize>, String)> = Vec::new();
+        let mut add = |range: Range<usize>, kind: &str| {
+            if !range.is_empty() && found.iter().all(|(r, _)| r.end <= range.start || range.end <= r.start) {
+                found.push((range, kind.to_owned()));
+            }
+        };
+        self.rules.find(text, &mut add);
+        for (kind, name) in names {
+            for range in words(text, name) {
+                add(range, kind);
+            }
+        }
+        if free {
+            entropy::find(text, &mut |range| add(range, "token"));
+        }
+        found.sort_by_key(|(r, _)| r.start);
+        found
+    }
+
+    /// The text without what is private.
+    pub(crate) fn text(&self, text: &str, names: &Names, free: bool) -> String {
+        self.replaced(text, names, free, |pseudonym, _| pseudonym)
+    }
+
+    /// The same, as long as before (in characters): pseudonyms are cut or filled up.
+    pub(crate) fn same_length(&self, text: &str, names: &Names, free: bool) -> String {
+        self.replaced(text, names, free, |pseudonym, old| {
+            let len = old.chars().count();
+            pseudonym.chars().chain(std::iter::repeat('-')).take(len).collect()
+        })
+    }
+
+    fn replaced(
+        &self,
+        text: &str,
+        names: &Names,
+        free: bool,
+        shape: impl Fn(String, &str) -> String,
+    ) -> String {
+        let mut out = String::new();
+        let mut at = 0;
+        for (range, kind) in self.find(text, names, free) {
+            let (Some(before), Some(old)) = (text.get(at..range.start), text.get(range.clone())) else { continue };
+            self.count(&kind);
+            out.push_str(before);
+            out.push_str(&shape(self.pseudonym(&kind, old), old));
+            at = range.end;
+        }
+        out.push_str(text.get(at..).unwrap_or_default());
+        out
+    }
+
+    /// A command line: its program and the names of its options stay.
+    pub(crate) fn command_line(&self, text: &str, names: &Names) -> String {
+        let mut out = String::new();
+        for (n, word) in arguments(text).into_iter().enumerate() {
+            if n > 0 {
+                out.push(' ');
+            }
+            let is_option = word.starts_with('-') || word.starts_with('/');
+            let value = match word.find(['=', ':']).filter(|_| is_option) {
+                _ if n == 0 => 0,
+                Some(at) => at.saturating_add(1),
+                None if is_option => word.len(),
+                None => 0,
+            };
+            let (kept, secret) = word.split_at_checked(value).unwrap_or((word, ""));
+            if n == 0 {
+                out.push_str(&self.text(word, names, false));
+            } else {
+                out.push_str(&self.text(kept, names, false));
+                if !secret.is_empty() {
+                    self.count("argument");
+                    out.push_str(&self.pseudonym("argument", secret));
+                }
+            }
+        }
+        out
+    }
+
+    /// A text of which nothing may stay.
+    pub(crate) fn whole(&self, kind: &str, text: &str) -> String {
+        self.count(kind);
+        self.pseudonym(kind, text)
+    }
+}
+
+/// Where a name stands in a text as a word of its own, in any letter case.
+fn words(text: &str, name: &str) -> Vec<Range<usize>> {
+    let (lower, name) = (text.to_lowercase(), name.to_lowercase());
+    // Lower case that is longer would shift the places.
+    if lower.len() != text.len() || name.is_empty() {
+        return Vec::new();
+    }
+    let is_word = |c: char| c.is_alphanumeric();
+    let stands_alone = |at: usize| {
+        let before = lower.get(..at).and_then(|t| t.chars().next_back());
+        let after = lower.get(at.saturating_add(name.len())..).and_then(|t| t.chars().next());
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    };
+    let hits = lower.match_indices(&name).map(|(at, _)| at).filter(|at| stands_alone(*at));
+    hits.map(|at| at..at.saturating_add(name.len())).collect()
+}
+
+/// The words of a command line, with their quotes.
+fn arguments(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut start, mut quoted) = (0, false);
+    for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && (!quoted || at == text.len()) => {
+                out.extend(text.get(start..at).filter(|w| !w.is_empty()));
+                start = at.saturating_add(c.len_utf8());
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// The names that a dump's environment tells.
+pub(crate) fn names_of(dump: &Dump) -> Names {
+    let mut out = Names::new();
+    for machine in [dump.machine(), dumpscope_core::Machine::X86] {
+        let Some(parameters) = dump.parameters(machine) else { continue };
+        let mut add = |kind: &'static str, name: &str| {
+            let name = name.trim_matches(['\\', ' ']);
+            let common = NOBODY.iter().any(|n| name.eq_ignore_ascii_case(n));
+            if name.chars().count() >= 3 && !common && !out.iter().any(|(_, n)| n == name) {
+                out.push((kind, name.to_owned()));
+            }
+        };
+        for (kind, variable) in NAMES {
+            if let Some(name) = parameters.variable(variable) {
+                add(kind, name);
+            }
+        }
+        if let Some(profile) = parameters.variable("USERPROFILE") {
+            add("user", profile.rsplit('\\').next().unwrap_or_default());
+        }
+    }
+    out
+}
+
+/// The names that a target's environment tells.
+pub(crate) fn names(target: &Target) -> Names {
+    names_of(&target.dump)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor() -> Redactor {
+        Redactor::new(RedactLevel::Standard, Some(b"key"), None).unwrap()
+    }
+
+    #[test]
+    fn names_become_pseudonyms_that_stay_the_same() {
+        let r = redactor();
+        let names = vec![("user", "Bob".to_owned())];
+        let text = r.text(r"bob's C:\Work\BOB\x, bobby", &names, false);
+        let p = r.pseudonym("user", "bob");
+        assert_eq!(text, format!(r"{p}'s C:\Work\{p}\x, bobby"));
+        assert_eq!(p, redactor().pseudonym("user", "BOB"));
+        let other = Redactor::new(RedactLevel::Standard, None, None).unwrap();
+        assert_ne!(other.pseudonym("user", "bob"), p);
+        assert_eq!(r.counts(), [("user".to_owned(), 2)]);
+        assert_eq!(r.same_length("to bob!", &names, false), "to use!");
+    }
+
+    #[test]
+    fn command_lines_keep_program_and_options() {
+        let r = redactor();
+        let text = r.command_line(r#""C:\a b\x.exe" --user=me -v "two words" /p:1"#, &Names::new());
+        let p = |t: &str| r.pseudonym("argument", t);
+        let want = format!(r#""C:\a b\x.exe" --user={} -v {} /p:{}"#, p("me"), p(r#""two words""#), p("1"));
+        assert_eq!(text, want);
+    }
+}

@@ -1,0 +1,152 @@
+//! Dumps made smaller: the writer keeps what streams say, and the small dump gives the same answers.
+
+use dumpscope_core::Va;
+use dumpscope_core::model::Dump;
+use dumpscope_core::write::{MemoryEdit, Plan, write};
+use dumpscope_engine::shrink::{Level, ShrinkOptions, Shrunk, shrink};
+use dumpscope_fixtures::small;
+use std::path::Path;
+
+/// Streams that the writer makes itself.
+const OWN: [u32; 4] = [5, 9, 10, 11];
+
+fn rewritten(dump: &Dump, plan: &Plan) -> Dump {
+    let mut bytes = Vec::new();
+    let written = write(dump, plan, &mut bytes, &mut |_, _| true).unwrap();
+    assert_eq!(written.size, bytes.len() as u64);
+    Dump::from_bytes(bytes).unwrap()
+}
+
+/// All that is said by streams, and the contexts.
+fn said(dump: &Dump) -> Vec<String> {
+    let mut out: Vec<String> = dump.directory().iter().filter(|e| e.stream_type != 0 && !OWN.contains(&e.stream_type)).map(
+        |e| format!("{:x}: {:?}", e.stream_type, dump.summarize(*e).map(|s| s.text)),
+    ).collect();
+    out.extend(dump.module_list().value().into_iter().flatten().map(|m| format!("{m:?}")));
+    out.extend(dump.unloaded().value().into_iter().flatten().map(|m| format!("{m:?}")));
+    out.extend(dump.handles().value().into_iter().flat_map(|h| &h.handles).map(|h| format!("{h:?}")));
+    out.extend(dump.threads().iter().map(|t| format!("{:?} {:?} {:?}", t.tid, t.name, dump.context(t.index))));
+    out.extend(dump.exception().value().map(|e| format!("{:?} {:?}", e.record, dump.exception_context())));
+    out.push(format!("{:?} {:?} {:?}", dump.crashpad().value(), dump.system().value(), dump.misc().value()));
+    out
+}
+
+#[test]
+fn streams_are_kept_whatever_moves() {
+    let Some(shared) = crate::core_common::shared_or_skip("shrink") else { return };
+    let mut files = Vec::new();
+    let mut folders = vec![shared.join("corpus")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "dmp" || e == "mdmp") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let mut seen = 0;
+    for path in files {
+        let Ok(dump) = Dump::open(&path) else { continue };
+        // What is damaged need not stay damaged in the same way.
+        if dump.file_size() > 4 << 20 || dump.missing_bytes() > 0 || dump.directory().iter().any(|e| dump.summarize(*e).is_some_and(|s| !s.warnings.is_empty())) {
+            continue;
+        }
+        let all = dump.memory().ranges().map(|r| (r.start, r.size)).collect();
+        let comment = Some("dumpscope shrink: test".to_owned());
+        let new = rewritten(&dump, &Plan { memory: all, comment, ..Plan::default() });
+        assert_eq!(said(&new), said(&dump), "{}", path.display());
+        assert_eq!(new.memory().captured(), dump.memory().captured(), "{}", path.display());
+        for r in dump.memory().ranges() {
+            let mut at = r.start;
+            while at < r.start.offset(r.size) {
+                let (a, b) = (dump.memory().rest_of_range(at), new.memory().rest_of_range(at));
+                let n = a.len().min(b.len());
+                assert!(n > 0 && a[..n] == b[..n], "{} {at:?}", path.display());
+                at = at.offset(n as u64);
+            }
+        }
+        agrees(&new);
+        seen += 1;
+    }
+    assert!(seen >= 10, "{seen}");
+}
+
+#[test]
+fn edits_and_parts_of_memory() {
+    let (dump, _) = small::x64();
+    let dump = Dump::from_bytes(dump.bytes()).unwrap();
+    let range = dump.memory().ranges().find(|r| r.size >= 0x100).unwrap();
+    let at = range.start.offset(0x10);
+    let edit = MemoryEdit { at: at.offset(4), len: 8, bytes: b"abc".to_vec() };
+    let plan = Plan { memory: vec![(at, 0x20), (Va(8), 8)], memory_edits: vec![edit], ..Plan::default() };
+    let new = rewritten(&dump, &plan);
+    let (old, now) = (dump.memory().slice(at, 0x20).unwrap(), new.memory().slice(at, 0x20).unwrap());
+    assert_eq!((&now[..4], &now[4..12], &now[12..]), (&old[..4], b"abc\0\0\0\0\0".as_slice(), &old[12..]));
+    assert_eq!(said(&new), said(&dump));
+}
+
+/// Another reader finds the same.
+fn agrees(dump: &Dump) {
+    let other = minidump::Minidump::read(dump.file_bytes()).unwrap();
+    let threads = other.get_stream::<minidump::MinidumpThreadList<'_>>().map(|l| l.threads.len());
+    assert_eq!(threads.unwrap_or(0), dump.thread_list().value().map_or(0, Vec::len));
+    let modules = other.get_stream::<minidump::MinidumpModuleList>().map(|l| l.iter().count());
+    assert!(modules.unwrap_or(0) <= dump.module_list().value().map_or(0, Vec::len));
+    let wide = other.get_stream::<minidump::MinidumpMemory64List<'_>>().map(|l| l.iter().count());
+    assert_eq!(wide.unwrap_or(0), dump.memory64_list().value().map_or(0, Vec::len));
+}
+
+fn shrunk(path: &Path, level: Level) -> Shrunk {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("small.dmp");
+    let options = ShrinkOptions { level, ..ShrinkOptions::default() };
+    let done = shrink(path, &out, &options, &|_| {}).unwrap();
+    agrees(&Dump::open(&out).unwrap());
+    assert_eq!(out.metadata().unwrap().len(), done.written.size);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no other file stays");
+    done
+}
+
+#[test]
+fn fixtures_answer_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, (dump, _)) in [small::x86(), small::x64(), small::x64_crash()].into_iter().enumerate() {
+        let path = folder.path().join(format!("{n}.dmp"));
+        std::fs::write(&path, dump.bytes()).unwrap();
+        for level in Level::ALL {
+            assert_eq!(shrunk(&path, level).differences, [""; 0], "{n} {level:?}");
+        }
+    }
+}
+
+#[test]
+fn lab_dumps_become_small_and_answer_the_same() {
+    let Some(shared) = crate::core_common::shared_or_skip("shrink") else { return };
+    for name in ["lab/ruby-x86.dmp.zst", "lab/wmiprvse-x64.dmp.zst"] {
+        let done = shrunk(&shared.join(name), Level::Triage);
+        assert_eq!(done.differences, [""; 0], "{name}");
+        assert!(done.written.size <= 1 << 20, "{name}: {}", done.written.size);
+    }
+}
+
+#[test]
+fn dumps_are_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.dmp"), folder.path().join("b.dmp"));
+    let bytes = small::x64().0.bytes();
+    std::fs::write(&a, &bytes).unwrap();
+    std::fs::write(&b, &bytes).unwrap();
+    let mut options = ShrinkOptions::default();
+    assert!(shrink(&a, &b, &options, &|_| {}).is_err());
+    options.force = true;
+    assert!(shrink(&a, &a, &options, &|_| {}).is_err(), "never the input");
+    options.max_size = Some(10);
+    assert!(shrink(&a, &b, &options, &|_| {}).is_err());
+    assert!(std::fs::read(&a).unwrap() == bytes && std::fs::read(&b).unwrap() == bytes);
+    options.max_size = None;
+    assert!(shrink(&a, &b, &options, &|_| {}).is_ok());
+    assert!(std::fs::read(&b).unwrap() != bytes);
+}
