@@ -11,6 +11,8 @@ use dumpscope_core::{ReadMemory, Va};
 
 /// Longest map that is read, bytes.
 const MAX_BYTES: usize = 256 << 10;
+/// How much is read: its size is known when it was decoded, and most are small.
+const READS: [usize; 2] = [2 << 10, MAX_BYTES];
 /// Most entries of a map.
 const MAX_ENTRIES: u64 = 200_000;
 /// Section of a ReadyToRun image with debug info.
@@ -68,15 +70,21 @@ impl Clr {
     /// The IL offset of `va` in `code`; negative numbers (prologue, epilogue, no code of the program's) are `None`.
     pub(super) fn il_offset(&self, code: &Code, va: Va) -> Option<u32> {
         let offset = va.distance_from(code.start)?;
-        let bytes = self.debug_info(code)?;
-        let map = if self.core.layout.release >= Release::V10 { packed(&bytes) } else { nibbles(&bytes) }?;
+        let map = READS.iter().find_map(|most| {
+            let bytes = self.debug_info(code, *most)?;
+            if self.core.layout.release >= Release::V10 { packed(&bytes) } else { nibbles(&bytes) }
+        })?;
         let (_, il) = map.iter().take_while(|(native, _)| *native <= offset).last()?;
         u32::try_from(*il).ok()
     }
 
     /// The list of variables of a method's code.
     pub(super) fn variable_info(&self, code: &Code) -> Option<Vec<u8>> {
-        let bytes = self.debug_info(code)?;
+        READS.iter().find_map(|most| self.variable_part(code, *most))
+    }
+
+    fn variable_part(&self, code: &Code, most: usize) -> Option<Vec<u8>> {
+        let bytes = self.debug_info(code, most)?;
         let mut header = Nibbles { bytes: &bytes, at: 0 };
         let (map, variables) = match (self.core.layout.release >= Release::V10, header.number()?) {
             // A header with more sizes begins with 0.
@@ -95,7 +103,7 @@ impl Clr {
     }
 
     /// The map's bytes, behind everything before it.
-    fn debug_info(&self, code: &Code) -> Option<Vec<u8>> {
+    fn debug_info(&self, code: &Code, most: usize) -> Option<Vec<u8>> {
         let memory = self.core.memory();
         let at = match code.kind {
             CodeKind::Stub => return None,
@@ -125,7 +133,7 @@ impl Clr {
                 at
             }
         };
-        Some(some(memory, at, MAX_BYTES))
+        Some(some(memory, at, most))
     }
 }
 

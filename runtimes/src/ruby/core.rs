@@ -62,6 +62,14 @@ impl Core {
         self.process.export(self.module, name)
     }
 
+    /// A word of the process, for a search.
+    pub(super) fn scanned_word(&self, at: Va) -> Option<u64> {
+        let mut bytes = [0u8; 8];
+        let len = usize::try_from(self.layout.word).ok()?;
+        let part = bytes.get_mut(..len)?;
+        (self.memory().scan_at(at, part).got == len).then(|| u64::from_le_bytes(bytes))
+    }
+
     /// A word.
     pub(super) fn word(&self, at: Va) -> Option<u64> {
         match self.layout.word {

@@ -85,8 +85,11 @@ impl Search<'_> {
         let count = ((end - first) / word).min(*room);
         *room -= count;
         for index in 0..count {
-            let Some(value) = self.core.word(Va(first).offset(index * word)) else { return };
+            // Most of the stack is not in use: only what leads to a fiber says something.
+            let at = Va(first).offset(index * word);
+            let Some(value) = self.core.scanned_word(at) else { continue };
             if let Some(fiber) = self.fiber_of(Va(value)) {
+                self.core.word(at);
                 self.add(fiber, false);
             }
         }
