@@ -28,8 +28,14 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
     };
     let also = args.also.clone();
     let redact = redact::redactor(&args.redact)?;
-    let options =
-        ShrinkOptions { level, triage, also, max_size: args.max_size, redact: redact.clone(), force: args.force };
+    let options = ShrinkOptions {
+        level,
+        triage,
+        also,
+        max_size: args.max_size,
+        redact: redact.clone(),
+        force: args.force,
+    };
     let bar = Bar::bytes(console);
     let done = shrink(&args.dump, &args.output, &options, &|step| match step {
         Step::Unpacking(done, total) => bar.work("unpacking", done, total),

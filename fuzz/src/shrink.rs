@@ -7,9 +7,11 @@ use dumpscope_core::write::{MemoryEdit, Plan, write};
 /// Writes every second range, opens the result and compares: it is a dump, and it says the same.
 pub fn shrink(data: &[u8]) {
     let Ok(dump) = Dump::from_bytes(data.to_vec()) else { return };
-    let kept: Vec<(Va, u64)> = dump.memory().ranges().step_by(2).map(|r| (r.start.offset(1), r.size / 2)).collect();
+    let kept: Vec<(Va, u64)> =
+        dump.memory().ranges().step_by(2).map(|r| (r.start.offset(1), r.size / 2)).collect();
     for only_known in [false, true] {
-        let edits = kept.first().map(|(at, len)| MemoryEdit { at: *at, len: (*len).min(9), bytes: vec![7; 3] });
+        let edits =
+            kept.first().map(|(at, len)| MemoryEdit { at: *at, len: (*len).min(9), bytes: vec![7; 3] });
         let plan = Plan {
             memory: kept.clone(),
             comment: Some("dumpscope shrink: fuzz".into()),

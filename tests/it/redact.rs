@@ -35,11 +35,25 @@ fn secret(kind: usize, r: &mut Random) -> (String, String) {
         2 => s(format!("AKIA{}", r.of("ABCDEFGHJKLMNPQRSTUVWXYZ234567", 16)), "aws {} ok"),
         3 => s(format!("ghp_{}", r.of(ALL, 36)), "{}"),
         4 => s(format!("{}.{}@{}.com", r.of(LOWER, 5), r.of(LOWER, 7), r.of(LOWER, 8)), "mail to {} now"),
-        5 => s(format!("{}.{}.{}.{}", 11 + r.next(200), 1 + r.next(250), 1 + r.next(250), 1 + r.next(250)), "peer {}:443"),
-        6 => s(format!("2001:db8:{}:{}::{}", r.of("123456789abcdef", 4), r.of("123456789abcdef", 4), r.of("123456789abcdef", 4)), "listen {} up"),
+        5 => s(
+            format!("{}.{}.{}.{}", 11 + r.next(200), 1 + r.next(250), 1 + r.next(250), 1 + r.next(250)),
+            "peer {}:443",
+        ),
+        6 => s(
+            format!(
+                "2001:db8:{}:{}::{}",
+                r.of("123456789abcdef", 4),
+                r.of("123456789abcdef", 4),
+                r.of("123456789abcdef", 4)
+            ),
+            "listen {} up",
+        ),
         7 => s((0..6).map(|_| r.of(HEX, 2)).collect::<Vec<_>>().join(":"), "mac {} found"),
         8 => s(r.of(LOWER, 9), r"C:\Users\{}\AppData\Local\x.txt"),
-        9 => s(format!("S-1-5-21-{}-{}-{}-1001", r.of(DIGITS, 9), r.of(DIGITS, 10), r.of(DIGITS, 9)), "owner {}"),
+        9 => s(
+            format!("S-1-5-21-{}-{}-{}-1001", r.of(DIGITS, 9), r.of(DIGITS, 10), r.of(DIGITS, 9)),
+            "owner {}",
+        ),
         10 => s(r.of(ALL, 24), "https://api.example.com/v1/get?api_key={}&x=1"),
         11 => s(r.of(ALL, 14), "Data Source=db;User Id=app;Password={};Encrypt=true"),
         12 => s(format!("4{}", r.of(DIGITS, 15)), "card {} paid"),

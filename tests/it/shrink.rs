@@ -19,13 +19,18 @@ fn rewritten(dump: &Dump, plan: &Plan) -> Dump {
 
 /// All that is said by streams, and the contexts.
 fn said(dump: &Dump) -> Vec<String> {
-    let mut out: Vec<String> = dump.directory().iter().filter(|e| e.stream_type != 0 && !OWN.contains(&e.stream_type)).map(
-        |e| format!("{:x}: {:?}", e.stream_type, dump.summarize(*e).map(|s| s.text)),
-    ).collect();
+    let mut out: Vec<String> = dump
+        .directory()
+        .iter()
+        .filter(|e| e.stream_type != 0 && !OWN.contains(&e.stream_type))
+        .map(|e| format!("{:x}: {:?}", e.stream_type, dump.summarize(*e).map(|s| s.text)))
+        .collect();
     out.extend(dump.module_list().value().into_iter().flatten().map(|m| format!("{m:?}")));
     out.extend(dump.unloaded().value().into_iter().flatten().map(|m| format!("{m:?}")));
     out.extend(dump.handles().value().into_iter().flat_map(|h| &h.handles).map(|h| format!("{h:?}")));
-    out.extend(dump.threads().iter().map(|t| format!("{:?} {:?} {:?}", t.tid, t.name, dump.context(t.index))));
+    out.extend(
+        dump.threads().iter().map(|t| format!("{:?} {:?} {:?}", t.tid, t.name, dump.context(t.index))),
+    );
     out.extend(dump.exception().value().map(|e| format!("{:?} {:?}", e.record, dump.exception_context())));
     out.push(format!("{:?} {:?} {:?}", dump.crashpad().value(), dump.system().value(), dump.misc().value()));
     out
@@ -51,7 +56,10 @@ fn streams_are_kept_whatever_moves() {
     for path in files {
         let Ok(dump) = Dump::open(&path) else { continue };
         // What is damaged need not stay damaged in the same way.
-        if dump.file_size() > 4 << 20 || dump.missing_bytes() > 0 || dump.directory().iter().any(|e| dump.summarize(*e).is_some_and(|s| !s.warnings.is_empty())) {
+        if dump.file_size() > 4 << 20
+            || dump.missing_bytes() > 0
+            || dump.directory().iter().any(|e| dump.summarize(*e).is_some_and(|s| !s.warnings.is_empty()))
+        {
             continue;
         }
         let all = dump.memory().ranges().map(|r| (r.start, r.size)).collect();

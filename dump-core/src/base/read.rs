@@ -115,7 +115,10 @@ pub trait ReadMemory: Send + Sync {
             let at = va.offset((units.len() as u64).wrapping_mul(2));
             let got = self.scan_at(at, chunk.get_mut(..want)?).got;
             let (pairs, _) = chunk.get(..got)?.as_chunks::<2>();
-            let used = pairs.iter().position(|p| *p == [0, 0]).map_or(want, |n| n.saturating_mul(2).saturating_add(2));
+            let used = pairs
+                .iter()
+                .position(|p| *p == [0, 0])
+                .map_or(want, |n| n.saturating_mul(2).saturating_add(2));
             self.touch(at, used);
             for pair in pairs {
                 match u16::from_le_bytes(*pair) {

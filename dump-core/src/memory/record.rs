@@ -40,7 +40,12 @@ impl Recorder {
             next = next.saturating_add(lines(line, s.start, s.end));
         }
         let blocks = usize::try_from(next.div_ceil(BLOCK)).unwrap_or(0);
-        Recorder { line, first, blocks: (0..blocks).map(|_| OnceLock::new()).collect(), missed: Mutex::default() }
+        Recorder {
+            line,
+            first,
+            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+            missed: Mutex::default(),
+        }
     }
 
     /// Marks `len` bytes at `va`, which lie in the segment `index`.
@@ -97,7 +102,11 @@ impl Recorder {
                 let word = usize::try_from(line % BLOCK / 64).ok().and_then(|w| words.get(w));
                 if word.is_some_and(|w| w.load(Ordering::Relaxed) & 1 << (line % 64) != 0) {
                     let start = (segment.start / self.line).saturating_add(n).saturating_mul(self.line);
-                    push(&mut out, start.max(segment.start), start.saturating_add(self.line).min(segment.end));
+                    push(
+                        &mut out,
+                        start.max(segment.start),
+                        start.saturating_add(self.line).min(segment.end),
+                    );
                 }
                 n = n.saturating_add(1);
             }

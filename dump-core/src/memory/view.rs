@@ -50,7 +50,12 @@ pub(super) enum Piece<'a> {
 impl MemoryView {
     /// Builds the view from ranges in order of precedence.
     pub(crate) fn new(source: Source, ranges: &[RawRange]) -> MemoryView {
-        MemoryView { source, segments: segments::build(ranges), overlay: OnceLock::new(), recorder: OnceLock::new() }
+        MemoryView {
+            source,
+            segments: segments::build(ranges),
+            overlay: OnceLock::new(),
+            recorder: OnceLock::new(),
+        }
     }
 
     /// From now on notes which captured bytes are read, `line` bytes together; see [`MemoryView::recorded`].

@@ -90,14 +90,18 @@ impl Layout {
         if comment.is_none() && plan.comment.is_some() {
             notes.push("the dump has both comment streams already: none was added".into());
         }
-        let entries = streams.len().saturating_add(list.iter().count()).saturating_add(comment.iter().count());
+        let entries =
+            streams.len().saturating_add(list.iter().count()).saturating_add(comment.iter().count());
         let directory_end = HEADER.saturating_add((entries as u64).saturating_mul(ENTRY));
         let kept = kept_spans(dump, plan, &streams, &refs);
         let (moved, end) = spans::lay(&kept, directory_end.next_multiple_of(16));
         let has_moved = moved.iter().any(|m| m.start != m.to);
         for e in streams.iter().filter(|e| has_moved && !is_known(e.stream_type)) {
             let name = stream_info(e.stream_type).map_or("stream", |s| s.name);
-            let text = format!("{name} ({:#x}) was copied as it is: offsets in it, if it has any, are not mended", e.stream_type);
+            let text = format!(
+                "{name} ({:#x}) was copied as it is: offsets in it, if it has any, are not mended",
+                e.stream_type
+            );
             notes.push(text);
         }
         let list_at = end.next_multiple_of(8);
@@ -108,7 +112,8 @@ impl Layout {
         let offset32 = |at: u64| u32::try_from(at).map_err(|_| WriteError::TooLarge);
         offset32(memory_at)?;
         let list = list.map(|l| {
-            let fits = memory.iter().all(|m| m.1 <= u32::MAX.into()) && memory_at.saturating_add(total) <= u32::MAX.into();
+            let fits = memory.iter().all(|m| m.1 <= u32::MAX.into())
+                && memory_at.saturating_add(total) <= u32::MAX.into();
             if l == List::Narrow && !fits { List::Wide } else { l }
         });
         // A list that had to become a wide one is 12 bytes longer.

@@ -114,7 +114,11 @@ pub fn write(
                     let mut bytes = raw.to_vec();
                     bytes.resize(usize::try_from(len).unwrap_or(CHUNK), 0);
                     // Edits first: an offset that moved wins over what an edit says of its bytes.
-                    overlay(at, &mut bytes, plan.edits.iter().map(|(o, b)| (o.0, b.len() as u64, b.as_slice())));
+                    overlay(
+                        at,
+                        &mut bytes,
+                        plan.edits.iter().map(|(o, b)| (o.0, b.len() as u64, b.as_slice())),
+                    );
                     overlay(at, &mut bytes, layout.patches_from(at).map(|p| (p.at, p.len as u64, p.bytes())));
                     sink.put(&bytes)?;
                     at = at.saturating_add(len);

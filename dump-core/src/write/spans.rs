@@ -78,7 +78,10 @@ mod tests {
         let (moved, end) = lay(&[(0x38, 0x40), (0x105, 0x106), (0x110, 0x120)], 0x20);
         let to: Vec<u64> = moved.iter().map(|m| m.to).collect();
         assert_eq!((to.as_slice(), end), (&[0x28, 0x35, 0x40][..], 0x50));
-        assert_eq!([place(&moved, 0x3c), place(&moved, 0x106), place(&moved, 0x37)], [Some(0x2c), Some(0x36), None]);
+        assert_eq!(
+            [place(&moved, 0x3c), place(&moved, 0x106), place(&moved, 0x37)],
+            [Some(0x2c), Some(0x36), None]
+        );
     }
 
     proptest! {

@@ -1,10 +1,10 @@
 //! `.dump`: writes the dump anew, smaller or as it is.
 
+use crate::batch::TriageOptions;
 use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::session::Session;
 use crate::shrink::{Level, ShrinkOptions, copy, shrink};
-use crate::batch::TriageOptions;
 use std::path::Path;
 
 pub(crate) const DUMP: Command = Command {

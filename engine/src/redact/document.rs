@@ -7,8 +7,28 @@ use serde_json::Value;
 
 /// Fields that hold no text of the program's: names of code and words of this program.
 const KEPT: [&str; 22] = [
-    "path", "kind", "class", "confidence", "trust", "function", "module", "type", "display", "signature", "signature_raw",
-    "signature_trace", "arch", "os", "source", "iid", "interface", "method", "question", "why", "next_time", "streams",
+    "path",
+    "kind",
+    "class",
+    "confidence",
+    "trust",
+    "function",
+    "module",
+    "type",
+    "display",
+    "signature",
+    "signature_raw",
+    "signature_trace",
+    "arch",
+    "os",
+    "source",
+    "iid",
+    "interface",
+    "method",
+    "question",
+    "why",
+    "next_time",
+    "streams",
 ];
 
 /// Fields with nothing but a text that the program worked on.

@@ -1,9 +1,9 @@
 //! What of a dump is written otherwise: texts that no answer needs become zeros, those that one needs lose what is private.
 
 use super::{Names, Redactor, names_of};
+use dumpscope_core::base::FileOff;
 use dumpscope_core::model::Dump;
 use dumpscope_core::write::{MemoryEdit, TextForm, texts};
-use dumpscope_core::base::FileOff;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::image::PeHeaders;
 
@@ -133,7 +133,8 @@ impl Work<'_> {
         let old = if wide { utf16(run) } else { String::from_utf8_lossy(run).into_owned() };
         let new = self.redactor.same_length(&old, &self.names, true);
         if new != old {
-            let bytes = if wide { new.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { new.into_bytes() };
+            let bytes =
+                if wide { new.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { new.into_bytes() };
             out.push(MemoryEdit { at, len: run.len() as u64, bytes });
         }
     }
@@ -147,7 +148,9 @@ impl Work<'_> {
             self.dump.module_at(va).is_some() || !self.dump.memory().rest_of_range(va).is_empty()
         };
         let narrow = self.dump.machine() == Machine::X86 || self.dump.is_wow64();
-        narrow && !words.is_empty() && words.iter().filter(|w| is_address(w)).count().saturating_mul(2) >= words.len()
+        narrow
+            && !words.is_empty()
+            && words.iter().filter(|w| is_address(w)).count().saturating_mul(2) >= words.len()
     }
 
     /// The command line's values, and the values of the environment: all of them.
@@ -158,27 +161,44 @@ impl Work<'_> {
             for line in &p.environment {
                 let units = line.encode_utf16().count() as u64;
                 // `=C:=C:\folder` are variables, too.
-                let skip = line.char_indices().skip(1).find(|(_, c)| *c == '=').map_or(line.len(), |(n, _)| n.saturating_add(1));
+                let skip = line
+                    .char_indices()
+                    .skip(1)
+                    .find(|(_, c)| *c == '=')
+                    .map_or(line.len(), |(n, _)| n.saturating_add(1));
                 let value = line.get(skip..).unwrap_or_default();
                 if !value.is_empty() {
                     let before = line.get(..skip).unwrap_or_default().encode_utf16().count() as u64;
                     let kept = system_value(line.get(..skip).unwrap_or_default());
                     let new: Vec<u8> = if kept {
-                        self.redactor.same_length(value, &self.names, true).encode_utf16().flat_map(u16::to_le_bytes).collect()
+                        self.redactor
+                            .same_length(value, &self.names, true)
+                            .encode_utf16()
+                            .flat_map(u16::to_le_bytes)
+                            .collect()
                     } else {
                         let len = value.encode_utf16().count();
                         let pseudonym = self.redactor.whole("variable", value);
-                        let filled = pseudonym.encode_utf16().chain(std::iter::repeat(u16::from(b'-'))).take(len);
+                        let filled =
+                            pseudonym.encode_utf16().chain(std::iter::repeat(u16::from(b'-'))).take(len);
                         filled.flat_map(u16::to_le_bytes).collect()
                     };
                     let len = value.encode_utf16().count() as u64;
-                    out.push(MemoryEdit { at: at.offset(before.wrapping_mul(2)), len: len.saturating_mul(2), bytes: new });
+                    out.push(MemoryEdit {
+                        at: at.offset(before.wrapping_mul(2)),
+                        len: len.saturating_mul(2),
+                        bytes: new,
+                    });
                 }
                 at = at.offset(units.wrapping_add(1).wrapping_mul(2));
             }
             if let (Some(line), Some((at, len))) = (&p.command_line, p.command_line_at) {
-                let mut new: Vec<u8> =
-                    self.redactor.command_line(line, &self.names).encode_utf16().flat_map(u16::to_le_bytes).collect();
+                let mut new: Vec<u8> = self
+                    .redactor
+                    .command_line(line, &self.names)
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect();
                 let room = usize::from(len);
                 // Blanks keep the length: zeros would end the text for some readers, and not for others.
                 while new.len() < room {
@@ -194,8 +214,15 @@ impl Work<'_> {
 /// Variables whose values every machine has.
 fn system_value(name: &str) -> bool {
     const SAME: [&str; 9] = [
-        "OS=", "SYSTEMROOT=", "SYSTEMDRIVE=", "WINDIR=", "COMSPEC=", "PATHEXT=", "NUMBER_OF_PROCESSORS=",
-        "PROCESSOR_ARCHITECTURE=", "PROCESSOR_ARCHITEW6432=",
+        "OS=",
+        "SYSTEMROOT=",
+        "SYSTEMDRIVE=",
+        "WINDIR=",
+        "COMSPEC=",
+        "PATHEXT=",
+        "NUMBER_OF_PROCESSORS=",
+        "PROCESSOR_ARCHITECTURE=",
+        "PROCESSOR_ARCHITEW6432=",
     ];
     SAME.iter().any(|n| name.eq_ignore_ascii_case(n))
 }
@@ -223,7 +250,8 @@ fn wide_runs(start: Va, bytes: &[u8], found: &mut dyn FnMut(Va, &[u8])) {
     let mut from = 0usize;
     for end in 0..=units.len() {
         let unit = units.get(end).map(|u| u16::from_le_bytes(*u));
-        let is_letter = unit.is_some_and(|u| matches!(u, 0x9 | 0xa | 0xd | 0x20..=0x7e | 0xa0..=0x24f | 0x370..=0x5ff));
+        let is_letter =
+            unit.is_some_and(|u| matches!(u, 0x9 | 0xa | 0xd | 0x20..=0x7e | 0xa0..=0x24f | 0x370..=0x5ff));
         if !is_letter {
             if end.saturating_sub(from) >= SHORTEST_WIDE {
                 let run = bytes.get(from.saturating_mul(2)..end.saturating_mul(2)).unwrap_or_default();

@@ -33,11 +33,8 @@ fn is_random(word: &str) -> bool {
         return false;
     }
     let count = |of: fn(&char) -> bool| word.chars().filter(of).count();
-    let (digits, upper, lower) = (
-        count(char::is_ascii_digit),
-        count(char::is_ascii_uppercase),
-        count(char::is_ascii_lowercase),
-    );
+    let (digits, upper, lower) =
+        (count(char::is_ascii_digit), count(char::is_ascii_uppercase), count(char::is_ascii_lowercase));
     if word.len() >= 32 && word.chars().all(|c| c.is_ascii_hexdigit()) && digits >= 4 && digits < word.len() {
         return true;
     }
@@ -61,7 +58,11 @@ fn kind(byte: Option<&u8>) -> u8 {
 }
 
 fn is_guid(word: &str) -> bool {
-    word.len() == 36 && word.chars().enumerate().all(|(n, c)| if matches!(n, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
+    word.len() == 36
+        && word
+            .chars()
+            .enumerate()
+            .all(|(n, c)| if matches!(n, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
 }
 
 /// Shannon's measure of a character.

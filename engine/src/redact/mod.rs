@@ -42,7 +42,18 @@ pub struct Redactor {
 
 /// Words that are no name of anybody.
 const NOBODY: [&str; 12] = [
-    "system", "root", "user", "admin", "administrator", "guest", "public", "default", "local", "service", "localhost", "workgroup",
+    "system",
+    "root",
+    "user",
+    "admin",
+    "administrator",
+    "guest",
+    "public",
+    "default",
+    "local",
+    "service",
+    "localhost",
+    "workgroup",
 ];
 
 /// Variables of the environment whose value names somebody.
@@ -64,7 +75,11 @@ impl Redactor {
     ///
     /// # Errors
     /// The rules cannot be read, or the system has no random numbers.
-    pub fn new(level: RedactLevel, key: Option<&[u8]>, more_rules: Option<&str>) -> Result<Redactor, RulesError> {
+    pub fn new(
+        level: RedactLevel,
+        key: Option<&[u8]>,
+        more_rules: Option<&str>,
+    ) -> Result<Redactor, RulesError> {
         let mut fresh = [0u8; 32];
         let key = match key {
             Some(key) => key,
@@ -142,7 +157,9 @@ impl Redactor {
         let mut out = String::new();
         let mut at = 0;
         for (range, kind) in self.find(text, names, free) {
-            let (Some(before), Some(old)) = (text.get(at..range.start), text.get(range.clone())) else { continue };
+            let (Some(before), Some(old)) = (text.get(at..range.start), text.get(range.clone())) else {
+                continue;
+            };
             self.count(&kind);
             out.push_str(before);
             out.push_str(&shape(self.pseudonym(&kind, old), old));

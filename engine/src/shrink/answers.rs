@@ -56,7 +56,8 @@ pub(super) fn ask(dump: &Arc<Dump>, options: &ShrinkOptions) -> Answers {
     let mut out = Answers::default();
     // Without symbols first: image files that a symbol path leads to are laid into the memory for good.
     let bare = TriageOptions { symbols: SymbolConfig::default(), ..options.triage.clone() };
-    let has_symbols = !options.triage.symbols.symbol_path.is_empty() || !options.triage.symbols.image_path.is_empty();
+    let has_symbols =
+        !options.triage.symbols.symbol_path.is_empty() || !options.triage.symbols.image_path.is_empty();
     let mut sessions = Vec::new();
     for triage in [Some(&bare), has_symbols.then_some(&options.triage)].into_iter().flatten() {
         let target = Arc::new(triage.shared_target(dump.clone()));

@@ -10,12 +10,30 @@ const WIDTH: usize = 80;
 
 /// Fields of rows that hold texts which the program worked on, or sentences that tell of them.
 const TEXTS: [&str; 14] = [
-    "value", "hint", "hints", "text", "message", "name", "image_path", "command_line", "activity", "summary", "evidence",
-    "advice", "object", "window",
+    "value",
+    "hint",
+    "hints",
+    "text",
+    "message",
+    "name",
+    "image_path",
+    "command_line",
+    "activity",
+    "summary",
+    "evidence",
+    "advice",
+    "object",
+    "window",
 ];
 
 /// Adds the places at which two values differ. `texts`: counts texts that differ, instead.
-pub(super) fn values(place: &str, a: &Value, b: &Value, mut texts: Option<&mut usize>, out: &mut Vec<String>) {
+pub(super) fn values(
+    place: &str,
+    a: &Value,
+    b: &Value,
+    mut texts: Option<&mut usize>,
+    out: &mut Vec<String>,
+) {
     if a == b || out.len() >= MOST {
         return;
     }
@@ -55,7 +73,9 @@ pub(super) fn texts(command: &str, a: &str, b: &str) -> String {
             (Some(a), Some(b)) if a == b => {}
             (None, None) => return format!("`{}`: the output differs", short(command)),
             (a, b) => {
-                let show = |line: Option<&str>| line.map_or("the end".to_owned(), |l| format!("`{}`", short(l.trim())));
+                let show = |line: Option<&str>| {
+                    line.map_or("the end".to_owned(), |l| format!("`{}`", short(l.trim())))
+                };
                 return format!("`{}`: {} became {}", short(command), show(a), show(b));
             }
         }

@@ -17,8 +17,8 @@ mod reach;
 mod select;
 
 use crate::batch::{TriageOptions, one::reason};
-use crate::redact::{Redactor, edits};
 use crate::files::{refuse_pipe, spare_dumps};
+use crate::redact::{Redactor, edits};
 use answers::{Answers, Compared, ask};
 use dumpscope_core::model::Dump;
 use dumpscope_core::write::{self, COMMENT, Plan, WriteError, Written};
@@ -42,6 +42,14 @@ pub enum Level {
 impl Level {
     /// All levels, smallest first.
     pub const ALL: [Level; 3] = [Level::Triage, Level::Stacks, Level::Debugging];
+
+    /// Bytes that are kept together: what lies beside a byte that was read is often wanted next.
+    const fn line(self) -> u64 {
+        match self {
+            Level::Triage => 16,
+            Level::Stacks | Level::Debugging => 64,
+        }
+    }
 
     /// `triage`.
     #[must_use]
@@ -131,9 +139,6 @@ pub enum ShrinkError {
 /// Takes notes on how far the work is.
 pub type Watch<'a> = &'a dyn Fn(Step);
 
-/// Bytes that are kept together: what lies beside a byte that was read is often wanted next.
-const LINE: u64 = 64;
-
 /// How often the new dump may grow.
 const MAX_ROUNDS: u32 = 8;
 
@@ -161,7 +166,7 @@ pub fn shrink(
     let failed = |source| ShrinkError::Write { path: output.display().to_string(), source };
     spare(input, output, options.force).map_err(|e| failed(e.into()))?;
     // Before anybody reads: what is read once is remembered.
-    dump.memory().record(if options.redact.is_some() { 1 } else { LINE });
+    dump.memory().record(if options.redact.is_some() { 1 } else { options.level.line() });
     watch(Step::Asking);
     let mut want = ask(&dump, options);
     let selected = select::memory(&dump, options);
@@ -180,7 +185,8 @@ pub fn shrink(
             return Err(ShrinkError::Stopped);
         }
         if let Some(redactor) = &options.redact {
-            let edits = edits(&dump, &select::close(plan.memory.clone()), &want.needed, &selected.stacks, redactor);
+            let edits =
+                edits(&dump, &select::close(plan.memory.clone()), &want.needed, &selected.stacks, redactor);
             plan.edits = edits.file;
             plan.memory_edits = edits.memory;
         }
@@ -256,7 +262,7 @@ type Proof = (Compared, Vec<(dumpscope_core::Va, u64)>);
 fn prove(file: &NamedTempFile, want: &Answers, options: &ShrinkOptions) -> Result<Proof, ShrinkError> {
     let opened = Dump::open(file.path()).map_err(|e| ShrinkError::Open(reason(&e)))?;
     let small = Arc::new(opened);
-    small.memory().record(LINE);
+    small.memory().record(options.level.line());
     let have = ask(&small, options);
     Ok((want.compare(&have, options.redact.is_some()), small.memory().missed()))
 }
@@ -277,7 +283,9 @@ const PRIVATE_STREAMS: [u32; 3] = [19, 0x4767_0006, 0x4767_0007];
 /// What the new dump says of itself.
 fn comment(dump: &Dump, options: &ShrinkOptions) -> String {
     let redacted = match options.redact {
-        Some(_) => " REDACTED: texts that no analysis needs are zeros, names and secrets that rules find are pseudonyms.",
+        Some(_) => {
+            " REDACTED: texts that no analysis needs are zeros, names and secrets that rules find are pseudonyms."
+        }
         None => "",
     };
     format!(

@@ -1,6 +1,6 @@
 //! Which memory a level keeps beside what was read.
 
-use super::{LINE, Level, ShrinkOptions, reach};
+use super::{Level, ShrinkOptions, reach};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, RegSet, Va};
 
@@ -23,7 +23,7 @@ const BLOCK: u64 = 0x2000;
 const HEADERS: u64 = 0x400;
 
 /// Spans that are closer than this become one: a range costs 16 bytes itself.
-const GAP: u64 = 0x40;
+const GAP: u64 = 0x20;
 
 /// What is kept, all by address.
 pub(super) struct Selected {
@@ -45,8 +45,11 @@ pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
     let mut roots = Vec::new();
     for machine in machines.into_iter().flatten() {
         for thread in dump.threads() {
-            let context =
-                if machine == dump.machine() { dump.context(thread.index) } else { dump.wow64_context(thread.index) };
+            let context = if machine == dump.machine() {
+                dump.context(thread.index)
+            } else {
+                dump.wow64_context(thread.index)
+            };
             let Some(regs) = context.map(|c| c.regs) else { continue };
             out.extend(code(&regs));
             roots.extend(stack(dump, thread.index, machine, &regs, level, &mut out));
@@ -68,14 +71,14 @@ pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
         reach::from(dump, &roots, &mut out);
     }
     roots.sort_unstable();
-    Selected { memory: close(lines(out)), stacks: roots }
+    Selected { memory: close(lines(out, level.line())), stacks: roots }
 }
 
 /// Rounds spans to whole lines.
-fn lines(spans: Vec<(Va, u64)>) -> Vec<(Va, u64)> {
+fn lines(spans: Vec<(Va, u64)>, line: u64) -> Vec<(Va, u64)> {
     let round = |(at, len): (Va, u64)| {
-        let start = at.0 / LINE * LINE;
-        let end = at.0.saturating_add(len).checked_next_multiple_of(LINE).unwrap_or(u64::MAX);
+        let start = at.0.checked_div(line).unwrap_or(0).saturating_mul(line);
+        let end = at.0.saturating_add(len).checked_next_multiple_of(line).unwrap_or(u64::MAX);
         (Va(start), end.saturating_sub(start))
     };
     spans.into_iter().map(round).collect()
@@ -130,7 +133,8 @@ mod tests {
 
     #[test]
     fn small_gaps_are_closed() {
-        let spans = [(Va(0x200), 0x40), (Va(0x100), 0x40), (Va(0x180), 0x20), (Va(0x110), 8), (Va(u64::MAX), 9)];
-        assert_eq!(close(spans.to_vec()), [(Va(0x100), 0xa0), (Va(0x200), 0x40), (Va(u64::MAX), 0)]);
+        let spans =
+            [(Va(0x200), 0x40), (Va(0x100), 0x40), (Va(0x160), 0x20), (Va(0x110), 8), (Va(u64::MAX), 9)];
+        assert_eq!(close(spans.to_vec()), [(Va(0x100), 0x80), (Va(0x200), 0x40), (Va(u64::MAX), 0)]);
     }
 }
