@@ -62,6 +62,15 @@ pub fn addr_plain(va: Va, wide: bool) -> String {
     }
 }
 
+/// An address without leading zeros, as today's engine writes one that has no name (`40091eb8`60000000`).
+#[must_use]
+pub fn short(va: Va) -> String {
+    match va.0 >> 32 {
+        0 => format!("{:x}", va.0),
+        high => format!("{high:x}`{:08x}", va.0 & 0xffff_ffff),
+    }
+}
+
 /// Width of [`addr`]'s text.
 #[must_use]
 pub fn addr_width(wide: bool) -> usize {

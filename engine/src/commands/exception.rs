@@ -10,7 +10,7 @@ use dumpscope_analyzers::model::Access;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::context::Context;
 use dumpscope_core::stream::exception::ExceptionRecord;
-use dumpscope_core::{ReadMemory, Va};
+use dumpscope_core::{Machine, ReadMemory, Va};
 use serde::Serialize;
 
 pub(crate) const EXR: Command = Command {
@@ -190,6 +190,9 @@ impl Answer for ExceptionReport {
     }
 }
 
+/// `STATUS_BREAKPOINT`: what the engine calls the event of a dump without an exception.
+const BREAKPOINT: u32 = 0x8000_0003;
+
 fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let at = args.pos();
@@ -198,6 +201,18 @@ fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
     let dump = session.dump();
     if value == u64::MAX || value == u64::from(u32::MAX) {
         let Some(stream) = dump.exception().value() else {
+            if session.sel.layout == Layout::Modern {
+                // The engine makes up a breakpoint for a dump without an exception.
+                sink.note(missing::EXCEPTION);
+                let none = ExceptionRecord {
+                    code: BREAKPOINT,
+                    flags: 0,
+                    nested: Va(0),
+                    address: Va(0),
+                    parameters: Vec::new(),
+                };
+                return session.emit(sink, &ExceptionReport::new(session, &none, session.sel.machine.is_64()));
+            }
             return Err(CommandError::noted("Last event was not an exception", missing::EXCEPTION));
         };
         let wide = dump.machine().is_64();
@@ -205,6 +220,10 @@ fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
     }
     let machine = session.sel.machine;
     let Some(record) = ExceptionRecord::read(dump.memory().as_ref(), session.address(value), machine) else {
+        if session.sel.layout == Layout::Modern {
+            let address = fmt::addr_plain(session.address(value), machine.is_64());
+            return Err(CommandError::message(format!("Cannot read Exception record @ {address}")));
+        }
         return Err(CommandError::caret(at, "Memory access error"));
     };
     session.emit(sink, &ExceptionReport::new(session, &record, machine.is_64()))
@@ -229,27 +248,40 @@ fn set_context(session: &mut Session, context: Context, sink: &mut dyn Sink) -> 
     session.sel.machine = context.machine;
     session.sel.context = Some(context);
     session.sel.frame = 0;
+    if session.sel.layout == Layout::Modern
+        && session.sel.register_mask.is_none()
+        && let Some(context) = session.context()
+    {
+        return crate::commands::registers::show(session, &context, true, sink);
+    }
     crate::run::run_block(session, "r", sink)
 }
 
 /// Largest `CONTEXT` that is read: the ARM64 one has 0x390 bytes, the x64 one 0x4d0.
 const CONTEXT_BYTES: usize = 0x4d0;
+/// And the x86 one 0x2cc.
+const CONTEXT_X86_BYTES: usize = 0x2cc;
 
 fn run_cxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let address = args.opt_address(session)?;
     args.end()?;
     let Some(address) = address.filter(|a| !a.is_null()) else {
-        session.sel.context = None;
+        let had = session.sel.context.take().is_some();
         session.sel.frame = 0;
-        // Today's engine does it in silence.
+        // Today's engine says nothing where there is nothing to reset.
         return match session.sel.layout {
-            Layout::Classic => session.emit(sink, &Message(vec![Line::plain("Resetting default scope")])),
-            Layout::Modern => Ok(()),
+            Layout::Modern if !had => Ok(()),
+            _ => session.emit(sink, &Message(vec![Line::plain("Resetting default scope")])),
         };
     };
     let mut raw = vec![0u8; CONTEXT_BYTES];
     let got = session.dump().memory().read_at(address, &mut raw).got;
+    let whole = if session.sel.machine == Machine::X86 { CONTEXT_X86_BYTES } else { CONTEXT_BYTES };
+    if got < whole && session.sel.layout == Layout::Modern && session.sel.machine != Machine::Arm64 {
+        // ERROR_READ_FAULT.
+        return Err(CommandError::noted("Unable to read context, Win32 error 0n30", missing::MEMORY));
+    }
     raw.truncate(got);
     let decoded = Context::decode(&raw, session.sel.machine);
     // Zeros decode too; without an instruction pointer they are no context.
@@ -301,24 +333,40 @@ fn run_lastevent(
     inv.cursor().end()?;
     let dump = session.dump();
     let stream = dump.exception().value();
+    // The engine makes up a breakpoint in the first thread for a dump without an exception.
+    let made = session.sel.layout == Layout::Modern && stream.is_none();
+    let first = dump.threads().first().map(|t| t.tid.0).filter(|_| made);
+    let code = stream.map(|s| s.record.code).or(first.map(|_| BREAKPOINT));
+    if made {
+        sink.note(missing::EXCEPTION);
+    }
     let report = LastEvent {
         pid: dump.pid().map(|p| p.0),
-        tid: stream.map(|s| s.tid.0),
-        code: stream.map(|s| s.record.code.into()),
-        description: stream.and_then(|s| windbg_words(s.record.code)).map(str::to_string),
+        tid: stream.map(|s| s.tid.0).or(first),
+        code: code.map(Hex::from),
+        description: code.and_then(windbg_words).map(str::to_string),
         time: fmt::time_zone(fmt::ticks_from_unix(dump.time()), target_info::utc_bias(session)),
     };
     session.emit(sink, &report)
 }
 
 fn run_thread(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    inv.cursor().end()?;
+    let mut args = inv.cursor();
+    let modern = session.sel.layout == Layout::Modern;
+    let mut other = None;
+    if modern {
+        while args.switch().is_some() {}
+        other = args.opt_expr(session)?.filter(|&at| at != 0);
+    }
+    args.end()?;
     let Some(thread) = session.sel.thread else {
         return Err(CommandError::caret(0, "Illegal thread error"));
     };
     session.sel.select_thread(thread);
     let raw = session.dump().thread(thread).map(|t| t.raw.teb);
-    let text = fmt::addr(raw.unwrap_or_default(), session.dump().machine().is_64());
+    let machine = if modern { session.sel.machine } else { session.dump().machine() };
+    let shown = other.map(Va).or(raw).unwrap_or_default();
+    let text = fmt::addr(shown, machine.is_64());
     session.emit(sink, &Message(vec![Line::plain(format!("Implicit thread is now {text}"))]))
 }
 
@@ -326,7 +374,6 @@ fn run_thread(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
 mod tests {
     use super::*;
     use crate::session::Layout;
-    use dumpscope_core::Machine;
 
     fn report(code: u32, parameters: &[u64], wide: bool) -> ExceptionReport {
         let record = ExceptionRecord {

@@ -21,8 +21,8 @@ pub(crate) const ASM: Command = Command {
     group: "code",
     syntax: ".asm [-] [option …]",
     summary: "Shows or sets WinDbg's options for code",
-    help: "`no_code_bytes`, `source_line`, `ignore_output_width` and `verbose` are kept and shown, so that scripts run; code is \
-           shown as before.",
+    help: "`no_code_bytes`, `source_line`, `ignore_output_width` and `verbose` are kept and shown, so that scripts run; the modern \
+           layout leaves the bytes out with `no_code_bytes`.",
     examples: &[(".asm", "The options")],
     extent: Extent::LineToday,
     run: asm,
@@ -58,6 +58,11 @@ const SYMBOL_OPTIONS: &[(u64, &str)] = &[
 const FIRST_SYMBOL_OPTIONS: u64 = 0x3_0327;
 
 const ASM_OPTIONS: &[&str] = &["ignore_output_width", "no_code_bytes", "source_line", "verbose"];
+
+/// Whether `.asm no_code_bytes` is in force.
+pub(crate) fn no_code_bytes(session: &Session) -> bool {
+    session.language.asm_options >> 1 & 1 == 1
+}
 
 fn symopt(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();

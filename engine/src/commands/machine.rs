@@ -109,8 +109,18 @@ fn set_machine(session: &mut Session, machine: Machine) {
 fn run_effmach(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let at = args.pos();
-    let word = args.word();
     let modern = session.sel.layout == Layout::Modern;
+    let word = if modern {
+        // Today's engine reads up to the first blank or semicolon; what follows belongs to the line all the same.
+        let raw = args.raw();
+        let blank = raw.len() - raw.trim_start().len();
+        let body = raw.trim_start();
+        let len = body.find([' ', '\t', ';']).unwrap_or(body.len());
+        args.advance(blank + len);
+        body.get(..len).filter(|w| !w.is_empty())
+    } else {
+        args.word()
+    };
     if !modern {
         args.end()?;
     }
@@ -130,12 +140,26 @@ fn run_effmach(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
         }
         Some(_) => return Err(CommandError::caret(at, "Syntax error")),
     };
-    if wanted != native && !(wanted == Machine::X86 && session.dump().is_wow64()) && word.is_some() {
+    let prompt = session.prompt().chars().count();
+    let possible = wanted == native || (wanted == Machine::X86 && session.dump().is_wow64());
+    if modern && !possible {
+        let text = format!("the dump holds contexts of {} only.", machine_words(native));
+        sink.note(&text);
+    } else if !possible && word.is_some() {
         let note = format!("The dump holds contexts of {} only.", machine_words(native));
         return Err(CommandError::noted("Machine is not a possible execution machine", note));
     }
     set_machine(session, wanted);
     session.emit(sink, &MachineReport(wanted))?;
+    if modern && !args.raw().trim().is_empty() {
+        // The engine quotes the line up to the semicolon, and points by the new prompt.
+        let end = inv.text.len() - args.raw().len();
+        let text = inv.text.get(..end).unwrap_or("").trim_end();
+        let moved = session.prompt().chars().count().saturating_sub(prompt);
+        let at = (text.len() + moved).saturating_sub(1);
+        let text = format!("Extra character error in '{}'", dumpscope_core::base::text::escape(text));
+        return Err(CommandError::CaretText { at, text });
+    }
     args.end()
 }
 

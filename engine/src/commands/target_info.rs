@@ -4,7 +4,7 @@ use super::missing;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Message, RenderCx, Report, Role, Sink, Span};
 use crate::fmt;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::incident::system_uptime;
 use dumpscope_core::Machine;
 use dumpscope_core::base::text::escape;
@@ -84,6 +84,10 @@ pub(crate) const SYSTEM: Command = Command {
 
 /// Minutes that the dump's machine was behind UTC; 0 when the dump does not say.
 pub(crate) fn utc_bias(session: &Session) -> i32 {
+    // Today's engine shows times as they are where it runs; UTC is the same for everyone.
+    if session.sel.layout == Layout::Modern {
+        return 0;
+    }
     session.dump().misc().value().and_then(|m| m.utc_bias_minutes).unwrap_or(0)
 }
 
@@ -176,6 +180,7 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
     let misc = dump.misc().value();
     let when = (dump.time() != 0).then(|| dump.time());
     let uptime = system_uptime(&session.target);
+    let modern = session.sel.layout == Layout::Modern;
     TargetReport {
         os: info.map(os_name),
         version: info.map(|i| format!("{}.{}.{}", i.major, i.minor, i.build)),
@@ -188,20 +193,23 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
         session_time_unix: when,
         system_uptime_s: uptime.map(|t| t / 10_000_000),
         system_uptime: uptime,
-        process_uptime_s: when.zip(misc.and_then(|m| m.create_time)).and_then(|(t, c)| t.checked_sub(c)),
+        process_uptime_s: when.zip(misc.and_then(|m| m.create_time)).and_then(|(t, c)| t.checked_sub(c)).filter(|s| !modern || *s > 0),
         kernel_time_s: misc.and_then(|m| m.kernel_time),
         user_time_s: misc.and_then(|m| m.user_time),
         dumpscope: version.then_some(env!("CARGO_PKG_VERSION")),
         system_line: system
-            .then(|| info.map_or_else(|| "Minidump does not have system info".to_string(), system_line)),
+            .then(|| {
+                let named = |i: &SystemInfo| system_line(i, if modern { engine_name(i) } else { os_name(i) });
+                info.map_or_else(|| "Minidump does not have system info".to_string(), named)
+            }),
         times,
         note: misc.is_none().then_some(missing::MISC_INFO).filter(|_| times),
     }
 }
 
 /// `Windows 10 Version 19045 MP (24 procs) Free x64`.
-fn system_line(i: &SystemInfo) -> String {
-    let mut line = os_name(i);
+fn system_line(i: &SystemInfo, name: String) -> String {
+    let mut line = name;
     if i.is_windows() {
         line.push_str(&format!(" Version {}", i.build));
         if !i.csd_version.is_empty() {
@@ -223,6 +231,12 @@ fn system_line(i: &SystemInfo) -> String {
         Machine::Other(_) => "unknown processor",
     });
     line
+}
+
+/// The name that today's engine gives.
+fn engine_name(i: &SystemInfo) -> String {
+    // Today's engine names servers after their clients.
+    os_name(&SystemInfo { product_type: i.product_type.min(1), ..i.clone() })
 }
 
 /// The marketing name, which the dump does not hold.
@@ -314,8 +328,34 @@ impl Report for OneLine {
     }
 }
 
+/// What stands behind `|` or `||` in the modern layout: the one process (system) that there is, and whether it is made
+/// current.
+fn selector(inv: &Invocation<'_>, what: &'static str) -> Result<bool, CommandError> {
+    let start = inv.text.len() - inv.text.trim_start_matches('|').len();
+    let rest = inv.text.get(start..).unwrap_or("").trim();
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (mark, behind) = rest.split_at(match rest.chars().next() {
+        Some('.' | '*' | '#') => 1,
+        _ => digits,
+    });
+    if digits > 0 && mark.parse() != Ok(0u32) {
+        return Err(CommandError::caret(start + digits, what));
+    }
+    match behind.trim() {
+        "" => Ok(false),
+        "s" => Ok(true),
+        _ => Err(CommandError::caret(inv.text.trim_end().len() - behind.trim_start().len(), "Extra character error")),
+    }
+}
+
 fn run_process(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    inv.cursor().end()?;
+    if session.sel.layout == Layout::Modern {
+        if selector(inv, "Illegal process error")? {
+            return crate::commands::threads::show_instruction(session, sink);
+        }
+    } else {
+        inv.cursor().end()?;
+    }
     let pid = session.dump().pid().map(|p| p.0);
     let name = image_path(session).map(|n| escape(&n).into_owned());
     let line = Line::plain(format!(".  0\tid: {:x}\texamine\tname: ", pid.unwrap_or(0)))
@@ -325,7 +365,13 @@ fn run_process(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
 }
 
 fn run_system(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    inv.cursor().end()?;
+    if session.sel.layout == Layout::Modern {
+        if selector(inv, "Illegal system error")? {
+            return Ok(());
+        }
+    } else {
+        inv.cursor().end()?;
+    }
     let kind = session.dump().kind();
     let words = if kind == DumpKind::Full { "Full memory user mini dump" } else { "User mini dump" };
     let line = Line::plain(format!(".  0 {words}: ")).span(Span::untrusted(Role::Text, &session.path));
@@ -361,18 +407,19 @@ mod tests {
 
     #[test]
     fn system_lines() {
+        let line = |i: &SystemInfo| system_line(i, os_name(i));
         assert_eq!(
-            system_line(&info(10, 0, 19_045, 1, "")),
+            line(&info(10, 0, 19_045, 1, "")),
             "Windows 10 Version 19045 MP (24 procs) Free x64"
         );
         assert_eq!(
-            system_line(&info(6, 1, 7601, 1, "Service Pack 1")),
+            line(&info(6, 1, 7601, 1, "Service Pack 1")),
             "Windows 7 Version 7601 (Service Pack 1) MP (24 procs) Free x64"
         );
         assert_eq!(os_name(&info(10, 0, 22_631, 1, "")), "Windows 11");
         assert_eq!(suites(&info(10, 0, 1, 1, "")), ["SingleUserTS", "Personal"]);
         let mut linux = info(5, 4, 0, 0, "Linux 5.4.0-1 x86_64");
         linux.platform_id = 0x8201;
-        assert_eq!(system_line(&linux), "Linux 5.4.0 Linux 5.4.0-1 x86_64 MP (24 procs) Free x64");
+        assert_eq!(line(&linux), "Linux 5.4.0 Linux 5.4.0-1 x86_64 MP (24 procs) Free x64");
     }
 }

@@ -8,7 +8,7 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
 use crate::fmt;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_analyzers::stacks::thread_stack;
 use dumpscope_core::{ThreadIdx, Va};
 use dumpscope_symbols::Limits;
@@ -72,7 +72,7 @@ impl Answer for UniqueReport {
         for group in &self.groups {
             emit(Line::new());
             emit(group.first.status(self.wide));
-            group.first.details(self.wide, emit);
+            group.first.details(self.wide, cx.layout == Layout::Modern, emit);
             group.stack.lines(cx, emit);
         }
         emit(Line::new());

@@ -33,6 +33,14 @@ pub struct ThreadPrefix<'a> {
 #[must_use]
 pub fn thread_prefix(text: &str) -> Option<ThreadPrefix<'_>> {
     let rest = text.strip_prefix('~')?;
+    // `~ 1` is `~1`.
+    let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    let behind = rest.get(blanks..).unwrap_or("");
+    if blanks > 0 && behind.starts_with(|c: char| c.is_ascii_digit()) {
+        let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+        let index = behind.get(..digits).and_then(|d| d.parse().ok());
+        return Some(ThreadPrefix { selector: Selector::Index(index), len: 1 + blanks + digits });
+    }
     let bracket = |body: &'_ str, before: usize| -> (usize, usize, usize) {
         let mut depth = 0usize;
         for (i, c) in body.char_indices() {
@@ -85,6 +93,8 @@ mod tests {
         check("~[@$t0]s", Selector::Expr("@$t0"), 7);
         check("~[poi([a])]s", Selector::Expr("poi([a])"), 11);
         check("~~[1a4", Selector::Tid("1a4"), 6);
+        check("~ 1", Selector::Index(Some(1)), 3);
+        check("~ k", Selector::None, 1);
         assert_eq!(thread_prefix("k"), None);
     }
 }

@@ -250,6 +250,10 @@ fn run_one(
     let fail = |session: &Session, sink: &mut dyn Sink, place: &mut Place<'_>, error: CommandError| {
         (end, report_error(session, sink, &error, typed, place))
     };
+    let modern = session.sel.layout == Layout::Modern;
+    if modern && matches!(prefix.selector, Selector::Tid(_) | Selector::Expr(_)) && !text.get(..prefix.len).is_some_and(|t| t.ends_with(']')) {
+        return fail(session, sink, place, ExprError::new(ErrorKind::Syntax, end).into());
+    }
     let sel = match select(session, prefix.selector) {
         Ok(sel) => sel,
         Err(SelectError::Expr(e)) => {
@@ -267,19 +271,58 @@ fn run_one(
     if tail.trim().is_empty() {
         return (end, run_command(session, typed, Some(&sel), sink, place));
     }
-    match verb(command, end - start) {
+    if modern && place.threads > 0 {
+        let told = Message(vec![Line::plain("Ignoring recursive thread command")]);
+        let end = line_end(text);
+        return (end, session.emit(sink, &told).map(|()| Flow::Next));
+    }
+    let found = verb(command, end - start, session.sel.layout);
+    if modern && found.is_none() && !command.starts_with(['k', 'K', 'r', 'R', 'b', 'B', 'g', 'G', 'p', 'P', 't', 'T']) {
+        // The engine knows no other commands for threads.
+        let len = command.chars().next().map_or(0, char::len_utf8);
+        return fail(session, sink, place, CommandError::caret(start + len, "Syntax error"));
+    }
+    // `~s`: the current thread.
+    let current = match sel.kind {
+        SelKind::List if modern => select(session, Selector::Current).ok(),
+        _ => None,
+    };
+    let sel = current.unwrap_or(sel);
+    match found {
         Some(Verb::One(show)) => {
             let result = match sel.threads.as_slice() {
                 [one] if sel.kind != SelKind::All => {
-                    session.sel.select_thread(*one);
+                    if !modern || session.sel.thread != Some(*one) {
+                        session.sel.select_thread(*one);
+                    }
                     sink.command(typed.trim_end(), Some(*one));
                     show(session, sink).map(|()| Flow::Next)
                 }
-                _ => return fail(session, sink, place, CommandError::caret(start, "Illegal thread error")),
+                _ => {
+                    let at = start + usize::from(modern);
+                    return fail(session, sink, place, CommandError::caret(at, "Illegal thread error"));
+                }
             };
             (end, result.or_else(|e| report_error(session, sink, &e, typed, place)))
         }
         Some(Verb::Refused(text)) => fail(session, sink, place, CommandError::message(*text)),
+        Some(Verb::Quiet(answer)) => {
+            for thread in &sel.threads {
+                if let Some(line) = answer(*thread)
+                    && let Err(error) = session.emit(sink, &Message(vec![Line::plain(line)]))
+                {
+                    return (end, Err(error));
+                }
+            }
+            (end, Ok(Flow::Next))
+        }
+        Some(Verb::Unsupported) => {
+            let text = format!(
+                "Operation not supported in current debug session '{}'",
+                dumpscope_core::base::text::escape(typed.trim_end())
+            );
+            fail(session, sink, place, CommandError::CaretText { at: start + 1, text })
+        }
         Some(Verb::Each) => {
             let end = line_end(text);
             if place.threads >= MAX_THREAD_DEPTH {

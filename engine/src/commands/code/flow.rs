@@ -1,11 +1,11 @@
 //! `uf`: a whole function, by its branches.
 
-use super::instruction::{Instruction, Target, decode, named};
+use super::instruction::{Instruction, Piece, Target, decode, named};
 use super::{CodeReport, Row, bounds, default_start};
 use crate::command::{CommandError, Invocation};
 use crate::doc::Sink;
-use crate::session::Session;
-use dumpscope_core::{Machine, Va};
+use crate::session::{Layout, Session};
+use dumpscope_core::{Machine, ReadMemory, Va};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most instructions of a function.
@@ -28,13 +28,17 @@ pub(super) fn run(
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let (mut calls_only, mut count) = (false, false);
+    let modern = session.sel.layout == Layout::Modern;
+    let (mut calls_only, mut count, mut branches, mut joined) = (false, false, false, false);
     while args.peek().starts_with('/') {
         let at = args.pos();
         match args.switch().map(|s| s.get(..1).unwrap_or("")) {
             Some("c") => calls_only = true,
             Some("i") => count = true,
-            Some("o" | "m" | "D" | "O") => {}
+            Some("D") => branches = modern,
+            Some("m") => joined = modern,
+            Some("o" | "O") => {}
+            Some(_) if modern => return Err(CommandError::caret(at + 2, "Unknown uf option")),
             _ => return Err(CommandError::caret(at, "Syntax error")),
         }
     }
@@ -42,25 +46,46 @@ pub(super) fn run(
         Some(va) => va,
         None => default_start(session)?,
     };
-    args.end()?;
-    let start = bounds::function_start(session, address).unwrap_or(address);
+    if !modern {
+        args.end()?;
+    }
+    let start = match bounds::function_start(session, address) {
+        // Today's engine begins where it is told when nothing but an export tells of a function.
+        Some(start) if modern && only_exported(session, address) && start != address => address,
+        found => found.unwrap_or(address),
+    };
     let function = follow(session, start)?;
+    if function.instructions.is_empty() && modern {
+        return Err(CommandError::message("No code found, aborting"));
+    }
     if function.instructions.is_empty() {
         return Err(CommandError::caret(inv.name.len(), "Memory access error"));
     }
-    let mut report = CodeReport::new();
+    let mut report = CodeReport::of(session);
+    let scanned = function.instructions.len();
     if function.incomplete {
         report.rows.push(Row::Text("Flow analysis was incomplete, some code may be missing".into()));
     }
-    if count {
+    if count && !(modern && calls_only) {
         report.rows.push(Row::Text(format!("{} instructions scanned", function.instructions.len())));
     }
     if calls_only {
-        calls(session, start, &function, &mut report)
+        calls(session, start, &function, &mut report, (count && modern).then_some(scanned));
     } else {
-        blocks(session, function, &mut report)
+        if modern && session.sel.lines {
+            let line = |va: &Va| Some((*va, session.target.symbols.line(*va)?.line));
+            report.lines = function.instructions.keys().filter_map(line).collect();
+        }
+        blocks(session, function, &mut report, branches, joined);
     }
-    session.emit(sink, &report)
+    session.emit(sink, &report)?;
+    if modern { args.end() } else { Ok(()) }
+}
+
+/// True when the name of `va` is no more than an export.
+fn only_exported(session: &Session, va: Va) -> bool {
+    let found = session.target.symbols.resolve(va).and_then(|r| r.symbol);
+    found.is_some_and(|s| s.source == dumpscope_symbols::SymbolSource::Exports)
 }
 
 fn follow(session: &Session, start: Va) -> Result<Function, CommandError> {
@@ -136,10 +161,24 @@ fn inside(session: &Session, start: Va, to: Va) -> bool {
     }
 }
 
-fn blocks(session: &Session, function: Function, report: &mut CodeReport) {
+/// `branches`: with a word behind branches (`/D`). `joined`: what begins behind a conditional branch is no block of its
+/// own (`/m`).
+fn blocks(session: &Session, function: Function, report: &mut CodeReport, branches: bool, joined: bool) {
     let mut last_end = None;
-    for (va, instruction) in function.instructions {
-        if last_end != Some(va) || function.leaders.contains(&va) {
+    let targets: BTreeSet<Va> = function
+        .instructions
+        .values()
+        .filter_map(|i| match i.target {
+            Target::Jump(to) | Target::Branch(to) => Some(to),
+            Target::Next | Target::Away | Target::Call(_) => None,
+        })
+        .collect();
+    for (va, mut instruction) in function.instructions {
+        if branches && matches!(instruction.target, Target::Jump(_) | Target::Branch(_)) {
+            instruction.text.push((Piece::Other, "  Branch".to_owned()));
+        }
+        let leads = function.leaders.contains(&va) && (!joined || targets.contains(&va));
+        if last_end != Some(va) || leads {
             if last_end.is_some() {
                 report.rows.push(Row::Blank);
             }
@@ -150,14 +189,29 @@ fn blocks(session: &Session, function: Function, report: &mut CodeReport) {
     }
 }
 
-fn calls(session: &Session, start: Va, function: &Function, report: &mut CodeReport) {
+fn calls(
+    session: &Session,
+    start: Va,
+    function: &Function,
+    report: &mut CodeReport,
+    counted: Option<usize>,
+) {
     let wide = session.sel.machine.is_64();
-    report.rows.push(Row::Text(named(&session.target, start, wide)));
+    let modern = session.sel.layout == Layout::Modern;
+    let named = |target: &dumpscope_analyzers::Target, va: Va, wide: bool| {
+        let line = target.symbols.line(va).filter(|_| modern && session.sel.lines);
+        let source = line.map_or(String::new(), |l| format!(" [{} @ {}]", l.file, l.line));
+        named(target, va, wide) + &source
+    };
+    let counted = counted.map_or(String::new(), |n| format!(", {n} instructions"));
+    report.rows.push(Row::Text(named(&session.target, start, wide) + &counted));
     for (va, instruction) in &function.instructions {
         let Target::Call(to) = instruction.target else { continue };
         report.rows.push(Row::Text(format!("  {}:", named(&session.target, *va, wide))));
         let to = match to {
             Some(to) => named(&session.target, to, wide),
+            // Today's engine looks where the word of an import leads.
+            None if modern && let Some(to) = imported(session, instruction) => named(&session.target, to, wide),
             None => {
                 let text = instruction.to_text();
                 text.split_once(char::is_whitespace).map_or("", |(_, t)| t.trim_start()).to_owned()
@@ -165,4 +219,15 @@ fn calls(session: &Session, start: Va, function: &Function, report: &mut CodeRep
         };
         report.rows.push(Row::Text(format!("    call to {to}")));
     }
+}
+
+/// Where a call through a word in memory goes.
+fn imported(session: &Session, instruction: &Instruction) -> Option<Va> {
+    let machine = session.sel.machine;
+    let word = match machine {
+        Machine::X86 => super::x86::word_at(instruction.address, &instruction.bytes, false)?,
+        Machine::Amd64 => super::x86::word_at(instruction.address, &instruction.bytes, true)?,
+        Machine::Arm64 | Machine::Other(_) => return None,
+    };
+    session.dump().memory().ptr(word, machine)
 }

@@ -1,7 +1,7 @@
 //! One instruction, decoded and written as WinDbg writes it.
 
 use super::{arm64, x86};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, ReadMemory, Va};
 
 /// What a part of an instruction's text is.
@@ -85,13 +85,14 @@ pub(crate) fn decode(session: &Session, va: Va) -> Option<Instruction> {
     // The longest x86 instruction has 15 bytes.
     let mut buf = [0u8; 15];
     let machine = session.sel.machine;
+    let modern = session.sel.layout == Layout::Modern;
     let want = if machine == Machine::Arm64 { 4 } else { buf.len() };
     let read = session.dump().memory().read_at(va, buf.get_mut(..want)?);
     let bytes = buf.get(..read.got.min(want)).filter(|b| !b.is_empty())?;
     let mut instruction = match machine {
         Machine::Arm64 => arm64::decode(&session.target, va, <[u8; 4]>::try_from(bytes).ok()?),
-        Machine::X86 => x86::decode(&session.target, va, bytes, false),
-        Machine::Amd64 | Machine::Other(_) => x86::decode(&session.target, va, bytes, true),
+        Machine::X86 => x86::decode(&session.target, va, bytes, false, modern),
+        Machine::Amd64 | Machine::Other(_) => x86::decode(&session.target, va, bytes, true, modern),
     };
     instruction.from_image = read.provenance == dumpscope_core::base::Provenance::Image;
     Some(instruction)

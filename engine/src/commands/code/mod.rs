@@ -3,6 +3,7 @@
 mod arm64;
 mod back;
 mod bounds;
+mod engine_names;
 mod flow;
 mod instruction;
 mod operand;
@@ -130,7 +131,7 @@ fn forward(
 ) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let (start, count, end) = range(session, &mut args)?;
-    let mut report = CodeReport::new();
+    let mut report = CodeReport::of(session);
     let mut at = start;
     let mut missing = false;
     for n in 0..count {
@@ -182,7 +183,7 @@ fn run_back(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
     if found.is_empty() {
         return Err(CommandError::caret(inv.name.len(), "Memory access error"));
     }
-    let mut report = CodeReport::new();
+    let mut report = CodeReport::of(session);
     for instruction in found {
         report.header(session, instruction.address);
         report.rows.push(Row::Instruction(instruction));

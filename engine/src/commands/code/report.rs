@@ -1,11 +1,13 @@
 //! Disassembly as a report.
 
+use super::engine_names::header_name;
 use super::instruction::{Instruction, Piece, Target};
 use crate::doc::{Line, Link, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A row of a listing.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +34,7 @@ pub(crate) struct Header {
 
 /// The header for an address; `None` when no module holds it.
 pub(crate) fn header_at(session: &Session, va: Va) -> Option<Header> {
-    let name = session.name_of(va)?;
+    let name = header_name(session, va)?;
     let lines = session.sel.layout == Layout::Classic || session.sel.lines;
     let source = if lines { session.target.symbols.line(va).map(|l| (l.file, l.line)) } else { None };
     Some(Header { address: va, name, source })
@@ -46,11 +48,21 @@ pub(crate) struct CodeReport {
     last: Option<(String, Option<(String, u32)>)>,
     /// `ds:addr=value` behind the last instruction (`r`).
     pub(crate) operand: Option<String>,
+    /// `.asm no_code_bytes`.
+    pub(crate) no_bytes: bool,
+    /// The source line of each address, before it (`uf` with lines).
+    pub(crate) lines: BTreeMap<Va, u32>,
 }
 
 impl CodeReport {
     pub(crate) fn new() -> CodeReport {
         CodeReport::default()
+    }
+
+    /// With the options of `.asm` that the modern layout heeds.
+    pub(crate) fn of(session: &Session) -> CodeReport {
+        let no_bytes = session.sel.layout == Layout::Modern && crate::commands::flags::no_code_bytes(session);
+        CodeReport { no_bytes, ..CodeReport::default() }
     }
 
     /// Adds a header if the symbol or the source line at `va` is another than before.
@@ -63,11 +75,22 @@ impl CodeReport {
         let symbol =
             resolved.and_then(|r| r.symbol).map_or(String::new(), |s| format!("{}:{}", s.rva.0, s.name));
         // Today's engine goes on with the last symbol where no other begins.
-        let same = self.last.as_ref().is_some_and(|(last, _)| !last.is_empty());
+        let far = header.name.contains(" <PERF> ");
+        let same = !far && self.last.as_ref().is_some_and(|(last, _)| !last.is_empty());
         if session.sel.layout == Layout::Modern && symbol.is_empty() && same {
             return;
         }
-        let key = (symbol, header.source.clone());
+        let mut key = (symbol, header.source.clone());
+        if far {
+            key.0.clone_from(&header.name);
+        } else if session.sel.layout == Layout::Modern
+            && let Some((last, line)) = &self.last
+            && *last == key.0
+            && !last.is_empty()
+        {
+            // The engine begins a new line of source with a header only where a statement of its own begins.
+            key.1.clone_from(line);
+        }
         if self.last.as_ref() != Some(&key) {
             self.last = Some(key);
             self.rows.push(Row::Header(header));
@@ -81,19 +104,21 @@ impl CodeReport {
     }
 }
 
-fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx) -> Line {
+fn instruction_line(i: &Instruction, operand: Option<&str>, cx: &RenderCx, no_bytes: bool) -> Line {
     let mut bytes: String = i.bytes.iter().map(|b| format!("{b:02x}")).collect();
     if i.is_word {
         // ARM64 shows the word, not its bytes.
         bytes = i.bytes.iter().rev().map(|b| format!("{b:02x}")).collect();
     }
-    let mut line = Line::new()
-        .span(fmt::addr_span(i.address, cx.wide))
-        .text(" ")
-        .role(Role::Bytes, format!("{bytes:<15} "));
+    let mut line = Line::new().span(fmt::addr_span(i.address, cx.wide)).text(" ");
+    if no_bytes {
+        bytes.clear();
+    } else {
+        line = line.role(Role::Bytes, format!("{bytes:<15} "));
+    }
     // Today's engine keeps one column for what stands behind the mnemonic, however long the bytes are.
     let late = cx.layout == Layout::Modern && bytes.len() > 15 && i.valid;
-    let mut column = bytes.len().max(15) + 1;
+    let mut column = if no_bytes { 0 } else { bytes.len().max(15) + 1 };
     let mut begun = false;
     for (piece, text) in &i.text {
         let mut text = text.as_str();
@@ -149,9 +174,20 @@ impl Report for CodeReport {
                     }
                     line.text(":")
                 }
-                Row::Instruction(i) => instruction_line(i, self.operand.as_deref().filter(|_| n == last), cx),
+                Row::Instruction(i) => {
+                    let operand = self.operand.as_deref().filter(|_| n == last);
+                    let mut line = instruction_line(i, operand, cx, self.no_bytes);
+                    if let Some(number) = self.lines.get(&i.address) {
+                        line.0.insert(0, Span::new(Role::Plain, format!("{number:>5} ")));
+                    }
+                    line
+                }
                 Row::Missing(va) => {
                     let line = Line::new().span(fmt::addr_span(*va, cx.wide));
+                    if self.no_bytes {
+                        emit(line.text(" ").role(Role::Dim, "???"));
+                        continue;
+                    }
                     line.text(" ").role(Role::Dim, format!("{:<15} ???", "??"))
                 }
                 Row::Blank => Line::new(),

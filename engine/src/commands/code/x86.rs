@@ -1,11 +1,12 @@
 //! x86 and x64, by iced-x86's MASM formatter in WinDbg's manner.
 
+use super::engine_names;
 use super::instruction::{Instruction, Piece, Target, named};
 use dumpscope_analyzers::Target as DumpTarget;
 use dumpscope_core::Va;
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Formatter, FormatterOutput, FormatterTextKind, Instruction as Iced,
-    MasmFormatter, MemorySizeOptions, OpKind, Register, SymbolResolver, SymbolResult,
+    MasmFormatter, MemorySize, MemorySizeOptions, OpKind, Register, SymbolResolver, SymbolResult,
 };
 use std::sync::Arc;
 
@@ -16,14 +17,25 @@ pub(super) fn raw(va: Va, bytes: &[u8], wide: bool) -> Iced {
 
 /// The word that a call or jump goes through, when the code itself says where it lies.
 pub(super) fn word_of_call(va: Va, bytes: &[u8]) -> Option<Va> {
-    let iced = raw(va, bytes, true);
+    word_at(va, bytes, true)
+}
+
+/// As [`word_of_call`], of 32-bit code too.
+pub(super) fn word_at(va: Va, bytes: &[u8], wide: bool) -> Option<Va> {
+    let iced = raw(va, bytes, wide);
     let indirect = matches!(iced.flow_control(), FlowControl::IndirectCall | FlowControl::IndirectBranch);
     let fixed = iced.is_ip_rel_memory_operand()
         || (iced.memory_base() == Register::None && iced.memory_index() == Register::None);
     (indirect && iced.op0_kind() == OpKind::Memory && fixed).then(|| Va(iced.memory_displacement64()))
 }
 
-pub(super) fn decode(target: &Arc<DumpTarget>, va: Va, bytes: &[u8], wide: bool) -> Instruction {
+pub(super) fn decode(
+    target: &Arc<DumpTarget>,
+    va: Va,
+    bytes: &[u8],
+    wide: bool,
+    modern: bool,
+) -> Instruction {
     let iced = raw(va, bytes, wide);
     if iced.is_invalid() {
         return Instruction {
@@ -37,7 +49,13 @@ pub(super) fn decode(target: &Arc<DumpTarget>, va: Va, bytes: &[u8], wide: bool)
         };
     }
     let mut output = Output::default();
-    formatter(target, &iced, wide).format(&iced, &mut output);
+    formatter(target, &iced, wide, modern).format(&iced, &mut output);
+    if modern && is_double(&iced) {
+        // Today's engine calls the double of an SSE instruction so.
+        for (_, text) in &mut output.text {
+            *text = text.replace("qword ptr", "mmword ptr");
+        }
+    }
     Instruction {
         address: va,
         bytes: bytes.iter().take(iced.len()).copied().collect(),
@@ -68,8 +86,13 @@ fn leads_to(iced: &Iced) -> Target {
     }
 }
 
-fn formatter(target: &Arc<DumpTarget>, iced: &Iced, wide: bool) -> MasmFormatter {
-    let resolver = Names { target: Arc::clone(target), wide };
+/// True for an instruction that reads or writes one double in memory, other than those of the x87.
+fn is_double(iced: &Iced) -> bool {
+    iced.memory_size() == MemorySize::Float64 && !format!("{:?}", iced.mnemonic()).starts_with('F')
+}
+
+fn formatter(target: &Arc<DumpTarget>, iced: &Iced, wide: bool, modern: bool) -> MasmFormatter {
+    let resolver = Names { target: Arc::clone(target), wide, modern };
     let mut formatter = MasmFormatter::with_options(Some(Box::new(resolver)), None);
     let options = iced_x86::Formatter::options_mut(&mut formatter);
     options.set_first_operand_char_index(8);
@@ -80,7 +103,9 @@ fn formatter(target: &Arc<DumpTarget>, iced: &Iced, wide: bool) -> MasmFormatter
     options.set_use_pseudo_ops(false);
     // `fs:[00000018h]` and `ds:[00401000h]` have all their digits in 32-bit code.
     let absolute = iced.memory_base() == Register::None && iced.memory_index() == Register::None;
-    options.set_displacement_leading_zeros(!wide && absolute);
+    options.set_displacement_leading_zeros(!wide && absolute && !modern);
+    // Today's engine shows a segment prefix that 64-bit code ignores.
+    options.set_show_useless_prefixes(modern && wide && iced.segment_prefix() != Register::None);
     formatter
 }
 
@@ -88,6 +113,13 @@ fn formatter(target: &Arc<DumpTarget>, iced: &Iced, wide: bool) -> MasmFormatter
 struct Names {
     target: Arc<DumpTarget>,
     wide: bool,
+    modern: bool,
+}
+
+impl Names {
+    fn named(&self, va: Va) -> String {
+        if self.modern { engine_names::operand(&self.target, va, self.wide) } else { named(&self.target, va, self.wide) }
+    }
 }
 
 impl SymbolResolver for Names {
@@ -103,7 +135,7 @@ impl SymbolResolver for Names {
         let kind = instruction_operand.map(|n| iced.op_kind(n));
         let text = match kind {
             Some(OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64) => {
-                named(&self.target, va, self.wide)
+                self.named(va)
             }
             Some(OpKind::Memory) => {
                 let plain = iced.memory_base() == Register::None && iced.memory_index() == Register::None;
@@ -112,15 +144,15 @@ impl SymbolResolver for Names {
                     return None;
                 }
                 // Without a name x86 code shows `ds:[00401000h]`, which the formatter writes itself.
-                if !self.wide && self.target.symbols.module_at(va).is_none() {
+                if (!self.wide || (self.modern && plain)) && self.target.symbols.module_at(va).is_none() {
                     return None;
                 }
-                named(&self.target, va, self.wide)
+                self.named(va)
             }
             // A constant that is as wide as a pointer and lies in an image is most likely an address.
             Some(_) if address_size == if self.wide { 8 } else { 4 } => {
                 self.target.symbols.module_at(va)?;
-                named(&self.target, va, self.wide)
+                self.named(va)
             }
             _ => return None,
         };

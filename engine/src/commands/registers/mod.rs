@@ -68,6 +68,9 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         if session.sel.layout == Layout::Modern && session.sel.register_mask.is_some() {
             return mask::show(session, &context, mask::current(session), sink);
         }
+        if session.sel.layout == Layout::Modern && session.sel.context.is_some() {
+            session.emit(sink, &Message(vec![Line::plain("Last set context:")]))?;
+        }
         return show(session, &context, true, sink);
     }
     let glued = session.sel.layout == Layout::Classic || inv.text.starts_with("r.");
@@ -106,7 +109,7 @@ pub(crate) fn instruction(
     let Some(ip) = context.regs.ip() else {
         return Err(CommandError::message("Unable to get program counter"));
     };
-    let mut report = CodeReport::new();
+    let mut report = CodeReport::of(session);
     report.header(session, ip);
     if session.sel.layout == Layout::Modern
         && let Some(Row::Header(header)) = report.rows.first_mut()
@@ -259,7 +262,16 @@ fn assign_or_show(
         }
         args.advance(signs + len);
         let (name, kind) = word.split_once(':').map_or((word, None), |(n, k)| (n, Some(k)));
+        let name_end = args.whole().len() - rest.len() + signs + name.len();
+        let unknown = modern && !pseudo && values::by_name(session, name, None).is_err();
+        if unknown && args.raw().trim_start().starts_with('=') {
+            return Err(CommandError::caret(name_end, "Bad register error"));
+        }
         if args.eat_char('=') {
+            if modern && !pseudo && set_vector(session, name, &mut args.clone()) {
+                args.take_rest();
+                return Ok(());
+            }
             let value = args.expr(session)?;
             if modern && !pseudo && set_register(session, name, value) {
                 args.eat_char(',');
@@ -282,11 +294,15 @@ fn assign_or_show(
                         let mut text = String::new();
                         values::ValuesReport(shown)
                             .lines(&session.render_cx(), &mut |l| text += &l.to_text());
+                        text.push(' ');
                         session.emit(sink, &Fragment(text))?;
                     }
                     let known = kind.is_some() && values::by_name(session, name, None).is_ok();
                     let end = args.whole().len() - args.raw().len();
                     let _ = note;
+                    if !known {
+                        return Err(CommandError::caret(name_end, "Bad register error"));
+                    }
                     return Err(match (known, kind) {
                         (true, Some(kind)) => CommandError::caret(end - kind.len(), "Syntax error"),
                         _ => CommandError::caret(end, "Bad register error"),
@@ -324,6 +340,22 @@ fn set_register(session: &mut Session, name: &str, value: u64) -> bool {
     true
 }
 
+/// `xmm0 = 1 2 3 4`: four floats, the highest first.
+fn set_vector(session: &mut Session, name: &str, args: &mut Cursor<'_>) -> bool {
+    let Some(number) = name.to_ascii_lowercase().strip_prefix("xmm").and_then(|n| n.parse::<usize>().ok()) else {
+        return false;
+    };
+    let words: Vec<&str> = args.rest().split_whitespace().collect();
+    let lanes: Vec<f32> = words.iter().filter_map(|w| w.parse().ok()).collect();
+    let Some(mut context) = session.context().filter(|_| lanes.len() == 4 && words.len() == 4) else {
+        return false;
+    };
+    let Some(place) = context.vectors.get_mut(number) else { return false };
+    *place = lanes.iter().fold(0, |raw, lane| raw << 32 | u128::from(lane.to_bits()));
+    session.sel.context = Some(context);
+    true
+}
+
 fn assign(
     session: &mut Session,
     name: &str,
@@ -354,7 +386,24 @@ fn assign(
 /// does not keep: they are not shown.
 pub(crate) fn show_frame(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut context = session.context().ok_or_else(no_context)?;
-    context.regs = session.frame_regs().ok_or_else(no_context)?;
+    let restored = session.frame_regs().ok_or_else(no_context)?;
+    if session.sel.layout == Layout::Modern {
+        // Today's engine shows the innermost frame's where nothing was restored; a note beside the output says which.
+        let names = dumpscope_core::RegSet::names(context.machine);
+        let mut kept = Vec::new();
+        for (number, name) in names.iter().enumerate() {
+            let Ok(reg) = u8::try_from(number).map(dumpscope_core::Reg) else { continue };
+            match restored.get(reg) {
+                Some(value) => context.regs.set(reg, value),
+                None => kept.push(*name),
+            }
+        }
+        if session.sel.frame != 0 && !kept.is_empty() {
+            sink.note(&format!("not known in this frame, shown as in the innermost one: {}", kept.join(", ")));
+        }
+        return show(session, &context, true, sink);
+    }
+    context.regs = restored;
     show(session, &context, session.sel.frame == 0, sink)?;
     if session.sel.frame != 0 {
         let text = "Only registers that the walk restored are known in a caller's frame.";

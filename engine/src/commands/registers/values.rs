@@ -16,7 +16,13 @@ pub(super) struct Value {
 
 impl Value {
     pub(super) fn pseudo(session: &Session, name: &str, value: u64) -> Value {
-        let text = fmt::addr(Va(value), session.sel.machine.is_64()).replace('`', "");
+        let wide = session.sel.machine.is_64();
+        let modern = session.sel.layout == Layout::Modern;
+        let mut text = fmt::addr(Va(value), wide).replace('`', "");
+        if modern && !wide && value >> 32 != 0 {
+            // Today's engine marks what does not fit.
+            text = format!("{:08x}*", value & 0xffff_ffff);
+        }
         Value { name: format!("${}", name.to_ascii_lowercase()), text, json: json!(Hex(value)) }
     }
 }
@@ -67,7 +73,7 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
         return match context.vectors.get(number) {
             Some(raw) => {
                 let text = match kind {
-                    Some(kind) => typed(*raw, 16, kind).ok_or(None)?,
+                    Some(kind) => columns(session, typed(*raw, 16, kind).ok_or(None)?, kind),
                     None if session.sel.layout == Layout::Modern => wide_floats(*raw),
                     None => floats(*raw),
                 };
@@ -87,7 +93,8 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
     if let Some(raw) =
         control.and_then(|n| context.x87.get(8 + n)).filter(|_| session.sel.layout == Layout::Modern)
     {
-        return Ok(Value { name, text: format!("{raw:04x}"), json: json!(Hex(*raw as u64)) });
+        let width = if session.sel.machine == Machine::X86 { 8 } else { 4 };
+        return Ok(Value { name, text: format!("{raw:0width$x}"), json: json!(Hex(*raw as u64)) });
     }
     // Today's engine knows the flags as `efl` only.
     if name == "eflags" && session.sel.layout == Layout::Modern {
@@ -99,7 +106,11 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
             let whole = if session.sel.machine.is_64() { 64 } else { 32 };
             let fixed = ["efl", "cs", "ds", "es", "fs", "gs", "ss"].contains(&name.as_str());
             let text = match kind {
-                Some(kind) => typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?,
+                Some(kind) => {
+                    columns(session, typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?, kind)
+                }
+                // Today's engine shows a segment of 32-bit code with eight digits.
+                None if whole == 32 && fixed && session.sel.layout == Layout::Modern => format!("{value:08x}"),
                 None if bits < 8 => format!("{value:x}"),
                 // Today's engine pads whole registers only.
                 None if session.sel.layout == Layout::Modern && bits < whole && !fixed => {
@@ -114,6 +125,19 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
             Err(Some(format!("The value of {name} is not known here.")))
         }
     }
+}
+
+/// Floats in columns, as today's engine shows them.
+fn columns(session: &Session, text: String, kind: &str) -> String {
+    let width = match kind.trim_start_matches(|c: char| c.is_ascii_digit()) {
+        "f" => 12,
+        "d" => 22,
+        _ => return text,
+    };
+    if session.sel.layout != Layout::Modern {
+        return text;
+    }
+    text.split(' ').map(|lane| format!("{lane:>width$}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Four floats in columns, as today's engine shows one vector.

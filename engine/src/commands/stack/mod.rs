@@ -67,6 +67,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     threads::emit_header(session, inv, sink)?;
     let (stack, count) = if args.eat_char('=') {
         let (regs, count) = explicit(session, &mut args)?;
+        let count = count.unwrap_or(MAX_FRAMES as usize);
         let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
         let bounds = session.stack_bounds();
         (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count)
@@ -94,22 +95,39 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         let base = raw_base(session).ok_or_else(|| no_context(session))?;
         return crate::run::run_block(session, &format!("dds 0x{base:x} L0n{words}"), sink);
     }
-    let (stack, count) = if args.eat_char('=') {
+    let (stack, count, counted) = if args.eat_char('=') {
         let (regs, count) = explicit(session, &mut args)?;
+        if let Err(most) = count {
+            return Err(too_many(session, most, args.whole().get(..args.pos()).unwrap_or(inv.text), sink)?);
+        }
+        let count = count.unwrap_or(1);
         let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
-        let bounds = session.stack_bounds();
-        (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count)
+        // Registers that the user gives need not be those of the thread's stack.
+        let bounds = session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
+        (engine_stack(session, &regs, bounds, &limits), count, true)
     } else {
-        let count = match args.opt_expr(session)? {
+        let typed = args.opt_expr(session)?;
+        let count = match typed {
             None | Some(0) => session.sel.max_frames,
             Some(n) if n > MAX_FRAMES => return Err(too_many(session, n, inv.text, sink)?),
             Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
         };
-        (walk(session, count.saturating_add(1))?, count)
+        (walk(session, count.saturating_add(1))?, count, typed.is_some())
     };
-    session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))?;
+    let mut report = stack_report(session, &stack, session.sel.thread, flags, count);
+    // The engine says whose registers these are only where no number of frames is asked for.
+    report.set_context &= !counted;
+    if flags.args && report.frames.iter().any(|r| r.stack_words.iter().any(Option::is_none)) {
+        sink.note("some of the words are not in the dump; WinDbg's engine shows them as 0, and so does this layout.");
+    }
+    session.emit(sink, &report)?;
     tell_guest(session, sink);
     args.end()
+}
+
+/// A stack from registers that were given.
+fn engine_stack(session: &Session, regs: &RegSet, bounds: Option<(dumpscope_core::Va, dumpscope_core::Va)>, limits: &Limits) -> Stack {
+    stacks::stack_from(&session.target, regs, bounds, limits, &session.cancel)
 }
 
 /// The engine's answer to a number of frames that is too large.
@@ -177,11 +195,19 @@ pub(crate) fn no_context(session: &Session) -> CommandError {
     CommandError::noted(text, note)
 }
 
-/// Registers and frame count of `k = …`.
-fn explicit(session: &Session, args: &mut Cursor<'_>) -> Result<(RegSet, usize), CommandError> {
+/// Registers and frame count of `k = …`; `Err` holds a count that is too large.
+fn explicit(
+    session: &Session,
+    args: &mut Cursor<'_>,
+) -> Result<(RegSet, Result<usize, u64>), CommandError> {
     let mut values = Vec::new();
+    let modern = session.sel.layout == Layout::Modern;
     while !args.is_empty() {
-        if values.len() == 4 {
+        let most = if modern && session.sel.machine != Machine::X86 { 3 } else { 4 };
+        if values.len() == most && modern && values.last().is_some_and(|n| *n > MAX_FRAMES) {
+            break;
+        }
+        if values.len() == most {
             args.end()?;
         }
         values.push(args.expr(session)?);
@@ -214,6 +240,12 @@ fn explicit(session: &Session, args: &mut Cursor<'_>) -> Result<(RegSet, usize),
             set(sp_reg, Some(*sp));
             (Some(*ip), rest.first().copied())
         }
+        // Today's engine takes a small second number as the count.
+        (_, [sp, count]) if modern && *count <= MAX_FRAMES => {
+            set(sp_reg, Some(*sp));
+            set(fp_reg, current.get(fp_reg));
+            (None, Some(*count).filter(|n| *n != 0))
+        }
         (_, [sp, rest @ ..]) => {
             set(sp_reg, Some(*sp));
             set(fp_reg, current.get(fp_reg));
@@ -222,8 +254,9 @@ fn explicit(session: &Session, args: &mut Cursor<'_>) -> Result<(RegSet, usize),
     };
     set(ip_reg, ip.or_else(|| current.get(ip_reg)));
     let frames = match count {
+        Some(n) if n > MAX_FRAMES && modern => return Ok((regs, Err(n))),
         Some(n) => usize::try_from(n.min(MAX_FRAMES)).unwrap_or(usize::MAX),
         None => session.sel.max_frames,
     };
-    Ok((regs, frames.max(1)))
+    Ok((regs, Ok(frames.max(1))))
 }

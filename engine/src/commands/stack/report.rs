@@ -283,6 +283,8 @@ impl Columns {
                     Some(w) => line.span(
                         Span::new(Role::Value, fmt::addr(Va(w.0), self.wide)).link(Link::Goto(Va(w.0))),
                     ),
+                    // Today's engine shows what it cannot read as 0; a note beside the output says so.
+                    None if self.modern() => line.role(Role::Dim, fmt::addr(Va(0), self.wide)),
                     None => line.role(Role::Dim, if self.wide { "????????`????????" } else { "????????" }),
                 };
                 line = line.text(" ");
@@ -296,6 +298,10 @@ impl Columns {
 
     fn call_site(&self, mut line: Line, row: &Row, emit: &mut dyn FnMut(Line)) {
         let (mut name, offset) = site_spans(&row.site, self.wide);
+        if self.modern() && row.site.module.is_none() && row.site.function.is_none() {
+            let ip = Va(row.site.ip.0);
+            name = vec![Span::new(Role::Address, format!("0x{}", fmt::short(ip))).link(Link::Goto(ip))];
+        }
         if let Some(first) = name.first_mut() {
             first.part = Some(Part::Site);
         }

@@ -6,13 +6,13 @@ mod verbs;
 use crate::command::{Command, CommandError, Glued, Invocation, Needs, SelKind};
 use crate::doc::Sink;
 use crate::fmt::Hex;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Thread;
 use report::{ThreadHeader, ThreadRow, ThreadsReport};
 
-pub(crate) use verbs::{Verb, verb};
+pub(crate) use verbs::{Verb, show_instruction, verb};
 
 pub(crate) const THREADS: Command = Command {
     name: "~",
@@ -90,6 +90,10 @@ pub(crate) fn emit_header(
     let Some(thread) = session.sel.thread.and_then(|t| session.dump().thread(t)) else {
         return Ok(());
     };
-    let row = thread_row(session, thread, sel.home);
+    // Today's engine marks the thread that it comes from: of all threads only the first can be that one.
+    let modern = session.sel.layout == Layout::Modern && sel.kind == SelKind::All;
+    let first = session.dump().threads().first().map(|t| t.index);
+    let home = if modern && sel.home != first { None } else { sel.home };
+    let row = thread_row(session, thread, home);
     session.emit(sink, &ThreadHeader { row, wide: session.render_cx().wide, details: false })
 }

@@ -2,6 +2,7 @@
 
 use crate::doc::{Answer, Line, Link, Part, RenderCx, Report, Role, Span};
 use crate::fmt::{self, Hex};
+use crate::session::Layout;
 use dumpscope_core::{ThreadIdx, Va};
 use serde::Serialize;
 
@@ -63,7 +64,7 @@ impl ThreadRow {
     }
 
     /// The lines that `~.` and `~*` add.
-    pub(crate) fn details(&self, wide: bool, emit: &mut dyn FnMut(Line)) {
+    pub(crate) fn details(&self, wide: bool, modern: bool, emit: &mut dyn FnMut(Line)) {
         if let Some(start) = self.start {
             let start = Va(start.0);
             let mut line = Line::new().text("      Start: ");
@@ -77,7 +78,10 @@ impl ThreadRow {
             };
             emit(line);
         }
-        let mut text = format!("      Priority: {}  Priority class: {}", self.priority, self.priority_class);
+        let mut text = format!("      Priority: {}", self.priority);
+        if self.priority_class != 0 || !modern {
+            text.push_str(&format!("  Priority class: {}", self.priority_class));
+        }
         if let Some(affinity) = self.affinity {
             text.push_str(&format!("  Affinity: {:x}", affinity.0));
         }
@@ -101,11 +105,11 @@ pub(crate) struct ThreadsReport {
 impl Answer for ThreadsReport {
     const KIND: &'static str = "threads";
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for row in &self.threads {
             emit(row.status(self.wide));
             if self.details {
-                row.details(self.wide, emit);
+                row.details(self.wide, cx.layout == Layout::Modern, emit);
             }
         }
     }
@@ -125,11 +129,11 @@ impl Report for ThreadHeader {
         "thread"
     }
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         emit(Line::new());
         emit(self.row.status(self.wide));
         if self.details {
-            self.row.details(self.wide, emit);
+            self.row.details(self.wide, cx.layout == Layout::Modern, emit);
         }
     }
 
@@ -141,7 +145,6 @@ impl Report for ThreadHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Layout;
 
     fn row(index: u32, tid: u32, teb: u64) -> ThreadRow {
         ThreadRow {

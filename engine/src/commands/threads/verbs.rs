@@ -3,6 +3,7 @@
 use crate::command::CommandError;
 use crate::doc::Sink;
 use crate::session::{Layout, Session};
+use dumpscope_core::ThreadIdx;
 
 /// What such a letter does.
 pub(crate) enum Verb {
@@ -12,6 +13,10 @@ pub(crate) enum Verb {
     Each,
     /// Is refused with this sentence.
     Refused(&'static str),
+    /// As today's engine takes it on a dump: nothing happens; perhaps it says a line.
+    Quiet(fn(ThreadIdx) -> Option<String>),
+    /// As today's engine refuses it on a dump.
+    Unsupported,
 }
 
 const FROZEN: Verb = Verb::Refused("A dump's threads cannot be frozen, suspended or resumed.");
@@ -25,20 +30,31 @@ const VERBS: &[(char, Verb)] = &[
     ('m', FROZEN),
 ];
 
+/// The same letters in the modern layout.
+const ENGINE_VERBS: &[(char, Verb)] = &[
+    ('s', Verb::One(show_instruction)),
+    ('e', Verb::Each),
+    ('f', Verb::Quiet(|_| None)),
+    ('u', Verb::Quiet(|thread| Some(format!("Invalid thread {} freeze count, ignoring", thread.0)))),
+    ('n', Verb::Unsupported),
+    ('m', Verb::Unsupported),
+];
+
 /// The verb that `text` begins with. `len` is where the command ends: a letter that is refused must stand alone, because
 /// `~3u 401000` disassembles.
-pub(crate) fn verb(text: &str, len: usize) -> Option<&'static Verb> {
+pub(crate) fn verb(text: &str, len: usize, layout: Layout) -> Option<&'static Verb> {
     let rest = text.get(1..)?;
     if rest.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
         return None;
     }
-    let (_, verb) = VERBS.iter().find(|(letter, _)| text.starts_with(*letter))?;
+    let verbs = if layout == Layout::Modern { ENGINE_VERBS } else { VERBS };
+    let (_, verb) = verbs.iter().find(|(letter, _)| text.starts_with(*letter))?;
     let alone = text.get(1..len).is_some_and(|t| t.trim().is_empty());
-    (alone || !matches!(verb, Verb::Refused(_))).then_some(verb)
+    (alone || matches!(verb, Verb::One(_) | Verb::Each)).then_some(verb)
 }
 
 /// The symbol line and the instruction at the instruction pointer, as `~3s` prints them.
-fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+pub(crate) fn show_instruction(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let Some(context) = session.context() else {
         return Err(CommandError::message("Unable to get program counter"));
     };
