@@ -53,6 +53,8 @@ pub struct Selection {
     pub cpp: bool,
     /// In the modern layout frames have their numbers without being asked for, as in WinDbg's window.
     pub numbers: bool,
+    /// `.inline 0`: stacks without inlined calls.
+    pub no_inlines: bool,
     /// `rm`: the registers that `r` shows in the modern layout; `None` until it was set.
     pub register_mask: Option<u64>,
 }
@@ -112,6 +114,7 @@ impl Session {
             lines: true,
             cpp: false,
             numbers: true,
+            no_inlines: false,
             register_mask: None,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
@@ -216,6 +219,22 @@ impl Session {
     /// The stack of the current thread or context, at most `frames` physical frames (`None`: `.kframes`).
     #[must_use]
     pub fn stack(&self, frames: Option<usize>) -> Option<Stack> {
+        let mut stack = if crate::commands::stack::chain::applies(self) {
+            let most = frames.unwrap_or(self.sel.max_frames);
+            // The view leaves frames out.
+            crate::commands::stack::chain::engine_view(self, self.whole_stack(Some(most.saturating_mul(2).saturating_add(16)))?, most)
+        } else {
+            self.whole_stack(frames)?
+        };
+        if self.sel.no_inlines {
+            stack.frames.retain(|f| f.trust != dumpscope_symbols::Trust::Inline);
+        }
+        Some(stack)
+    }
+
+    /// As [`Session::stack`], always with all frames.
+    #[must_use]
+    pub fn whole_stack(&self, frames: Option<usize>) -> Option<Stack> {
         let limits = Limits { frames: frames.unwrap_or(self.sel.max_frames), ..Limits::default() };
         match &self.sel.context {
             Some(context) => {

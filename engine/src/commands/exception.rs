@@ -77,6 +77,17 @@ pub(crate) const THREAD: Command = Command {
     ..Command::BASE
 };
 
+pub(crate) const IMPLICIT_PROCESS: Command = Command {
+    name: ".process",
+    group: "exception",
+    syntax: ".process [/p] [/r] [address]",
+    summary: "Shows which process is looked at",
+    help: "A dump holds one process; what is shown is the address of its PEB.",
+    examples: &[(".process", "The PEB's address")],
+    run: run_implicit_process,
+    ..Command::BASE
+};
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct ExceptionReport {
     code: Hex,
@@ -247,6 +258,7 @@ fn run_ecxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
 fn set_context(session: &mut Session, context: Context, sink: &mut dyn Sink) -> Result<(), CommandError> {
     session.sel.machine = context.machine;
     session.sel.context = Some(context);
+    session.language.assigned = false;
     session.sel.frame = 0;
     if session.sel.layout == Layout::Modern
         && session.sel.register_mask.is_none()
@@ -368,6 +380,21 @@ fn run_thread(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
     let shown = other.map(Va).or(raw).unwrap_or_default();
     let text = fmt::addr(shown, machine.is_64());
     session.emit(sink, &Message(vec![Line::plain(format!("Implicit thread is now {text}"))]))
+}
+
+fn run_implicit_process(
+    session: &mut Session,
+    inv: &Invocation<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    while args.switch().is_some() {}
+    let other = args.opt_expr(session)?.filter(|&at| at != 0).map(Va);
+    args.end()?;
+    let machine = session.sel.machine;
+    let peb = session.eval("@$peb").ok().map(|(value, _)| Va(value));
+    let text = fmt::addr(other.or(peb).unwrap_or_default(), machine.is_64());
+    session.emit(sink, &Message(vec![Line::plain(format!("Implicit process is now {text}"))]))
 }
 
 #[cfg(test)]

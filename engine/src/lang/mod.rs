@@ -62,4 +62,6 @@ pub struct Language {
     pub(crate) views: std::sync::Arc<crate::natvis::Views>,
     /// `.asm`: which of WinDbg's options for code are set.
     pub asm_options: u32,
+    /// The context in force is one that `r` changed.
+    pub assigned: bool,
 }

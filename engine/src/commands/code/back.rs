@@ -37,6 +37,16 @@ pub(super) fn before(session: &Session, end: Va, count: usize) -> Vec<Instructio
     list.split_off(list.len().saturating_sub(count))
 }
 
+/// False where the engine gives up: in no module, or inside an instruction of the function that holds the address.
+pub(super) fn is_boundary(session: &Session, end: Va) -> bool {
+    let symbols = &session.target.symbols;
+    let Some(resolved) = symbols.resolve(end) else { return false };
+    let inside = resolved.symbol.is_some() && resolved.displacement > 0 && resolved.displacement < FAR;
+    session.sel.machine == Machine::Arm64
+        || !inside
+        || meets(session, end.back(resolved.displacement), end).is_some()
+}
+
 /// The instructions from `start` on, when one of them ends at `end`.
 fn meets(session: &Session, start: Va, end: Va) -> Option<Vec<Instruction>> {
     let mut list = Vec::new();

@@ -55,27 +55,43 @@ pub(crate) fn far_name(target: &Target, va: Va, machine: Machine) -> Option<Stri
     }
     let base = symbols.modules().get(resolved.module)?.base;
     let before = last_before(target, base, va);
-    let symbol = before.or_else(|| symbols.next_after(base).map(|s| s.name))?;
+    let symbol = before.or_else(|| first_of_all(target, base))?;
     let module = symbols.name_in(resolved.module, machine);
     Some(format!("{module}!{symbol} <PERF> ({module}+0x{:x})", va.0.wrapping_sub(base.0)))
 }
 
+/// The first symbol of the first section that has one.
+fn first_of_all(target: &Target, base: Va) -> Option<String> {
+    let symbols = &target.symbols;
+    sections(target, base)?.into_iter().find_map(|(start, _)| {
+        let here = symbols.resolve(start).and_then(|r| r.symbol);
+        here.or_else(|| symbols.next_after(start)).map(|s| s.name)
+    })
+}
+
 /// The last symbol of the sections that end before `va`.
 fn last_before(target: &Target, base: Va, va: Va) -> Option<String> {
+    let all = sections(target, base)?;
+    let before = all.iter().rev().filter(|(_, end)| *end <= va);
+    before.into_iter().find_map(|(_, end)| target.symbols.resolve(end.back(1))?.symbol.map(|s| s.name))
+}
+
+/// Start and end of an image's sections, in address order.
+fn sections(target: &Target, base: Va) -> Option<Vec<(Va, Va)>> {
     let memory = target.dump.memory();
     let header = base.offset(memory.u32(base.offset(0x3c))?.into());
     let count = u64::from(memory.u16(header.offset(6))?).min(MAX_SECTIONS);
     let first = header.offset(24 + u64::from(memory.u16(header.offset(20))?));
-    let mut ends: Vec<Va> = (0..count)
+    let mut found: Vec<(Va, Va)> = (0..count)
         .filter_map(|n| {
             let at = first.offset(n * 40);
-            let size = memory.u32(at.offset(8))?;
-            Some(base.offset(memory.u32(at.offset(12))?.into()).offset(size.into()))
+            let start = base.offset(memory.u32(at.offset(12))?.into());
+            Some((start, start.offset(memory.u32(at.offset(8))?.into())))
         })
-        .filter(|end| *end <= va && *end > base)
+        .filter(|(start, end)| *start > base && end > start)
         .collect();
-    ends.sort_unstable();
-    ends.iter().rev().find_map(|end| target.symbols.resolve(end.back(1))?.symbol.map(|s| s.name))
+    found.sort_unstable();
+    Some(found)
 }
 
 /// The name of a line's address: the engine's, in the modern layout.

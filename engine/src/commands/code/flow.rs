@@ -5,6 +5,7 @@ use super::{CodeReport, Row, bounds, default_start};
 use crate::command::{CommandError, Invocation};
 use crate::doc::Sink;
 use crate::session::{Layout, Session};
+use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +39,7 @@ pub(super) fn run(
             Some("D") => branches = modern,
             Some("m") => joined = modern,
             Some("o" | "O") => {}
-            Some(_) if modern => return Err(CommandError::caret(at + 2, "Unknown uf option")),
+            Some(_) if modern => return Err(CommandError::caret(at + 1, "Unknown uf option")),
             _ => return Err(CommandError::caret(at, "Syntax error")),
         }
     }
@@ -79,7 +80,11 @@ pub(super) fn run(
         blocks(session, function, &mut report, branches, joined);
     }
     session.emit(sink, &report)?;
-    if modern { args.end() } else { Ok(()) }
+    if modern && !args.is_empty() {
+        let text = format!("Extra character error in '{}'", escape(inv.text.trim_end()));
+        return Err(CommandError::CaretText { at: args.pos(), text });
+    }
+    Ok(())
 }
 
 /// True when the name of `va` is no more than an export.

@@ -175,7 +175,10 @@ fn step(machine: Machine) -> u64 {
 fn run_back(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let (end, count, _) = range(session, &mut args)?;
-    let found = back::before(session, end, usize::try_from(count).unwrap_or(usize::MAX));
+    let mut found = back::before(session, end, usize::try_from(count).unwrap_or(usize::MAX));
+    if session.sel.layout == Layout::Modern && !back::is_boundary(session, end) {
+        found.clear();
+    }
     if found.is_empty() && session.sel.layout == Layout::Modern {
         let kind = ErrorKind::CaretWhole("Unable to find valid previous instruction for");
         return Err(ExprError::new(kind, inv.text.trim_end().len()).into());

@@ -76,7 +76,7 @@ impl CodeReport {
             resolved.and_then(|r| r.symbol).map_or(String::new(), |s| format!("{}:{}", s.rva.0, s.name));
         // Today's engine goes on with the last symbol where no other begins.
         let far = header.name.contains(" <PERF> ");
-        let same = !far && self.last.as_ref().is_some_and(|(last, _)| !last.is_empty());
+        let same = self.last.as_ref().is_some_and(|(last, _)| !last.is_empty() && !last.contains(" <PERF> "));
         if session.sel.layout == Layout::Modern && symbol.is_empty() && same {
             return;
         }

@@ -68,7 +68,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         if session.sel.layout == Layout::Modern && session.sel.register_mask.is_some() {
             return mask::show(session, &context, mask::current(session), sink);
         }
-        if session.sel.layout == Layout::Modern && session.sel.context.is_some() {
+        if session.sel.layout == Layout::Modern
+            && session.sel.context.is_some()
+            && !session.language.assigned
+        {
             session.emit(sink, &Message(vec![Line::plain("Last set context:")]))?;
         }
         return show(session, &context, true, sink);
@@ -337,6 +340,7 @@ fn set_register(session: &mut Session, name: &str, value: u64) -> bool {
     let old = context.regs.get(reg).unwrap_or(0);
     context.regs.set(reg, old & !(mask << shift) | (value & mask) << shift);
     session.sel.context = Some(context);
+    session.language.assigned = true;
     true
 }
 
@@ -353,6 +357,7 @@ fn set_vector(session: &mut Session, name: &str, args: &mut Cursor<'_>) -> bool 
     let Some(place) = context.vectors.get_mut(number) else { return false };
     *place = lanes.iter().fold(0, |raw, lane| raw << 32 | u128::from(lane.to_bits()));
     session.sel.context = Some(context);
+    session.language.assigned = true;
     true
 }
 

@@ -5,6 +5,7 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Message, RenderCx, Report, Sink};
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::{Stack, stacks};
+use dumpscope_core::{Reg, RegSet};
 use dumpscope_symbols::Limits;
 
 pub(crate) const FRAME: Command = Command {
@@ -118,12 +119,25 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
     if context {
         let regs = session.frame_regs();
         if let (Some(mut set), Some(regs)) = (session.context(), regs) {
-            set.regs = regs;
+            set.regs = if modern { merged(&set.regs, &regs) } else { regs };
             session.sel.context = Some(set);
+            session.language.assigned = false;
             session.sel.frame = 0;
         }
     }
     if modern { args.end() } else { Ok(()) }
+}
+
+/// What is not known of a frame's registers is the innermost frame's, as today's engine has it.
+fn merged(innermost: &RegSet, known: &RegSet) -> RegSet {
+    let mut all = *innermost;
+    for number in 0..RegSet::names(known.machine()).len() {
+        let Ok(reg) = u8::try_from(number).map(Reg) else { continue };
+        if let Some(value) = known.get(reg) {
+            all.set(reg, value);
+        }
+    }
+    all
 }
 
 /// `.frame = …`: shows the frame of given registers; the scope stays, for it needs no thread.
@@ -132,7 +146,15 @@ fn explicit(
     args: &mut crate::lang::Cursor<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
+    let typed = args.whole();
+    let start = typed.len() - args.raw().len();
     let (regs, _) = super::explicit(session, args)?;
+    if super::chain::applies(session)
+        && let Some(base) = super::base_at(session, typed, start)?
+        && let Some(stack) = super::chain::from_base(session, base, 1)
+    {
+        return show(session, &stack, 0, sink);
+    }
     let limits = Limits { frames: 2, ..Limits::default() };
     let bounds = session.stack_bounds();
     let stack = stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel);

@@ -1,7 +1,7 @@
 //! `.kframes`: how many frames `k` shows.
 
 use crate::command::{Command, CommandError, Invocation};
-use crate::doc::{Line, RenderCx, Report, Sink};
+use crate::doc::{Line, Message, RenderCx, Report, Sink};
 use crate::session::{Layout, Session};
 
 pub(crate) const KFRAMES: Command = Command {
@@ -14,6 +14,29 @@ pub(crate) const KFRAMES: Command = Command {
     run,
     ..Command::BASE
 };
+
+pub(crate) const INLINE: Command = Command {
+    name: ".inline",
+    group: "stacks",
+    syntax: ".inline [0 | 1]",
+    summary: "Says whether stacks show inlined calls",
+    help: "Calls that the compiler inlined are rows of their own in `k`; `.inline 0` leaves them out, `.inline 1` shows \
+           them again.",
+    examples: &[(".inline", "Whether they are shown"), (".inline 1", "Shows them")],
+    run: run_inline,
+    ..Command::BASE
+};
+
+fn run_inline(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = inv.cursor();
+    if let Some(on) = args.opt_expr(session)? {
+        session.sel.no_inlines = on == 0;
+    }
+    args.end()?;
+    let word = if session.sel.no_inlines { "disabled" } else { "enabled" };
+    let text = format!("Include inline function queries is \"{word}\".");
+    session.emit(sink, &Message(vec![Line::plain(text)]))
+}
 
 struct Limit(usize);
 

@@ -1,6 +1,7 @@
 //! `k` and its family.
 
 mod build;
+pub(crate) mod chain;
 mod flags;
 pub(crate) mod frame;
 mod kframes;
@@ -9,7 +10,7 @@ pub(crate) mod report;
 
 pub(crate) use build::{row, source_name, stack_report};
 pub(crate) use flags::KFlags;
-pub(crate) use kframes::KFRAMES;
+pub(crate) use kframes::{INLINE, KFRAMES};
 
 use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::threads;
@@ -102,6 +103,13 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         }
         let count = count.unwrap_or(1);
         let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
+        if session.sel.machine == Machine::X86
+            && let (Some(base), false) = (base_only(session, inv, len)?, regs.sp().is_none())
+            && let Some(stack) = chain::from_base(session, base, count)
+        {
+            session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, usize::MAX))?;
+            return args.end();
+        }
         // Registers that the user gives need not be those of the thread's stack.
         let bounds = session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
         (engine_stack(session, &regs, bounds, &limits), count, true)
@@ -120,9 +128,39 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
     if flags.args && report.frames.iter().any(|r| r.stack_words.iter().any(Option::is_none)) {
         sink.note("some of the words are not in the dump; WinDbg's engine shows them as 0, and so does this layout.");
     }
+    if let Some(last) = report.frames.last_mut().filter(|_| counted && !session.sel.machine.is_64()) {
+        // The engine warns where it goes on from a frame.
+        if last.number + 1 == u32::try_from(count).unwrap_or(u32::MAX) {
+            last.warning = None;
+        }
+    }
+    if chain::applies(session)
+        && let Some(note) = chain::left_out(session, &stack)
+    {
+        sink.note(&note);
+    }
     session.emit(sink, &report)?;
     tell_guest(session, sink);
     args.end()
+}
+
+/// The base of `k = base [count]` on x86; 0 is the ebp that there is.
+fn base_only(session: &Session, inv: &Invocation<'_>, len: usize) -> Result<Option<dumpscope_core::Va>, CommandError> {
+    let mut args = Cursor::new(inv.text, 1 + len);
+    args.eat_char('=');
+    base_at(session, inv.text, inv.text.len() - args.raw().len())
+}
+
+/// The same for what stands at byte `start` of `text`.
+pub(crate) fn base_at(session: &Session, text: &str, start: usize) -> Result<Option<dumpscope_core::Va>, CommandError> {
+    let mut args = Cursor::new(text, start);
+    let base = args.expr(session)?;
+    let count = args.opt_expr(session)?;
+    if !args.is_empty() || count.is_some_and(|n| n > MAX_FRAMES) {
+        return Ok(None);
+    }
+    let current = session.frame_regs().and_then(|r| r.fp());
+    Ok(if base == 0 { current } else { Some(session.address(base)) })
 }
 
 /// A stack from registers that were given.
