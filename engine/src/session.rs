@@ -158,7 +158,19 @@ impl Session {
     /// `module!name+0x12` of an address in the effective machine; `None` when no module holds it. Not escaped.
     #[must_use]
     pub fn name_of(&self, va: Va) -> Option<String> {
-        self.target.symbols.format(va, self.sel.machine)
+        let symbols = &self.target.symbols;
+        if self.sel.layout == Layout::Modern
+            && let Some(resolved) = symbols.resolve(va)
+            && let Some(symbol) = &resolved.symbol
+            && let Some(name) = crate::commands::code::export_name(self, resolved.module, symbol)
+        {
+            let module = symbols.name_in(resolved.module, self.sel.machine);
+            return Some(match resolved.displacement_in(self.sel.machine) {
+                0 => format!("{module}!{name}"),
+                n => format!("{module}!{name}+0x{n:x}"),
+            });
+        }
+        symbols.format(va, self.sel.machine)
     }
 
     /// A module's name in the effective machine. Escaped.

@@ -4,7 +4,7 @@ mod address;
 mod analyze;
 mod args;
 mod clr;
-mod code;
+pub(crate) mod code;
 mod com;
 mod comment;
 mod deadlock;

@@ -4,7 +4,7 @@ use crate::session::Session;
 use dumpscope_analyzers::Target;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, Va};
-use dumpscope_symbols::SymbolSource;
+use dumpscope_symbols::{Symbol, SymbolSource};
 
 /// Most sections of an image that are looked at.
 const MAX_SECTIONS: u64 = 96;
@@ -92,6 +92,35 @@ fn sections(target: &Target, base: Va) -> Option<Vec<(Va, Va)>> {
         .collect();
     found.sort_unstable();
     Some(found)
+}
+
+/// `module!name+0x12` of the innermost inlined call at an address.
+pub(crate) fn inlined_name(session: &Session, va: Va) -> Option<String> {
+    let symbols = &session.target.symbols;
+    let site = symbols.inlines(va).into_iter().next()?;
+    let module = symbols.module_at(va)?;
+    let base = symbols.modules().get(module)?.base;
+    let module = symbols.name_in(module, session.sel.machine);
+    let offset = match va.0.wrapping_sub(site.start.va(base).0) {
+        0 => String::new(),
+        n => format!("+0x{n:x}"),
+    };
+    Some(format!("{module}!{}{offset}", site.name))
+}
+
+/// What today's engine calls an export: of several names of one address that of the kernel (`Zw…`), and in 32-bit code
+/// without the underscore of C.
+pub(crate) fn export_name(session: &Session, module: usize, symbol: &Symbol) -> Option<String> {
+    if session.sel.layout != crate::session::Layout::Modern || symbol.source != SymbolSource::Exports {
+        return None;
+    }
+    if let Some(rest) = symbol.name.strip_prefix("Nt") {
+        let other = format!("Zw{rest}");
+        let same = |(m, s): &(usize, Symbol)| *m == module && s.rva == symbol.rva;
+        return session.target.symbols.by_name(Some(module), &other).iter().any(same).then_some(other);
+    }
+    let rest = symbol.name.strip_prefix('_').filter(|r| !r.starts_with('_') && !r.is_empty())?;
+    (session.sel.machine == Machine::X86).then(|| rest.to_owned())
 }
 
 /// The name of a line's address: the engine's, in the modern layout.

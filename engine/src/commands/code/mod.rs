@@ -17,6 +17,7 @@ use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 
+pub(crate) use engine_names::{export_name, inlined_name};
 pub(crate) use instruction::{CalledBy, Piece, decode};
 pub(crate) use operand::effective;
 pub(crate) use report::{CodeReport, Row};

@@ -18,7 +18,7 @@ use crate::image::{REPRO, debug_directory};
 use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::base::{CodeView, FileVersion};
-use dumpscope_core::{ModuleInfo, Va};
+use dumpscope_core::{ModuleInfo, ReadMemory as _, Va};
 use dumpscope_symbols::SymbolState;
 use dumpscope_symbols::image::{PeHeaders, VersionResource, version_resource};
 use options::LmOptions;
@@ -151,6 +151,7 @@ fn module_row(session: &Session, index: usize, m: &ModuleInfo, details: bool) ->
         symbol_source: source,
         symbol_file: file.map(|f| text(&f)),
         pdb: m.codeview.as_ref().and_then(pdb_row),
+        in_memory: memory.u16(m.base) == Some(0x5a4d),
         version: if details { version_row(m.version.as_ref(), resource.as_ref()) } else { None },
         index,
     }

@@ -41,6 +41,9 @@ pub(super) struct ModuleRow {
     pub(super) pdb: Option<PdbRow>,
     /// Version information; null without `v`.
     pub(super) version: Option<VersionRow>,
+    /// The image itself is in the dump.
+    #[serde(skip)]
+    pub(super) in_memory: bool,
     /// Position in the module list.
     #[serde(skip)]
     pub(super) index: usize,
@@ -207,9 +210,14 @@ impl ModulesReport {
         if o.time {
             return line.text(format!("  {}", time()));
         }
-        // `T`: there are no symbols, for the engine has no file that fits.
+        // `T`: the engine has no image whose time stamp it could compare; `C`: the checksum is missing.
         let state = state_text(row);
-        let flag = if state == "(no symbols)" { 'T' } else { ' ' };
+        let flag = match (row.symbols, row.in_memory) {
+            ("deferred", _) => ' ',
+            (_, false) => 'T',
+            (_, true) if row.checksum.0 == 0 => 'C',
+            _ => ' ',
+        };
         line = line.text(format!(" {flag} {state:<23}"));
         let file = match row.symbols {
             "loaded" if row.symbol_source == Some("exports") || o.column == Column::Image => Some(&row.image),
@@ -259,6 +267,16 @@ impl ModulesReport {
     }
 }
 
+/// `VS_FF_…` of verrsrc.h, as today's engine names them.
+const FILE_FLAGS: [(u64, &str); 6] = [
+    (0x1, "Debug"),
+    (0x2, "Pre-release"),
+    (0x4, "Patched"),
+    (0x8, "Private"),
+    (0x10, "Info-inferred"),
+    (0x20, "Special"),
+];
+
 /// The block of `lmv`.
 fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Line)) {
     let modern = layout == Layout::Modern;
@@ -291,6 +309,10 @@ fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Li
     emit(field("ImageSize:", format!("{:08X}", row.size)));
     if modern {
         emit(field("Mapping Form:", "Loaded".into()));
+        if let Some(pdb) = row.pdb.as_ref().filter(|p| !row.in_memory && p.guid.starts_with('{')) {
+            let guid: String = pdb.guid.chars().filter(char::is_ascii_hexdigit).collect();
+            emit(field("Index Key:", format!("(GUID) {guid}")));
+        }
     }
     let none = VersionRow::default();
     let v = match &row.version {
@@ -305,11 +327,17 @@ fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Li
         emit(field("Product version:", product.clone()));
     }
     if let Some((flags, mask)) = v.flags {
-        emit(field("File flags:", format!("{:X} (Mask {:X})", flags.0, mask.0)));
+        let mut text = format!("{:X} (Mask {:X})", flags.0, mask.0);
+        if modern {
+            let set = FILE_FLAGS.iter().filter(|(bit, _)| flags.0 & mask.0 & bit != 0);
+            set.for_each(|(_, name)| text.push_str(&format!(" {name}")));
+        }
+        emit(field("File flags:", text));
     }
     if let Some(os) = v.os {
         let name = pe::file_os_name((os.0 & 0xffff_ffff) as u32);
-        emit(field("File OS:", format!("{:X} {name}", os.0)));
+        let unknown = if modern && os.0 >> 16 == 0 { "Unknown " } else { "" };
+        emit(field("File OS:", format!("{:X} {unknown}{name}", os.0)));
     }
     if let Some((kind, subtype)) = v.file_type {
         emit(field("File type:", format!("{kind:X}.{subtype:X} {}", pe::file_type_name(kind))));

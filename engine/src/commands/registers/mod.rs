@@ -117,8 +117,11 @@ pub(crate) fn instruction(
     if session.sel.layout == Layout::Modern
         && let Some(Row::Header(header)) = report.rows.first_mut()
     {
-        // Today's engine shows no line here.
+        // Today's engine shows no line here, and names the inlined call that the address is in.
         header.source = None;
+        if let Some(name) = crate::commands::code::inlined_name(session, ip) {
+            header.name = format!("{name} [inlined in {}]", header.name);
+        }
     }
     match code::decode(session, ip) {
         Some(instruction) => {

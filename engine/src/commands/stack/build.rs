@@ -11,6 +11,7 @@ use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx};
 use dumpscope_symbols::unwind::FrameData;
+use dumpscope_symbols::types::{Type, bare};
 use dumpscope_symbols::{EndReason, SymbolSource, Trust};
 
 /// The JSON name of a symbol source.
@@ -103,6 +104,7 @@ pub(crate) fn row(session: &Session, stack: &Stack, index: usize, flags: KFlags)
         issue: rows::issue(f),
         symbol_source: f.source.map(source_name),
         fpo: if flags.verbose && !inline { fpo(session, stack.machine, f) } else { None },
+        convention: if flags.verbose { convention(session, stack.machine, f) } else { None },
         warning: None,
     })
 }
@@ -121,7 +123,13 @@ fn site(session: &Session, machine: Machine, f: &StackFrame) -> Site {
         return Site {
             ip: ip.into(),
             module: Some(escape(session.target.symbols.name_in(module, machine)).into_owned()),
-            function: f.function.as_deref().map(|n| escape(n).into_owned()),
+            function: f
+                .symbol
+                .as_ref()
+                .filter(|_| f.trust != Trust::Inline)
+                .and_then(|s| crate::commands::code::export_name(session, module, s))
+                .or_else(|| f.function.clone())
+                .map(|n| escape(&n).into_owned()),
             displacement: Hex(f.displacement),
         };
     }
@@ -217,7 +225,15 @@ fn fpo(session: &Session, machine: Machine, f: &StackFrame) -> Option<String> {
     if machine != Machine::X86 || f.source? >= SymbolSource::Coff {
         return None;
     }
+    let modern = session.sel.layout == Layout::Modern;
+    let base = f.module.and_then(|m| session.target.symbols.modules().get(m)).map(|m| m.base);
+    if modern && base.and_then(|b| session.dump().memory().u16(b)).is_none() {
+        // The engine looks for frame data in images that it has.
+        return None;
+    }
     Some(match session.target.symbols.frame_data(f.frame.lookup_ip()) {
+        // To the engine a program that finds the frame is none of the old records.
+        Some(FrameData::Program { .. }) if modern => "[Non-Fpo]".into(),
         Some(FrameData::Fpo { params, locals, saved_regs, uses_bp, .. }) => {
             let bp = if uses_bp { "[Uses EBP] " } else { "" };
             format!("{bp}[{},{},{}]", params / 4, locals / 4, saved_regs / 4)
@@ -228,6 +244,42 @@ fn fpo(session: &Session, machine: Machine, f: &StackFrame) -> Option<String> {
         // Only a PDB says by its silence that a function keeps ebp as its frame pointer.
         None if matches!(f.source?, SymbolSource::PrivatePdb | SymbolSource::PublicPdb) => "[Non-Fpo]".into(),
         Some(FrameData::Cfi { .. }) | None => return None,
+    })
+}
+
+/// The calling convention as `kv` shows it in 32-bit stacks where private symbols tell it.
+fn convention(session: &Session, machine: Machine, f: &StackFrame) -> Option<&'static str> {
+    let private = f.source == Some(SymbolSource::PrivatePdb);
+    if machine != Machine::X86 || !private || session.sel.layout != Layout::Modern {
+        return None;
+    }
+    let symbols = &session.target.symbols;
+    let module = f.module?;
+    let rva = match &f.symbol {
+        Some(symbol) => symbol.rva,
+        // Of an inlined function there may be a copy of its own.
+        None => match symbols.by_name(Some(module), f.function.as_deref()?).into_iter().next() {
+            Some((_, symbol)) => symbol.rva,
+            None => return Some("cdecl"),
+        },
+    };
+    let providers = symbols.providers(module);
+    let call = providers.iter().find_map(|p| {
+        let types = p.types()?;
+        let id = p.function_type(rva)?;
+        match bare(types, id).1 {
+            Type::Function { call, .. } => Some(call),
+            _ => None,
+        }
+    })?;
+    Some(match call {
+        0 | 1 => "cdecl",
+        2 | 3 => "pascal",
+        4 | 5 => "fastcall",
+        7 | 8 => "stdcall",
+        9 | 10 => "syscall",
+        11 => "thiscall",
+        _ => return None,
     })
 }
 

@@ -105,7 +105,8 @@ pub(super) fn from_base(session: &Session, base: Va, most: usize) -> Option<Stac
             frame.has_unwind_info = frame.source.is_some_and(|s| s < SymbolSource::Exports);
             frames.push(frame);
         }
-        let caller = if number == 0 { regs.fp()? } else { next };
+        let current = regs.fp()?;
+        let caller = if number == 0 && base != current { current } else { next };
         if ret.is_null() || (number > 0 && caller <= ebp) {
             break;
         }

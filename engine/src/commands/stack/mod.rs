@@ -128,11 +128,9 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
     if flags.args && report.frames.iter().any(|r| r.stack_words.iter().any(Option::is_none)) {
         sink.note("some of the words are not in the dump; WinDbg's engine shows them as 0, and so does this layout.");
     }
-    if let Some(last) = report.frames.last_mut().filter(|_| counted && !session.sel.machine.is_64()) {
+    if counted && count == 1 && !session.sel.machine.is_64() {
         // The engine warns where it goes on from a frame.
-        if last.number + 1 == u32::try_from(count).unwrap_or(u32::MAX) {
-            last.warning = None;
-        }
+        report.frames.iter_mut().for_each(|f| f.warning = None);
     }
     if chain::applies(session)
         && let Some(note) = chain::left_out(session, &stack)

@@ -84,6 +84,9 @@ pub(crate) struct Row {
     pub(crate) symbol_source: Option<&'static str>,
     /// x86 frame data in WinDbg's form: `[Non-Fpo]`.
     pub(crate) fpo: Option<String>,
+    /// x86, modern layout: the calling convention.
+    #[serde(skip)]
+    pub(crate) convention: Option<&'static str>,
     /// WinDbg's warning before the row.
     #[serde(skip)]
     pub(crate) warning: Option<&'static str>,
@@ -312,7 +315,8 @@ impl Columns {
         }
         match (&row.parameters, self.flags.params) {
             // Of an inlined call the absence of records says nothing.
-            (Some(params), Params::Inline | Params::PerLine) if params.is_empty() && row.inline => {}
+            (Some(params), Params::Inline | Params::PerLine)
+                if params.is_empty() && row.inline && !self.modern() => {}
             (Some(params), Params::Inline | Params::PerLine) if params.is_empty() => {
                 line = line.text("(void)");
             }
@@ -342,6 +346,9 @@ impl Columns {
                 line = line.text(format!(" (Inline Function @ {})", fmt::addr(Va(row.site.ip.0), self.wide)));
             } else if let Some(fpo) = &row.fpo {
                 line = line.text(format!(" (FPO: {fpo})"));
+            }
+            if let Some(convention) = row.convention {
+                line = line.text(format!(" (CONV: {convention})"));
             }
         }
         if let Some(source) = row.source.as_ref().filter(|_| !self.flags.no_lines) {

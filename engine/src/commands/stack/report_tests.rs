@@ -21,6 +21,7 @@ fn row(base: u64, ret: u64, words: [u64; 3], module: &str, function: Option<&str
         issue: None,
         symbol_source: None,
         fpo: None,
+        convention: None,
         warning: None,
     }
 }
