@@ -162,6 +162,8 @@ impl Session {
         if self.sel.layout == Layout::Modern
             && let Some(resolved) = symbols.resolve(va)
             && let Some(symbol) = &resolved.symbol
+            // At its first byte the engine takes the first of an export's names.
+            && (resolved.displacement != 0 || !symbol.name.starts_with("Nt"))
             && let Some(name) = crate::commands::code::export_name(self, resolved.module, symbol)
         {
             let module = symbols.name_in(resolved.module, self.sel.machine);
@@ -234,7 +236,8 @@ impl Session {
         let mut stack = if crate::commands::stack::chain::applies(self) {
             let most = frames.unwrap_or(self.sel.max_frames);
             // The view leaves frames out.
-            crate::commands::stack::chain::engine_view(self, self.whole_stack(Some(most.saturating_mul(2).saturating_add(16)))?, most)
+            let whole = self.whole_stack(Some(most.saturating_mul(2).saturating_add(16)))?;
+            crate::commands::stack::chain::engine_view(self, whole, most)
         } else {
             self.whole_stack(frames)?
         };

@@ -119,9 +119,31 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             .iter()
             .filter(|w| !named(w.place))
             .map(|w| escape(&format!("{}: {}", w.place, w.text)).into_owned())
+            .chain(refused(dump.file_bytes(), flags, dump.directory()))
             .collect(),
     };
     session.emit(sink, &report)
+}
+
+/// Bytes of `MINIDUMP_HEADER`.
+const HEADER_SIZE: u64 = 32;
+
+/// Why WinDbg's engine would not open the file, as far as its header tells (seen with dbgeng 10.0.29507).
+fn refused(file: &[u8], flags: u64, directory: &[DirectoryEntry]) -> Vec<String> {
+    // MINIDUMP_HEADER: signature, version, number of streams, StreamDirectoryRva.
+    let rva = file.get(12..16).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes).map_or(0, u64::from);
+    let end = rva.saturating_add((directory.len() as u64).saturating_mul(12));
+    let mut found = Vec::new();
+    if rva != HEADER_SIZE {
+        found.push(format!("WinDbg does not open this file: its stream directory is at {rva:X}, not behind the header"));
+    } else if directory.iter().any(|e| e.size != 0 && e.offset.0 < end) {
+        found.push("WinDbg does not open this file: a stream lies before the end of the directory".to_owned());
+    }
+    if flags & 2 != 0 && !directory.iter().any(|e| e.stream_type == id::MEMORY64_LIST) {
+        let text = "WinDbg does not open this file: the header says full memory, but there is no Memory64ListStream";
+        found.push(text.to_owned());
+    }
+    found
 }
 
 fn stream_name(entry: &DirectoryEntry) -> Option<&'static str> {

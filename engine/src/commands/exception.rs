@@ -137,6 +137,11 @@ impl ExceptionReport {
 /// `ntdll!RtlInitUnicodeStringEx+0x0000000000000016`: the offset has the width of a pointer.
 fn padded_symbol(session: &Session, va: Va, wide: bool) -> Option<String> {
     let symbols = &session.target.symbols;
+    if session.sel.layout == Layout::Modern
+        && let Some(name) = crate::commands::code::inlined_name(session, va)
+    {
+        return Some(escape(&name).into_owned());
+    }
     let r = symbols.resolve(va)?;
     let module = symbols.name_in(r.module, session.sel.machine);
     let offset = r.displacement_in(session.sel.machine);

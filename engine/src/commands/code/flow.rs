@@ -82,7 +82,7 @@ pub(super) fn run(
     session.emit(sink, &report)?;
     if modern && !args.is_empty() {
         let text = format!("Extra character error in '{}'", escape(inv.text.trim_end()));
-        return Err(CommandError::CaretText { at: args.pos(), text });
+        return Err(CommandError::CaretText { at: args.pos() + 1, text });
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod report;
 mod x86;
 
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::Sink;
+use crate::doc::{Line, Message, Sink};
 use crate::expr::{ErrorKind, ExprError};
 use crate::lang::Cursor;
 use crate::session::{Layout, Session};
@@ -112,7 +112,14 @@ fn range(session: &Session, args: &mut Cursor<'_>) -> Result<(Va, u64, Option<Va
         return Ok((start, DEFAULT_COUNT, None));
     }
     let by_length = look.raw().trim_start().starts_with(['L', 'l']);
-    let range = args.range(session, None, DEFAULT_COUNT, 1)?;
+    let letter = look.pos();
+    let range = args.range(session, None, DEFAULT_COUNT, 1).map_err(|error| match error {
+        // Today's engine has read the `L`.
+        CommandError::Expr(e) if by_length && e.at == letter && session.sel.layout == Layout::Modern => {
+            CommandError::Expr(e.shifted(1))
+        }
+        error => error,
+    })?;
     args.end()?;
     if by_length && range.start == start {
         Ok((start, range.count.min(MAX_COUNT), None))
@@ -131,6 +138,10 @@ fn forward(
     over_holes: bool,
 ) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    if session.sel.layout == Layout::Modern && !session.sel.lines && args.raw().trim_start().starts_with('`') {
+        let told = Line::plain("WARNING: Line information loading disabled");
+        session.emit(sink, &Message(vec![told]))?;
+    }
     let (start, count, end) = range(session, &mut args)?;
     let mut report = CodeReport::of(session);
     let mut at = start;

@@ -185,7 +185,7 @@ fn row(session: &Session, kind: Kind, address: Va, value: Option<u64>) -> Row {
     let memory = session.dump().memory();
     let pointer = session.address(value);
     match kind.target {
-        Target::Symbol => row.symbol = session.name_of(pointer),
+        Target::Symbol => row.symbol = session.name_of(pointer).map(|name| name + &source(session, pointer)),
         Target::Ansi if session.sel.layout == Layout::Modern => row.text = engine_text(session, pointer, 1),
         Target::Wide if session.sel.layout == Layout::Modern => row.text = engine_text(session, pointer, 2),
         Target::Ansi => {
@@ -220,4 +220,11 @@ fn printable(chars: impl Iterator<Item = char>, ascii: bool) -> String {
     let bad =
         |c: char| c.is_control() || dumpscope_core::base::text::is_unsafe(c) || (ascii && !c.is_ascii());
     chars.map(|c| if bad(c) { '.' } else { c }).collect()
+}
+
+/// ` [file @ line]`, where today's engine shows lines.
+fn source(session: &Session, va: Va) -> String {
+    let shown = session.sel.layout == Layout::Modern && session.sel.lines;
+    let line = if shown { session.target.symbols.line(va) } else { None };
+    line.map_or(String::new(), |l| format!(" [{} @ {}]", l.file, l.line))
 }

@@ -336,7 +336,7 @@ fn verbose(row: &ModuleRow, layout: Layout, links: bool, emit: &mut dyn FnMut(Li
     }
     if let Some(os) = v.os {
         let name = pe::file_os_name((os.0 & 0xffff_ffff) as u32);
-        let unknown = if modern && os.0 >> 16 == 0 { "Unknown " } else { "" };
+        let unknown = if modern && os.0 >> 16 == 0 && !name.starts_with("Unknown") { "Unknown " } else { "" };
         emit(field("File OS:", format!("{:X} {unknown}{name}", os.0)));
     }
     if let Some((kind, subtype)) = v.file_type {

@@ -104,7 +104,7 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         let count = count.unwrap_or(1);
         let limits = Limits { frames: count.saturating_add(1), ..Limits::default() };
         if session.sel.machine == Machine::X86
-            && let (Some(base), false) = (base_only(session, inv, len)?, regs.sp().is_none())
+            && let Some(base) = base_only(session, inv, len)?
             && let Some(stack) = chain::from_base(session, base, count)
         {
             session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, usize::MAX))?;
@@ -112,7 +112,7 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         }
         // Registers that the user gives need not be those of the thread's stack.
         let bounds = session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
-        (engine_stack(session, &regs, bounds, &limits), count, true)
+        (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count, true)
     } else {
         let typed = args.opt_expr(session)?;
         let count = match typed {
@@ -159,11 +159,6 @@ pub(crate) fn base_at(session: &Session, text: &str, start: usize) -> Result<Opt
     }
     let current = session.frame_regs().and_then(|r| r.fp());
     Ok(if base == 0 { current } else { Some(session.address(base)) })
-}
-
-/// A stack from registers that were given.
-fn engine_stack(session: &Session, regs: &RegSet, bounds: Option<(dumpscope_core::Va, dumpscope_core::Va)>, limits: &Limits) -> Stack {
-    stacks::stack_from(&session.target, regs, bounds, limits, &session.cancel)
 }
 
 /// The engine's answer to a number of frames that is too large.
