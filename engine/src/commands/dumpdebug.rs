@@ -135,12 +135,16 @@ fn refused(file: &[u8], flags: u64, directory: &[DirectoryEntry]) -> Vec<String>
     let end = rva.saturating_add((directory.len() as u64).saturating_mul(12));
     let mut found = Vec::new();
     if rva != HEADER_SIZE {
-        found.push(format!("WinDbg does not open this file: its stream directory is at {rva:X}, not behind the header"));
+        found.push(format!(
+            "WinDbg does not open this file: its stream directory is at {rva:X}, not behind the header"
+        ));
     } else if directory.iter().any(|e| e.size != 0 && e.offset.0 < end) {
-        found.push("WinDbg does not open this file: a stream lies before the end of the directory".to_owned());
+        found
+            .push("WinDbg does not open this file: a stream lies before the end of the directory".to_owned());
     }
     if flags & 2 != 0 && !directory.iter().any(|e| e.stream_type == id::MEMORY64_LIST) {
-        let text = "WinDbg does not open this file: the header says full memory, but there is no Memory64ListStream";
+        let text =
+            "WinDbg does not open this file: the header says full memory, but there is no Memory64ListStream";
         found.push(text.to_owned());
     }
     found

@@ -227,7 +227,8 @@ fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
                     address: Va(0),
                     parameters: Vec::new(),
                 };
-                return session.emit(sink, &ExceptionReport::new(session, &none, session.sel.machine.is_64()));
+                return session
+                    .emit(sink, &ExceptionReport::new(session, &none, session.sel.machine.is_64()));
             }
             return Err(CommandError::noted("Last event was not an exception", missing::EXCEPTION));
         };

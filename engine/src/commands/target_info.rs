@@ -193,15 +193,17 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
         session_time_unix: when,
         system_uptime_s: uptime.map(|t| t / 10_000_000),
         system_uptime: uptime,
-        process_uptime_s: when.zip(misc.and_then(|m| m.create_time)).and_then(|(t, c)| t.checked_sub(c)).filter(|s| !modern || *s > 0),
+        process_uptime_s: when
+            .zip(misc.and_then(|m| m.create_time))
+            .and_then(|(t, c)| t.checked_sub(c))
+            .filter(|s| !modern || *s > 0),
         kernel_time_s: misc.and_then(|m| m.kernel_time),
         user_time_s: misc.and_then(|m| m.user_time),
         dumpscope: version.then_some(env!("CARGO_PKG_VERSION")),
-        system_line: system
-            .then(|| {
-                let named = |i: &SystemInfo| system_line(i, if modern { engine_name(i) } else { os_name(i) });
-                info.map_or_else(|| "Minidump does not have system info".to_string(), named)
-            }),
+        system_line: system.then(|| {
+            let named = |i: &SystemInfo| system_line(i, if modern { engine_name(i) } else { os_name(i) });
+            info.map_or_else(|| "Minidump does not have system info".to_string(), named)
+        }),
         times,
         note: misc.is_none().then_some(missing::MISC_INFO).filter(|_| times),
     }
@@ -344,7 +346,10 @@ fn selector(inv: &Invocation<'_>, what: &'static str) -> Result<bool, CommandErr
     match behind.trim() {
         "" => Ok(false),
         "s" => Ok(true),
-        _ => Err(CommandError::caret(inv.text.trim_end().len() - behind.trim_start().len(), "Extra character error")),
+        _ => Err(CommandError::caret(
+            inv.text.trim_end().len() - behind.trim_start().len(),
+            "Extra character error",
+        )),
     }
 }
 
@@ -408,10 +413,7 @@ mod tests {
     #[test]
     fn system_lines() {
         let line = |i: &SystemInfo| system_line(i, os_name(i));
-        assert_eq!(
-            line(&info(10, 0, 19_045, 1, "")),
-            "Windows 10 Version 19045 MP (24 procs) Free x64"
-        );
+        assert_eq!(line(&info(10, 0, 19_045, 1, "")), "Windows 10 Version 19045 MP (24 procs) Free x64");
         assert_eq!(
             line(&info(6, 1, 7601, 1, "Service Pack 1")),
             "Windows 7 Version 7601 (Service Pack 1) MP (24 procs) Free x64"

@@ -251,7 +251,10 @@ fn run_one(
         (end, report_error(session, sink, &error, typed, place))
     };
     let modern = session.sel.layout == Layout::Modern;
-    if modern && matches!(prefix.selector, Selector::Tid(_) | Selector::Expr(_)) && !text.get(..prefix.len).is_some_and(|t| t.ends_with(']')) {
+    if modern
+        && matches!(prefix.selector, Selector::Tid(_) | Selector::Expr(_))
+        && !text.get(..prefix.len).is_some_and(|t| t.ends_with(']'))
+    {
         return fail(session, sink, place, ExprError::new(ErrorKind::Syntax, end).into());
     }
     let sel = match select(session, prefix.selector) {
@@ -277,7 +280,10 @@ fn run_one(
         return (end, session.emit(sink, &told).map(|()| Flow::Next));
     }
     let found = verb(command, end - start, session.sel.layout);
-    if modern && found.is_none() && !command.starts_with(['k', 'K', 'r', 'R', 'b', 'B', 'g', 'G', 'p', 'P', 't', 'T']) {
+    if modern
+        && found.is_none()
+        && !command.starts_with(['k', 'K', 'r', 'R', 'b', 'B', 'g', 'G', 'p', 'P', 't', 'T'])
+    {
         // The engine knows no other commands for threads.
         let len = command.chars().next().map_or(0, char::len_utf8);
         return fail(session, sink, place, CommandError::caret(start + len, "Syntax error"));

@@ -194,13 +194,7 @@ fn blocks(session: &Session, function: Function, report: &mut CodeReport, branch
     }
 }
 
-fn calls(
-    session: &Session,
-    start: Va,
-    function: &Function,
-    report: &mut CodeReport,
-    counted: Option<usize>,
-) {
+fn calls(session: &Session, start: Va, function: &Function, report: &mut CodeReport, counted: Option<usize>) {
     let wide = session.sel.machine.is_64();
     let modern = session.sel.layout == Layout::Modern;
     let named = |target: &dumpscope_analyzers::Target, va: Va, wide: bool| {
@@ -216,7 +210,9 @@ fn calls(
         let to = match to {
             Some(to) => named(&session.target, to, wide),
             // Today's engine looks where the word of an import leads.
-            None if modern && let Some(to) = imported(session, instruction) => named(&session.target, to, wide),
+            None if modern && let Some(to) = imported(session, instruction) => {
+                named(&session.target, to, wide)
+            }
             None => {
                 let text = instruction.to_text();
                 text.split_once(char::is_whitespace).map_or("", |(_, t)| t.trim_start()).to_owned()

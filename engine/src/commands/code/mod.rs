@@ -138,7 +138,8 @@ fn forward(
     over_holes: bool,
 ) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    if session.sel.layout == Layout::Modern && !session.sel.lines && args.raw().trim_start().starts_with('`') {
+    if session.sel.layout == Layout::Modern && !session.sel.lines && args.raw().trim_start().starts_with('`')
+    {
         let told = Line::plain("WARNING: Line information loading disabled");
         session.emit(sink, &Message(vec![told]))?;
     }

@@ -118,7 +118,11 @@ struct Names {
 
 impl Names {
     fn named(&self, va: Va) -> String {
-        if self.modern { engine_names::operand(&self.target, va, self.wide) } else { named(&self.target, va, self.wide) }
+        if self.modern {
+            engine_names::operand(&self.target, va, self.wide)
+        } else {
+            named(&self.target, va, self.wide)
+        }
     }
 }
 
@@ -134,9 +138,7 @@ impl SymbolResolver for Names {
         let va = Va(address);
         let kind = instruction_operand.map(|n| iced.op_kind(n));
         let text = match kind {
-            Some(OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64) => {
-                self.named(va)
-            }
+            Some(OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64) => self.named(va),
             Some(OpKind::Memory) => {
                 let plain = iced.memory_base() == Register::None && iced.memory_index() == Register::None;
                 let segment = matches!(iced.memory_segment(), Register::FS | Register::GS);

@@ -68,9 +68,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         if session.sel.layout == Layout::Modern && session.sel.register_mask.is_some() {
             return mask::show(session, &context, mask::current(session), sink);
         }
-        if session.sel.layout == Layout::Modern
-            && session.sel.context.is_some()
-            && !session.language.assigned
+        if session.sel.layout == Layout::Modern && session.sel.context.is_some() && !session.language.assigned
         {
             session.emit(sink, &Message(vec![Line::plain("Last set context:")]))?;
         }
@@ -349,7 +347,8 @@ fn set_register(session: &mut Session, name: &str, value: u64) -> bool {
 
 /// `xmm0 = 1 2 3 4`: four floats, the highest first.
 fn set_vector(session: &mut Session, name: &str, args: &mut Cursor<'_>) -> bool {
-    let Some(number) = name.to_ascii_lowercase().strip_prefix("xmm").and_then(|n| n.parse::<usize>().ok()) else {
+    let Some(number) = name.to_ascii_lowercase().strip_prefix("xmm").and_then(|n| n.parse::<usize>().ok())
+    else {
         return false;
     };
     let words: Vec<&str> = args.rest().split_whitespace().collect();
@@ -407,7 +406,10 @@ pub(crate) fn show_frame(session: &Session, sink: &mut dyn Sink) -> Result<(), C
             }
         }
         if session.sel.frame != 0 && !kept.is_empty() {
-            sink.note(&format!("not known in this frame, shown as in the innermost one: {}", kept.join(", ")));
+            sink.note(&format!(
+                "not known in this frame, shown as in the innermost one: {}",
+                kept.join(", ")
+            ));
         }
         return show(session, &context, true, sink);
     }

@@ -110,7 +110,9 @@ pub(super) fn by_name(session: &Session, name: &str, kind: Option<&str>) -> Resu
                     columns(session, typed(value.into(), (bits / 8).max(1) as usize, kind).ok_or(None)?, kind)
                 }
                 // Today's engine shows a segment of 32-bit code with eight digits.
-                None if whole == 32 && fixed && session.sel.layout == Layout::Modern => format!("{value:08x}"),
+                None if whole == 32 && fixed && session.sel.layout == Layout::Modern => {
+                    format!("{value:08x}")
+                }
                 None if bits < 8 => format!("{value:x}"),
                 // Today's engine pads whole registers only.
                 None if session.sel.layout == Layout::Modern && bits < whole && !fixed => {

@@ -10,8 +10,8 @@ use dumpscope_analyzers::model::Argument;
 use dumpscope_analyzers::{Scope, Stack, StackFrame};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx};
-use dumpscope_symbols::unwind::FrameData;
 use dumpscope_symbols::types::{Type, bare};
+use dumpscope_symbols::unwind::FrameData;
 use dumpscope_symbols::{EndReason, SymbolSource, Trust};
 
 /// The JSON name of a symbol source.

@@ -57,7 +57,8 @@ pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack
         }
         shown += 1;
         let Some(last) = group.last() else { break };
-        let chained = ebp.filter(|_| !has_frame_data(session, last)).and_then(|e| Some((e, link(session, e)?)));
+        let chained =
+            ebp.filter(|_| !has_frame_data(session, last)).and_then(|e| Some((e, link(session, e)?)));
         let found = chained.and_then(|(e, (ret, next))| {
             let rest = groups.get(at + 1..).unwrap_or_default();
             let index = rest.iter().position(|g| g.last().is_some_and(|f| f.frame.ip == ret));
@@ -68,7 +69,8 @@ pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack
             Some((e, ret, next, index)) => {
                 frames.extend(group.iter().cloned().map(|mut f| {
                     (f.frame.frame_base, f.frame.return_address) = (e, ret);
-                    f.has_unwind_info &= f.source.is_some_and(|s| s < SymbolSource::Exports) || f.module.is_none();
+                    f.has_unwind_info &=
+                        f.source.is_some_and(|s| s < SymbolSource::Exports) || f.module.is_none();
                     f
                 }));
                 let Some(index) = index else {

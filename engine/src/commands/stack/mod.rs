@@ -111,7 +111,8 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
             return args.end();
         }
         // Registers that the user gives need not be those of the thread's stack.
-        let bounds = session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
+        let bounds =
+            session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
         (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count, true)
     } else {
         let typed = args.opt_expr(session)?;
@@ -143,14 +144,22 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
 }
 
 /// The base of `k = base [count]` on x86; 0 is the ebp that there is.
-fn base_only(session: &Session, inv: &Invocation<'_>, len: usize) -> Result<Option<dumpscope_core::Va>, CommandError> {
+fn base_only(
+    session: &Session,
+    inv: &Invocation<'_>,
+    len: usize,
+) -> Result<Option<dumpscope_core::Va>, CommandError> {
     let mut args = Cursor::new(inv.text, 1 + len);
     args.eat_char('=');
     base_at(session, inv.text, inv.text.len() - args.raw().len())
 }
 
 /// The same for what stands at byte `start` of `text`.
-pub(crate) fn base_at(session: &Session, text: &str, start: usize) -> Result<Option<dumpscope_core::Va>, CommandError> {
+pub(crate) fn base_at(
+    session: &Session,
+    text: &str,
+    start: usize,
+) -> Result<Option<dumpscope_core::Va>, CommandError> {
     let mut args = Cursor::new(text, start);
     let base = args.expr(session)?;
     let count = args.opt_expr(session)?;
@@ -227,10 +236,7 @@ pub(crate) fn no_context(session: &Session) -> CommandError {
 }
 
 /// Registers and frame count of `k = …`; `Err` holds a count that is too large.
-fn explicit(
-    session: &Session,
-    args: &mut Cursor<'_>,
-) -> Result<(RegSet, Result<usize, u64>), CommandError> {
+fn explicit(session: &Session, args: &mut Cursor<'_>) -> Result<(RegSet, Result<usize, u64>), CommandError> {
     let mut values = Vec::new();
     let modern = session.sel.layout == Layout::Modern;
     while !args.is_empty() {
