@@ -44,7 +44,7 @@ fn add_place(facts: &ScriptFacts, script: &ThreadScript, thread: &mut ThreadFact
     let place = place_words(&script.frames);
     // Behind a clause about others it would seem to be theirs.
     let of_others = wait.owner_tid.is_some() || wait.owner_pid.is_some() || wait.sentence.contains(", ");
-    let glue = if of_others { "; it is" } else { "" };
+    let glue = if of_others { "; the waiting thread is" } else { "" };
     wait.sentence = format!("{}{glue}{place}", wait.sentence);
     let runtime = facts.runtimes.get(script.runtime).map_or("runtime", |r| r.name);
     let quoted: Vec<String> = script.frames.iter().take(MAX_QUOTED).map(frame_words).collect();
@@ -221,8 +221,18 @@ fn object_words(found: &ScriptWait, lock: Option<&ScriptLock>) -> String {
         (WaitKind::ClassInit, _) => format!("the initializer of {of}"),
         (WaitKind::Gvl, _) => "the global interpreter lock".to_owned(),
         (_, Some(LockKind::Monitor)) => format!("the monitor of {of}{at}"),
+        (WaitKind::Task, _) => format!("{}{at}", async_method(of).unwrap_or_else(|| of.to_owned())),
         _ => format!("{of}{at}"),
     }
+}
+
+/// `the task of Program.Main` for the type of the object that runs an async method of .NET:
+/// `…AsyncStateMachineBox<Program+<Main>d__1>`.
+fn async_method(class: &str) -> Option<String> {
+    let (_, machine) = class.split_once("AsyncStateMachineBox<")?;
+    let (owner, rest) = machine.split_once("+<")?;
+    let (method, _) = rest.split_once(">d__")?;
+    Some(format!("the task of {}.{method}", owner.replace('+', ".")))
 }
 
 /// Things that threads wait on to be woken, and that are no monitors.
@@ -356,6 +366,10 @@ pub(crate) fn spare(facts: &ScriptFacts, threads: &mut [ThreadFacts]) {
             };
             activity.text = text.to_owned();
             activity.idle = true;
+        }
+        // Who has such a thread's condition on the stack keeps nobody waiting.
+        if let Some(wait) = &mut thread.wait {
+            wait.suspect = None;
         }
     }
 }
