@@ -150,14 +150,40 @@ impl Work<'_> {
     }
 }
 
+/// Frames of all threads together after which the others are walked less deep.
+const MANY_FRAMES: usize = 32_768;
+/// So deep.
+const LESS_DEEP: usize = 256;
+/// Frames of all threads together after which only the innermost ones are walked.
+const TOO_MANY_FRAMES: usize = 262_144;
+/// So many.
+const INNERMOST: usize = 32;
+
+/// How deep the next stack is walked after so many frames of others. The dump decides how many threads share one stack.
+fn limits(walked: usize) -> Limits {
+    let all = Limits::default();
+    match walked {
+        0..MANY_FRAMES => all,
+        MANY_FRAMES..TOO_MANY_FRAMES => Limits { frames: LESS_DEEP, ..all },
+        _ => Limits { frames: INNERMOST, ..all },
+    }
+}
+
 fn threads(w: &mut Work<'_>) {
     let exception = w.facts.exception.as_ref();
+    let mut walked = 0_usize;
     for t in w.target.dump.threads() {
         if w.cancel.is_cancelled() {
             w.facts.stopped = true;
             break;
         }
-        w.facts.threads.push(thread::thread_facts(w.target, t, exception, w.cancel));
+        // The stack that the exception is about is told whole.
+        let limits =
+            if exception.is_some_and(|e| e.tid == t.tid) { Limits::default() } else { limits(walked) };
+        let facts = thread::thread_facts(w.target, t, exception, &limits, w.cancel);
+        let frames = [&facts.stack, &facts.native_stack].into_iter().flatten().map(|s| s.frames.len());
+        walked = walked.saturating_add(frames.sum());
+        w.facts.threads.push(facts);
     }
 }
 

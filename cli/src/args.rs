@@ -9,7 +9,7 @@ Examples:
   dumpscope app.dmp                              why did it crash or hang? (on a terminal: look around in it)
   dumpscope exec app.dmp -c \"!runaway 7; ~*kb\"   run debugger commands
   dumpscope triage dumps/ --format json -o out.json
-  dumpscope triage 'dumps/**/*.dmp' --fail-on crash,deadlock
+  dumpscope triage \"dumps/**/*.dmp\" --fail-on crash,deadlock
 
 Exit codes:
   0    done
@@ -37,14 +37,31 @@ Examples:
 
 A command that fails says so in its output; the exit code is 0 all the same, as in WinDbg.";
 
-const TRIAGE_EXAMPLES: &str = "\
+#[cfg(windows)]
+macro_rules! list_of_dumps {
+    () => {
+        "dir /s /b *.dmp | dumpscope triage - --format jsonl"
+    };
+}
+#[cfg(not(windows))]
+macro_rules! list_of_dumps {
+    () => {
+        "find . -name '*.dmp' -mtime -1 -print0 | dumpscope triage - --format jsonl"
+    };
+}
+
+const TRIAGE_EXAMPLES: &str = concat!(
+    "\
 Examples:
   dumpscope triage app.dmp
-  dumpscope triage dumps/ 'other/*.mdmp'             folders are searched with all their subfolders
-  find . -name '*.dmp' -mtime -1 | dumpscope triage - --format jsonl
+  dumpscope triage dumps/ \"other/*.mdmp\"             folders are searched with all their subfolders
+  ",
+    list_of_dumps!(),
+    "
   dumpscope triage dumps/ --fail-on crash,deadlock --min-confidence strong
   dumpscope triage dumps/ --budget 10 --jobs 2 -o report.txt
-  dumpscope triage app.dmp --redact --redact-key our.key   a report without names, addresses and secrets";
+  dumpscope triage app.dmp --redact --redact-key our.key   a report without names, addresses and secrets"
+);
 
 const SHRINK_EXAMPLES: &str = "\
 Examples:
@@ -63,7 +80,7 @@ program worked on; it is no promise that nothing private is left.";
 /// and its evidence. Nothing is downloaded unless the symbol path names a server.
 #[derive(Debug, Parser)]
 #[command(name = "dumpscope", version, after_help = EXAMPLES, max_term_width = 110)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -71,6 +88,17 @@ pub(crate) struct Cli {
     pub(crate) open: OpenArgs,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+impl Cli {
+    /// Dumps to open before a subcommand: an error of usage.
+    pub(crate) fn misplaced(&self) -> Option<clap::Error> {
+        let opens = self.open.demo || !self.open.dumps.is_empty();
+        (opens && self.command.is_some()).then(|| {
+            let text = "dumps stand behind the subcommand's name\n";
+            <Cli as clap::CommandFactory>::command().error(clap::error::ErrorKind::ArgumentConflict, text)
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +131,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KnownCommand,
     },
+    /// Analyze the dumps that are named on stdin, for another process of this program
+    #[command(hide = true)]
+    Worker,
     /// Print the JSON Schema of the triage document
     Schema,
     /// Print a completion script for a shell
@@ -194,6 +225,9 @@ pub(crate) struct ExecArgs {
     /// NatVis file by which `dx` and `dv` show objects; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) natvis: Vec<PathBuf>,
+    /// Seconds for everything; what was printed until then stays
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) budget: Option<std::time::Duration>,
     /// Output format
     #[arg(long, value_enum, default_value_t = ExecFormat::Text)]
     pub(crate) format: ExecFormat,
@@ -209,7 +243,8 @@ pub(crate) enum ExecFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct TriageArgs {
-    /// Dumps, folders (searched with their subfolders), patterns; `-` reads paths from stdin, one per line
+    /// Dumps, folders (searched with their subfolders), patterns; `-` reads paths from stdin, one per line or as
+    /// `find -print0` writes them
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// Output format
@@ -221,9 +256,15 @@ pub(crate) struct TriageArgs {
     /// Dumps analyzed at the same time [default: one per processor]
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) jobs: usize,
-    /// Seconds per dump; the best answer so far is still written
+    /// Seconds per dump; the best answer so far is still written [default: 55]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) budget: Option<std::time::Duration>,
+    /// Analyze in this process: no limit of memory, and a dump that ends it ends the batch
+    #[arg(long)]
+    pub(crate) in_process: bool,
+    /// Memory for one dump, MiB, besides the dump itself [default: 1024]
+    #[arg(long, value_name = "MIB", conflicts_with = "in_process", value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub(crate) memory: Option<u64>,
     /// TOML file of known issues, instead of the built-in one
     #[arg(long, value_name = "FILE")]
     pub(crate) known: Option<PathBuf>,
@@ -401,6 +442,11 @@ mod tests {
         assert!(parse("dumpscope exec a.dmp").is_err());
         assert!(parse("dumpscope").unwrap().open.dumps.is_empty());
         assert!(parse("dumpscope --demo a.dmp").is_err());
+        // Options of all subcommands stand before or behind the subcommand's name.
+        let exec = parse("dumpscope -q --offline -y srv* exec a.dmp -c k").unwrap();
+        assert!(exec.common.quiet && exec.common.offline && exec.open.dumps.is_empty());
+        assert!(exec.misplaced().is_none() && matches!(exec.command, Some(Command::Exec(_))));
+        assert!(parse("dumpscope a.dmp triage b.dmp").unwrap().misplaced().is_some());
     }
 
     #[test]

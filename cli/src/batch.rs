@@ -5,16 +5,19 @@ use crate::args::{CommonArgs, ConfidenceArg, DiffArgs, OpenArgs, TriageArgs, Tri
 use crate::console::Console;
 use crate::demo;
 use crate::interrupt::on_interrupt;
+use crate::list;
 use crate::output::{create, read_table};
 use crate::progress::Bar;
 use crate::store;
+use crate::worker;
 use anyhow::Context;
 use dumpscope_analyzers::hint_table::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;
 use dumpscope_engine::batch::{
-    Incidents, Input, Progress, TriageOptions, find_dumps, once_each, triage_each,
+    Incidents, Input, LeftOut, Progress, Tables, TriageOptions, files_of, find_dumps_and, once_each,
+    triage_each,
 };
 use dumpscope_engine::document::{Buckets, Confidence};
 use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
@@ -24,6 +27,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Longest list of paths on stdin, bytes.
 const MAX_LIST: u64 = 256 << 20;
@@ -46,15 +50,15 @@ pub(crate) fn open(args: &OpenArgs, common: &CommonArgs, console: &Console) -> a
         let _ = write!(io::stderr(), "{help}");
         return Ok(Exit::Usage);
     }
-    let inputs = once_each(args.dumps.iter().cloned().map(Input::Dump).collect());
+    let inputs = once_each(args.dumps.iter().flat_map(|d| files_of(d)).map(Input::Dump).collect());
     let fail_on = FailOn::default();
     let batch = Batch { inputs, format: Format::Text, output: None, fail_on, common, console };
-    Ok(batch.run(0, None, None, None)?.exit())
+    Ok(batch.run(&Limits::default(), None, None)?.exit())
 }
 
 /// `dumpscope triage PATH...`.
 pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
-    let inputs = inputs(&args.paths)?;
+    let inputs = inputs(&args.paths, console)?;
     if inputs.is_empty() {
         // Only the list on stdin can be empty: a path that leads to nothing is an error row.
         console.error("no dumps to look at: the list on stdin is empty");
@@ -64,9 +68,32 @@ pub(crate) fn triage(args: &TriageArgs, common: &CommonArgs, console: &Console) 
     let batch = Batch { inputs, format, output, fail_on, common, console };
     let known = args.known.as_deref().map(crate::known::read).transpose()?;
     let redactor = crate::redact::redactor(&args.redact)?;
-    let outcome = batch.run(args.jobs, args.budget, known, redactor.clone())?;
+    let Limits { budget, .. } = Limits::default();
+    let limits = Limits {
+        jobs: args.jobs,
+        budget: args.budget.unwrap_or(budget),
+        memory: args.memory,
+        in_process: args.in_process,
+    };
+    let outcome = batch.run(&limits, known, redactor.clone())?;
     crate::redact::tell(redactor.as_ref(), console);
     Ok(outcome.exit())
+}
+
+/// What a batch may use.
+struct Limits {
+    jobs: usize,
+    budget: Duration,
+    /// MiB.
+    memory: Option<u64>,
+    in_process: bool,
+}
+
+impl Default for Limits {
+    /// With the grace no dump takes more than a minute.
+    fn default() -> Limits {
+        Limits { jobs: 0, budget: Duration::from_secs(55), memory: None, in_process: false }
+    }
 }
 
 fn format(format: TriageFormat) -> Format {
@@ -94,21 +121,31 @@ fn fail_on(args: &TriageArgs) -> FailOn {
     FailOn { kinds: args.fail_on.iter().filter_map(kind).collect(), least: Some(least) }
 }
 
-/// Expands folders and patterns, and `-` to the lines of stdin.
-fn inputs(named: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
-    let mut out = Vec::new();
+/// Expands folders and patterns, and `-` to the list on stdin. What is left out is told.
+fn inputs(named: &[PathBuf], console: &Console) -> anyhow::Result<Vec<Input>> {
+    let (mut out, mut left) = (Vec::new(), LeftOut::default());
     for path in named {
         if path.as_os_str() == "-" {
-            let mut list = String::new();
-            let read = io::stdin().lock().take(MAX_LIST).read_to_string(&mut list);
+            let mut list = Vec::new();
+            let read = io::stdin().lock().take(MAX_LIST + 1).read_to_end(&mut list);
             read.context("reading paths from stdin")?;
-            let lines = list.lines().map(str::trim_end).filter(|l| !l.is_empty());
-            out.extend(lines.flat_map(|l| find_dumps(Path::new(l))));
+            anyhow::ensure!(list.len() as u64 <= MAX_LIST, "the list on stdin is larger than 256 MiB");
+            out.extend(list::paths(&list).iter().flat_map(|l| find_dumps_and(l, &mut left)));
         } else {
-            out.extend(find_dumps(path));
+            out.extend(find_dumps_and(path, &mut left));
         }
     }
-    Ok(once_each(out))
+    let found = out.len();
+    let out = once_each(out);
+    let twice = found.saturating_sub(out.len());
+    if twice > 0 {
+        console.note(&format!("{twice} paths lead to files that are there already: each file is told once"));
+    }
+    if let Some(first) = &left.first_link {
+        let (links, first) = (left.links, first.display());
+        console.note(&format!("links to folders are not followed: {links}, the first is {first}"));
+    }
+    Ok(out)
 }
 
 /// A batch and where its answer goes.
@@ -144,9 +181,8 @@ impl Batch<'_> {
     /// Analyzes and writes.
     fn run(
         self,
-        jobs: usize,
-        budget: Option<std::time::Duration>,
-        known: Option<Arc<KnownIssues>>,
+        limits: &Limits,
+        known: Option<(Arc<KnownIssues>, String)>,
         redact: Option<Redactor>,
     ) -> anyhow::Result<Outcome> {
         let (out, color): (Box<dyn Write>, bool) = match self.output {
@@ -160,8 +196,14 @@ impl Batch<'_> {
         let mut writer = writer(self.format, out, &format);
         let cancel = on_interrupt();
         let symbols = store::config(self.common, &cancel, self.console);
-        let (patterns, hints) = (patterns(self.common)?, hints(self.common)?);
-        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known, redact };
+        let (patterns, patterns_text) = patterns(self.common)?.unzip();
+        let (hints, hints_text) = hints(self.common)?.unzip();
+        let (known, known_text) = known.unzip();
+        let tables = Tables { patterns: patterns_text, hints: hints_text, known: known_text };
+        // What is redacted is counted here, and pseudonyms are one table.
+        let workers = if limits.in_process || redact.is_some() { None } else { worker::workers(tables, limits.memory) };
+        let (jobs, budget) = (limits.jobs, Some(limits.budget));
+        let options = TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known, redact, workers };
         let bar = Bar::dumps(self.inputs.len(), self.console);
         let finished = AtomicU64::new(0);
         let observer = |p: Progress| {
@@ -174,11 +216,14 @@ impl Batch<'_> {
 
         let mut buckets = Buckets::default();
         let mut incidents = Incidents::default();
-        let mut failed = 0u64;
+        let (mut failed, mut stopped) = (0u64, 0usize);
         let mut found = false;
         let mut written: io::Result<()> = Ok(());
         triage_each(&self.inputs, &options, &observer, &mut |row| {
-            if let Some(error) = &row.error {
+            if row.error.as_ref().is_some_and(|e| e.kind == "stopped") {
+                // One line says it of all of them.
+                stopped = stopped.saturating_add(1);
+            } else if let Some(error) = &row.error {
                 failed = failed.saturating_add(1);
                 bar.hide_while(|| self.console.error(&format!("{}: {}", row.path, error.message)));
             }
@@ -196,33 +241,38 @@ impl Batch<'_> {
         bar.clear();
         written?;
         writer.end(&Tail { buckets: buckets.rows(), incidents: Some(incidents.rows()) })?;
+        if options.cancel.is_cancelled() {
+            let (done, all) = (self.inputs.len().saturating_sub(stopped), self.inputs.len());
+            self.console.error(&format!("stopped after {done} of {all} dumps"));
+        }
         Ok(Outcome { failed, interrupted: options.cancel.is_cancelled(), found })
     }
 }
 
-/// The user's patterns of waits before the built-in ones.
-pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<Arc<Patterns>>> {
+/// The user's patterns of waits before the built-in ones, and the file's text.
+pub(crate) fn patterns(common: &CommonArgs) -> anyhow::Result<Option<(Arc<Patterns>, String)>> {
     let Some(path) = &common.patterns else { return Ok(None) };
     let text = read_table(path).with_context(|| format!("reading {}", path.display()))?;
     let own = Patterns::parse(&text).with_context(|| format!("in {}", path.display()))?;
-    Ok(Some(Arc::new(Patterns::built_in().with_overlay(own))))
+    Ok(Some((Arc::new(Patterns::built_in().with_overlay(own)), text)))
 }
 
-/// The user's hints laid over the built-in ones.
-pub(crate) fn hints(common: &CommonArgs) -> anyhow::Result<Option<Arc<HintTable>>> {
+/// The user's hints laid over the built-in ones, and the file's text.
+pub(crate) fn hints(common: &CommonArgs) -> anyhow::Result<Option<(Arc<HintTable>, String)>> {
     let Some(path) = &common.hints else { return Ok(None) };
     let text = read_table(path).with_context(|| format!("reading {}", path.display()))?;
     let own = HintTable::parse(&text).with_context(|| format!("in {}", path.display()))?;
-    Ok(Some(Arc::new(HintTable::built_in().with_overlay(own))))
+    Ok(Some((Arc::new(HintTable::built_in().with_overlay(own)), text)))
 }
 
 /// `dumpscope diff`.
 pub(crate) fn diff(args: &DiffArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     let cancel = on_interrupt();
     let symbols = store::config(common, &cancel, console);
-    let (patterns, hints) = (patterns(common)?, hints(common)?);
+    let (patterns, hints) = (patterns(common)?.map(|p| p.0), hints(common)?.map(|h| h.0));
     let options = TriageOptions { symbols, cancel, patterns, hints, ..TriageOptions::default() };
-    let document = match dumpscope_engine::diff::diff(&args.dumps, &options) {
+    let dumps: Vec<PathBuf> = args.dumps.iter().flat_map(|d| files_of(d)).collect();
+    let document = match dumpscope_engine::diff::diff(&dumps, &options) {
         Ok(document) => document,
         Err(error) => {
             console.error(&error.to_string());

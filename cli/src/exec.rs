@@ -5,29 +5,40 @@ use crate::args::{CommonArgs, ExecArgs, ExecFormat, LayoutArg};
 use crate::batch;
 use crate::console::Console;
 use crate::host::{Files, read_script};
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{end_after, on_interrupt};
 use crate::progress::Bar;
 use crate::store;
 use anyhow::Context;
 use dumpscope_analyzers::Cancel;
 use dumpscope_core::ThreadIdx;
 use dumpscope_core::model::Dump;
-use dumpscope_engine::batch::TriageOptions;
+use dumpscope_engine::batch::{TriageOptions, files_of, grace};
 use dumpscope_engine::{
-    JsonSink, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
+    Guarded, JsonSink, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
 };
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Runs the lines of `-c` and then the scripts of `-f`.
 pub(crate) fn run(args: &ExecArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     // Scripts first: a wrong path is told before a large dump is unpacked.
     let lines = lines(args)?;
-    let cancel = on_interrupt();
-    let Some(mut session) = open(&args.dump, common, &cancel, console) else {
-        return Ok(if cancel.is_cancelled() { Exit::Interrupted } else { Exit::BadDump });
+    let mut cancel = on_interrupt();
+    let by_user = cancel.clone();
+    if let Some(deadline) = args.budget.and_then(|b| Instant::now().checked_add(b)) {
+        cancel = cancel.with_deadline(deadline);
+        end_after(args.budget.map_or(Duration::MAX, |b| b.saturating_add(grace(b))));
+    }
+    let dumps = files_of(&args.dump);
+    let [dump] = dumps.as_slice() else {
+        let (pattern, count) = (args.dump.display(), dumps.len());
+        anyhow::bail!("{pattern} means {count} dumps, and commands run on one");
+    };
+    let Some(mut session) = open(dump, common, &cancel, console) else {
+        return Ok(ended(&cancel, &by_user, console).unwrap_or(Exit::BadDump));
     };
     let host = Arc::new(Files::default());
     session.host = Some(host.clone());
@@ -37,12 +48,27 @@ pub(crate) fn run(args: &ExecArgs, common: &CommonArgs, console: &Console) -> an
             console.error(&format!("{}: {why}", file.display()));
         }
     }
-    let stopped = match args.format {
+    match args.format {
         ExecFormat::Text => text(&mut session, &lines, args.echo, console)?,
         ExecFormat::Json => json(&mut session, &lines, console)?,
-    };
+    }
     dumpscope_engine::Host::close_log(host.as_ref());
-    Ok(if stopped { Exit::Interrupted } else { Exit::Done })
+    if let Some(failure) = host.failure() {
+        console.error(&failure);
+    }
+    Ok(ended(&cancel, &by_user, console).unwrap_or(Exit::Done))
+}
+
+/// Says why the commands did not all run to their end.
+fn ended(cancel: &Cancel, by_user: &Cancel, console: &Console) -> Option<Exit> {
+    if by_user.is_cancelled() {
+        console.error("stopped");
+        return Some(Exit::Interrupted);
+    }
+    cancel.is_late().then(|| {
+        console.error("the time budget was used up (--budget)");
+        Exit::BadDump
+    })
 }
 
 /// Opens a dump; on failure tells why.
@@ -57,7 +83,7 @@ fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) ->
         Ok(dump) => {
             let tables = batch::patterns(common).and_then(|p| Ok((p, batch::hints(common)?)));
             let (patterns, hints) = match tables {
-                Ok(tables) => tables,
+                Ok((patterns, hints)) => (patterns.map(|p: (_, String)| p.0), hints.map(|h| h.0)),
                 Err(error) => {
                     console.error(&format!("{error:#}"));
                     return None;
@@ -126,38 +152,28 @@ impl Sink for Noted<'_> {
     }
 }
 
-/// Prints text; true when the user stopped it.
-fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<bool> {
-    let mut sink = TextSink::new(console.out(), console.color());
-    let mut stopped = false;
+/// Prints text.
+fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<()> {
+    let mut sink = TextSink::new(Guarded::new(console.out()), console.color());
     for line in lines {
         if echo {
             sink.line(&Line::new().role(Role::Prompt, session.prompt()).text(line.clone()));
         }
         match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
-            LineStatus::Quit => break,
-            LineStatus::Stopped => {
-                stopped = true;
-                break;
-            }
+            LineStatus::Quit | LineStatus::Stopped => break,
             LineStatus::Done | LineStatus::Failed => {}
         }
     }
     sink.finish()?;
-    Ok(stopped)
+    Ok(())
 }
 
-/// Prints one JSON array; true when the user stopped it.
-fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<bool> {
+/// Prints one JSON array.
+fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<()> {
     let mut sink = JsonSink::new(false);
-    let mut stopped = false;
     for line in lines {
         match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
-            LineStatus::Quit => break,
-            LineStatus::Stopped => {
-                stopped = true;
-                break;
-            }
+            LineStatus::Quit | LineStatus::Stopped => break,
             LineStatus::Done | LineStatus::Failed => {}
         }
     }
@@ -165,5 +181,5 @@ fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::R
     serde_json::to_writer_pretty(&mut out, &sink.into_value()).map_err(io::Error::from)?;
     writeln!(out)?;
     out.flush()?;
-    Ok(stopped)
+    Ok(())
 }

@@ -13,6 +13,8 @@ const MAX_SCRIPT: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     log: Mutex<Option<Log>>,
+    /// The first thing that could not be written to a log.
+    failed: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -22,6 +24,16 @@ struct Log {
 }
 
 impl Files {
+    /// What could not be written to a log, once.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn fail(&self, path: &str, error: &std::io::Error) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert_with(|| format!("the log {path} is not whole: {error}"));
+    }
+
     fn open(&self) -> MutexGuard<'_, Option<Log>> {
         // A panic while a line was written leaves a usable log.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,8 +53,9 @@ impl Host for Files {
 
     fn close_log(&self) -> Option<String> {
         let mut log = self.open().take()?;
-        // A full disk is told by the next program that reads the log.
-        let _ = log.file.flush();
+        if let Err(e) = log.file.flush() {
+            self.fail(&log.path, &e);
+        }
         Some(log.path)
     }
 
@@ -52,7 +65,9 @@ impl Host for Files {
 
     fn log(&self, line: &str) {
         if let Some(log) = self.open().as_mut() {
-            let _ = writeln!(log.file, "{line}");
+            if let Err(e) = writeln!(log.file, "{line}") {
+                self.fail(&log.path, &e);
+            }
         }
     }
 

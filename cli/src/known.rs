@@ -10,16 +10,16 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a file of known issues.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Arc<KnownIssues>> {
+/// Reads a file of known issues; gives its text, too.
+pub(crate) fn read(path: &Path) -> anyhow::Result<(Arc<KnownIssues>, String)> {
     let text = read_table(path).with_context(|| format!("reading {}", path.display()))?;
     let known = KnownIssues::parse(&text).with_context(|| format!("in {}", path.display()))?;
-    Ok(Arc::new(known))
+    Ok((Arc::new(known), text))
 }
 
 pub(crate) fn run(command: &KnownCommand, console: &Console) -> anyhow::Result<Exit> {
     let KnownCommand::Check { file } = command;
-    let known = read(file)?;
+    let (known, _) = read(file)?;
     let (count, failed) = known.check();
     let mut out = console.out();
     for text in &failed {

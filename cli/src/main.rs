@@ -10,6 +10,7 @@ mod extras;
 mod host;
 mod interrupt;
 mod known;
+mod list;
 mod output;
 mod progress;
 mod redact;
@@ -17,6 +18,7 @@ mod shrink;
 mod store;
 mod symbols;
 mod tui;
+mod worker;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -41,6 +43,9 @@ pub(crate) enum Exit {
 fn main() -> ExitCode {
     // clap prints help and usage errors itself and leaves with 0 or 2.
     let cli = Cli::parse();
+    if let Some(error) = cli.misplaced() {
+        error.exit();
+    }
     let console = Console::new(&cli.common);
     let exit = run(&cli, &console).unwrap_or_else(|error| {
         if console::is_broken_pipe(&error) {
@@ -65,6 +70,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
         Some(Command::Shrink(args)) => shrink::run(args, &cli.common, console),
         Some(Command::Known { command }) => known::run(command, console),
+        Some(Command::Worker) => Ok(worker::run()),
         Some(Command::Schema) => extras::schema(),
         Some(Command::Completions { shell }) => extras::completions(*shell),
         Some(Command::Man) => extras::man(),

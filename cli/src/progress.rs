@@ -57,6 +57,10 @@ impl Bar {
                 let percent = done.saturating_mul(100).checked_div(*total).unwrap_or(0);
                 bar.set_message(format!("unpacking {percent} %"));
             }
+            Progress::Download { file, done, .. } => {
+                let file = dumpscope_core::base::text::escape(file);
+                bar.set_message(format!("{file}: {} KiB", done >> 10));
+            }
             Progress::Finished { .. } => {
                 bar.set_position(finished);
                 bar.set_message("");

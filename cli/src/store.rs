@@ -32,16 +32,7 @@ pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn 
     let symbol_path = common.symbol_path.clone().unwrap_or_else(from_env);
     let image_path =
         common.image_path.clone().or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH")).unwrap_or_default();
-    let inside = env("DUMPSCOPE_PRIVATE_REDIRECTS").is_some_and(|v| v == "1");
-    let policy = Policy { private_redirects: inside, ..Policy::default() };
-    // A session may name a server later (`.symfix`): what the network needs is set up by the first request.
-    let transport: Arc<dyn Transport> = if common.offline {
-        Arc::new(NoTransport)
-    } else {
-        Arc::new(Network { connect: policy.connect, http: OnceLock::new() })
-    };
-    let auth = auth(!common.offline, console);
-    let client = Client::new(transport, Arc::new(SystemClock), policy, auth, watch);
+    let client = client(common.offline, &mut |wrong| console.error(wrong), watch);
     SymbolConfig {
         symbol_path,
         image_path,
@@ -50,6 +41,20 @@ pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn 
         store: Some(Arc::new(client)),
         fresh: false,
     }
+}
+
+/// The client that asks the places of a symbol path; `wrong` is told of files of credentials that cannot be used.
+pub(crate) fn client(offline: bool, wrong: &mut dyn FnMut(&str), watch: Arc<dyn Watch>) -> Client {
+    let inside = std::env::var("DUMPSCOPE_PRIVATE_REDIRECTS").is_ok_and(|v| v == "1");
+    let policy = Policy { private_redirects: inside, ..Policy::default() };
+    // A session may name a server later (`.symfix`): what the network needs is set up by the first request.
+    let transport: Arc<dyn Transport> = if offline {
+        Arc::new(NoTransport)
+    } else {
+        Arc::new(Network { connect: policy.connect, http: OnceLock::new() })
+    };
+    let auth = auth(!offline, wrong);
+    Client::new(transport, Arc::new(SystemClock), policy, auth, watch)
 }
 
 /// The network, set up when it is first needed.
@@ -69,7 +74,7 @@ impl Transport for Network {
 }
 
 /// Headers from the file that `DUMPSCOPE_SYMBOL_HEADERS` names, credentials from `NETRC` or `~/.netrc`.
-fn auth(wanted: bool, console: &Console) -> Auth {
+fn auth(wanted: bool, wrong: &mut dyn FnMut(&str)) -> Auth {
     let mut auth = Auth::default();
     if !wanted {
         return auth;
@@ -78,7 +83,7 @@ fn auth(wanted: bool, console: &Console) -> Auth {
         let path = PathBuf::from(path);
         let added = std::fs::read_to_string(&path).map_err(|e| e.to_string());
         if let Err(why) = added.and_then(|text| auth.add_headers(&text)) {
-            console.error(&format!("{}: {why}", path.display()));
+            wrong(&format!("{}: {why}", path.display()));
         }
     }
     let home = || std::env::home_dir().map(|h| h.join(".netrc"));

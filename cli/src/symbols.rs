@@ -8,6 +8,7 @@ use crate::{batch, store};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::Dump;
+use dumpscope_engine::batch::files_of;
 use dumpscope_symbols::locate::{Place, SymbolPath};
 use dumpscope_symbols::store::open_to_others;
 use dumpscope_symbols::{SymbolConfig, SymbolManager, SymbolSource, SymbolState};
@@ -26,10 +27,11 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
     // Who asks for a download wants to know now, not what a server said yesterday.
     config.fresh = fetch;
     let mut exit = Exit::Done;
-    for path in dumps {
+    for path in dumps.iter().flat_map(|d| files_of(d)) {
         if cancel.is_cancelled() {
             break;
         }
+        let path = path.as_path();
         match Dump::open(path) {
             Ok(dump) => {
                 // Who fetches wants to know that a server could not be asked or a file not be written.
@@ -43,7 +45,11 @@ pub(crate) fn run(args: &SymbolsArgs, common: &CommonArgs, console: &Console) ->
             }
         }
     }
-    Ok(if cancel.is_cancelled() { Exit::Interrupted } else { exit })
+    if cancel.is_cancelled() {
+        console.error("stopped");
+        return Ok(Exit::Interrupted);
+    }
+    Ok(exit)
 }
 
 /// Tells one dump's modules; gives whether a server failed for one of them, or its file could not be written.

@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 /// Renders every report in both forms and keeps nothing. Gives up after some output: loops of scripts are work.
-struct Nothing {
-    left: u32,
+pub(crate) struct Nothing {
+    pub(crate) left: u32,
 }
 
 impl Sink for Nothing {

@@ -3,6 +3,7 @@
 //! The targets run under libFuzzer (`cargo fuzz run -s none TARGET`) and, without it, in the `replay` program,
 //! which changes small fixtures at random or replays files.
 
+pub mod attack;
 mod commands;
 mod dump;
 mod expression;

@@ -23,11 +23,16 @@ pub fn end_at_panics() {
 
 /// One input for a target.
 pub fn give(target: &Target, input: &[u8]) {
+    keep(input);
+    (target.run)(input);
+}
+
+/// Keeps what is worked on.
+pub(crate) fn keep(input: &[u8]) {
     if let Ok(mut kept) = INPUT.lock() {
         kept.clear();
         kept.extend_from_slice(input);
     }
-    (target.run)(input);
 }
 
 /// Inputs that take longer are told.
@@ -84,17 +89,17 @@ fn mutate(input: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// xorshift64: the same numbers in every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 }

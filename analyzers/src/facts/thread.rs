@@ -17,11 +17,12 @@ pub(super) fn thread_facts(
     target: &Target,
     thread: &Thread,
     exception: Option<&ExceptionFacts>,
+    limits: &Limits,
     cancel: &Cancel,
 ) -> ThreadFacts {
     let times = thread.info.as_ref().and_then(|i| crate::runaway::of_info(i, target.dump.time()));
     let raised = exception.filter(|e| e.tid == thread.tid);
-    let (stack, native_stack) = stacks_of(target, thread, raised.is_some(), cancel);
+    let (stack, native_stack) = stacks_of(target, thread, raised.is_some(), limits, cancel);
     let is_writer = thread.info.is_some_and(|i| i.dump_flags & DUMP_WRITING_THREAD != 0);
     let seen = stack.as_ref().or(native_stack.as_ref());
     let activity = activity_of(target, seen, raised, is_writer);
@@ -71,6 +72,7 @@ fn stacks_of(
     target: &Target,
     thread: &Thread,
     raised: bool,
+    limits: &Limits,
     cancel: &Cancel,
 ) -> (Option<Stack>, Option<Stack>) {
     let native = target.dump.machine();
@@ -78,9 +80,9 @@ fn stacks_of(
     let walk = |machine: Machine| match &at_exception {
         Some(context) if context.machine == machine => {
             let bounds = stack_bounds(target, thread.index, machine, context.sp()).map(|b| (b.low, b.high));
-            Some(stack_from(target, &context.regs, bounds, &Limits::default(), cancel))
+            Some(stack_from(target, &context.regs, bounds, limits, cancel))
         }
-        _ => thread_stack(target, thread.index, machine, &Limits::default(), cancel),
+        _ => thread_stack(target, thread.index, machine, limits, cancel),
     };
     if target.dump.is_wow64() { (walk(Machine::X86), walk(native)) } else { (walk(native), None) }
 }

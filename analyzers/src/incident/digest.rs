@@ -8,6 +8,7 @@ use dumpscope_core::base::Guid;
 use dumpscope_core::model::ProcessParameters;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
 use dumpscope_core::{Parsed, Pid, Tid};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Most named objects that are kept.
@@ -30,7 +31,7 @@ const SERVES: [&str; 12] = [
 ];
 
 /// What a wait for another process wants of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wanted {
     /// The answer to a call.
     Answer,

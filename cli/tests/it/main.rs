@@ -13,6 +13,7 @@ mod cli_general;
 mod cli_readme;
 mod cli_symbols;
 mod cli_triage;
+mod cli_workers;
 mod tui_pty;
 
 use assert_cmd::Command;

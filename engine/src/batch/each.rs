@@ -1,8 +1,10 @@
 //! Many dumps at once: workers take the next input, one place hands out the rows in the order of the inputs.
 
-use super::{Input, Observer, TriageOptions, one};
+use super::worker::Lane;
+use super::{Input, Observer, TriageOptions};
 use crate::document::DumpRow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -70,15 +72,17 @@ pub fn triage_each(
     observer: Observer<'_>,
     each: &mut dyn FnMut(DumpRow),
 ) {
-    let work = |index: usize| match inputs.get(index) {
-        Some(Input::Dump(path)) => Some(one::triage_file(index, path, options, observer)),
-        Some(Input::Nothing { named, reason }) => Some(one::nothing(named, reason)),
-        None => None,
+    let work = |lane: &mut Lane, index: usize| {
+        let input = inputs.get(index)?;
+        let mut row = lane.row(index, input, options, observer);
+        row.path_bytes = raw(input.path());
+        Some(row)
     };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = if options.jobs == 0 { processors() } else { options.jobs }.min(inputs.len());
     if jobs < 2 {
-        (0..inputs.len()).filter_map(work).for_each(each);
+        let mut lane = Lane::default();
+        (0..inputs.len()).filter_map(|i| work(&mut lane, i)).for_each(each);
         return;
     }
     let queue = Queue {
@@ -88,8 +92,9 @@ pub fn triage_each(
         ahead: jobs.saturating_mul(AHEAD),
     };
     let run = |send: Sender<(usize, DumpRow)>| {
+        let mut lane = Lane::default();
         while let Some(index) = queue.take() {
-            let Some(row) = work(index) else { break };
+            let Some(row) = work(&mut lane, index) else { break };
             if send.send((index, row)).is_err() {
                 break;
             }
@@ -108,11 +113,24 @@ pub fn triage_each(
         drop(send);
         if workers == 0 {
             // A system that denies threads: the dumps are done one after the other.
-            (0..inputs.len()).filter_map(work).for_each(each);
+            let mut lane = Lane::default();
+            (0..inputs.len()).filter_map(|i| work(&mut lane, i)).for_each(each);
         } else {
             in_order(&rows, &queue, each);
         }
     });
+}
+
+/// The bytes of a path that is no text, in hex: by them its file can be opened again.
+fn raw(path: &Path) -> Option<String> {
+    if path.to_str().is_some() {
+        return None;
+    }
+    #[cfg(windows)]
+    let bytes = std::os::windows::ffi::OsStrExt::encode_wide(path.as_os_str()).flat_map(u16::to_le_bytes);
+    #[cfg(not(windows))]
+    let bytes = path.as_os_str().as_encoded_bytes().iter().copied();
+    Some(bytes.fold(String::new(), |text, b| text + &format!("{b:02x}")))
 }
 
 /// Hands out rows in the order of their inputs until the last worker is gone.

@@ -35,22 +35,49 @@ const ENDINGS: [&str; 6] = [".dmp", ".mdmp", ".dmp.zst", ".dmp.gz", ".mdmp.zst",
 /// matches are treated alike. The order is by name; links to folders are not followed.
 #[must_use]
 pub fn find_dumps(named: &Path) -> Vec<Input> {
+    find_dumps_and(named, &mut LeftOut::default())
+}
+
+/// As [`find_dumps`], and tells what was left out. A folder that cannot be read is an input that leads to nothing.
+#[must_use]
+pub fn find_dumps_and(named: &Path, left: &mut LeftOut) -> Vec<Input> {
     let found = match std::fs::metadata(named) {
         Ok(meta) if meta.is_dir() => {
             let mut found = Vec::new();
-            search(named, &mut found);
+            search(named, &mut found, left);
             if found.is_empty() { Err("no dump in this folder".to_owned()) } else { Ok(found) }
         }
-        Ok(_) => Ok(vec![named.into()]),
+        Ok(_) => Ok(vec![Input::Dump(named.into())]),
         Err(e) => match named.to_str().filter(|s| s.contains(['*', '?', '['])) {
-            Some(pattern) => expand(pattern),
+            Some(pattern) => expand(pattern, left),
             None => Err(e.to_string()),
         },
     };
-    match found {
-        Ok(found) => found.into_iter().map(Input::Dump).collect(),
-        Err(reason) => vec![Input::Nothing { named: named.into(), reason }],
+    found.unwrap_or_else(|reason| vec![Input::Nothing { named: named.into(), reason }])
+}
+
+/// The files that a path means where no folder is searched: itself, or when there is no such file and it is a pattern,
+/// what that matches, by name. A pattern that matches nothing is itself.
+#[must_use]
+pub fn files_of(named: &Path) -> Vec<PathBuf> {
+    if std::fs::symlink_metadata(named).is_ok() {
+        return vec![named.into()];
     }
+    let found = find_dumps(named).into_iter().filter_map(|i| match i {
+        Input::Dump(path) => Some(path),
+        Input::Nothing { .. } => None,
+    });
+    let found: Vec<PathBuf> = found.collect();
+    if found.is_empty() { vec![named.into()] } else { found }
+}
+
+/// What a search left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Links to folders, which are not followed.
+    pub links: usize,
+    /// The first of them.
+    pub first_link: Option<PathBuf>,
 }
 
 /// Leaves out what leads to a file that was there before, by another spelling or through a link: each file is one
@@ -62,19 +89,20 @@ pub fn once_each(inputs: Vec<Input>) -> Vec<Input> {
     inputs.into_iter().filter(|i| seen.insert(real(i))).collect()
 }
 
-fn expand(pattern: &str) -> Result<Vec<PathBuf>, String> {
+fn expand(pattern: &str, left: &mut LeftOut) -> Result<Vec<Input>, String> {
     let mut found = Vec::new();
     let mut matched = false;
     // Entries that cannot be read are left out: a pattern over a tree with a closed folder still works.
-    for path in glob::glob(pattern).map_err(|e| format!("bad pattern: {e}"))?.flatten() {
+    let options = glob::MatchOptions { case_sensitive: !cfg!(windows), ..glob::MatchOptions::default() };
+    for path in glob::glob_with(pattern, options).map_err(|e| format!("bad pattern: {e}"))?.flatten() {
         matched = true;
         if path.is_dir() {
-            search(&path, &mut found);
+            search(&path, &mut found, left);
         } else {
-            found.push(path);
+            found.push(Input::Dump(path));
         }
     }
-    found.sort();
+    found.sort_by(|a: &Input, b| a.path().cmp(b.path()));
     found.dedup();
     match (found.is_empty(), matched) {
         (false, _) => Ok(found),
@@ -84,12 +112,26 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Adds all dumps below `folder`, by name.
-fn search(folder: &Path, found: &mut Vec<PathBuf>) {
+fn search(folder: &Path, found: &mut Vec<Input>, left: &mut LeftOut) {
     let walk = walkdir::WalkDir::new(folder).follow_links(false).sort_by_file_name();
-    for entry in walk.into_iter().flatten() {
+    for entry in walk {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(e) => {
+                let named = e.path().unwrap_or(folder).to_owned();
+                let reason = e.io_error().map_or_else(|| e.to_string(), ToString::to_string);
+                found.push(Input::Nothing { named, reason });
+                continue;
+            }
+        };
         // A link to a file is a file here, a link to a folder is left out: no circles.
-        if entry.path().is_file() && is_dump(entry.path()) {
-            found.push(entry.into_path());
+        if entry.path().is_file() {
+            if is_dump(entry.path()) {
+                found.push(Input::Dump(entry.into_path()));
+            }
+        } else if entry.path_is_symlink() && entry.depth() > 0 && entry.path().is_dir() {
+            left.links = left.links.saturating_add(1);
+            left.first_link.get_or_insert_with(|| entry.path().to_owned());
         }
     }
 }
@@ -152,6 +194,24 @@ mod tests {
         assert_eq!(find(dir.path(), "a/notes.txt"), ["a/notes.txt"]);
         assert_eq!(find(dir.path(), "*.zip"), ["no file matches"]);
         assert!(matches!(find_dumps(&dir.path().join("nothing"))[..], [Input::Nothing { .. }]));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_left_out_is_told() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tree();
+        std::os::unix::fs::symlink(dir.path().join("empty"), dir.path().join("a/link")).unwrap();
+        let closed = dir.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+        let mut left = LeftOut::default();
+        let found = find_dumps_and(dir.path(), &mut left);
+        assert_eq!((left.links, left.first_link), (1, Some(dir.path().join("a/link"))));
+        // Who may read everything reads closed folders, too.
+        let open = std::fs::read_dir(&closed).is_ok();
+        let told = found.iter().any(|i| matches!(i, Input::Nothing { named, .. } if *named == closed));
+        assert_eq!(told, !open);
     }
 
     #[test]

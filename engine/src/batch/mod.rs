@@ -19,17 +19,20 @@
 //!     .collect();
 //! ```
 
+mod bounds;
 mod each;
 mod incidents;
 mod inputs;
 pub(crate) mod one;
 pub(crate) mod rows;
 mod script;
+mod worker;
 
 pub use each::triage_each;
 pub use incidents::Incidents;
-pub use inputs::{Input, find_dumps, once_each};
+pub use inputs::{Input, LeftOut, files_of, find_dumps, find_dumps_and, once_each};
 pub use one::triage_target;
+pub use worker::{DEFAULT_MEMORY, Progressed, Tables, Workers, grace, own_path, serve, worker_main};
 
 use crate::document::{Buckets, Document, settle};
 use crate::known::KnownIssues;
@@ -63,6 +66,9 @@ pub struct TriageOptions {
     pub budget: Option<Duration>,
     /// Stops everything: the dumps that were not begun get error rows of kind `stopped`.
     pub cancel: Cancel,
+    /// Child processes that do the work, so that a dump which ends its process, hangs or takes all memory costs one
+    /// row. `None`: it is done in this process. With them a dump that takes longer than the budget and a grace is given up.
+    pub workers: Option<Workers>,
 }
 
 impl TriageOptions {
@@ -103,6 +109,17 @@ pub enum Progress {
         done: u64,
         /// Bytes of the packed file.
         total: u64,
+    },
+    /// A file comes from a symbol server.
+    Download {
+        /// Position in the list of the dump that needs it.
+        index: usize,
+        /// The file. Untrusted.
+        file: String,
+        /// Bytes so far.
+        done: u64,
+        /// All bytes, when known.
+        total: Option<u64>,
     },
     /// A dump is finished.
     Finished {

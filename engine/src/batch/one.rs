@@ -1,5 +1,6 @@
 //! One dump: open, gather, judge.
 
+use super::bounds::Bounds;
 use super::{Observer, Progress, TriageOptions, rows};
 use crate::document::{DumpRow, ErrorRow, FindingKind, Kept};
 use crate::known::{KnownIssues, seen};
@@ -24,14 +25,14 @@ pub(super) fn triage_file(
 ) -> DumpRow {
     let name = path.to_string_lossy().into_owned();
     if options.cancel.is_cancelled() {
-        return stopped(name);
+        return stopped(path);
     }
     observer(Progress::Begun { index });
     // The work reads the dump and writes the row: a panic leaves nothing half-changed.
     let work = AssertUnwindSafe(|| open_and_triage(index, path, &name, options, observer));
     let row = catch_unwind(work).unwrap_or_else(|_| {
         let message = "the analysis failed on this dump; this is a bug in dumpscope".into();
-        DumpRow::failed(name.clone(), ErrorRow { kind: "internal".into(), message })
+        DumpRow::failed(name.clone(), ErrorRow { kind: "panic".into(), message })
     });
     observer(Progress::Finished { index });
     row
@@ -42,8 +43,9 @@ pub(super) fn nothing(named: &Path, reason: &str) -> DumpRow {
     DumpRow::failed(named.to_string_lossy(), ErrorRow { kind: "io".into(), message: reason.to_owned() })
 }
 
-fn stopped(name: String) -> DumpRow {
-    DumpRow::failed(name, ErrorRow { kind: "stopped".into(), message: "stopped by the user".into() })
+pub(super) fn stopped(path: &Path) -> DumpRow {
+    let error = ErrorRow { kind: "stopped".into(), message: "stopped by the user".into() };
+    DumpRow::failed(path.to_string_lossy(), error)
 }
 
 fn open_and_triage(
@@ -59,7 +61,7 @@ fn open_and_triage(
     };
     let mut unpacking = |_, done, total| {
         observer(Progress::Unpacking { index, done, total });
-        !options.cancel.is_cancelled()
+        !cancel.is_cancelled()
     };
     match Dump::open_with(path, &mut unpacking) {
         Ok(dump) => {
@@ -76,7 +78,11 @@ fn open_and_triage(
             }
             row
         }
-        Err(_) if options.cancel.is_cancelled() => stopped(name.to_owned()),
+        Err(_) if options.cancel.is_cancelled() => stopped(path),
+        Err(OpenError::Unpack { .. }) if cancel.is_late() => {
+            let message = "the time budget was used up while the dump was unpacked (--budget)".into();
+            DumpRow::failed(name, ErrorRow { kind: "timeout".into(), message })
+        }
         Err(e) => DumpRow::failed(name, error_row(&e)),
     }
 }
@@ -116,8 +122,12 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
     }
     let mut threads = Vec::with_capacity(facts.threads.len());
     let mut whole = facts.threads.len();
+    let mut bounds = Bounds::of(&facts.threads);
+    // What points into a stack must find its frame.
+    let whole_tid = facts.fatal().or(facts.exception.as_ref()).map(|e| e.tid);
     for t in &facts.threads {
-        threads.push(rows::thread(target, facts.facts, t, cancel));
+        let is_whole = whole_tid == Some(t.tid);
+        threads.push(rows::thread(target, facts.facts, t, &mut bounds, is_whole, cancel));
         if cancel.is_cancelled() {
             whole = whole.min(threads.len().saturating_sub(1));
         }
@@ -128,6 +138,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
             "stopped after {whole} of {all} threads: the arguments of the others are not told"
         ));
     }
+    warnings.extend(bounds.warnings());
     let script = &facts.script;
     DumpRow {
         warnings: Some(warnings),
@@ -202,7 +213,7 @@ fn error_row(error: &OpenError) -> ErrorRow {
         OpenError::NotAMinidump(_) => "not_a_minidump",
         OpenError::Truncated { .. } => "truncated",
         OpenError::Unpack { .. } => "unpack",
-        _ => "other",
+        _ => "format",
     };
     ErrorRow { kind: kind.into(), message: escape(&reason(error)).into_owned() }
 }

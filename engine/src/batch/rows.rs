@@ -1,5 +1,6 @@
 //! From facts to the document's rows. Text from the dump is escaped here.
 
+use super::bounds::Bounds;
 use crate::document::{
     AnnotationRow, Arch, ArgRow, BitFlipRow, BlameRow, CapabilityRow, ComCallRow, DllMainRow, DumpFileRow,
     DumpKindName, ExceptionRow, FindingRow, FrameRow, HandlesRow, IncomingCallRow, Infinite, LockRow,
@@ -183,13 +184,24 @@ pub(super) fn exception(machine: Machine, e: &ExceptionFacts) -> ExceptionRow {
     }
 }
 
-pub(super) fn thread(target: &Target, facts: &model::Facts, t: &ThreadFacts, cancel: &Cancel) -> ThreadRow {
+pub(super) fn thread(
+    target: &Target,
+    facts: &model::Facts,
+    t: &ThreadFacts,
+    bounds: &mut Bounds,
+    whole: bool,
+    cancel: &Cancel,
+) -> ThreadRow {
     let script = facts.script.threads.get(&t.tid);
-    let frames = |s: &Stack| {
-        let mut args = recover_all(target, s, cancel);
-        add_hints(target, s, &mut args, cancel);
+    let mut frames = |s: &Stack| {
+        let (s, arguments) = bounds.cut(s, whole);
+        if !arguments {
+            return s.frames.iter().map(|f| frame(target, s.machine, f, None)).collect::<Vec<_>>();
+        }
+        let mut args = recover_all(target, &s, cancel);
+        add_hints(target, &s, &mut args, cancel);
         let rows = s.frames.iter().zip(args);
-        rows.map(|(f, args)| frame(target, s.machine, f, &args)).collect::<Vec<_>>()
+        rows.map(|(f, args)| frame(target, s.machine, f, Some(&args))).collect()
     };
     ThreadRow {
         index: t.index.0,
@@ -199,8 +211,8 @@ pub(super) fn thread(target: &Target, facts: &model::Facts, t: &ThreadFacts, can
         kernel_ms: t.kernel.map(|n| n / MS),
         elapsed_ms: t.elapsed.map(|n| n / MS),
         activity: t.activity.as_ref().map(|a| text(&a.text)),
-        frames: t.stack.as_ref().map(frames),
-        native_frames: t.native_stack.as_ref().map(frames),
+        frames: t.stack.as_ref().map(&mut frames),
+        native_frames: t.native_stack.as_ref().map(&mut frames),
         script_frames: script.map(super::script::frames),
         script_thread: script.and_then(super::script::thread),
         wait: t.wait.as_ref().map(wait),
@@ -224,6 +236,7 @@ pub(crate) fn dll_main(d: &DllMain) -> DllMainRow {
 pub(crate) fn arg(a: &Argument) -> ArgRow {
     let value = a.value.as_ref();
     ArgRow {
+        index: None,
         name: a.name.as_deref().map(text),
         type_name: a.type_text.as_deref().map(text),
         value: value.map(|v| Hex(v.bits)),
@@ -233,7 +246,14 @@ pub(crate) fn arg(a: &Argument) -> ArgRow {
     }
 }
 
-fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -> FrameRow {
+/// An argument of which something is known, with its place.
+fn told((nth, a): (usize, &Argument)) -> Option<ArgRow> {
+    let row = arg(a);
+    let unknown = row.name.is_none() && row.type_name.is_none() && row.value.is_none() && row.hint.is_none();
+    (!unknown).then(|| ArgRow { index: u32::try_from(nth).ok(), ..row })
+}
+
+fn frame(target: &Target, machine: Machine, f: &StackFrame, args: Option<&[Argument]>) -> FrameRow {
     let gone = target.unloaded_at(f.frame.ip).filter(|_| f.module.is_none() && f.function.is_none());
     let of_image =
         f.module.map(|i| target.symbols.name_in(i, machine)).or(gone.as_ref().map(|g| g.0.as_str()));
@@ -252,7 +272,7 @@ fn frame(target: &Target, machine: Machine, f: &StackFrame, args: &[Argument]) -
         inline: f.trust == Trust::Inline,
         trust: trust(f.trust),
         issue: issue(f),
-        args: Some(args.iter().map(arg).collect()),
+        args: args.map(|args| args.iter().enumerate().filter_map(told).collect()),
     }
 }
 

@@ -51,6 +51,8 @@ dto! {
     pub struct DumpRow {
         /// As it was given.
         pub path: String,
+        /// The path's bytes in hex (on Windows UTF-16) where it is no text and `path` therefore leads to no file.
+        pub path_bytes: Option<String>,
         /// Why the dump could not be analyzed.
         pub error: Option<ErrorRow>,
         /// What was wrong or incomplete without preventing an answer.
@@ -162,7 +164,8 @@ dto! {
 
     /// Why a dump could not be analyzed.
     pub struct ErrorRow {
-        /// `io`, `not_a_minidump`, `truncated`, `unpack`, `stopped` or `internal`.
+        /// `io` (the file cannot be read), `not_a_minidump`, `truncated`, `unpack`, `format` (what is wrong with it),
+        /// `timeout` and `memory` (a limit), `panic` and `signal` (a bug ended the analysis), `stopped` (by the user).
         pub kind: String,
         /// One line.
         pub message: String,
@@ -334,6 +337,9 @@ dto! {
 
     /// An argument.
     pub struct ArgRow {
+        /// Its place among the function's, from 0: arguments of which nothing is known are left out. Null elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub index: Option<u32>,
         /// Parameter name.
         pub name: Option<String>,
         /// Parameter type.
@@ -628,6 +634,7 @@ impl DumpRow {
     pub(crate) fn empty(path: impl Into<String>) -> DumpRow {
         DumpRow {
             path: path.into(),
+            path_bytes: None,
             error: None,
             warnings: None,
             process: None,

@@ -38,6 +38,7 @@ pub use markdown::{Issue, issue};
 pub use svg::svg;
 
 use crate::document::{BucketRow, DumpRow, IncidentRow};
+use crate::render::Guarded;
 use std::io::{self, Write};
 
 /// A form.
@@ -115,6 +116,11 @@ pub fn writer<'a>(
     out: Box<dyn Write + 'a>,
     options: &FormatOptions,
 ) -> Box<dyn RowWriter + 'a> {
+    let out: Box<dyn Write + 'a> = match format {
+        // Whose lines are commands, or cannot begin with a text.
+        Format::Github | Format::Json | Format::Jsonl | Format::Sarif => out,
+        Format::Text | Format::Markdown | Format::Html | Format::Junit => Box::new(Guarded::new(out)),
+    };
     let inner: Box<dyn RowWriter + 'a> = match format {
         Format::Text => Box::new(text::Text::new(out, options)),
         Format::Json => Box::new(json::Json::new(out)),

@@ -35,9 +35,11 @@ impl Guard {
 
     fn open(mouse: bool) -> io::Result<Guard> {
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
-        execute!(out, EnterAlternateScreen, EnableBracketedPaste)?;
+        execute!(out, EnterAlternateScreen)?;
+        // Old consoles of Windows have neither: all else works without them.
+        let _ = execute!(out, EnableBracketedPaste);
         if mouse {
-            execute!(out, EnableMouseCapture)?;
+            let _ = execute!(out, EnableMouseCapture);
         }
         let terminal = Terminal::new(CrosstermBackend::new(out))?;
         Ok(Guard { terminal })
@@ -78,14 +80,14 @@ impl Drop for Guard {
 
 /// Gives the terminal back. Errors are of no use here: there is nobody left to tell.
 fn restore() {
-    let _ = execute!(
-        io::stdout(),
-        EndSynchronizedUpdate,
-        DisableMouseCapture,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show
-    );
+    // Each on its own: on Windows the mouse cannot be given back when it was never taken, and that is no reason to keep
+    // the screen.
+    let mut out = io::stdout();
+    let _ = execute!(out, EndSynchronizedUpdate);
+    let _ = execute!(out, DisableMouseCapture);
+    let _ = execute!(out, DisableBracketedPaste);
+    let _ = execute!(out, LeaveAlternateScreen);
+    let _ = execute!(out, cursor::Show);
     let _ = disable_raw_mode();
 }
 

@@ -1,0 +1,37 @@
+use super::wire::Said;
+use super::*;
+use crate::batch::triage_target;
+use crate::document::DumpRow;
+use dumpscope_analyzers::{Cancel, Target};
+use dumpscope_core::model::Dump;
+use dumpscope_symbols::SymbolConfig;
+
+#[test]
+fn rows_and_what_incidents_need_come_through_the_pipe_as_they_were() {
+    for scenario in dumpscope_fixtures::scenarios::all() {
+        let dump = Dump::from_bytes(scenario.dump.bytes()).unwrap();
+        let row = triage_target("a.dmp", &Target::new(dump, SymbolConfig::default()), &Cancel::default());
+        let line = serde_json::to_vec(&Said::row(row.clone())).unwrap();
+        assert!(!line.contains(&b'\n'));
+        let Said::Row { row: back, digest } = serde_json::from_slice(&line).unwrap() else {
+            panic!("{}: no row", scenario.name)
+        };
+        let back: DumpRow = super::wire::whole(*back, digest);
+        assert_eq!(back, row, "{}", scenario.name);
+        assert_eq!(back.digest.0, row.digest.0, "{}", scenario.name);
+    }
+}
+
+#[test]
+fn a_budget_of_three_seconds_ends_within_four() {
+    let three = Duration::from_secs(3);
+    assert!(three + grace(three) < Duration::from_millis(3950));
+}
+
+#[test]
+fn lines_have_an_end() {
+    let mut from = &b"one\ntwo\nlonger than allowed\n"[..];
+    assert_eq!(super::process::line(&mut from, 10).as_deref(), Some(&b"one"[..]));
+    assert_eq!(super::process::line(&mut from, 10).as_deref(), Some(&b"two"[..]));
+    assert_eq!(super::process::line(&mut from, 10), None);
+}
