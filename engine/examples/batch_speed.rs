@@ -1,14 +1,14 @@
 //! How fast many dumps are judged: 1,000 copies-with-changes of small dumps in a folder, a corrupt one among them.
 //!
 //! `cargo run --release -p dumpscope-engine --example batch_speed [-- NUMBER]` prints dumps per second with one and
-//! with two jobs, the processor time, and the memory in use after a tenth of the dumps and at the end (Linux).
+//! with two jobs, in this process and in workers, the processor time, and the memory in use after a tenth of the dumps and at the end (Linux).
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a measurement: it prints, and ends when it cannot"
 )]
 
-use dumpscope_engine::batch::{Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::batch::{Incidents, TriageOptions, Workers, find_dumps, triage_each, worker_main};
 use dumpscope_engine::document::Buckets;
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ fn processor() -> f64 {
 }
 
 fn main() {
+    worker_main();
     let count: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1000);
     let dir = tempfile::tempdir().unwrap();
     let whole: Vec<Vec<u8>> = dumpscope_fixtures::scenarios::all().iter().map(|s| s.dump.bytes()).collect();
@@ -50,8 +51,9 @@ fn main() {
     println!("{count} dumps of {} kinds, {} MB", whole.len(), bytes >> 20);
     let inputs = find_dumps(dir.path());
     let mut seconds = Vec::new();
-    for jobs in [1, 2] {
-        let options = TriageOptions { jobs, ..TriageOptions::default() };
+    for (jobs, with) in [(1, false), (2, false), (1, true), (2, true)] {
+        let workers = with.then(|| Workers::this_program().unwrap());
+        let options = TriageOptions { jobs, workers, ..TriageOptions::default() };
         let (mut rows, mut errors, mut early) = (0, 0, 0);
         let (mut buckets, mut incidents) = (Buckets::default(), Incidents::default());
         let (begun, used) = (Instant::now(), processor());
@@ -66,8 +68,9 @@ fn main() {
         });
         let took = begun.elapsed().as_secs_f64();
         println!(
-            "{jobs} job(s): {rows} rows, {errors} errors, {} signatures, {} incidents, {took:.2} s, {:.2} s of CPU, {:.0} dumps/s, resident {early} kB \
+            "{jobs} {}: {rows} rows, {errors} errors, {} signatures, {} incidents, {took:.2} s, {:.2} s of CPU, {:.0} dumps/s, resident {early} kB \
              after a tenth, {} kB at the end",
+            if with { "worker process(es)" } else { "job(s) in this process" },
             buckets.rows().len(),
             incidents.rows().len(),
             processor() - used,
@@ -77,4 +80,6 @@ fn main() {
         seconds.push(took);
     }
     println!("two jobs are {:.2} times as fast as one", seconds[0] / seconds[1]);
+    let ratio = |n: usize| 100.0 * seconds[n] / seconds[n + 2];
+    println!("worker processes do {:.0} % (one) and {:.0} % (two) of what threads do", ratio(0), ratio(1));
 }

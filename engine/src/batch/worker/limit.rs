@@ -22,8 +22,7 @@ pub(super) fn limit(bytes: u64) {
         let own = get_current_process();
         loop {
             std::thread::sleep(std::time::Duration::from_millis(20));
-            // `PagefileUsage` is what the process committed for itself.
-            let used = get_process_memory_info(own).map_or(0, |m| m.pagefile_usage as u64);
+            let used = get_process_memory_info(own).map_or(0, |m| m.private_usage as u64);
             if used > bytes {
                 let _ = writeln!(std::io::stderr(), "{NO_MEMORY}more than {bytes} bytes failed");
                 std::process::exit(3);
