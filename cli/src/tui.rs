@@ -13,7 +13,9 @@ use std::sync::Arc;
 /// True when somebody sits there: stdin and stdout are terminals, and the terminal can place its cursor.
 pub(crate) fn is_possible() -> bool {
     let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+    // mintty of Git Bash is a pair of pipes to a Windows program: it looks like a terminal and takes no console calls.
+    let pipes = cfg!(windows) && std::env::var_os("TERM_PROGRAM").is_some_and(|t| t == "mintty");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb && !pipes
 }
 
 /// Runs it until the user leaves.
