@@ -30,7 +30,11 @@ impl Bounds {
     pub(super) fn of(threads: &[ThreadFacts]) -> Bounds {
         let stacks = threads.iter().flat_map(|t| [&t.stack, &t.native_stack]).flatten();
         let all: usize = stacks.map(|s| s.frames.len()).sum();
-        let share = ALL_TOLD.checked_div(threads.len()).unwrap_or(ALL_TOLD);
+        Bounds::for_frames(all, threads.len())
+    }
+
+    fn for_frames(all: usize, threads: usize) -> Bounds {
+        let share = ALL_TOLD.checked_div(threads).unwrap_or(ALL_TOLD);
         let each = if all <= ALL_TOLD { usize::MAX } else { share.max(FEW) };
         Bounds { all, each, told: 0, left_out: 0, without_arguments: 0 }
     }
@@ -94,9 +98,8 @@ mod tests {
         let mut stack = facts.threads.iter().find_map(|t| t.stack.clone()).unwrap();
         let frame = stack.frames.first().unwrap().clone();
         stack.frames = vec![frame; 1000];
-        let thread = ThreadFacts { stack: Some(stack.clone()), ..facts.threads[0].clone() };
         for (threads, most) in [(10, 10_000), (100, 16_384), (2_000, 131_072), (3_000, 150_000)] {
-            let mut bounds = Bounds::of(&vec![thread.clone(); threads]);
+            let mut bounds = Bounds::for_frames(threads * 1000, threads);
             let told: usize = (0..threads).map(|_| bounds.cut(&stack, false).0.frames.len()).sum();
             assert!(told <= most, "{threads} threads: {told}");
             assert!(told >= threads * FEWEST);
