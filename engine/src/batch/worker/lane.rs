@@ -52,7 +52,7 @@ impl Lane {
             Said::Download { file, done, total } => {
                 observer(Progress::Download { index, file: file.clone(), done: *done, total: *total });
             }
-            Said::Row { .. } => {}
+            Said::Begun | Said::Row { .. } => {}
         };
         let mut lost = String::new();
         // A dump is tried once more in a fresh worker: what ended the first may have come from outside.

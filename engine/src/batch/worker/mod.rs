@@ -82,10 +82,12 @@ pub struct Tables {
     pub known: Option<String>,
 }
 
-/// What a worker may take beyond the budget to write what it has: after that it is ended.
+/// What a worker may take beyond the budget to write what it has: after that it is ended. A busy machine gets some
+/// seconds for the smallest budget, too.
 #[must_use]
 pub fn grace(budget: Duration) -> Duration {
-    Duration::from_millis(750).saturating_add(budget / 20)
+    let least = Duration::from_secs(3).saturating_sub(budget);
+    Duration::from_millis(750).saturating_add(budget / 20).max(least)
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ const MAX_ANSWER: u64 = 1 << 30;
 const MAX_WORDS: usize = 4096;
 /// How often it is asked whether somebody stopped the batch.
 const TICK: Duration = Duration::from_millis(40);
+/// How long a child may take to begin.
+const TO_BEGIN: Duration = Duration::from_secs(10);
 /// How long a child whose pipe closed may take to end.
 const TO_END: Duration = Duration::from_secs(2);
 
@@ -83,7 +85,9 @@ impl Process {
         options: &TriageOptions,
         observe: &dyn Fn(&Said),
     ) -> Result<DumpRow, NoRow> {
-        let until = options.budget.and_then(|b| Instant::now().checked_add(b)?.checked_add(grace(b)));
+        let limit = options.budget.map(|b| b.saturating_add(grace(b)));
+        let from_now = |limit: Duration| Instant::now().checked_add(limit);
+        let mut until = limit.and_then(|l| from_now(l.saturating_add(TO_BEGIN)));
         if self.tell(&Ask { path: path.as_os_str().to_owned() }).is_err() {
             return Err(self.ended());
         }
@@ -91,6 +95,7 @@ impl Process {
             match self.from.recv_timeout(TICK) {
                 Ok(line) => match serde_json::from_slice::<Said>(&line) {
                     Ok(Said::Row { row, digest }) => return Ok(whole(*row, digest)),
+                    Ok(Said::Begun) => until = limit.and_then(from_now),
                     Ok(said) => observe(&said),
                     Err(_) => return Err(NoRow::Lost("answered what is no row".into())),
                 },

@@ -39,6 +39,7 @@ pub fn serve(complete: &mut dyn FnMut(&mut SymbolConfig, Progressed)) -> i32 {
     let last = Mutex::new(None::<Instant>);
     for line in lines {
         let Ok(ask) = serde_json::from_slice::<Ask>(&line) else { return 2 };
+        say(&Said::Begun);
         let observer = |p: Progress| {
             if let Progress::Unpacking { done, total, .. } = p {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);

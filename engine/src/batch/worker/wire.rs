@@ -46,6 +46,8 @@ pub(super) struct Ask {
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Said {
+    /// The dump was begun: its time counts from now on.
+    Begun,
     /// A packed dump is being unpacked.
     Unpacking { done: u64, total: u64 },
     /// A file comes from a server.
