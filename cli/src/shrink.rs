@@ -16,8 +16,8 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
     let cancel = on_interrupt();
     let triage = TriageOptions {
         symbols: store::config(common, &cancel, console),
-        patterns: batch::patterns(common)?,
-        hints: batch::hints(common)?,
+        patterns: batch::patterns(common)?.map(|p| p.0),
+        hints: batch::hints(common)?.map(|h| h.0),
         cancel,
         ..TriageOptions::default()
     };
