@@ -1,7 +1,7 @@
 //! A session: the target and what is selected in it.
 
 use crate::command::CommandError;
-use crate::doc::{RenderCx, Report, Sink};
+use crate::doc::{Line, Message, RenderCx, Report, Sink};
 use crate::expr::{self, ExprError};
 use crate::host::Host;
 use crate::lang::{Language, SessionEnv};
@@ -15,6 +15,7 @@ use dumpscope_symbols::{Limits, SymbolConfig};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Which WinDbg's layout output has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -83,6 +84,8 @@ pub struct Session {
     pub cancel: Cancel,
     /// What the program around the engine does for it (log files, scripts); without one these commands refuse.
     pub host: Option<Arc<dyn Host>>,
+    /// How often expressions asked for source lines while these are switched off: told before the next output.
+    pub(crate) line_warnings: Arc<AtomicU32>,
 }
 
 impl Session {
@@ -118,7 +121,7 @@ impl Session {
             register_mask: None,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
-        Session { path, target, sel, language, cancel, host: None }
+        Session { path, target, sel, language, cancel, host: None, line_warnings: Arc::default() }
     }
 
     /// Starts as the bare engine does, without WinDbg's window: no frame numbers, no source lines. What the classic
@@ -192,8 +195,26 @@ impl Session {
     /// # Errors
     /// [`CommandError::Stopped`] when the sink wants no more.
     pub fn emit(&self, sink: &mut dyn Sink, report: &dyn Report) -> Result<(), CommandError> {
+        self.tell_warnings(sink)?;
         match sink.report(report, &self.render_cx()) {
             ControlFlow::Continue(()) if self.cancel.is_cancelled() => Err(CommandError::Stopped),
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(CommandError::Stopped),
+        }
+    }
+
+    /// Tells what expressions have met since the last output.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopped`] when the sink wants no more.
+    pub(crate) fn tell_warnings(&self, sink: &mut dyn Sink) -> Result<(), CommandError> {
+        let count = self.line_warnings.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            return Ok(());
+        }
+        let line = |_| Line::plain("WARNING: Line information loading disabled");
+        let lines = (0..count.min(64)).map(line).collect();
+        match sink.report(&Message(lines), &self.render_cx()) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(CommandError::Stopped),
         }

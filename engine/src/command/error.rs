@@ -166,12 +166,12 @@ impl ErrorReport {
             format!("{}^ {text}", " ".repeat(PROMPT + before))
         };
         let whole =
-            |at: usize, words: &str| caret(at, format!("{words} in '{}'", escape(&as_read(line, start))));
+            |at: usize, words: &str| caret(at, format!("{words} in '{}'", escape(&as_read(line, start, at))));
         let (lines, at) = match error {
             CommandError::Caret { at, text } => (vec![whole(start + at, text)], Some(*at)),
             CommandError::CaretText { at, text } => (vec![caret(start + at, text.clone())], Some(*at)),
             CommandError::Cut { at, text, until, tail } => {
-                let line = as_read(line, start);
+                let line = as_read(line, start, usize::MAX);
                 let quoted = format!("{}{tail}", line.get(..start + until).unwrap_or(&line));
                 // Line breaks of the text are line breaks here, too.
                 let shown: Vec<String> = quoted.split('\n').map(|l| escape(l).into_owned()).collect();
@@ -182,7 +182,7 @@ impl ErrorReport {
                 let mut lines = e.before.clone();
                 let at = start + e.at;
                 if let ErrorKind::CaretWhole(words) = e.kind {
-                    lines.push(caret(at, format!("{words} '{}'", escape(&as_read(line, start)))));
+                    lines.push(caret(at, format!("{words} '{}'", escape(&as_read(line, start, at)))));
                     return Some(ErrorReport { lines, note: e.note.clone(), at: Some(e.at) });
                 }
                 lines.push(match e.kind.caret_words() {
@@ -213,8 +213,9 @@ impl ErrorReport {
     }
 }
 
-/// A line as the engine quotes it after a command has read a range in it: the `L` of the length is lower case then.
-fn as_read(line: &str, start: usize) -> String {
+/// A line as the engine quotes it after a command has read a range in it up to byte `read`: the `L` of the length is lower
+/// case then.
+fn as_read(line: &str, start: usize, read: usize) -> String {
     let (before, rest) = line.split_at_checked(start).unwrap_or(("", line));
     let end = rest.find(';').unwrap_or(rest.len());
     let (command, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -224,6 +225,7 @@ fn as_read(line: &str, start: usize) -> String {
     let mut chars = command.chars().peekable();
     let mut changed = false;
     while let Some(c) = chars.next() {
+        let reads_ranges = reads_ranges && out.len() < read;
         let length = c == 'L' && last == ' ' && chars.peek().is_some_and(|n| !n.is_whitespace());
         let length = length && reads_ranges && !changed;
         changed |= length;

@@ -24,6 +24,9 @@ pub fn find(text: &str) -> Option<Found<'_>> {
     exact(text, false).or_else(|| without_extension(text)).or_else(|| exact(text, true))
 }
 
+/// Commands whose sign is glued to their name.
+const SIGNED: &[&str] = &[".outmask", ".symopt"];
+
 /// The command that today's engine sees at the start of `text`: also one whose argument follows without a blank
 /// (`xapp!main` is `x app!main`). `Err`: what it says of a name that must end with a blank.
 pub(crate) fn engine_find(text: &str) -> Option<Result<Found<'_>, CommandError>> {
@@ -34,6 +37,24 @@ pub(crate) fn engine_find(text: &str) -> Option<Result<Found<'_>, CommandError>>
         (code && !found.args.is_empty() && !found.args.starts_with([' ', '\t', ';']))
             .then(|| CommandError::caret(name.len(), "Missing whitespace after u"))
     };
+    // `sx…` are the event filters, no search.
+    if text.get(..2).is_some_and(|t| t.eq_ignore_ascii_case("sx")) {
+        return None;
+    }
+    // The name of a command with a point may hold signs (`.exr-1` is none), and ends before a digit (`.frame1`).
+    if text.starts_with('.') {
+        let word = text.find([' ', '\t', ';']).unwrap_or(text.len());
+        let letters = text.get(1..).and_then(|t| t.find(|c: char| !c.is_ascii_alphabetic() && c != '_'));
+        let len = letters.map_or(text.len(), |l| l + 1);
+        match text.get(len..).and_then(|t| t.chars().next()) {
+            Some('-') if len < word && !SIGNED.contains(&text.get(..len)?) => return None,
+            Some(c) if c.is_ascii_digit() => {
+                let command = COMMANDS.iter().find(|c| names(c).any(|n| Some(n) == text.get(..len)));
+                return command.and_then(|c| found(c, text, len)).map(Ok);
+            }
+            _ => {}
+        }
+    }
     if let Some(mut found) = find(text) {
         // `R` is `r`, unless there is an `R`.
         if let Some(name) = names(found.command).find(|n| n.eq_ignore_ascii_case(found.name)) {

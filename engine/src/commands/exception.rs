@@ -301,6 +301,14 @@ fn run_cxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
         return Err(CommandError::noted("Unable to read context, Win32 error 0n30", missing::MEMORY));
     }
     raw.truncate(got);
+    let whole = match session.sel.machine {
+        Machine::X86 => 0x2cc,
+        Machine::Arm64 => 0x390,
+        _ => CONTEXT_BYTES,
+    };
+    if session.sel.layout == Layout::Modern && got < whole {
+        return Err(CommandError::noted("Unable to read context, Win32 error 0n30", missing::MEMORY));
+    }
     let decoded = Context::decode(&raw, session.sel.machine);
     // Zeros decode too; without an instruction pointer they are no context.
     let Some(context) = decoded.filter(|c| c.regs.ip().is_some_and(|ip| !ip.is_null())) else {

@@ -38,6 +38,8 @@ pub(crate) const N: Command = Command {
 struct Formats {
     value: u64,
     wide: bool,
+    /// All 64 bits, which the engine's fractions are of.
+    full: u64,
 }
 
 impl Formats {
@@ -54,8 +56,8 @@ impl Formats {
         if modern && self.value == 0 {
             return "unavailable".to_owned();
         }
-        // Today's engine takes a number of 32 bits for a signed one.
-        let negative = if self.value >> 32 == 0 { self.value >> 31 == 1 } else { self.value >> 63 == 1 };
+        // Today's engine takes a number of 32 bits for a signed one, also one with its sign extended.
+        let negative = self.value >> 31 == 1 || self.value as i64 >> 31 == -1;
         if modern && negative {
             return "***** Invalid".to_owned();
         }
@@ -76,17 +78,14 @@ impl Formats {
     }
 
     fn chars(&self, modern: bool) -> String {
-        // Today's engine prints nothing for 7f.
-        let shown = |b: &&u8| !modern || **b != 0x7f;
-        self.bytes()
-            .iter()
-            .filter(shown)
-            .map(|b| if matches!(b, 0x20..=0x7e) { char::from(*b) } else { '.' })
-            .collect()
+        // Today's engine takes 7f for a character; terminals pass over it.
+        let last = if modern { 0x7f } else { 0x7e };
+        let shown = |b: &u8| if (0x20..=last).contains(b) { char::from(*b) } else { '.' };
+        self.bytes().iter().map(shown).collect()
     }
 
     fn floats(&self) -> (f32, f32) {
-        (f32::from_bits(self.value as u32), f32::from_bits((self.value >> 32) as u32))
+        (f32::from_bits(self.value as u32), f32::from_bits((self.full >> 32) as u32))
     }
 }
 
@@ -111,7 +110,7 @@ impl Report for Formats {
         row("Time:", self.time(cx.layout == Layout::Modern));
         let (low, high) = self.floats();
         row("Float:", format!("low {} high {}", general(low.into(), 6), general(high.into(), 6)));
-        row("Double:", general(f64::from_bits(self.value), 6));
+        row("Double:", general(f64::from_bits(self.full), 6));
     }
 
     fn json(&self) -> serde_json::Value {
@@ -126,8 +125,12 @@ impl Report for Formats {
 
 fn run_formats(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    let value = args.expr(session)?;
-    args.end()?;
+    let full = args.expr(session)?;
+    let modern = session.sel.layout == Layout::Modern;
+    if !modern {
+        args.end()?;
+    }
+    let value = full;
     let wide = session.sel.machine.is_64() || u32::try_from(value).is_err();
     // A sign-extended register is a 32-bit number.
     let (value, wide) = match (session.sel.machine.is_64(), value as i64 >> 31) {
@@ -135,7 +138,10 @@ fn run_formats(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
         _ => (value, wide),
     };
     session.language.last_expr = value;
-    session.emit(sink, &Formats { value, wide })
+    let full = if modern { full } else { value };
+    session.emit(sink, &Formats { value, wide, full })?;
+    // Today's engine tells what stands behind the number afterwards.
+    args.end()
 }
 
 fn run_n(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -159,14 +165,14 @@ mod tests {
 
     #[test]
     fn all_forms() {
-        let f = Formats { value: 0x7ff6_0f62_1a40, wide: true };
+        let f = Formats { value: 0x7ff6_0f62_1a40, wide: true, full: 0x7ff6_0f62_1a40 };
         assert_eq!(f.octal(), "0000003777301730415100");
         assert_eq!(f.binary(), "00000000 00000000 01111111 11110110 00001111 01100010 00011010 01000000");
         assert_eq!(f.chars(false), ".....b.@");
         assert_eq!(f.time(false), "Tue Jun 12 20:11:19.676 1601 (UTC + 0:00)");
         assert_eq!(general(f64::from_bits(f.value), 6), "6.95125e-310");
-        let f = Formats { value: 0xffff_ffff, wide: false };
+        let f = Formats { value: 0xffff_ffff, wide: false, full: 0xffff_ffff };
         assert_eq!((f.signed(), f.octal().as_str()), (-1, "37777777777"));
-        assert_eq!(Formats { value: u64::MAX, wide: true }.time(false), "***** Invalid FILETIME");
+        assert_eq!(Formats { value: u64::MAX, wide: true, full: u64::MAX }.time(false), "***** Invalid FILETIME");
     }
 }

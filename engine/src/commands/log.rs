@@ -3,7 +3,7 @@
 use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::host::Host;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use std::sync::Arc;
 
 pub(crate) const LOGOPEN: Command = Command {
@@ -125,6 +125,8 @@ fn close(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Re
             host.close_log();
             Ok(())
         }
+        // Today's engine is silent.
+        None if session.sel.layout == Layout::Modern => Ok(()),
         None => say(session, sink, "No log file open"),
     }
 }

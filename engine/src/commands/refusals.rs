@@ -21,13 +21,23 @@ const SETTINGS: &[(&str, &str)] = &[
     (".noshell", "Shell commands disabled"),
     (".nvunloadall", ""),
     (".record_branches", "Branches will not be recorded"),
+    (".restart", ""),
+    (
+        ".scriptlist",
+        "Command Loaded Scripts:\n    <None Loaded>\nOther Clients' Scripts:\n    <None Loaded>",
+    ),
     (".secure", "Secure mode disabled"),
     (".setdll", "No extension DLL name provided"),
+    (".srcfix", "Source search path is: SRV*"),
     (".srcpath", "Source search path is: <empty>"),
     (".step_filter", "Step filtering disabled"),
     (".sxcmds", ""),
     (".typeopt", "Type options : (0x0)  none"),
+    (".unload", "Unloading dbghelp extension DLL"),
 ];
+
+/// Commands that want the name of a file.
+const FILES: &[&str] = &[".copysym", ".dml_file", ".dump", ".opendump", ".readmem", ".writemem"];
 
 /// Answers a command that there is not.
 pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -39,7 +49,31 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
         if answer.is_empty() {
             return Ok(());
         }
-        return session.emit(sink, &Message(vec![Line::plain(*answer)]));
+        return session.emit(sink, &Message(answer.lines().map(Line::plain).collect()));
+    }
+    if FILES.iter().any(|name| name.eq_ignore_ascii_case(text)) {
+        return Err(CommandError::caret(text.len(), "Non-empty string required"));
+    }
+    if text.eq_ignore_ascii_case(".dml_flow") {
+        return Err(ExprError::new(ErrorKind::MissingAddress, text.len()).into());
+    }
+    if let Some((name, word)) = text.split_once([' ', '\t']) {
+        let word = escape(word.trim());
+        match name {
+            ".scriptunload" => {
+                return Err(CommandError::message(format!("Error: Unable to find script '{word}'")));
+            }
+            ".typeopt" => {
+                let unknown = word.trim_start_matches(['-', '+']).chars().next().unwrap_or(' ');
+                return Err(CommandError::message(format!("Unknown option '{unknown}'")));
+            }
+            ".wake" => {
+                let id = Cursor::new(text, name.len()).expr(session)?;
+                let text = format!("Process {id} is not a sleeping debugger");
+                return Err(CommandError::message(text));
+            }
+            _ => {}
+        }
     }
     if text.starts_with('.') {
         // The engine has read the name and what follows it.
@@ -171,6 +205,11 @@ fn source(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), Comm
         return say(&format!("{:>6}/{} - {}", found.1, found.0, found.2));
     }
     match word.split([' ', '\t']).next().unwrap_or("") {
+        "sa" if text.len() > 3 => {
+            // The engine reads the address, and has no file to show of it.
+            Cursor::new(text, 3).address(session)?;
+            Ok(())
+        }
         "s" | "sc" | "se" | "sa" => say("No current source file"),
         "sp" => {
             if !session.sel.lines {

@@ -2,6 +2,7 @@
 
 use crate::command::{Command, CommandError, Invocation};
 use crate::doc::{Line, Message, Sink};
+use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 
 pub(crate) const LAYOUT: Command = Command {
@@ -64,13 +65,15 @@ pub(crate) const ACCEPTED: Command = Command {
         ".force_radix_output",
         ".ignore_missing_pages",
         ".outmask",
+        ".prompt_allow",
         ".echotimestamps",
     ],
     group: "session",
     syntax: ".prefer_dml [0 | 1]",
-    summary: "Accepted and without effect",
-    help: "Settings of WinDbg that scripts and runbooks contain and that have no meaning here: links are always there, \
-           text is always Unicode, missing pages are always passed over.",
+    summary: "Settings of WinDbg that scripts contain",
+    help: "Most have no meaning here: links are always there, text is always Unicode, missing pages are always passed over. \
+           In the modern layout `.enable_long_status 1` and `.force_radix_output 1` show 32-bit numbers with a sign in the \
+           default radix, and `.outmask- 2` leaves errors out.",
     examples: &[(".prefer_dml 1", "Nothing"), (".enable_long_status 1", "Nothing")],
     run: accepted,
     ..Command::BASE
@@ -95,9 +98,83 @@ fn accepted(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) ->
                 },
             )
         }
-        ".enable_long_status" | ".enable_unicode" | ".force_radix_output" => args.expr(session).map(|_| ()),
+        ".enable_unicode" => args.expr(session).map(|_| ()),
+        ".enable_long_status" | ".force_radix_output" => {
+            session.language.radix_numbers = args.expr(session)? != 0;
+            Ok(())
+        }
+        ".outmask" => outmask(session, &mut args, sink),
+        ".prompt_allow" => prompt_allow(session, &mut args, sink),
         _ => Ok(()),
     }
+}
+
+/// `.outmask`: which kinds of output there are.
+fn outmask(session: &mut Session, args: &mut Cursor<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    /// What the engine starts with.
+    const ALL: u32 = 0x3f7;
+    let mask = ALL & !session.language.masked;
+    let bits = |args: &mut Cursor<'_>| Ok::<u32, CommandError>((args.expr(session)? & u64::from(u32::MAX)) as u32);
+    let mask = match args.raw().chars().next() {
+        _ if args.is_empty() => mask,
+        Some('+') if args.eat_char('+') => mask | bits(args)?,
+        Some('-') if args.eat_char('-') => mask & !bits(args)?,
+        _ => match args.switch() {
+            Some("d") => ALL,
+            Some("a") => u32::MAX,
+            Some(_) => return Err(args.syntax_error()),
+            None => bits(args)?,
+        },
+    };
+    session.language.masked = ALL & !mask;
+    say(session, sink, &format!("Client <address> mask is {mask:X}"))
+}
+
+/// What a prompt may hold, in WinDbg's order; a dump's prompt holds nothing.
+const PROMPT_WORDS: [(&str, &str, bool); 5] = [
+    ("sym", "Symbol for current instruction", true),
+    ("dis", "Disassembly of current instruction", true),
+    ("ea", "Effective address for current instruction", true),
+    ("reg", "Register state", false),
+    ("src", "Source info for current instruction", true),
+];
+
+fn prompt_allow(
+    session: &mut Session,
+    args: &mut Cursor<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), CommandError> {
+    while !args.is_empty() {
+        let at = args.pos();
+        let word = args.word().unwrap_or("");
+        let (on, name) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
+            (Some(name), _) => (true, name),
+            (_, Some(name)) => (false, name),
+            _ => return Err(CommandError::caret(at, "Syntax error")),
+        };
+        let known = PROMPT_WORDS.iter().enumerate().find(|(_, w)| w.0 == name);
+        let Some((n, (.., first))) = known else { return Err(CommandError::caret(at, "Syntax error")) };
+        let bit = 1u8 << n;
+        session.language.prompt_words &= !bit;
+        if on != *first {
+            session.language.prompt_words |= bit;
+        }
+    }
+    let changed = session.language.prompt_words;
+    let list = |wanted: bool| {
+        let row = |(n, (name, text, first)): (usize, &(&str, &str, bool))| {
+            let on = *first != (changed & 1 << n != 0);
+            (on == wanted).then(|| format!("{name:>6} - {text}"))
+        };
+        let rows: Vec<String> = PROMPT_WORDS.iter().enumerate().filter_map(row).collect();
+        if rows.is_empty() { vec!["  None".to_owned()] } else { rows }
+    };
+    let mut lines = vec!["Allow the following information to be displayed at the prompt:".to_owned()];
+    lines.push("(Other settings can affect whether the information is actually displayed)".to_owned());
+    lines.extend(list(true));
+    lines.push("Do not allow the following information to be displayed at the prompt:".to_owned());
+    lines.extend(list(false));
+    session.emit(sink, &Message(lines.into_iter().map(Line::plain).collect()))
 }
 
 fn say(session: &Session, sink: &mut dyn Sink, text: &str) -> Result<(), CommandError> {

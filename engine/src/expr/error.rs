@@ -135,7 +135,7 @@ impl ExprError {
     pub fn engine_message(&self, line: &str) -> String {
         let line = self.until.and_then(|end| line.get(..end)).unwrap_or(line);
         let rest = line.get(self.at..).unwrap_or("");
-        self.quoting(if rest.is_empty() { "<EOL>" } else { rest })
+        self.quoting(if rest.trim().is_empty() { "<EOL>" } else { rest })
     }
 
     fn quoting(&self, rest: &str) -> String {

@@ -457,6 +457,10 @@ fn line(env: &dyn Env, text: &str, at: usize) -> Result<u64, ExprError> {
         let more = if more.is_empty() { 0 } else { u64::from_str_radix(more, 16).ok()? };
         Some(env.source_line(module, file, line.parse().ok()?)?.wrapping_add(more))
     });
+    if found.is_none() && !rest.contains(':') {
+        // A file without a line is looked for all the same.
+        env.source_line(module, rest, 0);
+    }
     let kind = if env.modern() { ErrorKind::NoInformation } else { ErrorKind::CouldntResolve };
     found.ok_or_else(|| ExprError::new(kind, at))
 }

@@ -56,7 +56,8 @@ pub(super) fn number(session: &Session, text: &str, depth: u32) -> Result<u64, E
     }
     let env = CppSession::new(session, depth);
     let value = cpp::evaluate(text, &env)?;
-    value.number(env.memory()).ok_or_else(|| match value.address() {
+    let fraction = if env.modern() { value.fraction(env.memory()) } else { None };
+    fraction.or_else(|| value.number(env.memory())).ok_or_else(|| match value.address() {
         Some(va) => unsupported(format!("Memory access error at '{text}': {:#x} is not in the dump.", va.0)),
         None => unsupported(format!("'{text}' is no number.")),
     })
@@ -72,7 +73,7 @@ pub(crate) fn prefix(session: &Session, text: &str) -> Result<(u64, usize), Expr
     let number = match value.ty.is_aggregate() {
         // A structure is no number.
         true => None,
-        false => value.number(env.memory()),
+        false => value.fraction(env.memory()).or_else(|| value.number(env.memory())),
     };
     let number = number.ok_or_else(|| ExprError::new(ErrorKind::Missing, end))?;
     Ok((number, end))
@@ -109,6 +110,14 @@ impl<'a> CppSession<'a> {
             Some((module, plain)) => (Some(module).filter(|m| !m.is_empty()), plain),
             None => (None, name),
         };
+        // A module's name is no symbol for today's engine.
+        let machine = self.session.sel.machine;
+        if self.modern()
+            && module.is_none()
+            && !self.session.target.symbols.modules_named_in(plain, machine).is_empty()
+        {
+            return None;
+        }
         let va = self.masm.symbol(module, plain).ok()?;
         let set = TypeSet::built_in(self.session.sel.machine, None);
         let ty = Ty { set, id: TypeId::VOID, stars: 0, alias: None };

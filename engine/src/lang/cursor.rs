@@ -255,7 +255,10 @@ impl<'a> Cursor<'a> {
         };
         let at = self.pos();
         // The engine points behind what it has read.
-        let place = |args: &Cursor<'_>| if modern { args.pos } else { at };
+        let place = |args: &Cursor<'_>| match modern {
+            true => args.text.get(..args.pos).map_or(args.pos, |t| t.trim_end().len()),
+            false => at,
+        };
         let Some((sign, len)) = self.length_at() else {
             // What is no address belongs to the command.
             let other = modern

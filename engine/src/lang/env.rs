@@ -9,6 +9,7 @@ use dumpscope_core::{Machine, ReadMemory, RegSet, Va};
 use dumpscope_symbols::provider::variable::Location;
 use dumpscope_symbols::{SymbolState, Trust};
 use std::cell::OnceCell;
+use std::sync::atomic::Ordering;
 
 /// A session as the environment of an expression: registers of the context in force, symbols and memory.
 #[derive(Debug)]
@@ -125,6 +126,13 @@ impl Env for SessionEnv<'_> {
             if name.eq_ignore_ascii_case("eflags") {
                 return Err(RegisterMiss::NoSuch);
             }
+            // It has a word for the instruction pointer that fits all machines of the kind.
+            if name.eq_ignore_ascii_case("eip") && self.machine() == Machine::Amd64 {
+                return self.register("rip");
+            }
+            if let Some(found) = self.context().and_then(|c| x87(&name.to_ascii_lowercase(), c)) {
+                return Ok((found, 64));
+            }
             let vector = name.strip_prefix("xmm").and_then(|n| n.parse::<usize>().ok());
             if let Some(raw) = vector.and_then(|n| self.context()?.vectors.get(n)) {
                 return Ok((*raw as u64, 64));
@@ -222,21 +230,13 @@ impl Env for SessionEnv<'_> {
     }
 
     fn source_line(&self, module: Option<&str>, file: &str, line: u32) -> Option<u64> {
-        let symbols = &self.session.target.symbols;
-        let modules = match module {
-            Some(name) => symbols.modules_named_in(name, self.session.sel.machine),
-            // Without a module those whose symbols are loaded: the others would all have to be.
-            None => {
-                let loaded = |&i: &usize| symbols.state(i) != SymbolState::Deferred;
-                let own = self.session.scope_module();
-                own.into_iter().chain((0..symbols.modules().len()).filter(loaded)).collect()
-            }
-        };
-        modules.into_iter().find_map(|m| {
-            let base = symbols.modules().get(m)?.base;
-            let rva = symbols.providers(m).iter().find_map(|p| p.line_address(file, line))?;
-            Some(rva.va(base).0)
-        })
+        let found = self.find_line(module, file, line);
+        if self.modern() && !self.session.sel.lines {
+            // The engine tells it each time that it asks a module.
+            let asked = if found.is_some() { 1 } else { MAX_ASKED };
+            self.session.line_warnings.fetch_add(asked, Ordering::Relaxed);
+        }
+        found
     }
 
     fn cpp(&self, text: &str) -> Option<Result<u64, ExprError>> {
@@ -256,7 +256,36 @@ impl Env for SessionEnv<'_> {
     }
 }
 
+/// How often the engine asks for a line that it does not find.
+const MAX_ASKED: u32 = 3;
+
 impl SessionEnv<'_> {
+    /// The address of a source line; of the file that the scope's code comes from when none is named.
+    fn find_line(&self, module: Option<&str>, file: &str, line: u32) -> Option<u64> {
+        let symbols = &self.session.target.symbols;
+        let current;
+        let file = if file.is_empty() {
+            current = symbols.line(self.session.frame_regs()?.ip()?)?.file;
+            &current
+        } else {
+            file
+        };
+        let modules = match module {
+            Some(name) => symbols.modules_named_in(name, self.session.sel.machine),
+            // Without a module those whose symbols are loaded: the others would all have to be.
+            None => {
+                let loaded = |&i: &usize| symbols.state(i) != SymbolState::Deferred;
+                let own = self.session.scope_module();
+                own.into_iter().chain((0..symbols.modules().len()).filter(loaded)).collect()
+            }
+        };
+        modules.into_iter().find_map(|m| {
+            let base = symbols.modules().get(m)?.base;
+            let rva = symbols.providers(m).iter().find_map(|p| p.line_address(file, line))?;
+            Some(rva.va(base).0)
+        })
+    }
+
     /// The register that holds a function's first argument.
     fn argument_register(&self) -> Option<u64> {
         let name = match self.session.sel.machine {
@@ -279,4 +308,18 @@ impl SessionEnv<'_> {
         }
         Some(low)
     }
+}
+
+/// A register of the x87 unit as a whole number.
+fn x87(name: &str, context: &Context) -> Option<u64> {
+    let control = ["fpcw", "fpsw", "fptw"].iter().position(|n| *n == name);
+    if let Some(i) = control {
+        return Some(*context.x87.get(8 + i)? as u64);
+    }
+    let n: usize = name.strip_prefix("st")?.parse().ok().filter(|n| *n < 8)?;
+    let raw = *context.x87.get(n)?;
+    let exponent = i32::from((raw >> 64) as u16 & 0x7fff) - 16383 - 63;
+    let sign = if raw >> 79 & 1 == 1 { -1.0 } else { 1.0 };
+    // As the engine makes a number of it: what is behind the point is dropped.
+    Some((sign * (raw as u64) as f64 * f64::from(exponent).exp2()) as i64 as u64)
 }

@@ -64,4 +64,10 @@ pub struct Language {
     pub asm_options: u32,
     /// The context in force is one that `r` changed.
     pub assigned: bool,
+    /// `.enable_long_status`, `.force_radix_output`: 32-bit numbers with a sign are shown in the default radix.
+    pub radix_numbers: bool,
+    /// `.outmask`: kinds of output that are left out, as WinDbg's bits (2: errors).
+    pub masked: u32,
+    /// `.prompt_allow`: what differs from WinDbg's first setting, a bit for each word.
+    pub prompt_words: u8,
 }

@@ -259,7 +259,10 @@ fn run_one(
     }
     let sel = match select(session, prefix.selector) {
         Ok(sel) => sel,
-        Err(SelectError::Expr(e)) => {
+        Err(SelectError::Expr(mut e)) => {
+            if session.sel.layout == Layout::Modern && e.kind == ErrorKind::Missing {
+                e.kind = ErrorKind::MissingThread;
+            }
             let inside = if matches!(prefix.selector, Selector::Tid(_)) { 3 } else { 2 };
             return fail(session, sink, place, CommandError::Expr(e.shifted(inside)));
         }
@@ -270,6 +273,10 @@ fn run_one(
     let tail = text.get(prefix.len..end).unwrap_or("");
     let start = prefix.len + (tail.len() - tail.trim_start().len());
     let command = text.get(start..).unwrap_or("");
+    // `~~` without a bracket and `~**` are nothing.
+    if session.sel.layout == Layout::Modern && tail.starts_with(['~', '*']) {
+        return fail(session, sink, place, CommandError::caret(prefix.len + 1, "Syntax error"));
+    }
     // `~`, `~*`, `~3` alone: the command itself, which lists threads.
     if tail.trim().is_empty() {
         return (end, run_command(session, typed, Some(&sel), sink, place));
@@ -513,7 +520,9 @@ fn report_error_of(
         Layout::Classic => ErrorReport::new(error, text, place.column),
         Layout::Modern => ErrorReport::engine(error, place.line, place.start),
     };
-    if let Some(mut report) = report {
+    // `.outmask- 2` leaves errors out.
+    session.tell_warnings(sink)?;
+    if let Some(mut report) = report.filter(|_| session.language.masked & 2 == 0) {
         if let Some(syntax) = syntax.filter(|s| !s.is_empty() && wants_usage(error, text)) {
             report.note.get_or_insert_with(|| format!("usage: {syntax}"));
         }

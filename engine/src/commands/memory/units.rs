@@ -276,7 +276,11 @@ pub(super) fn run(
     let start = default_start(session);
     let range = args.range(session, start, unit.default_count(), size as u64)?;
     args.end()?;
-    let columns = options.columns.unwrap_or(unit.columns());
+    let columns = match (unit, session.sel.layout) {
+        (Unit::Doubles, Layout::Modern) => 3,
+        _ => unit.columns(),
+    };
+    let columns = options.columns.unwrap_or(columns);
     // Whole rows in each piece, so that rows do not break.
     let row = columns * size;
     let piece = (CHUNK / row).max(1) * row;

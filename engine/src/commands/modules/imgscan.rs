@@ -11,6 +11,7 @@ use serde::Serialize;
 
 pub(crate) const IMGSCAN: Command = Command {
     name: "!imgscan",
+    aliases: &[".imgscan"],
     group: "modules",
     syntax: "!imgscan",
     summary: "Finds images in memory by their headers",

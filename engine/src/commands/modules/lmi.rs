@@ -6,7 +6,7 @@ use crate::commands::stack::source_name;
 use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::image::{REPRO, debug_directory};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use crate::tables::pe;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Machine, Va};
@@ -61,7 +61,8 @@ struct ModuleInfoReport {
 impl Answer for ModuleInfoReport {
     const KIND: &'static str = "module";
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        let modern = cx.layout == Layout::Modern;
         let field = |label: &str| Line::new().role(Role::Label, format!("{label:>15}: "));
         emit(Line::plain("Loaded Module Info: [").span(Span::untrusted(Role::Module, &self.name)).text("] "));
         emit(field("Module").span(Span::untrusted(Role::Module, &self.name)));
@@ -81,12 +82,15 @@ impl Answer for ModuleInfoReport {
         emit(field("Size").text(format!("{:x}", self.size.0)));
         emit(field("CheckSum").text(format!("{:x}", self.checksum.0)));
         if let Some(c) = self.characteristics {
-            emit(field("Characteristics").text(format!("{:x} ", c.0)));
+            emit(field("Characteristics").text(format!("{:x} {}", c.0, if modern { " " } else { "" })));
         }
         emit(Line::plain("Debug Data Dirs: Type  Size     VA  Pointer"));
         for d in self.debug.iter().flatten() {
             let kind = if d.kind == "cv" { "CODEVIEW".to_string() } else { d.kind.to_uppercase() };
-            let line = format!("{kind:>21} {:>5x}, {:>6x}, {:>7x} ", d.size, d.rva.0, d.pointer.0);
+            let line = match modern {
+                true => format!("{kind:>21} {:>5x}, {:>5x}, {:>7x} ", d.size, d.rva.0, d.pointer.0),
+                false => format!("{kind:>21} {:>5x}, {:>6x}, {:>7x} ", d.size, d.rva.0, d.pointer.0),
+            };
             match (&self.pdb, d.kind) {
                 (Some(pdb), "cv") => {
                     emit(Line::plain(line).text(format!("RSDS - GUID: {}", pdb.guid)));
@@ -138,6 +142,9 @@ impl Answer for ModuleInfoReport {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    if args.is_empty() && session.sel.layout == Layout::Modern {
+        return Err(CommandError::message("You must specify a module"));
+    }
     let index = module_arg(session, &mut args)?;
     args.end()?;
     let Some(m) = session.target.symbols.modules().get(index) else {

@@ -62,6 +62,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     let matches =
         |pattern: &Option<String>, text: &str| pattern.as_deref().is_none_or(|p| wildcard_match(p, text));
+    let modern = session.sel.layout == Layout::Modern;
     let mut modules = Vec::new();
     for index in order {
         let Some(m) = symbols.modules().get(index) else { continue };
@@ -74,7 +75,9 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         let row = module_row(session, index, m, options.verbose);
         let has_symbols = row.symbols == "loaded" && row.symbol_source != Some("exports");
         let problem = row.symbols == "not_found" || row.symbol_source == Some("exports");
-        if (options.with_symbols && !has_symbols) || (options.problems && !problem) {
+        // For today's engine exports are symbols, too, and `l` leaves out what was never asked for.
+        let lacking = if modern { row.symbols == "deferred" } else { !has_symbols };
+        if (options.with_symbols && lacking) || (options.problems && !problem) {
             continue;
         }
         modules.push(row);
@@ -85,7 +88,6 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     if options.by_name {
         modules.sort_by_key(|m| m.name.to_lowercase());
     }
-    let modern = session.sel.layout == Layout::Modern;
     for letter in &options.unknown {
         session.emit(sink, &Message(vec![Line::plain(format!("Unknown option '{letter}'"))]))?;
     }
@@ -103,9 +105,11 @@ fn unloaded_rows(session: &Session, options: &LmOptions) -> Vec<UnloadedRow> {
     let list = session.dump().unloaded().value().map_or(&[][..], Vec::as_slice);
     let chosen = list.iter().filter(|u| {
         let end = u.base.offset(u.size.into());
+        // Today's engine compares with the name as the dump has it.
         options.name.as_deref().is_none_or(|p| {
             wildcard_match(p, &u.name)
-                || wildcard_match(p, &dumpscope_core::base::windbg_module_name(&u.name))
+                || (session.sel.layout == Layout::Classic
+                    && wildcard_match(p, &dumpscope_core::base::windbg_module_name(&u.name)))
         }) && options.path.as_deref().is_none_or(|p| wildcard_match(p, &u.name))
             && options.address.is_none_or(|a| a >= u.base && a < end)
     });

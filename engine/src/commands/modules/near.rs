@@ -2,10 +2,10 @@
 
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::types::symbol_type;
-use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
+use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
-use dumpscope_core::Va;
+use dumpscope_core::{Rva, Va};
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource, wrapped};
 use serde::Serialize;
@@ -95,19 +95,33 @@ impl Answer for NearReport {
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
-    args.switch();
+    let at = args.pos();
+    let switch = args.switch();
+    let modern = session.sel.layout == Layout::Modern;
+    match switch {
+        Some("D") if modern => {
+            let lines = ["Browse module", "Set bu breakpoint", ""].map(Line::plain);
+            session.emit(sink, &Message(lines.to_vec()))?;
+        }
+        Some(_) if modern => return Err(CommandError::caret(at + 1, "Syntax error")),
+        _ => {}
+    }
     let address = match args.opt_address(session)? {
         Some(address) => address,
         None => session.frame_regs().and_then(|r| r.ip()).unwrap_or_default(),
     };
     args.end()?;
     let symbols = &session.target.symbols;
-    let Some(resolved) = symbols.resolve(address) else {
+    let Some(mut resolved) = symbols.resolve(address) else {
         return session.emit(sink, &empty(session, address));
     };
     let Some(module) = symbols.modules().get(resolved.module) else {
         return session.emit(sink, &empty(session, address));
     };
+    if modern && resolved.symbol.is_none() {
+        // The engine does not mind where the function below ends.
+        resolved.symbol = below(session, resolved.module, address.rva(module.base));
+    }
     let prefix = symbols.name_in(resolved.module, session.sel.machine);
     let near = |s: &Symbol| {
         let start = s.rva.va(module.base);
@@ -139,7 +153,6 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             _ => format!("{name} (<no parameter info>)"),
         })
     });
-    let modern = session.sel.layout == Layout::Modern;
     let line = symbols.line(address).filter(|_| !modern || session.sel.lines);
     if modern && resolved.symbol.is_none() {
         // The engine knows no module's base as a symbol.
@@ -157,6 +170,20 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         wide: session.render_cx().wide,
     };
     session.emit(sink, &report)
+}
+
+/// The last symbol of a symbol file that begins at or below an address.
+fn below(session: &Session, module: usize, rva: Option<Rva>) -> Option<Symbol> {
+    let rva = rva?;
+    let mut found: Option<Symbol> = None;
+    let providers = session.target.symbols.providers(module);
+    providers.iter().find(|p| p.types().is_some())?.each(&mut |s| {
+        if s.kind == SymbolKind::Function && s.rva <= rva && found.as_ref().is_none_or(|f| f.rva < s.rva) {
+            found = Some(s.clone());
+        }
+        !session.cancel.is_cancelled()
+    });
+    found
 }
 
 /// No symbol: WinDbg prints nothing.

@@ -51,6 +51,9 @@ struct SymbolRow {
     source: &'static str,
     #[serde(skip)]
     private: bool,
+    /// Where today's engine lists it.
+    #[serde(skip)]
+    order: (u32, usize, String),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,8 @@ struct Options {
     modern: bool,
     functions: bool,
     data: bool,
+    /// `D`: the letters that a click begins with are written out. Links themselves every sink gets.
+    letters: bool,
     /// `a`, `n` or `z`, and falling for capitals.
     order: Option<(char, bool)>,
 }
@@ -86,6 +91,11 @@ impl Answer for SymbolsReport {
 
     fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         let o = self.options;
+        if o.letters {
+            let letters: String = ('A'..='Z').flat_map(|c| [' ', c]).collect();
+            emit(Line::plain(letters));
+            emit(Line::new());
+        }
         for row in &self.symbols {
             let va = Va(row.address.0);
             let quote = if o.quoted { "@!\"" } else { "" };
@@ -153,13 +163,23 @@ fn bucket(name: &str) -> u32 {
     (hash ^ hash >> 16) % 4096
 }
 
+/// A name's place in that table: in one bucket short names come first, then the alphabet counts.
+fn hashed(name: &str) -> (u32, usize, String) {
+    (bucket(name), name.len(), name.to_ascii_lowercase())
+}
+
 /// The order of today's engine: data, then functions, then what only the public symbols tell.
-pub(crate) fn engine_order(private: bool, is_function: bool, name: &str) -> (u8, u32) {
+fn rank(private: bool, is_function: bool) -> u8 {
     match (private, is_function) {
-        (true, false) => (0, bucket(name)),
-        (true, true) => (1, bucket(name)),
-        (false, _) => (2, bucket(name)),
+        (true, false) => 0,
+        (true, true) => 1,
+        (false, _) => 2,
     }
+}
+
+/// Where the engine lists a symbol that a symbol file has a type of.
+pub(crate) fn engine_order(is_function: bool, name: &str) -> (u8, (u32, usize, String)) {
+    (rank(true, is_function), hashed(name))
 }
 
 /// ` = value` of a variable, the parameters of a function.
@@ -242,23 +262,27 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         }
         find(session, index, name, options, &mut rows);
     }
+    if modern {
+        // The engine's order also counts among equals.
+        sort(&mut rows, false, |r| {
+            let typed = r.parameters.is_some() || r.ty.is_some();
+            if r.source == "exports" {
+                return (0, (u32::try_from(r.address.0 & 0xffff_ffff).unwrap_or(0), 0, String::new()));
+            }
+            (rank(typed, r.parameters.is_some()), r.order.clone())
+        });
+    }
     match options.order {
         Some(('a', falling)) => sort(&mut rows, falling, |r| r.address.0),
         Some(('n', falling)) => sort(&mut rows, falling, |r| r.name.to_lowercase()),
         Some(('z', falling)) => sort(&mut rows, falling, |r| r.size.unwrap_or(0)),
-        None if modern => sort(&mut rows, false, |r| {
-            let typed = r.parameters.is_some() || r.ty.is_some();
-            if r.source == "exports" {
-                return (0, u32::try_from(r.address.0 & 0xffff_ffff).unwrap_or(0));
-            }
-            engine_order(typed, r.parameters.is_some(), &r.name)
-        }),
         _ => {}
     }
     if modern {
         for row in &mut rows {
             // Sorted lists come without the functions' types.
-            if options.order.is_some() && row.parameters.is_some() {
+            let function = row.kind == "function" && row.source != "exports";
+            if options.order.is_some() && (row.parameters.is_some() || (function && options.functions)) {
                 row.parameters = Some(if options.functions { "()" } else { "(void)" }.to_owned());
             }
             if let Some(value) = row.value.as_mut().filter(|v| v.starts_with('{') && v.ends_with('}')) {
@@ -289,9 +313,11 @@ pub(crate) fn matched_lines(session: &Session, module: Option<&str>, name: &str)
 }
 
 fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) -> K) {
-    rows.sort_by_key(key);
+    // What is equal keeps its order in both directions.
     if falling {
-        rows.reverse();
+        rows.sort_by_key(|r| std::cmp::Reverse(key(r)));
+    } else {
+        rows.sort_by_key(key);
     }
 }
 
@@ -313,8 +339,8 @@ fn options(args: &mut crate::lang::Cursor<'_>, session: &Session) -> Result<Opti
                 'A' | 'N' | 'Z' => o.order = Some((c.to_ascii_lowercase(), true)),
                 't' => o.types = true,
                 's' => o.size = Some(args.word_expr(session)?),
-                // Links: every sink gets them.
-                'D' | '/' => {}
+                'D' => o.letters = o.modern,
+                '/' => {}
                 _ => return Err(CommandError::caret(at + i, "Syntax error")),
             }
         }
@@ -330,6 +356,7 @@ fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut V
     // A leading `_` matches any number of underscores.
     let underscores = pattern.starts_with('_');
     let pattern = if underscores { pattern.trim_start_matches('_') } else { pattern };
+    let modern = session.sel.layout == Layout::Modern;
     let mut best: HashMap<Rva, SymbolSource> = HashMap::new();
     let mut found: Vec<Symbol> = Vec::new();
     for provider in symbols.providers(index).iter() {
@@ -347,7 +374,9 @@ fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut V
                 SymbolKind::Data => !o.functions || o.data,
                 _ => true,
             };
-            if kind && wildcard_match(pattern, text) {
+            // The engine passes over the compiler's names of texts.
+            let literal = modern && s.decorated.as_ref().is_some_and(|d| d.starts_with("??_C@"));
+            if kind && !literal && wildcard_match(pattern, text) {
                 found.push(s.clone());
             }
             !session.cancel.is_cancelled()
@@ -355,7 +384,6 @@ fn find(session: &Session, index: usize, pattern: &str, o: Options, rows: &mut V
     }
     found.sort_by(|a, b| a.rva.cmp(&b.rva).then_with(|| a.name.cmp(&b.name)));
     found.dedup_by(|a, b| a.rva == b.rva && a.name == b.name);
-    let modern = session.sel.layout == Layout::Modern;
     let wants_types = modern || !(o.address_only || o.name_only || o.no_type) || o.size.is_some();
     let row = |s: Symbol| {
         let known = if wants_types { symbol_type(session, index, &s) } else { SymbolType::default() };
@@ -381,6 +409,7 @@ fn symbol_row(s: &Symbol, va: Va, module: &str, known: SymbolType, size: Option<
             SymbolKind::Data => "data",
             _ => "unknown",
         },
+        order: hashed(s.decorated.as_deref().unwrap_or(&s.name)),
         size,
         ty: known.ty,
         parameters: known.parameters,

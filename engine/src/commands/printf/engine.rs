@@ -9,8 +9,28 @@ use crate::session::Session;
 use dumpscope_core::ReadMemory;
 use dumpscope_core::base::text::escape;
 
-/// Shown for a text that cannot be read.
-const NO_TEXT: &str = "<HRESULT 0x80004002>";
+/// Shown for a text that cannot be read: the engine's full dumps and its small ones fail in different ways.
+fn no_text(session: &Session) -> &'static str {
+    let full = session.dump().memory64_list().value().is_some();
+    if full { "<HRESULT 0x80004002>" } else { "<Win32 error 0n30>" }
+}
+
+/// A text without the tags of WinDbg's windows (`<b>`, `<link cmd="…">`), its entities resolved: what stands there as plain
+/// text.
+fn without_tags(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in text.chars() {
+        match c {
+            '<' => inside = true,
+            '>' if inside => inside = false,
+            _ if inside => {}
+            _ => out.push(c),
+        }
+    }
+    let out = out.replace("&lt;", "<").replace("&gt;", ">");
+    out.replace("&quot;", "\"").replace("&amp;", "&")
+}
 
 pub(super) fn run(
     session: &mut Session,
@@ -18,16 +38,18 @@ pub(super) fn run(
     sink: &mut dyn Sink,
 ) -> Result<(), CommandError> {
     let mut args = inv.cursor();
+    let mut tags = false;
     while args.peek().starts_with('/') {
         let at = args.pos();
         match args.word().unwrap_or("").get(1..).unwrap_or("") {
-            "D" | "d" | "ow" | "os" | "oe" | "od" | "on" | "ov" => {}
+            "D" => tags = true,
+            "d" | "ow" | "os" | "oe" | "od" | "on" | "ov" => {}
             _ => return Err(CommandError::caret(at + 1, "Syntax error")),
         }
     }
     let at = args.pos();
     let Some(body) = args.raw().strip_prefix('"') else {
-        return Err(CommandError::caret(args.whole().trim_end().len(), "Quotes required"));
+        return Err(CommandError::caret(at.min(args.whole().trim_end().len()), "Quotes required"));
     };
     let end = quote_end(body).unwrap_or(body.len());
     let format = body.get(..end).unwrap_or("");
@@ -48,6 +70,7 @@ pub(super) fn run(
         let at = args.pos();
         if args.is_empty() { Ok(()) } else { Err(error(at + 1, "Extra character error in")) }
     });
+    let text = if tags { without_tags(&text) } else { text };
     session.emit(sink, &Fragment(text))?;
     result
 }
@@ -275,5 +298,5 @@ fn of_target(session: &Session, name: &str, value: u64, spec: &Spec) -> String {
             Some(text)
         }
     };
-    spec.text(&text.unwrap_or_else(|| NO_TEXT.to_owned()))
+    spec.text(&text.unwrap_or_else(|| no_text(session).to_owned()))
 }

@@ -6,7 +6,7 @@ use super::scan::pieces;
 use crate::command::CommandError;
 use crate::doc::Sink;
 use crate::lang::Range;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::Va;
 
 /// Longest text that is kept in one piece, characters.
@@ -29,17 +29,23 @@ pub(super) fn scan(
     let memory = session.dump().memory();
     let wide = options.kind == Kind::WideTexts;
     let size = if wide { 2u64 } else { 1 };
+    // For today's engine a text ends with another character: one that runs into the end of the range or of known memory is
+    // none.
+    let modern = session.sel.layout == Layout::Modern;
     let mut run = Run::default();
     // The low byte of a character whose high byte is in the next piece.
     let mut odd: Option<(Va, u8)> = None;
     let mut close = |run: &mut Run, sink: &mut dyn Sink| {
         let text = std::mem::take(&mut run.text);
-        if text.len() >= options.min_length { hits.text(session, sink, run.start, text) } else { Ok(()) }
+        if !text.is_empty() && text.len() >= options.min_length { hits.text(session, sink, run.start, text) } else { Ok(()) }
     };
     pieces(session, memory, range, sink, |piece, sink| {
         let mut push = |va: Va, c: Option<u8>, sink: &mut dyn Sink| {
             let follows = run.start.offset(run.text.len() as u64 * size) == va;
             if !run.text.is_empty() && (c.is_none() || !follows || run.text.len() >= MAX_TEXT) {
+                if modern && !follows {
+                    run.text.clear();
+                }
                 close(&mut run, sink)?;
             }
             if let Some(c) = c {
@@ -77,5 +83,8 @@ pub(super) fn scan(
         odd = bytes.get(i).map(|low| (piece.start.offset(i as u64), *low));
         Ok(())
     })?;
+    if modern {
+        return Ok(());
+    }
     close(&mut run, sink)
 }

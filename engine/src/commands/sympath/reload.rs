@@ -2,9 +2,10 @@
 
 use super::note;
 use crate::command::{Command, CommandError, Invocation, Needs};
-use crate::doc::{Answer, Line, RenderCx, Role, Sink, Span};
+use crate::doc::{Answer, Line, Message, RenderCx, Role, Sink, Span};
 use crate::expr::wildcard_match;
-use crate::session::Session;
+use crate::fmt;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::{SymbolSource, SymbolState};
 use serde::Serialize;
@@ -17,7 +18,8 @@ pub(crate) const RELOAD: Command = Command {
     help: "For all modules or those that a name or pattern fits. Servers are asked again even for what was missing a moment \
            ago. Symbols are loaded when they are next needed, with `/f` at once; then modules without a symbol file are \
            listed with what was looked for, where, and what to do (`/v`: for each of them).\n\n\
-           `/u` only forgets. `/i /n /s /d /o /w /unl /user` are accepted.",
+           `/u` only forgets, `/l` lists the modules. `/i /n /s /d /o /w /unl` are accepted. In the modern layout a module is \
+           named by its file, with the extension.",
     examples: &[
         (".reload", "Looks again for everything when it is needed"),
         (".reload /f", "Loads the symbols of all modules now"),
@@ -122,6 +124,7 @@ impl Answer for ReloadReport {
 fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let (mut now, mut forget, mut explain) = (false, false, false);
+    let modern = session.sel.layout == Layout::Modern;
     loop {
         let at = args.pos();
         let Some(switch) = args.switch() else { break };
@@ -129,6 +132,10 @@ fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
             "f" => now = true,
             "u" => forget = true,
             "v" => explain = true,
+            "user" if modern => {
+                return session.emit(sink, &Message(vec![Line::plain(".reload /user is kernel-only")]));
+            }
+            "l" if modern => return summary(session, sink),
             "i" | "n" | "s" | "d" | "o" | "w" | "unl" | "user" => {}
             // `/fi`, as people glue them.
             "fi" | "if" => now = true,
@@ -138,6 +145,7 @@ fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
     let word = args.word();
     args.end()?;
     let chosen = match word {
+        Some(word) if modern && !word.contains(['*', '?', '=']) => by_file(session, word, forget)?,
         // `module=base,size,stamp` names a module that the dump lists anyway.
         Some(word) => modules(session, word.split('=').next().unwrap_or(word))?,
         None => (0..session.target.symbols.modules().len()).collect(),
@@ -161,11 +169,89 @@ fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
         },
         explain: explain || problems.len() <= EXPLAINED,
         note: super::offline_note(&symbols.config()),
-        loaded_list: word.is_none() && !forget,
+        loaded_list: word.is_none() && !forget && !modern,
         problems,
     };
     session.emit(sink, &report)
 }
+
+/// Today's engine knows modules by their files alone here.
+fn by_file(session: &Session, word: &str, forget: bool) -> Result<Vec<usize>, CommandError> {
+    let symbols = &session.target.symbols;
+    let named = |i: &usize| {
+        symbols.modules().get(*i).is_some_and(|m| {
+            m.file_name.eq_ignore_ascii_case(word) || m.path.eq_ignore_ascii_case(word)
+        })
+    };
+    let found: Vec<usize> = (0..symbols.modules().len()).filter(named).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let meant = symbols.modules_named_in(word, session.sel.machine);
+    let note = match meant.first().and_then(|i| symbols.modules().get(*i)) {
+        Some(m) => format!("The file of this module is {}.", escape(&m.file_name)),
+        None => "lm f lists the modules of the dump with their files.".to_owned(),
+    };
+    let word = escape(word);
+    if forget {
+        return Err(CommandError::noted(format!("Unable to find module '{word}'"), note));
+    }
+    let base = fmt::addr(dumpscope_core::Va(0), session.sel.machine.is_64());
+    let text = format!(
+        "\n\"{word}\" was not found in the image list.\n\
+         Debugger will attempt to load \"{word}\" at given base {base}.\n\n\
+         Please provide the full image name, including the extension (i.e. kernel32.dll)\n\
+         for more reliable results.Base address and size overrides can be given as\n\
+         .reload <image.ext>=<base>,<size>.\n\
+         Unable to add module at {base}"
+    );
+    Err(CommandError::noted(text, note))
+}
+
+/// `/l`: what is loaded, as the engine lists it.
+fn summary(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let wide = session.sel.machine.is_64();
+    let width = fmt::addr_width(wide);
+    let mut lines = vec![
+        Line::plain("System Image Summary"),
+        Line::plain(format!("{:<width$} Code Size      Data Size      Image Name        Creation Time", "Base", width = width + 2)),
+    ];
+    let mut modules: Vec<_> = session.target.symbols.modules().iter().collect();
+    modules.sort_by_key(|m| m.base);
+    for m in modules {
+        let name = escape(&m.file_name);
+        lines.push(
+            Line::plain(format!("{}      0 (   0 k)     0 (  0 k) ", fmt::addr(m.base, wide)))
+                .text(format!("{name:>12}  {}", fmt::time_stamp(m.timestamp))),
+        );
+    }
+    let unloaded = session.dump().unloaded().value().map_or(&[][..], Vec::as_slice);
+    if !unloaded.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::plain("Unloaded modules:"));
+    }
+    for u in unloaded {
+        let (start, end) = (u.base, u.base.offset(u.size.into()));
+        let range = format!("{} {}   ", fmt::addr(start, wide), fmt::addr(end, wide));
+        lines.push(Line::plain(range).span(Span::untrusted(Role::Module, &u.name)));
+    }
+    session.emit(sink, &Message(lines))?;
+    session.emit(sink, &Message(DRIVERS.lines().map(Line::plain).collect()))
+}
+
+/// What the engine says below its list.
+const DRIVERS: &str = "\
+****************************************************************************
+
+  The !drivers command is no longer supported.
+
+  Please use the 'lm t n' command.
+  Consult the debugger documentation for the supported 'lm' command options.
+
+  The WinDbg \"Modules\" window can also be used to display timestamps.
+  The \"Modules\" window supports sorting on name or timestamp values
+
+****************************************************************************";
 
 fn problems(session: &Session, modules: &[usize]) -> Vec<Problem> {
     let symbols = &session.target.symbols;
@@ -248,7 +334,14 @@ fn ld(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resul
     let Some(word) = args.word() else { return Err(args.syntax_error()) };
     // `/f` as in WinDbg: a file to load from, which the symbol path names here.
     args.end()?;
-    let chosen = modules(session, word)?;
+    let modern = session.sel.layout == Layout::Modern;
+    let chosen = modules(session, word).map_err(|e| match modern {
+        true => {
+            let text = format!("No modules matched '{}'", escape(word));
+            CommandError::noted(text, "lm lists the modules of the dump.")
+        }
+        false => e,
+    })?;
     let symbols = &session.target.symbols;
     let known: Vec<bool> = chosen.iter().map(|&i| symbols.state(i) != SymbolState::Deferred).collect();
     symbols.load_now(&chosen, &|| session.cancel.is_cancelled());
@@ -258,6 +351,7 @@ fn ld(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resul
     let row = |(&i, &known): (&usize, &bool)| {
         let module = symbols.modules().get(i)?;
         let outcome = match symbols.state(i) {
+            _ if modern && known => "already_loaded",
             SymbolState::NotFound(_) | SymbolState::Deferred => "not_found",
             SymbolState::Loaded(SymbolSource::Exports, _) => "exports",
             SymbolState::Loaded(..) if known => "already_loaded",

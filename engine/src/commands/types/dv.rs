@@ -1,5 +1,6 @@
 //! `dv`: parameters and local variables of the selected frame.
 
+use super::radix::in_radix;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::args::with_hints;
 use crate::commands::stack::report::UNAVAILABLE;
@@ -136,11 +137,13 @@ impl LocalsReport {
             (Some(a), _) => {
                 let va = Va(a.0);
                 let line = line.span(Span::new(Role::Address, fmt::addr(va, self.wide)).link(Link::Goto(va)));
-                let pad = |text: &str| match self.modern {
-                    true => {
-                        format!("{}{}", text, " ".repeat(17usize.saturating_sub(text.chars().count()) + 1))
+                // The engine pads the distance, not the register before it.
+                let pad = |text: &str| match (self.modern, text.rfind(['+', '-'])) {
+                    (true, Some(sign)) => {
+                        let (before, distance) = text.split_at(sign);
+                        format!("{before}{distance:<14}")
                     }
-                    false => format!("{text} "),
+                    _ => format!("{text} "),
                 };
                 match row.through.as_ref().filter(|_| self.options.through) {
                     Some(through) => {
@@ -326,9 +329,11 @@ fn add_recovered(session: &Session, rows: &mut [Row]) {
 }
 
 fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
-    rows.sort_by_key(key);
+    // What is equal keeps its order in both directions.
     if falling {
-        rows.reverse();
+        rows.sort_by_key(|r| std::cmp::Reverse(key(r)));
+    } else {
+        rows.sort_by_key(key);
     }
 }
 
@@ -368,10 +373,20 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
     let digits = if session.sel.machine.is_64() || modern { 4 } else { 2 };
     let (address, through) = match location {
         Location::Memory(va, place) => {
-            let through = scope.base_register(place).map(|(name, offset)| {
+            let distance = |offset: i64| {
                 let sign = if offset < 0 { '-' } else { '+' };
-                format!("@{name}{sign}0x{:0digits$x}", offset.unsigned_abs())
-            });
+                format!("{sign}0x{:0digits$x}", offset.unsigned_abs())
+            };
+            let through = match place {
+                Place::Frame(offset) if modern => {
+                    let offset = i64::from(offset);
+                    let start = session.address(va.0.wrapping_sub_signed(offset));
+                    Some(format!("<virtual frame {:x}>{}", start.0, distance(offset)))
+                }
+                place => scope
+                    .base_register(place)
+                    .map(|(name, offset)| format!("@{name}{}", distance(offset.into()))),
+            };
             (Some(va.into()), through)
         }
         _ => (None, None),
@@ -391,7 +406,10 @@ fn row(session: &Session, scope: &Scope, v: &Variable) -> Row {
         crate::natvis::variable_text(session, set, v.ty, &place)
     });
     let (value, note) = match view.map_or(read, Ok) {
-        Ok(text) => (Some(escape(&text).into_owned()), None),
+        Ok(text) => {
+            let text = types.map_or(text.clone(), |t| in_radix(session, t, v.ty, text));
+            (Some(escape(&text).into_owned()), None)
+        }
         Err(why) => (None, Some(why.to_owned())),
     };
     Row {

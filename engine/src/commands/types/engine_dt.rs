@@ -71,6 +71,9 @@ struct TypeLines {
     /// Fields were asked for that are not there.
     #[serde(skip)]
     lost: bool,
+    /// What stands before the error then: the number of `type[3]`.
+    #[serde(skip)]
+    before: String,
 }
 
 impl Answer for TypeLines {
@@ -88,7 +91,7 @@ impl Answer for TypeLines {
 }
 
 /// A row with its offset, name and value told apart.
-fn row(text: &str) -> Line {
+pub(super) fn row(text: &str) -> Line {
     let parts = text.split_once(" : ").filter(|(place, _)| place.trim_start().starts_with(['+', '=']));
     let Some((place, value)) = parts else { return Line(vec![plain(Role::Value, text)]) };
     let split = place.find(['+', '=']).and_then(|start| Some(start + place.get(start..)?.find(' ')?));
@@ -166,11 +169,12 @@ fn missing(name: &str) -> CommandError {
 
 fn find(session: &Session, name: &str) -> Option<Subject> {
     let bracketed = name.strip_prefix('(').and_then(|n| n.strip_suffix(')'));
-    if let Some(id) = base_type(bracketed.unwrap_or(name)) {
+    let name = bracketed.unwrap_or(name);
+    if let Some(id) = base_type(name) {
         let set = TypeSet::built_in(session.sel.machine, None);
         return Some(Subject::Type(Found { set, id, name: name.to_owned(), sizes: Vec::new() }));
     }
-    match subject::subject(session, name)? {
+    match subject::engine_subject(session, name)? {
         // Types of our own are no part of the engine's answer, but better than none for what only we know.
         Subject::Type(found) if found.set.is_built_in() && !name.contains('!') && !name.starts_with('_') => {
             None
@@ -253,8 +257,9 @@ fn read(session: &Session, call: &Invocation<'_>, request: &mut Request) -> Resu
                         let raw = args.raw().trim_start();
                         let field = raw.get(..word_len(raw)).unwrap_or("").to_owned();
                         args.word();
-                        request.path =
-                            field.split_once('.').and_then(|(first, _)| Field::parse(first, false));
+                        request.path = field.split_once('.').and_then(|(first, _)| {
+                            Some(Field { link: true, ..Field::parse(first, false)? })
+                        });
                         request.list = Some(field);
                     }
                     'l' => {}
@@ -276,14 +281,10 @@ fn read(session: &Session, call: &Invocation<'_>, request: &mut Request) -> Resu
             request.name = Some(word.to_owned());
             request.prefix = prefix;
         } else {
-            if word.contains("->") {
-                let text = format!("Couldn't resolve error at '{}'", escape(word));
-                return Err(CommandError::message(text).into());
-            }
-            let width = word.chars().count();
+            let width = word.trim_end_matches('*').chars().count();
             request.width = Some(request.width.unwrap_or(0).max(width));
             // A word that cannot be a field selects nothing.
-            let nothing = || Field { parts: Vec::new(), expand: 0 };
+            let nothing = || Field { parts: Vec::new(), expand: 0, link: false };
             request.fields.push(Field::parse(word, prefix).unwrap_or_else(nothing));
         }
         (literal, prefix) = (false, false);
@@ -358,7 +359,14 @@ fn is_pattern(name: &str) -> bool {
 /// The report, and the error behind it when fields were not found.
 fn finish(session: &Session, report: &TypeLines, sink: &mut dyn Sink) -> Result<(), CommandError> {
     session.emit(sink, report)?;
-    if report.lost { Err(CommandError::message(NOT_FOUND)) } else { Ok(()) }
+    match (report.lost, report.address) {
+        (false, _) => Ok(()),
+        // The engine reads the object before it looks for the fields.
+        (true, Some(va)) if report.lines.is_empty() && session.dump().memory().u8(Va(va.0)).is_none() => {
+            Err(CommandError::message(read_error(session, Va(va.0))))
+        }
+        (true, _) => Err(CommandError::message(format!("{}{NOT_FOUND}", report.before))),
+    }
 }
 
 /// The lines of an object or a type.
@@ -376,10 +384,15 @@ fn lines(
     }
     let data = address.map(Stored::Memory);
     let data = data.as_ref().map(Stored::data);
-    shown(session, set, request, heading, address, |layout, fields| match (count, data) {
+    let mut report = shown(session, set, request, heading, address, |layout, fields| match (count, data) {
         (Some(count), Some(data)) => layout.array(id, count, data, fields),
+        (Some(count), None) => layout.numbered(id, count, None, fields),
         _ => layout.object(id, data, fields),
-    })
+    });
+    if let Some(count) = count.filter(|_| report.lines.is_empty()) {
+        report.before = format!("[{count}] ");
+    }
+    report
 }
 
 fn shown(
@@ -415,11 +428,17 @@ fn shown(
         out.cut = layout.cut;
         out.unread = layout.unread.map(Hex::from);
         if let Some(va) = layout.unread {
-            out.lines.push(format!("Memory read error {:016x}", va.0));
+            out.lines.push(read_error(session, va));
         }
         out.lost = layout.unread.is_none() && !fields.is_empty() && (layout.found == 0 || layout.broken);
     });
     out
+}
+
+/// The engine's word for memory that the dump has not.
+fn read_error(session: &Session, va: Va) -> String {
+    let width = if session.sel.machine.is_64() { 16 } else { 8 };
+    format!("Memory read error {:0width$x}", va.0)
 }
 
 /// `-l field`: the objects of a list.
@@ -457,9 +476,6 @@ fn follow(
 
 /// True when the object behind `next` is the first one: what lies between them is the list's head.
 fn closes(session: &Session, start: Va, next: Va, link: &Link) -> bool {
-    if link.back == 0 {
-        return false;
-    }
     let after = session.dump().memory().ptr(next.offset(link.at), session.sel.machine);
     after.map(|v| v.back(link.back)) == Some(start)
 }
@@ -514,11 +530,18 @@ fn of_object(
     };
     let (id, stored) = stored;
     if request.looks.verbose {
+        if let (Some(va), None) = (place, &object.heading) {
+            let width = if session.sel.machine.is_64() { 16 } else { 8 };
+            heading.push(format!("Got address {:0width$x} for symbol", va.0));
+        }
         heading.push(verbose(types, id));
     }
     let data: Data<'_> = stored.data();
     let report = shown(session, set, request, heading, place, |layout, fields| {
-        layout.object(id, Some(data), fields);
+        match index {
+            Some(index) => layout.numbered(id, index, Some(data), fields),
+            None => layout.object(id, Some(data), fields),
+        }
     });
     finish(session, &report, sink)
 }

@@ -1,5 +1,6 @@
 //! `??`: evaluates a C++ expression.
 
+use super::radix::in_radix;
 use super::dt::with_cx;
 use super::report::{Style, rows};
 use super::rows::{DtRow, Filler, Open};
@@ -64,6 +65,9 @@ struct TypedReport {
     wide: bool,
     #[serde(skip)]
     built_in: bool,
+    /// The rows as today's engine writes them. Untrusted.
+    #[serde(skip)]
+    engine: Option<Vec<String>>,
 }
 
 impl Answer for TypedReport {
@@ -83,7 +87,10 @@ impl Answer for TypedReport {
             };
             emit(Line::plain(indent).span(Span::untrusted(Role::Text, text)));
         }
-        rows(&self.rows, Style { wide: self.wide, ..Style::default() }, emit);
+        match &self.engine {
+            Some(lines) => lines.iter().for_each(|line| emit(super::engine_dt::row(line))),
+            None => rows(&self.rows, Style { wide: self.wide, ..Style::default() }, emit),
+        }
         if self.built_in {
             let text = format!("note: {}; no symbol file has this type", self.source);
             emit(Line::new().role(Role::Note, text));
@@ -126,6 +133,7 @@ fn report(session: &Session, value: &Value, text: &str, at: usize) -> Result<Typ
         source: types.type_source().to_string(),
         wide,
         built_in: false,
+        engine: None,
     };
     if let Some((id, Type::Udt { .. })) = value.ty.bare() {
         members(session, value, id, Some(value.data()).filter(|_| value.address() != Some(Va(0))), &mut out);
@@ -173,6 +181,7 @@ fn report(session: &Session, value: &Value, text: &str, at: usize) -> Result<Typ
             Some((id, Type::Udt { .. })) => members(session, value, id, Some(Data::Memory(va)), &mut out),
             _ => {
                 let first = with_cx(session, set, |cx| dt_value(cx, element.id, Data::Memory(va)));
+                let first = in_radix(session, types, element.id, first);
                 let text = first.ends_with('"');
                 out.text.push(escape(&first).into_owned());
                 if text {
@@ -238,6 +247,12 @@ fn members(session: &Session, value: &Value, id: TypeId, data: Option<Data<'_>>,
         let mut filler = Filler::new(cx, set, session, Open::default());
         filler.aggregate(id, data, &[]);
         out.rows = filler.rows;
+        if session.sel.layout == Layout::Modern {
+            let looks = super::layout::Looks { width: 16, ..Default::default() };
+            let mut layout = super::layout::Layout::new(cx, set, session, &looks);
+            layout.members(id, data);
+            out.engine = Some(layout.lines);
+        }
     });
     out.built_in = set.is_built_in();
 }
@@ -254,5 +269,6 @@ fn simple(session: &Session, value: &Value) -> String {
         }
         _ => inline_value(cx, value.ty.id, data),
     });
+    let text = text.map(|t| in_radix(session, set.types(), value.ty.id, t));
     escape(&text.unwrap_or_else(|| UNAVAILABLE.to_owned())).into_owned()
 }

@@ -11,6 +11,8 @@ pub(crate) struct Part {
     pub(crate) prefix: bool,
     /// `Name[3]`, counted in decimal.
     pub(crate) index: Option<u64>,
+    /// `->` follows.
+    pub(crate) arrow: bool,
 }
 
 /// A field as typed: `Ldr`, `Ldr.Initialized`, `Tls*`, `Slots[3]`, `Ldr.` (a prefix, opened one level).
@@ -20,6 +22,8 @@ pub(crate) struct Field {
     pub(crate) parts: Vec<Part>,
     /// Levels to open: the points at the end.
     pub(crate) expand: u32,
+    /// The first part of the path that `dt -l` follows.
+    pub(crate) link: bool,
 }
 
 /// Most parts of a path.
@@ -28,15 +32,24 @@ const MAX_PARTS: usize = 32;
 impl Field {
     /// From its text; `prefix` is `-y`'s.
     pub(crate) fn parse(text: &str, prefix: bool) -> Option<Field> {
-        // `a->b` means the same as `a.b` here.
+        // `a->b` means the same as `a.b` here, but for what the path goes through.
+        let arrows: Vec<bool> = (0..text.len())
+            .filter_map(|i| {
+                let rest = text.get(i..)?;
+                rest.starts_with("->").then_some(true).or_else(|| rest.starts_with('.').then_some(false))
+            })
+            .collect();
         let text = text.replace("->", ".");
         let path = text.trim_end_matches('.');
         let expand = text.len().saturating_sub(path.len());
         let mut parts: Vec<Part> = path.split('.').take(MAX_PARTS).map(part).collect::<Option<_>>()?;
+        for (part, arrow) in parts.iter_mut().zip(arrows) {
+            part.arrow = arrow;
+        }
         if let Some(last) = parts.last_mut() {
             last.prefix = prefix || expand > 0;
         }
-        Some(Field { parts, expand: u32::try_from(expand).unwrap_or(1) })
+        Some(Field { parts, expand: u32::try_from(expand).unwrap_or(1), link: false })
     }
 
     /// True when the path's part `level` means the name.
@@ -50,7 +63,7 @@ fn part(text: &str) -> Option<Part> {
         Some((name, index)) => (name, Some(index.trim().parse().ok()?)),
         None => (text, None),
     };
-    (!name.is_empty()).then(|| Part { text: name.to_owned(), prefix: false, index })
+    (!name.is_empty()).then(|| Part { text: name.to_owned(), prefix: false, index, arrow: false })
 }
 
 impl Part {

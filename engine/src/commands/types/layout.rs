@@ -52,6 +52,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) broken: bool,
     /// Rows that the fields selected.
     pub(crate) found: usize,
+    /// The text of the structure whose rows are written, when it is a counted one.
+    counted: Option<String>,
 }
 
 impl<'a> Layout<'a> {
@@ -62,7 +64,8 @@ impl<'a> Layout<'a> {
         looks: &'a Looks,
     ) -> Layout<'a> {
         let lines = Vec::new();
-        Layout { cx, set, session, looks, lines, unread: None, cut: false, broken: false, found: 0 }
+        let (unread, counted) = (None, None);
+        Layout { cx, set, session, looks, lines, unread, cut: false, broken: false, found: 0, counted }
     }
 
     fn types(&self) -> &'a dyn TypeProvider {
@@ -80,6 +83,8 @@ impl<'a> Layout<'a> {
                 }
                 self.rows(id, data, fields, 0, 0, self.looks.nesting);
             }
+            // What has no fields shows nothing of those that were asked for.
+            (_, None) if !fields.is_empty() => {}
             (Type::Enum { .. }, None) => self.enumerators(id, 0),
             (Type::Pointer { to, size, .. }, Some(data)) => {
                 let target = self.cx.unsigned(data, size.into()).and_then(|v| u64::try_from(v).ok());
@@ -92,6 +97,10 @@ impl<'a> Layout<'a> {
                         self.lines.push(format!("{} ", self.cx.address(va)));
                         let name = (self.cx.symbol)(Va(va)).unwrap_or_else(|| format!("+{va:x}"));
                         self.function(" ", &format!("  {name}"), to);
+                    }
+                    ((_, Type::Base(_)), Some(va)) if cpp_name(types, to) == "void" => {
+                        self.lines.push(format!("{} ", self.cx.address(va)));
+                        self.lines.push("Void".to_owned());
                     }
                     _ => self.value(id, data),
                 }
@@ -124,9 +133,30 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// A value's text.
+    fn shown(&self, id: TypeId, data: Data<'_>) -> String {
+        super::radix::in_radix(self.session, self.types(), id, dt_value(self.cx, id, data))
+    }
+
+    /// The rows of a structure alone.
+    pub(crate) fn members(&mut self, id: TypeId, data: Option<Data<'_>>) {
+        self.rows(id, data, &[], 0, 0, self.looks.nesting);
+    }
+
+    /// As [`Layout::object`], with the number of `name[3]` before a structure's first row.
+    pub(crate) fn numbered(&mut self, id: TypeId, number: u64, data: Option<Data<'_>>, fields: &[&Field]) {
+        let start = self.lines.len();
+        self.object(id, data, fields);
+        if matches!(bare(self.types(), id).1, Type::Udt { .. })
+            && let Some(first) = self.lines.get_mut(start)
+        {
+            first.insert_str(0, &format!("[{number}] "));
+        }
+    }
+
     /// The value of what is no structure; an empty line follows a text.
     fn value(&mut self, id: TypeId, data: Data<'_>) {
-        let text = dt_value(self.cx, id, data);
+        let text = self.shown(id, data);
         self.note_unread(data, &text);
         let types = self.types();
         let target = match bare(types, id).1 {
@@ -203,7 +233,11 @@ impl<'a> Layout<'a> {
             return;
         }
         let rows = types::rows(self.types(), id);
+        // A counted text ends where its structure says.
+        let counted = data.and_then(|d| special_value(self.cx, id, d)).filter(|s| s.starts_with('"'));
+        let outer = std::mem::replace(&mut self.counted, counted);
         self.list(&rows, data, fields, (part, depth, left), 0);
+        self.counted = outer;
     }
 
     fn list(
@@ -249,7 +283,7 @@ impl<'a> Layout<'a> {
                         format!("={}", fmt::addr(va, self.session.sel.machine.is_64()))
                     });
                     let text = match data.and(va) {
-                        Some(va) => dt_value(self.cx, row.ty, Data::Memory(va)),
+                        Some(va) => self.shown(row.ty, Data::Memory(va)),
                         None => dt_name(self.types(), row.ty),
                     };
                     self.line(depth, &place, &row.name, &text);
@@ -332,6 +366,13 @@ impl<'a> Layout<'a> {
             }
             _ => (row.ty, data, String::new()),
         };
+        if hits.iter().any(|f| f.link) && hits.iter().all(|f| f.link || f.parts.len() > next) {
+            // What `-l` goes through is shown as it is, and is no field that was found.
+            self.found = self.found.saturating_sub(1);
+            let special = data.and_then(|d| special_value(self.cx, ty, d));
+            self.line(depth, &place, &row.name, &special.map_or_else(String::new, |s| format!(" {s}")));
+            return;
+        }
         let opened = !deeper.is_empty() || dots > 0;
         if opened {
             let special = data.and_then(|d| special_value(self.cx, ty, d));
@@ -357,6 +398,21 @@ impl<'a> Layout<'a> {
                     self.broken |= dots > 1 && !opens;
                 }
                 (inner, Type::Enum { .. }) if data.is_none() => self.enumerators(inner, depth + 1),
+                (_, Type::Pointer { to, size, .. })
+                    if deeper.iter().any(|f| f.parts.get(part).is_some_and(|p| p.arrow)) =>
+                {
+                    let (inner, Type::Udt { .. }) = bare(types, to) else {
+                        self.broken |= true;
+                        return;
+                    };
+                    let target = data.and_then(|d| self.cx.unsigned(d, size.into()));
+                    let target = target.and_then(|v| u64::try_from(v).ok()).map(|v| Data::Memory(Va(v)));
+                    let before = self.found;
+                    if data.is_none() || target.is_some() {
+                        self.rows(inner, target, &deeper, next, depth + 1, 0);
+                    }
+                    self.broken |= self.found == before;
+                }
                 _ => self.broken |= true,
             }
             return;
@@ -364,7 +420,7 @@ impl<'a> Layout<'a> {
         if (self.looks.blocks || self.looks.elements.is_some())
             && let (Type::Array { element, count, .. }, Some(data)) = (bare(types, ty).1, data)
         {
-            let whole = dt_value(self.cx, ty, data);
+            let whole = self.shown(ty, data);
             let text =
                 whole.find('"').and_then(|i| whole.get(i..)).map_or(String::new(), |t| format!(" {t}"));
             self.line(depth, &place, &row.name, &text);
@@ -372,7 +428,12 @@ impl<'a> Layout<'a> {
             self.elements(element, count.min(most), data, depth);
             return;
         }
-        let text = format!("{before}{}", self.text(ty, data, depth));
+        let mut text = format!("{before}{}", self.text(ty, data, depth));
+        if let (Some(counted), "Buffer", Some((address, _))) =
+            (&self.counted, row.name.as_str(), text.split_once("  \""))
+        {
+            text = format!("{address}  {counted}");
+        }
         if let Some(data) = data {
             self.note_unread(data, &text);
         }
@@ -448,9 +509,9 @@ impl<'a> Layout<'a> {
                 _ => dt_name(types, id),
             };
         };
-        let plain = dt_value(self.cx, id, data);
+        let plain = self.shown(id, data);
         match t {
-            Type::Pointer { .. } if self.looks.blocks => {
+            Type::Pointer { .. } if self.looks.blocks && !plain.ends_with('"') => {
                 let address = plain.split(' ').next().unwrap_or("");
                 format!("{address} ")
             }
@@ -498,8 +559,12 @@ impl<'a> Layout<'a> {
                     self.lines.push(format!("{blanks}[{i:02}] "));
                     self.elements(element, count, data, depth);
                 }
+                Type::Udt { .. } if self.looks.blocks => {
+                    self.lines.push(format!("{blanks}[{i:02}] "));
+                    self.rows(bare(types, element).0, Some(data), &[], 0, depth + 1, 0);
+                }
                 _ => {
-                    let text = dt_value(self.cx, element, data);
+                    let text = self.shown(element, data);
                     self.lines.push(format!("{blanks}[{i:02}] {text}"));
                 }
             }

@@ -44,6 +44,27 @@ pub(super) fn subject(session: &Session, name: &str) -> Option<Subject> {
     global(session, name).map(|o| Subject::Object(Box::new(o)))
 }
 
+/// As [`subject`], as today's engine does it: the selected frame's module may stand before a local variable, and a name
+/// in the letter case that was typed comes before a type in another.
+pub(super) fn engine_subject(session: &Session, name: &str) -> Option<Subject> {
+    if let Some((module, plain)) = name.split_once('!')
+        && let Some(scope) = session.scope()
+        && session.target.symbols.modules_named_in(module, session.sel.machine).contains(&scope.module)
+        && let Some(object) = local(session, &scope, plain)
+    {
+        return Some(Subject::Object(Box::new(object)));
+    }
+    let found = subject(session, name)?;
+    let plain = name.rsplit_once('!').map_or(name, |(_, plain)| plain);
+    if let Subject::Type(t) = &found
+        && t.name.rsplit_once('!').map_or(t.name.as_str(), |(_, n)| n) != plain
+        && let Some(object) = global(session, name).filter(|o| o.name == plain)
+    {
+        return Some(Subject::Object(Box::new(object)));
+    }
+    Some(found)
+}
+
 /// A variable of a frame.
 pub(crate) fn local(session: &Session, scope: &Scope, name: &str) -> Option<Object> {
     let variable = scope.variable(name)?.clone();
@@ -55,7 +76,13 @@ pub(crate) fn local(session: &Session, scope: &Scope, name: &str) -> Option<Obje
         Location::Pieces(_) => "several places".to_owned(),
         Location::Unavailable(_) => "<unavailable>".to_owned(),
     };
-    let heading = format!("Local var @ {place} Type {}", plain_name(&set, variable.ty));
+    let modern = session.sel.layout == crate::session::Layout::Modern;
+    let ty = match bare(set.types(), variable.ty).1 {
+        // Today's engine does not count.
+        Type::Array { element, .. } if modern => format!("{}[]", plain_name(&set, element)),
+        _ => plain_name(&set, variable.ty),
+    };
+    let heading = format!("Local var @ {place} Type {ty}");
     Some(Object {
         id: variable.ty,
         name: variable.name.clone(),

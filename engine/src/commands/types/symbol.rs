@@ -2,7 +2,7 @@
 
 use super::dt::with_cx;
 use crate::expr::TypeSet;
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Symbol;
 use dumpscope_symbols::types::{Data, Type, TypeId, bare, cpp_name, inline_value, parameter_list, size_of};
@@ -39,7 +39,18 @@ pub(crate) fn symbol_type(session: &Session, module: usize, symbol: &Symbol) -> 
             let starts = provider.lookup(symbol.rva).is_some_and(|s| s.rva == symbol.rva);
             if starts {
                 out.ty = Some(escape(&cpp_name(types, ret)).into_owned());
-                out.parameters = parameter_list(types, id).map(|p| escape(&p).into_owned());
+                // Today's engine lists the parameters that the function itself tells: those with names, and the compiler's
+                // own (`is_most_derived` of a constructor).
+                let told = (session.sel.layout == Layout::Modern)
+                    .then(|| provider.variables(symbol.rva))
+                    .flatten()
+                    .map(|all| {
+                        let own = all.iter().filter(|v| v.is_param && v.site.is_none() && v.name != "this");
+                        let list: Vec<String> = own.map(|v| cpp_name(types, v.ty)).collect();
+                        format!("({})", if list.is_empty() { "void".to_owned() } else { list.join(", ") })
+                    });
+                let list = told.or_else(|| parameter_list(types, id));
+                out.parameters = list.map(|p| escape(&p).into_owned());
             }
         }
         _ => {

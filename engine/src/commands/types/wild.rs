@@ -149,7 +149,7 @@ pub(super) fn list(
     if session.sel.layout == Layout::Modern {
         matches.sort_by_key(|m: &Match| {
             let plain = m.name.split_once('!').map_or(m.name.as_str(), |(_, n)| n);
-            let order = crate::commands::modules::x::engine_order(true, m.function, plain);
+            let order = crate::commands::modules::x::engine_order(m.function, plain);
             (m.address.is_some(), order)
         });
     }
@@ -206,8 +206,16 @@ fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out
     }
     // Exports say nothing of types: only symbol files count, the best one.
     let Some(provider) = providers.iter().find(|p| p.types().is_some()) else { return };
+    let modern = session.sel.layout == Layout::Modern;
     provider.each(&mut |s| {
-        let size = s.size.map(u64::from);
+        let mut size = s.size.map(u64::from);
+        if modern && s.kind == SymbolKind::Data && wildcard_match(pattern, &s.name) {
+            // A variable is as large as its type; what has none is no match of today's engine.
+            let Some(id) = provider.data_type(s.rva) else { return true };
+            size = provider.types().and_then(|t| size_of(t, id));
+        } else if modern && provider.function_type(s.rva).is_none() {
+            return true;
+        }
         if s.kind != SymbolKind::Placeholder && wildcard_match(pattern, &s.name) && fits(size) {
             let function = s.kind == SymbolKind::Function;
             let address = Some(s.rva.va(module.base).into());

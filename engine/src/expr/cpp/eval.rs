@@ -151,6 +151,11 @@ pub fn eval(node: &Node, env: &dyn CppEnv) -> Result<Value, ExprError> {
             let index = integer(&eval(index, env)?, env, *at)?;
             deref(&add(&base, index, env, *at)?, env, *at)
         }
+        // The engine points at the type's name, behind the bracket.
+        Node::Cast(name, inner, at) if env.modern() && name.built_in.is_none() && env.find_type(&name.name).is_none() => {
+            let _ = inner;
+            fail(ErrorKind::CouldntResolve, at + 1)
+        }
         Node::Cast(name, inner, at) => cast(&resolve(name, env, *at)?, &eval(inner, env)?, env, *at),
         Node::SizeOfType(name, at) => size(resolve(name, env, *at)?.size(), env, *at),
         Node::SizeOf(inner, at) => size(eval(inner, env)?.ty.size(), env, *at),

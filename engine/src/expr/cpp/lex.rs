@@ -214,7 +214,12 @@ fn number(rest: &str, modern: bool) -> Result<(Token, usize), ErrorKind> {
         "i64" => (false, true),
         "ull" | "llu" | "ui64" => (true, true),
         // What follows is no part of the number.
-        _ if modern => return Ok((Token::Number(value, literal(value, base, false, false)), skip + len)),
+        _ if modern => {
+            // The engine passes over letters that end numbers.
+            let letters = suffix.len() - suffix.trim_start_matches(['f', 'F', 'l', 'L', 'u', 'U']).len();
+            let number = Token::Number(value, literal(value, base, false, false));
+            return Ok((number, skip + len + letters));
+        }
         _ => return Err(ErrorKind::Syntax),
     };
     Ok((Token::Number(value, literal(value, base, unsigned, long)), skip + len + suffix_len))

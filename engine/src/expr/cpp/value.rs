@@ -135,6 +135,15 @@ impl Value {
         }
     }
 
+    /// The whole number that today's engine makes of a number with a fraction.
+    #[must_use]
+    pub fn fraction(&self, mem: &dyn ReadMemory) -> Option<u64> {
+        match self.scalar(mem) {
+            Ok(Scalar::Float(number)) => Some(number as i64 as u64),
+            _ => None,
+        }
+    }
+
     /// True when its bytes are not in the dump.
     #[must_use]
     pub fn is_missing(&self, mem: &dyn ReadMemory) -> bool {
