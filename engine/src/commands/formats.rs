@@ -173,6 +173,9 @@ mod tests {
         assert_eq!(general(f64::from_bits(f.value), 6), "6.95125e-310");
         let f = Formats { value: 0xffff_ffff, wide: false, full: 0xffff_ffff };
         assert_eq!((f.signed(), f.octal().as_str()), (-1, "37777777777"));
-        assert_eq!(Formats { value: u64::MAX, wide: true, full: u64::MAX }.time(false), "***** Invalid FILETIME");
+        assert_eq!(
+            Formats { value: u64::MAX, wide: true, full: u64::MAX }.time(false),
+            "***** Invalid FILETIME"
+        );
     }
 }

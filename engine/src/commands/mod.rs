@@ -50,6 +50,7 @@ pub use win32::win32_names;
 
 use crate::command::Command;
 
+pub(crate) use code::code_search;
 pub(crate) use modules::x::matched_lines;
 pub(crate) use sympath::tell_loaded;
 pub(crate) use threads::{Verb, verb};

@@ -22,10 +22,7 @@ const SETTINGS: &[(&str, &str)] = &[
     (".nvunloadall", ""),
     (".record_branches", "Branches will not be recorded"),
     (".restart", ""),
-    (
-        ".scriptlist",
-        "Command Loaded Scripts:\n    <None Loaded>\nOther Clients' Scripts:\n    <None Loaded>",
-    ),
+    (".scriptlist", "Command Loaded Scripts:\n    <None Loaded>\nOther Clients' Scripts:\n    <None Loaded>"),
     (".secure", "Secure mode disabled"),
     (".setdll", "No extension DLL name provided"),
     (".srcfix", "Source search path is: SRV*"),
@@ -51,6 +48,13 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
         }
         return session.emit(sink, &Message(answer.lines().map(Line::plain).collect()));
     }
+    if text == ".process" {
+        let Some(peb) = session.dump().peb(session.sel.machine) else {
+            return Err(CommandError::caret(text.len(), "Syntax error"));
+        };
+        let peb = crate::fmt::addr(peb, session.sel.machine.is_64());
+        return session.emit(sink, &Message(vec![Line::plain(format!("Implicit process is now {peb}"))]));
+    }
     if FILES.iter().any(|name| name.eq_ignore_ascii_case(text)) {
         return Err(CommandError::caret(text.len(), "Non-empty string required"));
     }
@@ -63,6 +67,7 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
             ".scriptunload" => {
                 return Err(CommandError::message(format!("Error: Unable to find script '{word}'")));
             }
+            ".fnret" => return returned(session, text, name.len(), sink),
             ".typeopt" => {
                 let unknown = word.trim_start_matches(['-', '+']).chars().next().unwrap_or(' ');
                 return Err(CommandError::message(format!("Unknown option '{unknown}'")));
@@ -107,6 +112,7 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
             }
             _ => Err(CommandError::caret(2, "Syntax error")),
         },
+        '#' => crate::commands::code_search(session, text, sink),
         'c' => compare(session, text, sink),
         'l' => source(session, text, sink),
         'r' => {
@@ -120,6 +126,21 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
 fn writes(text: &str) -> CommandError {
     let name = text.split([' ', '\t']).next().unwrap_or(text);
     CommandError::message(format!("{} writes; a dump cannot be changed.", escape(name)))
+}
+
+/// `.fnret function value`: the value as the function's return type.
+fn returned(session: &Session, text: &str, at: usize, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    let mut args = Cursor::new(text, at);
+    let function = args.address(session)?;
+    let value = args.expr(session)?;
+    args.end()?;
+    let Some(shown) = crate::commands::types::returned_value(session, function, value) else {
+        return Err(CommandError::message("No type information for the function"));
+    };
+    let name = session.name_of(function).unwrap_or_default();
+    let address = crate::fmt::addr(function, session.sel.machine.is_64());
+    let line = format!("{} ({address}) = {shown}", escape(&name));
+    session.emit(sink, &Message(vec![Line::plain(line)]))
 }
 
 fn extension(name: &str) -> Result<(), CommandError> {
@@ -247,8 +268,7 @@ fn filters(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), Com
 }
 
 /// The engine's filters as it starts with them.
-const FILTERS: &str = "\
-  ct - Create thread - ignore
+const FILTERS: &str = "  ct - Create thread - ignore
   et - Exit thread - ignore
  cpr - Create process - ignore
  epr - Exit process - ignore

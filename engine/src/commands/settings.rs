@@ -114,7 +114,8 @@ fn outmask(session: &mut Session, args: &mut Cursor<'_>, sink: &mut dyn Sink) ->
     /// What the engine starts with.
     const ALL: u32 = 0x3f7;
     let mask = ALL & !session.language.masked;
-    let bits = |args: &mut Cursor<'_>| Ok::<u32, CommandError>((args.expr(session)? & u64::from(u32::MAX)) as u32);
+    let bits =
+        |args: &mut Cursor<'_>| Ok::<u32, CommandError>((args.expr(session)? & u64::from(u32::MAX)) as u32);
     let mask = match args.raw().chars().next() {
         _ if args.is_empty() => mask,
         Some('+') if args.eat_char('+') => mask | bits(args)?,

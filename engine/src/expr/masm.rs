@@ -404,7 +404,9 @@ fn local(found: Option<u64>, name: &str, at: usize) -> Result<u64, ExprError> {
 /// register name is taken as the register at once: looking for a symbol of that name would load the symbols of
 /// every module.
 fn bare_word(env: &dyn Env, word: &str, at: usize) -> Result<u64, ExprError> {
-    let register = env.register(word);
+    // Without a sign it is the instruction pointer, however wide.
+    let whole = env.modern() && env.machine().is_64() && word.eq_ignore_ascii_case("eip");
+    let register = env.register(if whole { "rip" } else { word });
     let pointer_bits = if env.machine().is_64() { 64 } else { 32 };
     if let Ok(found) = register
         && found.1 == pointer_bits
@@ -459,7 +461,7 @@ fn line(env: &dyn Env, text: &str, at: usize) -> Result<u64, ExprError> {
     });
     if found.is_none() && !rest.contains(':') {
         // A file without a line is looked for all the same.
-        env.source_line(module, rest, 0);
+        env.source_line(module, rest, u32::MAX);
     }
     let kind = if env.modern() { ErrorKind::NoInformation } else { ErrorKind::CouldntResolve };
     found.ok_or_else(|| ExprError::new(kind, at))

@@ -5,11 +5,22 @@ use std::collections::BTreeMap;
 /// Longest text that expansion may give, bytes.
 const MAX_TEXT: usize = 1 << 20;
 
+/// As [`expand`], as today's engine does it: `${/v:name}` stays for the commands that take an alias by name, and blanks in
+/// the braces make it no reference.
+#[must_use]
+pub fn expand_today(text: &str, aliases: &BTreeMap<String, String>) -> String {
+    replaced(text, aliases, true)
+}
+
 /// Replaces aliases: `${name}` anywhere, a bare name between blanks, `;` and braces. `${/v:name}` is the name itself,
 /// `${/n:name}` the name if there is such an alias, `${/d:name}` 1 or 0, `${/f:name}` the text or nothing. The replaced
 /// text is not looked at again. Nothing changes when the result would be too long.
 #[must_use]
 pub fn expand(text: &str, aliases: &BTreeMap<String, String>) -> String {
+    replaced(text, aliases, false)
+}
+
+fn replaced(text: &str, aliases: &BTreeMap<String, String>, today: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     // The first word of a command decides: the alias commands themselves take names as they are.
@@ -19,11 +30,14 @@ pub fn expand(text: &str, aliases: &BTreeMap<String, String>) -> String {
         if out.len() > MAX_TEXT {
             return text.to_owned();
         }
-        if rest.starts_with("${") {
+        let spaced = today && rest.get(2..).is_some_and(|t| t.starts_with(' '));
+        if rest.starts_with("${") && !spaced {
             let len = rest.find('}').map_or(rest.len(), |i| i + 1);
             let whole = rest.get(..len).unwrap_or(rest);
             let name = whole.get(2..).unwrap_or("").trim_end_matches('}');
-            out.push_str(&reference(name, aliases).unwrap_or_else(|| whole.to_owned()));
+            let kept = today && name.starts_with("/v:");
+            let value = if kept { None } else { reference(name, aliases) };
+            out.push_str(&value.unwrap_or_else(|| whole.to_owned()));
             rest = rest.get(len..).unwrap_or("");
             command_start = false;
             continue;

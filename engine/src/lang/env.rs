@@ -126,10 +126,6 @@ impl Env for SessionEnv<'_> {
             if name.eq_ignore_ascii_case("eflags") {
                 return Err(RegisterMiss::NoSuch);
             }
-            // It has a word for the instruction pointer that fits all machines of the kind.
-            if name.eq_ignore_ascii_case("eip") && self.machine() == Machine::Amd64 {
-                return self.register("rip");
-            }
             if let Some(found) = self.context().and_then(|c| x87(&name.to_ascii_lowercase(), c)) {
                 return Ok((found, 64));
             }

@@ -10,7 +10,7 @@ mod prefix;
 pub mod registers;
 mod split;
 
-pub use alias::expand;
+pub use alias::{expand, expand_today};
 pub use blocks::{block_command_end, take_group};
 pub(crate) use cpp::{evaluate as evaluate_cpp, prefix as cpp_prefix};
 pub use cursor::{Cursor, Range};

@@ -9,7 +9,7 @@ use crate::command::{
 use crate::commands::{Verb, tell_loaded, verb};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::expr::{ErrorKind, ExprError};
-use crate::lang::{Selector, block_command_end, command_end, expand, line_end, thread_prefix};
+use crate::lang::{Selector, block_command_end, command_end, expand, expand_today, line_end, thread_prefix};
 use crate::session::{Layout, Session};
 use select::{SelectError, select};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,6 +140,7 @@ fn run_text(
             aliases.insert(name.to_owned(), value.to_owned());
         }
     }
+    let expand = if session.sel.layout == Layout::Modern { expand_today } else { expand };
     if !aliases.is_empty() {
         expanded = expand(text, &aliases);
         text = &expanded;
@@ -403,6 +404,10 @@ fn extent(text: &str, layout: Layout) -> usize {
     match command::find(text) {
         Some(found) => match found.command.extent {
             Extent::Line => line_end(text),
+            // A name in `${/v:…}` has its end.
+            Extent::LineToday if today && text.starts_with("ad ") && text.contains("${/v:") => {
+                plain_end(text)
+            }
             Extent::LineToday if today => line_end(text),
             Extent::PlainToday if today => plain_end(text),
             Extent::Block => block_command_end(text).unwrap_or_else(|| command_end(text)),

@@ -4,6 +4,7 @@ mod arm64;
 mod back;
 mod bounds;
 mod engine_names;
+mod find;
 mod flow;
 mod instruction;
 mod operand;
@@ -18,6 +19,7 @@ use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 
 pub(crate) use engine_names::{export_name, inlined_name};
+pub(crate) use find::code_search;
 pub(crate) use instruction::{CalledBy, Piece, decode};
 pub(crate) use operand::effective;
 pub(crate) use report::{CodeReport, Row};

@@ -3,7 +3,7 @@
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Answer, Line, Link, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
-use crate::session::Session;
+use crate::session::{Layout, Session};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{ReadMemory, Va};
 use dumpscope_symbols::image::PeHeaders;
@@ -48,10 +48,14 @@ struct ImagesReport {
 impl Answer for ImagesReport {
     const KIND: &'static str = "images";
 
-    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+    fn lines(&self, cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
         for row in &self.images {
             let base = Va(row.base.0);
-            let at = Span::new(Role::Address, fmt::addr_plain(base, self.wide)).link(Link::Goto(base));
+            let address = match cx.layout {
+                Layout::Classic => fmt::addr_plain(base, self.wide),
+                Layout::Modern => fmt::addr(base, self.wide),
+            };
+            let at = Span::new(Role::Address, address).link(Link::Goto(base));
             let hex = |h: Option<Hex>| format!("{:08x}", h.unwrap_or_default().0);
             emit(Line::plain("MZ at ").span(at).text(format!(
                 ", prot {}, type {} - size {:x}",

@@ -5,8 +5,8 @@ use crate::commands::types::symbol_type;
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
 use crate::fmt::{self, Hex};
 use crate::session::{Layout, Session};
-use dumpscope_core::{Rva, Va};
 use dumpscope_core::base::text::escape;
+use dumpscope_core::{Rva, Va};
 use dumpscope_symbols::{Symbol, SymbolKind, SymbolSource, wrapped};
 use serde::Serialize;
 
@@ -183,7 +183,8 @@ fn below(session: &Session, module: usize, rva: Option<Rva>) -> Option<Symbol> {
         }
         !session.cancel.is_cancelled()
     });
-    found
+    // What is far from it is no code of that function.
+    found.filter(|f| rva.0.wrapping_sub(f.rva.0) < 0x1000)
 }
 
 /// No symbol: WinDbg prints nothing.

@@ -50,7 +50,10 @@ pub(crate) const AL: Command = Command {
     examples: &[("al", "All aliases")],
     run: |session, inv, sink| {
         inv.cursor().end()?;
-        let list = session.language.aliases.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+        // Today's engine does not list its fixed names, `$u0` to `$u9`.
+        let fixed = |name: &str| session.sel.layout == Layout::Modern && name.starts_with("$u");
+        let made = session.language.aliases.iter().filter(|(name, _)| !fixed(name));
+        let list = made.map(|(a, b)| (a.clone(), b.clone())).collect();
         session.emit(sink, &Aliases(list))
     },
     ..BASE
@@ -99,16 +102,20 @@ fn delete(session: &mut Session, inv: &Invocation<'_>, _: &mut dyn Sink) -> Resu
     let at = args.pos();
     if session.sel.layout == Layout::Modern {
         // The name goes on to a blank, a semicolon included.
-        let name = args.word().unwrap_or("");
+        let word = args.word().unwrap_or("");
+        let end = at + word.trim_end_matches(';').len();
+        let name = word.trim_end_matches(';');
+        // `${/v:name}` is the name.
+        let inner = name.strip_prefix("${/v:").and_then(|n| n.strip_suffix('}'));
+        let name = inner.unwrap_or(word);
         let known = match name {
             "" => return Err(CommandError::caret(at, "Syntax error")),
             "*" => !std::mem::take(&mut session.language.aliases).is_empty(),
             name => {
                 let whole = inv.text.get(at..).unwrap_or("");
-                !whole.contains(';') && session.language.aliases.remove(name).is_some()
+                (inner.is_some() || !whole.contains(';')) && session.language.aliases.remove(name).is_some()
             }
         };
-        let end = at + name.trim_end_matches(';').len();
         return if known || quiet {
             Ok(())
         } else {
@@ -141,6 +148,11 @@ fn make_today(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
     let whole = inv.text.trim_end().len();
     let Some(name) = args.word().map(str::to_owned) else {
         return Err(CommandError::caret(whole, "Syntax error"));
+    };
+    // `${/v:name}` is the name.
+    let name = match name.strip_prefix("${/v:").and_then(|n| n.strip_suffix('}')) {
+        Some(inner) => inner.to_owned(),
+        None => name,
     };
     let until = inv.text.len() - args.raw().len();
     let cut = |at: usize, words: &str| CommandError::Cut {

@@ -37,7 +37,11 @@ pub(super) fn scan(
     let mut odd: Option<(Va, u8)> = None;
     let mut close = |run: &mut Run, sink: &mut dyn Sink| {
         let text = std::mem::take(&mut run.text);
-        if !text.is_empty() && text.len() >= options.min_length { hits.text(session, sink, run.start, text) } else { Ok(()) }
+        if !text.is_empty() && text.len() >= options.min_length {
+            hits.text(session, sink, run.start, text)
+        } else {
+            Ok(())
+        }
     };
     pieces(session, memory, range, sink, |piece, sink| {
         let mut push = |va: Va, c: Option<u8>, sink: &mut dyn Sink| {

@@ -179,9 +179,10 @@ fn reload(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> R
 fn by_file(session: &Session, word: &str, forget: bool) -> Result<Vec<usize>, CommandError> {
     let symbols = &session.target.symbols;
     let named = |i: &usize| {
-        symbols.modules().get(*i).is_some_and(|m| {
-            m.file_name.eq_ignore_ascii_case(word) || m.path.eq_ignore_ascii_case(word)
-        })
+        symbols
+            .modules()
+            .get(*i)
+            .is_some_and(|m| m.file_name.eq_ignore_ascii_case(word) || m.path.eq_ignore_ascii_case(word))
     };
     let found: Vec<usize> = (0..symbols.modules().len()).filter(named).collect();
     if !found.is_empty() {
@@ -214,7 +215,11 @@ fn summary(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let width = fmt::addr_width(wide);
     let mut lines = vec![
         Line::plain("System Image Summary"),
-        Line::plain(format!("{:<width$} Code Size      Data Size      Image Name        Creation Time", "Base", width = width + 2)),
+        Line::plain(format!(
+            "{:<width$} Code Size      Data Size      Image Name        Creation Time",
+            "Base",
+            width = width + 2
+        )),
     ];
     let mut modules: Vec<_> = session.target.symbols.modules().iter().collect();
     modules.sort_by_key(|m| m.base);

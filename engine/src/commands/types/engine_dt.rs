@@ -157,6 +157,10 @@ pub(super) fn run(
         }
         Some(Subject::Object(object)) => {
             heading.extend(object.heading.clone());
+            if heading.is_empty() && !name.contains('!') {
+                let module = module_name(session, &object.set).unwrap_or_default();
+                heading.push(format!("{module}!{}", object.name));
+            }
             of_object(session, &object, &request, heading, sink)
         }
         None => Err(missing(&name)),
@@ -257,9 +261,9 @@ fn read(session: &Session, call: &Invocation<'_>, request: &mut Request) -> Resu
                         let raw = args.raw().trim_start();
                         let field = raw.get(..word_len(raw)).unwrap_or("").to_owned();
                         args.word();
-                        request.path = field.split_once('.').and_then(|(first, _)| {
-                            Some(Field { link: true, ..Field::parse(first, false)? })
-                        });
+                        request.path = field
+                            .split_once('.')
+                            .and_then(|(first, _)| Some(Field { link: true, ..Field::parse(first, false)? }));
                         request.list = Some(field);
                     }
                     'l' => {}
@@ -281,6 +285,10 @@ fn read(session: &Session, call: &Invocation<'_>, request: &mut Request) -> Resu
             request.name = Some(word.to_owned());
             request.prefix = prefix;
         } else {
+            if word.ends_with("->") {
+                let text = format!("Couldn't resolve error at '{}'", escape(word));
+                return Err(CommandError::message(text).into());
+            }
             let width = word.trim_end_matches('*').chars().count();
             request.width = Some(request.width.unwrap_or(0).max(width));
             // A word that cannot be a field selects nothing.
@@ -312,9 +320,6 @@ fn of_type(
     }
     if let (Some(objects), Some(start)) = (request.objects, address) {
         return each(session, set, found.id, count, (start, objects), request, sink);
-    }
-    if address.is_some() && matches!(bare(set.types(), found.id).1, Type::Enum { .. }) {
-        return Err(CommandError::message(NOT_FOUND));
     }
     let report = lines(session, set, found.id, address, count, request, heading);
     finish(session, &report, sink)
@@ -537,11 +542,9 @@ fn of_object(
         heading.push(verbose(types, id));
     }
     let data: Data<'_> = stored.data();
-    let report = shown(session, set, request, heading, place, |layout, fields| {
-        match index {
-            Some(index) => layout.numbered(id, index, Some(data), fields),
-            None => layout.object(id, Some(data), fields),
-        }
+    let report = shown(session, set, request, heading, place, |layout, fields| match index {
+        Some(index) => layout.numbered(id, index, Some(data), fields),
+        None => layout.object(id, Some(data), fields),
     });
     finish(session, &report, sink)
 }

@@ -1,7 +1,7 @@
 //! `??`: evaluates a C++ expression.
 
-use super::radix::in_radix;
 use super::dt::with_cx;
+use super::radix::in_radix;
 use super::report::{Style, rows};
 use super::rows::{DtRow, Filler, Open};
 use crate::command::{Command, CommandError, Completes, Glued, Invocation};

@@ -54,6 +54,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) found: usize,
     /// The text of the structure whose rows are written, when it is a counted one.
     counted: Option<String>,
+    /// `-c`: the next row begins a line.
+    fresh: bool,
 }
 
 impl<'a> Layout<'a> {
@@ -65,7 +67,8 @@ impl<'a> Layout<'a> {
     ) -> Layout<'a> {
         let lines = Vec::new();
         let (unread, counted) = (None, None);
-        Layout { cx, set, session, looks, lines, unread, cut: false, broken: false, found: 0, counted }
+        let (cut, broken, found, fresh) = (false, false, 0, true);
+        Layout { cx, set, session, looks, lines, unread, cut, broken, found, counted, fresh }
     }
 
     fn types(&self) -> &'a dyn TypeProvider {
@@ -324,8 +327,9 @@ impl<'a> Layout<'a> {
     fn line(&mut self, depth: u32, place: &str, name: &str, text: &str) {
         if self.looks.compact {
             let row = format!("{place} {name} {text}  ");
+            let fresh = std::mem::take(&mut self.fresh);
             match self.lines.last_mut() {
-                Some(last) if depth == 0 || !last.ends_with(' ') => last.push_str(&row),
+                Some(last) if !fresh => last.push_str(&row),
                 _ => self.lines.push(row),
             }
             return;
@@ -464,6 +468,18 @@ impl<'a> Layout<'a> {
         }
         let left = left.saturating_sub(1);
         match target {
+            Type::Udt { .. } if self.looks.compact => {
+                // What is inside stands on a line of its own.
+                if let Some(last) = self.lines.last_mut() {
+                    last.truncate(last.trim_end().len() + 1);
+                }
+                self.fresh = true;
+                self.rows(inner, data, &[], 0, depth + 1, left);
+                if let Some(last) = self.lines.last_mut() {
+                    last.push_str("  ");
+                }
+                self.fresh = false;
+            }
             Type::Udt { .. } => self.rows(inner, data, &[], 0, depth + 1, left),
             Type::Pointer { to, size, .. } if !self.looks.blocks => {
                 let (to, Type::Udt { .. }) = bare(types, to) else { return };
@@ -560,7 +576,9 @@ impl<'a> Layout<'a> {
                     self.elements(element, count, data, depth);
                 }
                 Type::Udt { .. } if self.looks.blocks => {
-                    self.lines.push(format!("{blanks}[{i:02}] "));
+                    // The engine names the type once.
+                    let name = if i == 0 { self.shown(element, data) } else { String::new() };
+                    self.lines.push(format!("{blanks}[{i:02}] {name}"));
                     self.rows(bare(types, element).0, Some(data), &[], 0, depth + 1, 0);
                 }
                 _ => {

@@ -19,4 +19,4 @@ pub(crate) use dv::{DV, list_locals};
 pub(crate) use evaluate::TYPED;
 pub(crate) use find::{Found, enumerator, find, static_member};
 pub(crate) use subject::{Object, global, local};
-pub(crate) use symbol::{SymbolType, symbol_type};
+pub(crate) use symbol::{SymbolType, returned_value, symbol_type};

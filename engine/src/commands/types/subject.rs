@@ -47,22 +47,26 @@ pub(super) fn subject(session: &Session, name: &str) -> Option<Subject> {
 /// As [`subject`], as today's engine does it: the selected frame's module may stand before a local variable, and a name
 /// in the letter case that was typed comes before a type in another.
 pub(super) fn engine_subject(session: &Session, name: &str) -> Option<Subject> {
+    let found = subject(session, name);
+    let plain = name.rsplit_once('!').map_or(name, |(_, plain)| plain);
+    if let Some(Subject::Type(t)) = &found
+        && !t.set.types().find_type(plain, false).is_empty()
+    {
+        return found;
+    }
     if let Some((module, plain)) = name.split_once('!')
         && let Some(scope) = session.scope()
         && session.target.symbols.modules_named_in(module, session.sel.machine).contains(&scope.module)
-        && let Some(object) = local(session, &scope, plain)
+        && let Some(object) = local(session, &scope, plain).filter(|o| o.name == plain)
     {
         return Some(Subject::Object(Box::new(object)));
     }
-    let found = subject(session, name)?;
-    let plain = name.rsplit_once('!').map_or(name, |(_, plain)| plain);
-    if let Subject::Type(t) = &found
-        && t.name.rsplit_once('!').map_or(t.name.as_str(), |(_, n)| n) != plain
+    if let Some(Subject::Type(_)) = &found
         && let Some(object) = global(session, name).filter(|o| o.name == plain)
     {
         return Some(Subject::Object(Box::new(object)));
     }
-    Some(found)
+    found
 }
 
 /// A variable of a frame.

@@ -3,9 +3,10 @@
 use super::dt::with_cx;
 use crate::expr::TypeSet;
 use crate::session::{Layout, Session};
+use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
-use dumpscope_symbols::Symbol;
 use dumpscope_symbols::types::{Data, Type, TypeId, bare, cpp_name, inline_value, parameter_list, size_of};
+use dumpscope_symbols::{Symbol, SymbolSource};
 
 /// What is known of a symbol's type. Texts are escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,9 +42,9 @@ pub(crate) fn symbol_type(session: &Session, module: usize, symbol: &Symbol) -> 
                 out.ty = Some(escape(&cpp_name(types, ret)).into_owned());
                 // Today's engine lists the parameters that the function itself tells: those with names, and the compiler's
                 // own (`is_most_derived` of a constructor).
-                let told = (session.sel.layout == Layout::Modern)
-                    .then(|| provider.variables(symbol.rva))
-                    .flatten()
+                let private = provider.source() == SymbolSource::PrivatePdb;
+                let told = (session.sel.layout == Layout::Modern && private)
+                    .then(|| provider.variables(symbol.rva).unwrap_or_default())
                     .map(|all| {
                         let own = all.iter().filter(|v| v.is_param && v.site.is_none() && v.name != "this");
                         let list: Vec<String> = own.map(|v| cpp_name(types, v.ty)).collect();
@@ -62,4 +63,21 @@ pub(crate) fn symbol_type(session: &Session, module: usize, symbol: &Symbol) -> 
         }
     }
     out
+}
+
+/// `int 0n5`: a number as what the function that starts at an address returns.
+pub(crate) fn returned_value(session: &Session, function: Va, value: u64) -> Option<String> {
+    let symbols = &session.target.symbols;
+    let module = symbols.module_at(function)?;
+    let rva = function.rva(symbols.modules().get(module)?.base)?;
+    let providers = symbols.providers(module);
+    let (provider, id) =
+        providers.iter().filter(|p| p.types().is_some()).find_map(|p| Some((p, p.function_type(rva)?)))?;
+    let set = TypeSet::of(provider, session.sel.machine, module);
+    let Type::Function { ret, .. } = bare(set.types(), id).1 else { return None };
+    let name = cpp_name(set.types(), ret);
+    let bytes = value.to_le_bytes();
+    let size = usize::try_from(size_of(set.types(), ret)?).ok()?;
+    let text = with_cx(session, &set, |cx| inline_value(cx, ret, Data::Bytes(bytes.get(..size)?)));
+    Some(format!("{name} {}", text?))
 }

@@ -152,7 +152,9 @@ pub fn eval(node: &Node, env: &dyn CppEnv) -> Result<Value, ExprError> {
             deref(&add(&base, index, env, *at)?, env, *at)
         }
         // The engine points at the type's name, behind the bracket.
-        Node::Cast(name, inner, at) if env.modern() && name.built_in.is_none() && env.find_type(&name.name).is_none() => {
+        Node::Cast(name, inner, at)
+            if env.modern() && name.built_in.is_none() && env.find_type(&name.name).is_none() =>
+        {
             let _ = inner;
             fail(ErrorKind::CouldntResolve, at + 1)
         }
