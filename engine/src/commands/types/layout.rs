@@ -471,7 +471,7 @@ impl<'a> Layout<'a> {
             Type::Udt { .. } if self.looks.compact => {
                 // What is inside stands on a line of its own.
                 if let Some(last) = self.lines.last_mut() {
-                    last.truncate(last.trim_end().len() + 1);
+                    last.truncate(last.trim_end_matches(' ').len() + 1);
                 }
                 self.fresh = true;
                 self.rows(inner, data, &[], 0, depth + 1, left);

@@ -152,10 +152,9 @@ pub fn eval(node: &Node, env: &dyn CppEnv) -> Result<Value, ExprError> {
             deref(&add(&base, index, env, *at)?, env, *at)
         }
         // The engine points at the type's name, behind the bracket.
-        Node::Cast(name, inner, at)
+        Node::Cast(name, _, at)
             if env.modern() && name.built_in.is_none() && env.find_type(&name.name).is_none() =>
         {
-            let _ = inner;
             fail(ErrorKind::CouldntResolve, at + 1)
         }
         Node::Cast(name, inner, at) => cast(&resolve(name, env, *at)?, &eval(inner, env)?, env, *at),
