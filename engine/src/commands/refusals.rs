@@ -34,7 +34,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// Commands that want the name of a file.
-const FILES: &[&str] = &[".copysym", ".dml_file", ".dump", ".opendump", ".readmem", ".writemem"];
+const FILES: &[&str] = &[".copysym", ".dml_file", ".opendump", ".readmem", ".writemem"];
 
 /// Answers a command that there is not.
 pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -47,13 +47,6 @@ pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> 
             return Ok(());
         }
         return session.emit(sink, &Message(answer.lines().map(Line::plain).collect()));
-    }
-    if text == ".process" {
-        let Some(peb) = session.dump().peb(session.sel.machine) else {
-            return Err(CommandError::caret(text.len(), "Syntax error"));
-        };
-        let peb = crate::fmt::addr(peb, session.sel.machine.is_64());
-        return session.emit(sink, &Message(vec![Line::plain(format!("Implicit process is now {peb}"))]));
     }
     if FILES.iter().any(|name| name.eq_ignore_ascii_case(text)) {
         return Err(CommandError::caret(text.len(), "Non-empty string required"));

@@ -376,7 +376,7 @@ fn run_process(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
 
 fn run_system(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     if session.sel.layout == Layout::Modern {
-        if selector(inv, "Illegal system error")? {
+        if selector(inv, "Illegal debuggee error")? {
             return Ok(());
         }
     } else {
