@@ -1,9 +1,11 @@
-//! How often claims are true, by confidence and class: over generated processes, the scenarios and the lab's dumps.
+//! How often claims are true, by confidence and class: over generated processes, the scenarios and programs that ran under
+//! Wine (`fixtures/wine`).
 //!
 //! `cargo test --workspace --test it -- calibration --nocapture` prints the table; `DUMPSCOPE_WORLDS` says over how many
 //! generated processes (the README's table: 4000), `DUMPSCOPE_WORLD` shows one by its seed and writes its
 //! dump to the folder for temporary files.
 
+use crate::verdicts_foreign::{self, Foreign};
 use dumpscope_analyzers::facts::Case;
 use dumpscope_analyzers::model::{Confidence, Finding};
 use dumpscope_analyzers::triage::{run_rules, verdict};
@@ -100,6 +102,26 @@ impl Table {
         self.claim(v, v.kind.name() == truth.kind && culprit, &s.name);
     }
 
+    fn foreign(&mut self, truth: &Foreign, found: &[Finding]) {
+        for f in found {
+            self.claim(f, truth.is_true(f), &truth.name);
+        }
+        let Some(v) = found.first() else { return };
+        let told = truth.is_true(v);
+        if truth.is_healthy() {
+            self.healthy.0 += 1;
+            self.healthy.1 += u32::from(told);
+            let quiet = ["idle", "unknown"].contains(&v.kind.name());
+            self.alarms += u32::from(!quiet && v.confidence >= Confidence::Strong);
+        } else {
+            self.visible.0 += 1;
+            self.visible.1 += u32::from(told);
+            if !told {
+                self.missed.push(format!("{}: {} {}", truth.name, v.kind.name(), v.summary));
+            }
+        }
+    }
+
     fn of(&self, confidence: &str) -> (u32, u32) {
         let rows = self.rows.iter().filter(|((_, c), _)| *c == confidence);
         rows.fold((0, 0), |a, (_, r)| (a.0 + r.0, a.1 + r.1))
@@ -139,6 +161,9 @@ fn claims_are_as_sure_as_they_say() {
     }
     for s in scenarios::all() {
         table.scenario(&s, &findings(s.dump.bytes(), &[]));
+    }
+    for (truth, _, _, found) in &verdicts_foreign::judged() {
+        table.foreign(truth, found);
     }
     println!("| class | proven | strong | guess |\n| --- | --- | --- | --- |");
     let mut classes: Vec<&str> = table.rows.keys().map(|(c, _)| c.as_str()).collect();

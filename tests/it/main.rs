@@ -67,6 +67,7 @@ mod unwind_lab;
 mod unwind_random;
 mod verdicts_cases;
 mod verdicts_commands;
+mod verdicts_foreign;
 mod verdicts_loader;
 mod verdicts_scenarios;
 mod windbg_engine;

@@ -3,9 +3,11 @@
 
 mod dotnet;
 mod java;
+mod wine;
 
 pub use dotnet::dotnet_dumps;
 pub use java::java_dumps;
+pub use wine::wine_dumps;
 
 use std::path::PathBuf;
 

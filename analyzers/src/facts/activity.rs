@@ -108,7 +108,14 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
         // Without a name and without code the system's own modules may be in a call.
         (true, None) => None,
         (true, Some(false)) if top.function.is_none() => None,
-        // Code that a runtime made runs too.
+        // Code that a runtime made runs too: what is mapped to be run, and is no system call.
+        (_, Some(false)) if is_code(target, top) => Some(true),
         _ => (module.is_some() || top.managed).then_some(true),
     }
+}
+
+/// True when the memory at a frame's instruction pointer may be run (`PAGE_EXECUTE*`).
+fn is_code(target: &Target, frame: &StackFrame) -> bool {
+    const EXECUTE: u32 = 0xf0;
+    target.dump.region_at(frame.frame.ip).is_some_and(|r| r.protect & EXECUTE != 0)
 }

@@ -2,10 +2,11 @@
 //!
 //! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
-use crate::arguments::{recover, recover_all, system_call_args};
+use super::argued::{Argued, given};
+use crate::Target;
+use crate::arguments::system_call_args;
 use crate::model::{Confidence, Stack, Timeout};
 use crate::syscalls::system_call_name;
-use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;
 
@@ -38,6 +39,11 @@ pub struct SystemCall {
 /// The system call at the top of a stack, `None` when it is not in one.
 #[must_use]
 pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
+    of(target, stack, &Argued::new(target, stack))
+}
+
+/// The same where the arguments of the frames are kept.
+pub(super) fn of(target: &Target, stack: &Stack, argued: &Argued<'_>) -> Option<SystemCall> {
     let top = stack.physical().next()?;
     let function = system_call_name(target, stack.machine, top)?;
     let called = if function.starts_with("KiFastSystemCall") {
@@ -47,16 +53,10 @@ pub fn system_call(target: &Target, stack: &Stack) -> Option<SystemCall> {
         function
     };
     let name = called.strip_prefix("Nt").or_else(|| called.strip_prefix("Zw"))?.to_owned();
-    let args = arguments(target, stack, wanted(&name));
-    let memory = target.dump.memory();
+    let args = arguments(target, stack, argued, wanted(&name));
     let arg = |n: usize| args.get(n).copied().flatten();
     let machine = stack.machine;
-    let list = |count: Option<u64>, array: Option<u64>| {
-        let count = count.filter(|n| (1..=MAX_HANDLES).contains(n))?;
-        let p = machine.ptr_size() as u64;
-        let at = Va(array?);
-        (0..count).map(|i| Some(memory.ptr(at.offset(i.wrapping_mul(p)), machine)?.0)).collect()
-    };
+    let list = |count, array| handle_list(target, machine, count, array);
     let until = |n: usize| timeout(target, arg(n)?);
     let (handles, address, timeout) = match name.as_str() {
         "WaitForSingleObject" => (arg(0).map(|h| vec![h]), None, until(2)),
@@ -99,21 +99,37 @@ fn wanted(name: &str) -> usize {
     }
 }
 
-/// Functions that wait: which argument says for how many milliseconds, and which one whether for all objects (SDK
-/// `synchapi.h`).
-const WAITERS: [(&str, usize, Option<usize>); 8] = [
-    ("WaitForSingleObject", 1, None),
-    ("WaitForSingleObjectEx", 1, None),
-    ("SleepConditionVariableCS", 2, None),
-    ("SleepConditionVariableSRW", 2, None),
-    ("WaitOnAddress", 3, None),
-    ("WaitForMultipleObjects", 3, Some(2)),
-    ("WaitForMultipleObjectsEx", 3, Some(2)),
-    ("SignalObjectAndWait", 2, None),
+/// Functions that wait: which argument says for how long, how that is written, and which one whether for all objects (SDK
+/// `synchapi.h`, `ioapiset.h`, `winuser.h`; for those of ntdll phnt's `ntrtl.h`).
+const WAITERS: [(&str, usize, Limit, Option<usize>); 18] = [
+    ("Sleep", 0, Limit::Ms, None),
+    ("SleepEx", 0, Limit::Ms, None),
+    ("WaitForSingleObject", 1, Limit::Ms, None),
+    ("WaitForSingleObjectEx", 1, Limit::Ms, None),
+    ("SleepConditionVariableCS", 2, Limit::Ms, None),
+    ("SleepConditionVariableSRW", 2, Limit::Ms, None),
+    ("RtlSleepConditionVariableCS", 2, Limit::Pointer, None),
+    ("RtlSleepConditionVariableSRW", 2, Limit::Pointer, None),
+    ("WaitOnAddress", 3, Limit::Ms, None),
+    ("RtlWaitOnAddress", 3, Limit::Pointer, None),
+    ("WaitForMultipleObjects", 3, Limit::Ms, Some(2)),
+    ("WaitForMultipleObjectsEx", 3, Limit::Ms, Some(2)),
+    ("SignalObjectAndWait", 2, Limit::Ms, None),
+    ("GetOverlappedResultEx", 3, Limit::Ms, None),
+    ("GetQueuedCompletionStatus", 4, Limit::Ms, None),
+    ("GetQueuedCompletionStatusEx", 4, Limit::Ms, None),
+    ("MsgWaitForMultipleObjects", 3, Limit::Ms, Some(2)),
+    ("MsgWaitForMultipleObjectsEx", 2, Limit::Ms, None),
 ];
 
-/// Innermost rows in which such a function is looked for.
-const DEPTH: usize = 8;
+/// How a limit is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// Milliseconds, all bits set for ever.
+    Ms,
+    /// A pointer to 100 ns units, null for ever.
+    Pointer,
+}
 
 /// What the functions outside a system call were called with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,33 +142,58 @@ pub(crate) struct Asked {
 
 /// How long a thread waits, and for how many of its objects, from what the functions outside the system call were
 /// called with.
-pub(crate) fn asked(target: &Target, stack: &Stack) -> Asked {
+pub(super) fn asked(target: &Target, argued: &Argued<'_>) -> Asked {
     const INFINITE: u64 = 0xffff_ffff;
-    let is_waiter = |f: &crate::model::StackFrame| {
-        f.function.as_deref().is_some_and(|n| WAITERS.iter().any(|(w, ..)| *w == n))
-    };
-    if !stack.frames.iter().take(DEPTH).any(is_waiter) {
-        return Asked::default();
-    }
-    let recovered = recover_all(target, stack, &Cancel::default());
+    let row_of = |name: &str| WAITERS.iter().find(|(f, ..)| *f == name);
     let mut out = Asked::default();
     let mut disagree = false;
-    for (frame, args) in stack.frames.iter().zip(&recovered).take(DEPTH) {
-        let row = |name: &str| WAITERS.iter().find(|(f, ..)| *f == name);
-        let Some((_, limit, all)) = frame.function.as_deref().and_then(row) else { continue };
-        let value = |index: usize| {
-            let value = args.iter().find(|a| a.index == index).and_then(|a| a.value.as_ref());
-            value.filter(|v| v.confidence >= Confidence::Strong && v.bytes >= 4).map(|v| v.bits & INFINITE)
+    for (row, name) in argued.rows_of(|n| row_of(n).is_some()) {
+        let Some((_, limit, written, all)) = row_of(name) else { continue };
+        let args = argued.of_row(row);
+        let value = |index: usize| given(args, index).map(|g| g.value);
+        let limit = match (written, value(*limit)) {
+            (Limit::Ms, Some(v)) if v & INFINITE == INFINITE => Some(Timeout::Infinite),
+            (Limit::Ms, Some(v)) => Some(Timeout::Ms(v & INFINITE)),
+            (Limit::Pointer, Some(v)) => timeout(target, v),
+            (_, None) => None,
         };
-        if let Some(limit) = value(*limit) {
-            let limit = if limit == INFINITE { Timeout::Infinite } else { Timeout::Ms(limit) };
-            disagree |= out.timeout.is_some_and(|t| t != limit);
-            out.timeout = Some(limit);
+        if limit.is_some() {
+            disagree |= out.timeout.is_some_and(|t| Some(t) != limit);
+            out.timeout = limit;
         }
-        out.wait_all = out.wait_all.or(all.and_then(value).map(|v| v != 0));
+        out.wait_all = out.wait_all.or(all.and_then(value).map(|v| v & INFINITE != 0));
     }
     out.timeout = out.timeout.filter(|_| !disagree);
     out
+}
+
+/// The handles that the functions outside a system call were called with.
+pub(super) fn asked_handles(
+    target: &Target,
+    machine: Machine,
+    argued: &Argued<'_>,
+) -> Option<(Vec<u64>, Confidence)> {
+    if let Some(one) = argued.value(&["WaitForSingleObject", "WaitForSingleObjectEx"], 0) {
+        return (one.value != 0).then(|| (vec![one.value], one.sure));
+    }
+    let many = ["WaitForMultipleObjects", "WaitForMultipleObjectsEx"];
+    let (count, array) = (argued.value(&many, 0)?, argued.value(&many, 1)?);
+    let list = handle_list(target, machine, Some(count.value & 0xffff_ffff), Some(array.value))?;
+    Some((list, count.sure.min(array.sure)))
+}
+
+/// An array of handles of the dumped process.
+fn handle_list(
+    target: &Target,
+    machine: Machine,
+    count: Option<u64>,
+    array: Option<u64>,
+) -> Option<Vec<u64>> {
+    let count = count.filter(|n| (1..=MAX_HANDLES).contains(n))?;
+    let p = machine.ptr_size() as u64;
+    let at = Va(array?);
+    let memory = target.dump.memory();
+    (0..count).map(|i| Some(memory.ptr(at.offset(i.wrapping_mul(p)), machine)?.0)).collect()
 }
 
 /// What a pointer to a `LARGE_INTEGER` says: null is for ever, a negative value is a span of 100 ns units. A point
@@ -170,7 +211,7 @@ fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
 
 /// The call's arguments: where the kernel leaves them, and up to the number wanted as far as the code of the stub's
 /// caller gives them.
-fn arguments(target: &Target, stack: &Stack, wanted: usize) -> Vec<Option<u64>> {
+fn arguments(target: &Target, stack: &Stack, argued: &Argued<'_>, wanted: usize) -> Vec<Option<u64>> {
     let left = system_call_args(target, stack);
     let complete = left.as_ref().is_some_and(|l| l.args.len() >= wanted);
     let mut out: Vec<Option<u64>> = left.iter().flat_map(|l| &l.args).map(|v| Some(v.bits)).collect();
@@ -178,7 +219,7 @@ fn arguments(target: &Target, stack: &Stack, wanted: usize) -> Vec<Option<u64>> 
         return out;
     }
     let row = stack.frames.iter().position(|f| f.trust != Trust::Inline).unwrap_or(0);
-    for argument in recover(target, stack, row, &Cancel::default()) {
+    for argument in argued.of_row(row) {
         if out.len() <= argument.index {
             out.resize(argument.index.saturating_add(1).min(MAX_ARGUMENTS), None);
         }

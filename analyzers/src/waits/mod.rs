@@ -3,6 +3,7 @@
 //! Two roads that check each other: the names of the innermost frames say what kind of wait it is, the arguments of
 //! the system call say which object. Locks are believed only when their own words agree.
 
+mod argued;
 mod call;
 pub(crate) mod com;
 pub(crate) mod dll_main;
@@ -29,6 +30,7 @@ use crate::model::{
 };
 use crate::{Cancel, Target};
 use dumpscope_core::{Machine, ReadMemory, Tid, Va};
+use argued::Argued;
 use loader::Holders;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -107,7 +109,8 @@ fn wait_of(
     let tid = thread.tid;
     let data = thread.com.as_deref();
     let named = activity.wait?;
-    let call = system_call(target, stack);
+    let argued = Argued::new(target, stack);
+    let call = call::of(target, stack, &argued);
     let mut wait = Wait {
         kind: Kind::of(named),
         object: None,
@@ -136,14 +139,14 @@ fn wait_of(
     }
     // The registers may not have said it; the functions around the system call may.
     if wait.timeout.is_none() || (named == WaitKind::Multiple && wait.wait_all.is_none()) {
-        let asked = call::asked(target, stack);
+        let asked = call::asked(target, &argued);
         wait.timeout = wait.timeout.or(asked.timeout);
         wait.wait_all = wait.wait_all.or(asked.wait_all);
     }
     let com = com::call(target, machine, data, stack, named, wait.handles.as_deref());
     match named {
         WaitKind::CriticalSection | WaitKind::LoaderLock => {
-            section::fill(target, machine, tid, stack, call.as_ref(), locks, &mut wait);
+            section::fill(target, machine, tid, &argued, call.as_ref(), locks, &mut wait);
         }
         // A wait for objects may be the bottom of a COM call whose frames have no names.
         WaitKind::ComCall
@@ -158,6 +161,12 @@ fn wait_of(
             }
         }
         WaitKind::Object | WaitKind::Multiple => {
+            let asked = if wait.handles.is_none() { call::asked_handles(target, machine, &argued) } else { None };
+            let mut most = Confidence::Proven;
+            if let Some((handles, sure)) = asked {
+                wait.handles = Some(handles);
+                most = sure;
+            }
             let kept = if wait.handles.is_none() { object::kept_handle(target, stack) } else { None };
             if let Some((handle, register)) = kept {
                 wait.handles = Some(vec![handle]);
@@ -168,17 +177,19 @@ fn wait_of(
             object::fill(target, tid, &mut wait);
             if kept.is_some() {
                 // A register of a caller may be used for something else.
-                wait.confidence = wait.confidence.min(Confidence::Strong);
+                most = Confidence::Strong;
             }
+            wait.confidence = wait.confidence.min(most);
         }
         WaitKind::SrwLock
         | WaitKind::ConditionVariable
         | WaitKind::Address
         | WaitKind::RunOnce
-        | WaitKind::KeyedEvent => slim::fill(target, machine, tid, stack, call.as_ref(), named, &mut wait),
+        | WaitKind::KeyedEvent => slim::fill(target, machine, tid, &argued, call.as_ref(), named, &mut wait),
         WaitKind::RpcCall => rpc::fill(target, machine, stack, &mut wait),
         WaitKind::FileIo | WaitKind::Socket => object::fill_file(target, &mut wait),
         WaitKind::Sleep => match wait.timeout {
+            Some(Timeout::Ms(0)) => {}
             Some(Timeout::Ms(ms)) => wait.sentence = format!("{} for {ms} ms", wait.sentence),
             Some(Timeout::Infinite) => wait.sentence = format!("{} without end", wait.sentence),
             None => {}

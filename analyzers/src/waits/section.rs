@@ -1,10 +1,11 @@
 //! Which critical section a thread waits for.
 
 use super::SystemCall;
+use super::argued::Argued;
 use crate::Target;
 use crate::locks::{counts_upwards, owner_state};
 use crate::model::{
-    Confidence, CriticalSection, Kind, Lock, Locks, OwnerState, Stack, StackFrame, ThreadFacts, Wait,
+    Confidence, CriticalSection, Kind, Lock, Locks, OwnerState, StackFrame, ThreadFacts, Wait,
 };
 use crate::text::thread_words;
 use dumpscope_core::{Machine, ReadMemory, Reg, RegSet, Tid, Va};
@@ -31,13 +32,13 @@ pub(super) fn fill(
     target: &Target,
     machine: Machine,
     tid: Tid,
-    stack: &Stack,
+    argued: &Argued<'_>,
     call: Option<&SystemCall>,
     locks: &Locks,
     wait: &mut Wait,
 ) {
     let loader_lock = target.dump.read_peb(machine).and_then(|p| p.loader_lock);
-    let Some((section, confidence, how)) = find(target, machine, tid, stack, call, locks) else {
+    let Some((section, confidence, how)) = find(target, machine, tid, argued, call, locks) else {
         wait.confidence = Confidence::Strong;
         return;
     };
@@ -83,11 +84,11 @@ fn find(
     target: &Target,
     machine: Machine,
     tid: Tid,
-    stack: &Stack,
+    argued: &Argued<'_>,
     call: Option<&SystemCall>,
     locks: &Locks,
 ) -> Option<(CriticalSection, Confidence, String)> {
-    let memory = target.dump.memory().as_ref();
+    let (stack, memory) = (argued.stack, target.dump.memory().as_ref());
     let upwards = counts_upwards(target);
     let believe = |at: Va| {
         let s = CriticalSection::read(memory, at, machine)?;
@@ -125,6 +126,11 @@ fn find(
             let how = format!("the handle that it waits for, {handle:x}, is the event of the lock");
             return Some((s, Confidence::Proven, how));
         }
+    }
+    let entered = argued.value(&["RtlEnterCriticalSection", "EnterCriticalSection"], 0);
+    if let Some((given, s)) = entered.and_then(|g| Some((g, believe(Va(g.value))?))) {
+        let how = format!("the argument of RtlEnterCriticalSection is {:x}", s.address.0);
+        return Some((s, given.sure, how));
     }
     let near = pointers(target, machine, &frames, outer);
     // Windows 10 and later: the wait block says what the registers of the system call no longer say.

@@ -2,9 +2,11 @@
 //!
 //! Source: wait blocks and keys measured over public dumps (`docs/reference/locks.md#wait-blocks`).
 
+use super::argued::Argued;
 use super::section::pointers;
 use super::wait_blocks::Seat;
 use super::{SystemCall, word};
+use crate::arguments::recover_all;
 use crate::model::{Confidence, Kind, SlimLock, Stack, StackFrame, ThreadFacts, Wait, WaitKind};
 use crate::stacks::stack_bounds;
 use crate::text::thread_words;
@@ -28,6 +30,9 @@ const MAX_SCAN_ALL: u64 = 256 << 20;
 /// Most threads that a sentence lists.
 const MAX_LISTED: usize = 16;
 
+/// Most threads whose arguments are looked at for a lock's address.
+const MAX_ARGUED: usize = 64;
+
 /// What a thread waits for, how sure that is, and how it was found.
 type Found = (Va, Confidence, &'static str);
 
@@ -36,15 +41,19 @@ pub(super) fn fill(
     target: &Target,
     machine: Machine,
     tid: Tid,
-    stack: &Stack,
+    argued: &Argued<'_>,
     call: Option<&SystemCall>,
     named: WaitKind,
     wait: &mut Wait,
 ) {
+    let stack = argued.stack;
     let seat = seat(target, machine, tid, stack, call);
     // The key of a keyed event is the wait block or the lock; of an alert it is the lock.
     let key = call.and_then(|c| c.address).filter(|a| a.0 > 0xffff);
     let key = key.filter(|_| seat.is_none_or(|s| s.block.is_none()));
+    // Wine's keys lie on the waiter's own stack.
+    let own = own_stack(target, machine, tid, stack);
+    let key = key.filter(|k| seat.is_some() || own.is_none_or(|(low, high)| *k < low || *k >= high));
     let frames: Vec<&StackFrame> = stack.physical().take(DEPTH).collect();
     let all = || pointers(target, machine, &frames, OUTER.min(frames.len().saturating_sub(1)));
     let found = match (named, seat) {
@@ -94,6 +103,27 @@ pub(super) fn fill(
         }
         _ => key.map(|k| (k, Confidence::Strong, "it is the key of its wait")),
     };
+    let takers = takers(named);
+    let said = argued.value(takers, 0).filter(|g| g.value > 0xffff);
+    if named == WaitKind::ConditionVariable
+        && seat.is_none()
+        && let Some(lock) = argued.value(takers, 1).filter(|g| g.value > 0xffff)
+    {
+        wait.evidence.push(format!("it will take the lock at {:x} again when it is woken", lock.value));
+    }
+    let found = match (said, found) {
+        (Some(said), Some((at, sure, how))) if said.value == at.0 => Some((at, sure.max(said.sure), how)),
+        // What the code of the frames proves outweighs a word that may be there by chance.
+        (Some(said), Some((at, sure, _))) if sure >= said.sure => {
+            wait.evidence.push(format!(
+                "its wait seems to be for {:x}, and its function's argument is {:x}: neither is believed",
+                at.0, said.value
+            ));
+            None
+        }
+        (Some(said), _) => Some((Va(said.value), said.sure, "it is the argument of the function that waits")),
+        (None, found) => found,
+    };
     let Some((at, sure, how)) = found else { return };
     wait.address = Some(at);
     wait.confidence = sure;
@@ -112,6 +142,32 @@ pub(super) fn fill(
     };
 }
 
+/// Functions whose first argument is what is waited for (SDK `synchapi.h`; for those of ntdll phnt's `ntrtl.h`).
+fn takers(named: WaitKind) -> &'static [&'static str] {
+    match named {
+        WaitKind::SrwLock => &[
+            "RtlAcquireSRWLockExclusive",
+            "RtlAcquireSRWLockShared",
+            "AcquireSRWLockExclusive",
+            "AcquireSRWLockShared",
+        ],
+        WaitKind::ConditionVariable => &[
+            "RtlSleepConditionVariableCS",
+            "RtlSleepConditionVariableSRW",
+            "SleepConditionVariableCS",
+            "SleepConditionVariableSRW",
+        ],
+        WaitKind::Address => &["RtlWaitOnAddress", "WaitOnAddress"],
+        WaitKind::RunOnce => &[
+            "RtlRunOnceExecuteOnce",
+            "RtlRunOnceBeginInitialize",
+            "InitOnceExecuteOnce",
+            "InitOnceBeginInitialize",
+        ],
+        _ => &[],
+    }
+}
+
 /// The system call's key and the wait block: when both lead to one lock there is no other reading.
 fn two_roads(
     key: Option<Va>,
@@ -127,7 +183,7 @@ fn two_roads(
     }
 }
 
-/// Where the thread's wait block lies.
+/// Where the thread's wait block lies. Wine has none.
 pub(super) fn seat(
     target: &Target,
     machine: Machine,
@@ -135,7 +191,7 @@ pub(super) fn seat(
     stack: &Stack,
     call: Option<&SystemCall>,
 ) -> Option<Seat> {
-    let (low, high) = own_stack(target, machine, tid, stack)?;
+    let (low, high) = own_stack(target, machine, tid, stack).filter(|_| !target.is_wine())?;
     let keyed = call.filter(|c| c.name == "WaitForKeyedEvent").and_then(|c| c.address);
     Some(Seat { machine, tid, low, high, block: keyed.filter(|k| *k >= low && *k < high) })
 }
@@ -178,23 +234,36 @@ fn is_slim(kind: Kind) -> bool {
 /// Such a lock never names its owner. A thread that has the lock's address on its stack or in its registers and
 /// does not wait for it may hold it: when there is exactly one, it is a suspect.
 pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadFacts], cancel: &Cancel) {
-    let locks = groups(target, machine, threads);
+    let mut locks = groups(target, machine, threads);
+    // Nobody holds a condition variable: who waits on it has its address on the stack too.
+    locks.retain(|l| l.kind != Kind::ConditionVariable);
     let wanted: BTreeMap<u64, usize> = locks.iter().enumerate().map(|(i, l)| (l.address.0, i)).collect();
     let mut found: Vec<Vec<Tid>> = vec![Vec::new(); locks.len()];
     let mut left = MAX_SCAN_ALL;
+    let mut with_arguments = MAX_ARGUED;
     let waiters: Vec<BTreeSet<Tid>> = locks.iter().map(|l| l.waiters.iter().copied().collect()).collect();
     for t in threads.iter().filter(|t| t.role.is_none() && !wanted.is_empty()) {
         let Some(stack) = t.stack.as_ref() else { continue };
         if cancel.is_cancelled() || left == 0 {
             return; // a part of the stacks could name a wrong "only" one
         }
-        for hit in mentions(target, machine, t.tid, stack, &wanted, &mut left) {
+        let mut hits = mentions(target, machine, t.tid, stack, &wanted, &mut left);
+        if with_arguments > 0 {
+            with_arguments -= 1;
+            hits.extend(given_to(target, stack, &wanted, cancel));
+        }
+        for hit in hits {
             let waits = waiters.get(hit).is_some_and(|w| w.contains(&t.tid));
             if let Some(tids) = found.get_mut(hit).filter(|_| !waits) {
                 tids.push(t.tid);
             }
         }
     }
+    let waits_for_lock = |t: &&ThreadFacts| {
+        let kind = t.wait.as_ref().map(|w| w.kind);
+        matches!(kind, Some(Kind::SrwLock | Kind::CriticalSection | Kind::Mutex))
+    };
+    let locked: BTreeSet<Tid> = threads.iter().filter(waits_for_lock).map(|t| t.tid).collect();
     // Threads of a damaged dump may share an id: each gets the waits of all of them.
     let mut waits: BTreeMap<Tid, Vec<usize>> = BTreeMap::new();
     for (nth, tids) in waiters.iter().enumerate() {
@@ -213,6 +282,11 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
                     ));
                 }
                 many => {
+                    // One that waits for a lock itself may be the other half of a circle.
+                    let mut held_up = many.iter().filter(|t| locked.contains(*t));
+                    if let (Some(one), None) = (held_up.next(), held_up.next()) {
+                        w.suspect = Some(*one);
+                    }
                     let list: Vec<String> =
                         many.iter().take(MAX_LISTED).map(|t| format!("{:x}", t.0)).collect();
                     w.evidence.push(format!(
@@ -224,6 +298,18 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
             }
         }
     }
+}
+
+/// Which of the addresses the functions of a stack were called with: code may have them as constants.
+fn given_to(
+    target: &Target,
+    stack: &Stack,
+    wanted: &BTreeMap<u64, usize>,
+    cancel: &Cancel,
+) -> BTreeSet<usize> {
+    let rows = recover_all(target, stack, cancel);
+    let known = rows.iter().flatten().filter_map(|a| a.at_least(Confidence::Strong));
+    known.filter_map(|v| wanted.get(&v).copied()).collect()
 }
 
 /// Threads whose stacks hold a value, in the order of the thread list. It may be there by chance.

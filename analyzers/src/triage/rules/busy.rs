@@ -2,7 +2,7 @@
 
 use super::graph::{crashed, is_bystander};
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts, Timeout, Wait};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts, Timeout};
 use crate::script::place_words;
 use crate::text::frame_text;
 use dumpscope_core::base::text::escape;
@@ -11,11 +11,11 @@ use dumpscope_symbols::Trust;
 /// 100 ns units in a millisecond.
 const MS: u64 = 10_000;
 
-/// CPU time below which nothing is said: 2 s.
-const LEAST: u64 = 2_000 * MS;
+/// CPU time below which nothing is said: 0.5 s. A machine under load gives a thread little.
+const LEAST: u64 = 500 * MS;
 
-/// The same for a thread that runs the program's code in a runtime: 0.5 s. Nothing else explains why it runs.
-const LEAST_SCRIPT: u64 = 500 * MS;
+/// CPU time from which on its share of the time says something: 2 s.
+const MUCH: u64 = 2_000 * MS;
 
 /// Frames that the evidence quotes.
 const QUOTED: usize = 5;
@@ -29,15 +29,18 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let mut out: Vec<(u64, Finding)> = Vec::new();
     for t in &facts.threads {
         // Being in a wait at the moment of the dump refutes it, however much the thread has used; giving way is none.
-        let yields = t.wait.as_ref().is_some_and(gives_way);
+        let yields = gives_way(t);
         let runs = (t.running == Some(true) && t.wait.is_none() || yields)
             && !is_bystander(t)
             && raised != Some(t.tid);
         let Some(cpu) = t.user.zip(t.kernel).map(|(u, k)| u.saturating_add(k)) else { continue };
-        let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && cpu >= least(facts, t)) else { continue };
+        // A thread that only gives way may get next to no time: who asks for that again and again loops.
+        let enough = cpu >= LEAST || yields;
+        let Some(elapsed) = t.elapsed.filter(|e| *e > 0 && runs && enough) else { continue };
         let percent = cpu.saturating_mul(100).checked_div(elapsed).unwrap_or(0);
         // How much of its time a thread gets depends on what else the machine does.
-        let sure = if percent >= 50 && !yields { Confidence::Strong } else { Confidence::Guess };
+        let much = percent >= 50 && (cpu >= MUCH || script(facts, t));
+        let sure = if much && !yields { Confidence::Strong } else { Confidence::Guess };
         out.push((cpu, finding(facts, t, sure, cpu, elapsed, percent)));
     }
     // The one that used most first; equal ones stay in thread order.
@@ -45,14 +48,17 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     out.into_iter().map(|(_, f)| f).collect()
 }
 
-fn least(facts: &Case<'_>, t: &ThreadFacts) -> u64 {
-    let script = facts.script.user_frame(t.tid).is_some() && !t.is_main;
-    if script { LEAST_SCRIPT } else { LEAST }
+/// True for a thread that runs the program's code in a runtime: nothing else explains why it runs.
+fn script(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    facts.script.user_frame(t.tid).is_some() && !t.is_main
 }
 
-/// `Sleep(0)` and waits with a limit of 0: they come back at once.
-fn gives_way(wait: &Wait) -> bool {
-    wait.timeout == Some(Timeout::Ms(0))
+/// `Sleep(0)`, waits with a limit of 0, `SwitchToThread`: they come back at once.
+fn gives_way(t: &ThreadFacts) -> bool {
+    let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
+    let top = frames.first().and_then(|f| f.function.as_deref());
+    let limit = t.wait.as_ref().and_then(|w| w.timeout);
+    limit == Some(Timeout::Ms(0)) || matches!(top, Some("NtYieldExecution" | "ZwYieldExecution"))
 }
 
 /// Whole seconds, tenths below two.
@@ -70,7 +76,7 @@ fn finding(
     percent: u64,
 ) -> Finding {
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-    let yields = t.wait.as_ref().is_some_and(gives_way);
+    let yields = gives_way(t);
     let place = frames.first().map_or_else(|| "unknown code".into(), |f| frame_text(facts.target, f));
     let mut out = Finding::new(
         FindingKind::BusyLoop,
@@ -83,6 +89,9 @@ fn finding(
                 seconds(cpu)
             ))
             .into_owned(),
+            None if yields && cpu < LEAST => {
+                format!("thread {:x} only gives way to others, in {place}: it seems to ask for something in a loop", t.tid.0)
+            }
             None => {
                 format!("thread {:x} runs in {place} and has used {} s of CPU time", t.tid.0, seconds(cpu))
             }

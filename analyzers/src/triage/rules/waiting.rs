@@ -125,7 +125,7 @@ fn finding(facts: &Case<'_>, t: &ThreadFacts, witness: &Witness, dependents: usi
             format!(", and so do all {n} busy workers of the thread pool: none is left for other work")
         }
         Witness::Taken(tid) => format!(" as others do; thread {:x}, which does not, may have it", tid.0),
-        Witness::Waiters | Witness::Asked(_) => String::new(),
+        Witness::Waiters(_) | Witness::Asked(_) => String::new(),
     };
     let summary = format!("{main} {:x} {does}{others}{why}", t.tid.0);
     let mut out = Finding::new(FindingKind::Waiting, sure, summary);
@@ -156,7 +156,7 @@ fn finding(facts: &Case<'_>, t: &ThreadFacts, witness: &Witness, dependents: usi
             out.evidence.push(format!("{why}; the dump does not show that it hangs, only that it waits"));
             out.evidence.push(nobody(facts, t));
         }
-        Witness::Waiters => out.evidence.push(nobody(facts, t)),
+        Witness::Waiters(_) => out.evidence.push(nobody(facts, t)),
     }
     out.evidence.extend(holders(facts, t));
     for other in facts.threads.iter().filter(|o| towards(facts, o) == Some(t.tid)).take(MAX_LISTED) {

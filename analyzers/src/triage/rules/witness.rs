@@ -1,18 +1,18 @@
 //! Whether a wait should have ended by now. Threads of a healthy process wait most of the time: a wait is suspicious
 //! only when something shows that it should have ended.
 
-use super::graph::{is_bystander, locked_out, wakes_up};
+use super::graph::{edge, is_bystander, locked_out, wakes_up};
 use super::lost::{Lost, lost};
 use crate::facts::Case;
 use crate::model::{Confidence, Kind, StackFrame, ThreadFacts, Wait, WaitKind};
 use dumpscope_core::Tid;
 use dumpscope_core::stream::handle_data::{Handle, ObjectInfo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What shows that a wait should have ended.
 pub(super) enum Witness {
-    /// Others wait for something that this thread has: a lock, an answer.
-    Waiters,
+    /// Others wait for something that this thread has: a lock, an answer. False: that it has it is only supposed.
+    Waiters(bool),
     /// Nobody is left who could end it.
     Lost(Box<Lost>),
     /// It waits for an answer or a lock: such waits are short in a healthy process.
@@ -27,7 +27,7 @@ impl Witness {
     /// How sure it makes that the wait is a fault.
     pub(super) fn sure(&self) -> Confidence {
         match self {
-            Witness::Waiters => Confidence::Strong,
+            Witness::Waiters(true) => Confidence::Strong,
             // A thread that waits for work may get some that ends the wait.
             Witness::Lost(l) if l.idle == 0 => Confidence::Strong,
             _ => Confidence::Guess,
@@ -38,6 +38,8 @@ impl Witness {
 /// Looks at all threads once, then answers for each.
 pub(super) struct Witnesses {
     locked_out: BTreeMap<Tid, usize>,
+    /// Threads that have what others wait for, as the dump says.
+    holds: BTreeSet<Tid>,
     joined: BTreeMap<Tid, usize>,
     /// How many threads wait for each single handle.
     handles: BTreeMap<u64, usize>,
@@ -51,8 +53,11 @@ pub(super) struct Witnesses {
 
 impl Witnesses {
     pub(super) fn of(facts: &Case<'_>) -> Witnesses {
+        let known =
+            |e: &super::graph::Edge<'_>| e.wait.kind != Kind::Thread && e.wait.confidence >= Confidence::Strong;
         let mut out = Witnesses {
             locked_out: locked_out(facts),
+            holds: facts.threads.iter().filter_map(|t| edge(facts, t)).filter(known).map(|e| e.to).collect(),
             joined: BTreeMap::new(),
             handles: BTreeMap::new(),
             reader: None,
@@ -73,7 +78,8 @@ impl Witnesses {
                 readers.push(t.tid);
             }
             left |= w.kind == Kind::WorkerIdle;
-            out.busy_workers = out.busy_workers.saturating_add(usize::from(is_pool_thread(facts, t)));
+            let busy = !wakes_up(w) && is_pool_thread(facts, t);
+            out.busy_workers = out.busy_workers.saturating_add(usize::from(busy));
         }
         if left {
             out.busy_workers = 0;
@@ -86,7 +92,11 @@ impl Witnesses {
     pub(super) fn of_thread(&self, facts: &Case<'_>, t: &ThreadFacts) -> Option<Witness> {
         let w = t.wait.as_ref()?;
         if self.locked_out.contains_key(&t.tid) {
-            return Some(Witness::Waiters);
+            let holds = self.holds.contains(&t.tid);
+            // Who waits for the end of the program may have any address on the stack.
+            if holds || !is_stop_shape(facts, t, w) {
+                return Some(Witness::Waiters(holds));
+            }
         }
         if is_bystander(t) {
             return None;
@@ -94,7 +104,7 @@ impl Witnesses {
         if let Some(why) = asked(t, w) {
             return Some(Witness::Asked(why));
         }
-        if self.busy_workers > 1 && is_pool_thread(facts, t) {
+        if self.busy_workers > 1 && !wakes_up(w) && is_pool_thread(facts, t) {
             return Some(Witness::Starved(self.busy_workers));
         }
         if is_stop_shape(facts, t, w) || is_script_stop_shape(facts, t, w) {
