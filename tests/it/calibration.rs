@@ -162,7 +162,7 @@ fn claims_are_as_sure_as_they_say() {
     for s in scenarios::all() {
         table.scenario(&s, &findings(s.dump.bytes(), &[]));
     }
-    for (truth, _, _, found) in &verdicts_foreign::judged() {
+    for (truth, _, _, found) in verdicts_foreign::judged() {
         table.foreign(truth, found);
     }
     println!("| class | proven | strong | guess |\n| --- | --- | --- | --- |");

@@ -10,7 +10,7 @@ use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What is true of a dump: `true KIND [TID…]` (any thread when none stands there), `wait TID KIND [ADDRESS]`.
 #[derive(Debug, Default)]
@@ -73,8 +73,16 @@ pub(crate) fn findings(target: &Target, facts: &Arc<Facts>) -> Vec<Finding> {
     found
 }
 
-/// The committed dumps, each with its truth and its findings.
-pub(crate) fn judged() -> Vec<(Foreign, Target, Arc<Facts>, Vec<Finding>)> {
+/// A committed dump with its truth and its findings.
+type Judged = (Foreign, Target, Arc<Facts>, Vec<Finding>);
+
+/// The committed dumps, judged once.
+pub(crate) fn judged() -> &'static [Judged] {
+    static ALL: OnceLock<Vec<Judged>> = OnceLock::new();
+    ALL.get_or_init(judge_all)
+}
+
+fn judge_all() -> Vec<Judged> {
     let mut truths = truth();
     let dumps = dumpscope_tests::wine_dumps().unwrap();
     let judge = |(name, bytes): (String, Vec<u8>)| {
@@ -94,7 +102,7 @@ fn programs_under_wine_get_the_verdict_that_they_printed() {
     assert!(all.len() >= 20, "{} dumps", all.len());
     let mut wrong = Vec::new();
     println!("| program | true | verdict | confidence |\n| --- | --- | --- | --- |");
-    for (truth, _, facts, found) in &all {
+    for (truth, _, facts, found) in all {
         let v = found.first().unwrap();
         let kinds: Vec<&str> = truth.claims.iter().map(|(k, _)| k.as_str()).collect();
         println!("| {} | {} | {} | {} |", truth.name, kinds.join(", "), v.class.name(), v.confidence.name());
@@ -199,7 +207,7 @@ fn waits_say_what_the_arguments_say() {
             wrong.extend(found.into_iter().map(|f| format!("{name}: {f}")));
         }
     };
-    for (truth, target, facts, _) in &judged() {
+    for (truth, target, facts, _) in judged() {
         look(&truth.name, target, facts);
     }
     let mut paths = Vec::new();

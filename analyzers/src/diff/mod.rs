@@ -19,6 +19,9 @@ const MS: u64 = 10_000;
 /// CPU time that a waiting thread may use between two dumps and still be stuck: two ticks of the clock.
 const TICKS: u64 = 32 * MS;
 
+/// CPU time that says that a thread went on, whatever it waits for now.
+const USED: u64 = 4 * TICKS;
+
 /// Seconds by which the creation time of one process may differ between dumps.
 const SAME_START: u32 = 2;
 
@@ -319,11 +322,19 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
         if cpu >= interval / 2 {
             return (State::Spinning, Confidence::Strong);
         }
+        // A machine under load gives it less; it may have waited in between.
+        if cpu >= USED && cpu >= interval / 20 {
+            return (State::Spinning, Confidence::Guess);
+        }
     }
     let same_stack =
         there.iter().all(|t| t.sp == first.sp && t.frames == first.frames && !t.frames.is_empty());
     let same_wait = there.iter().all(|t| t.wait.is_some() && t.wait == first.wait);
+    // Such a wait had ended when the last dump was written: it is another one of the same kind.
+    let anew = first.wait.as_ref().and_then(|w| w.limit).is_some_and(|ms| ms < u64::from(seconds).saturating_mul(1000));
     match (same_stack, same_wait, cpu) {
+        (true, true, _) if anew => (State::Moving, Confidence::Strong),
+        (true, true, Some(c)) if c > USED => (State::Moving, Confidence::Guess),
         // Within one second even a busy thread can be found twice at the same place.
         (true, true, Some(c)) if c <= TICKS && seconds > 0 => (State::Stuck, Confidence::Strong),
         // Without times the stack alone says it. With CPU time it may have come back to the same wait; but a wait
@@ -379,18 +390,42 @@ fn verdict(
         return answer;
     }
     let state = |tid: Tid| threads.iter().find(|t| t.tid == tid);
-    if let Some(t) = threads.iter().find(|t| t.state == State::Spinning) {
+    let burns = threads.iter().filter(|t| t.state == State::Spinning);
+    if let Some(t) = burns.max_by_key(|t| (t.cpu, std::cmp::Reverse(t.tid))) {
         let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
         let ms = t.cpu.unwrap_or(0) / MS;
-        let text = format!("thread {:x} used {ms} ms of CPU time {span} and never waits{place}", t.tid.0);
+        let waits = if t.confidence == Confidence::Guess { "is in no wait in any dump" } else { "never waits" };
+        let text = format!("thread {:x} used {ms} ms of CPU time {span} and {waits}{place}", t.tid.0);
         return (Progress::Spinning, Some(t.tid), text, t.confidence);
+    }
+    // Waits of which no dump says that they are late did not get later.
+    if !threads.is_empty() && dumps.iter().all(|d| d.quiet) {
+        let works = threads.iter().any(|t| t.cpu.is_some_and(|c| c > USED));
+        let text = match works {
+            true => "no dump shows anything that is blocked, and threads used CPU time between them",
+            false => "no dump shows anything that is blocked: the threads wait for work",
+        };
+        return (Progress::Idle, None, text.into(), Confidence::Guess);
+    }
+    // A thread that the dumps find running, however little it got.
+    let busy = |d: &&Snapshot| d.verdict.filter(|(k, _)| *k == FindingKind::BusyLoop).map(|(_, t)| t);
+    if dumps.iter().all(|d| busy(&d).is_some())
+        && let Some(t) = dumps.last().and_then(busy).and_then(state)
+    {
+        let text = format!("thread {:x} runs {span} without getting on, as far as the dumps show: it {}", t.tid.0, t.does);
+        return (Progress::Spinning, Some(t.tid), text, Confidence::Guess);
     }
     // The culprits that the dumps' own verdicts name, then the main thread.
     let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| k.row().hang).map(|(_, t)| t));
     let main = threads.iter().find(|t| t.is_main && t.state != State::Idle).map(|t| t.tid);
     for t in named.into_iter().chain(main).filter_map(state) {
         match t.state {
-            State::Stuck => return hang(t, &span),
+            State::Stuck if Some(t.tid) == named => return hang(t, &span),
+            // What a main thread waits for may be the end of the program.
+            State::Stuck => {
+                let (progress, tid, text, _) = hang(t, &span);
+                return (progress, tid, text, Confidence::Guess);
+            }
             State::Moving => {
                 let text =
                     format!("thread {:x} moves: it is slow, not stuck; at the end it {}", t.tid.0, t.does);

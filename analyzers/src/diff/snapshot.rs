@@ -2,7 +2,7 @@
 
 use crate::facts::Case;
 use crate::incident::{Digest, MachineId};
-use crate::model::{Finding, FindingKind, Kind, ThreadFacts};
+use crate::model::{Finding, FindingKind, Kind, ThreadFacts, Timeout};
 use crate::text::frame_text;
 use dumpscope_core::{Pid, Tid, Va};
 use dumpscope_symbols::Trust;
@@ -28,7 +28,9 @@ pub struct Snapshot {
     pub threads: Vec<ThreadSnapshot>,
     /// Kind and thread of the dump's own verdict.
     pub verdict: Option<(FindingKind, Tid)>,
-    /// Circles and orphaned locks: what does not end by itself.
+    /// True when the dump's own verdict is that nothing is wrong.
+    pub quiet: bool,
+    /// Circles and orphaned locks: what does not end by itself, or begins anew.
     pub lasting: Vec<Finding>,
     /// Open handles: number, type and name. Untrusted. `None` without handle data.
     pub handles: Option<BTreeMap<u64, (String, String)>>,
@@ -47,6 +49,8 @@ pub struct WaitKey {
     pub handles: Option<Vec<u64>>,
     /// Thread that owns it.
     pub owner: Option<Tid>,
+    /// After how many milliseconds it gives up; `None` without a limit, or when that is not known.
+    pub limit: Option<u64>,
 }
 
 /// One thread of one dump.
@@ -102,6 +106,7 @@ impl Snapshot {
             time: dump.time(),
             threads: facts.threads.iter().map(|t| thread(facts, t)).collect(),
             verdict: verdict.tid.map(|t| (verdict.kind, t)),
+            quiet: verdict.kind == FindingKind::Idle,
             lasting: digest.findings.iter().filter(|f| super::standing::lasts(f)).cloned().collect(),
             handles: open,
             warnings,
@@ -136,6 +141,10 @@ fn thread(facts: &Case<'_>, t: &ThreadFacts) -> ThreadSnapshot {
             address: w.address,
             handles: w.handles.clone(),
             owner: w.owner_tid,
+            limit: match w.timeout {
+                Some(Timeout::Ms(ms)) => Some(ms),
+                _ => None,
+            },
         }),
         does: t.activity.as_ref().map_or_else(|| "is doing something unknown".into(), |a| a.text.clone()),
         idle: t.activity.as_ref().is_some_and(|a| a.idle),

@@ -1,7 +1,7 @@
 //! Circles and orphaned locks that every dump shows: who is in one cannot have gone on between the dumps.
 
 use super::Snapshot;
-use crate::model::{Confidence, Finding, FindingKind};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind};
 use dumpscope_core::{Tid, Va};
 use std::collections::BTreeSet;
 
@@ -18,9 +18,23 @@ pub(super) struct Standing {
     pub(super) confidence: Confidence,
 }
 
-/// Kinds that never end by themselves.
+/// Kinds that never end by themselves, and circles of waits with limits: those may begin anew.
 pub(super) fn lasts(f: &Finding) -> bool {
-    matches!(f.kind, FindingKind::Deadlock | FindingKind::OrphanedLock) && f.confidence >= Confidence::Strong
+    let known = matches!(f.kind, FindingKind::Deadlock | FindingKind::OrphanedLock);
+    known && f.confidence >= Confidence::Strong || is_timed(f)
+}
+
+fn is_timed(f: &Finding) -> bool {
+    f.class == FindingClass::TimedDeadlock
+}
+
+/// True when the limits of all members' waits are over between the dumps: the same waits then began anew.
+fn began_anew(dumps: &[&Snapshot], tids: &BTreeSet<Tid>) -> bool {
+    let times = || dumps.iter().map(|d| d.time);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return false };
+    let between = u64::from(last.saturating_sub(first)).saturating_mul(1000);
+    let limit = |t: &Tid| dumps.iter().filter_map(|d| d.thread(*t)?.wait.as_ref()?.limit).max();
+    tids.iter().filter_map(limit).max().is_some_and(|longest| longest < between)
 }
 
 /// What makes it the same thing in another dump: a circle's members, a lock and the owner that is gone.
@@ -56,8 +70,16 @@ pub(super) fn standing(dumps: &[&Snapshot]) -> Vec<Standing> {
         });
         // The thread of the sentence, or one that waits as long.
         let tid = if tids.contains(&tid) { Some(tid) } else { tids.first().copied() };
+        let mut summary = f.summary.clone();
+        if is_timed(f) {
+            if !began_anew(dumps, &tids) {
+                continue;
+            }
+            confidence = Confidence::Strong;
+            summary.push_str("; the limits were over between the dumps, and the same waits began anew");
+        }
         if let (true, Some(tid)) = (shared, tid) {
-            out.push(Standing { summary: f.summary.clone(), tid, tids, confidence });
+            out.push(Standing { summary, tid, tids, confidence });
         }
     }
     out

@@ -23,7 +23,7 @@ fn thread(tid: u32, cpu_ms: u64, frames: &[u64]) -> ThreadSnapshot {
 }
 
 fn waits(mut t: ThreadSnapshot, handle: u64) -> ThreadSnapshot {
-    t.wait = Some(WaitKey { kind: Kind::Event, address: None, handles: Some(vec![handle]), owner: None });
+    t.wait = Some(WaitKey { kind: Kind::Event, address: None, handles: Some(vec![handle]), owner: None, limit: None });
     t.running = Some(false);
     t.does = format!("waits for the event {handle:x}");
     t
@@ -95,12 +95,21 @@ fn hang_or_slow() {
     moved.threads[0].frames[0].0 = Va(0x77);
     let c = compare(&[stuck(10), stuck(15), moved]).unwrap();
     assert_eq!(c.progress, Progress::Slow);
-    // The same stack and the same wait, but CPU time: a retried wait uses some. A guess that names the conflict.
+    // The same stack and the same wait, but much CPU time: it went on in between.
     let mut burned = stuck(20);
     burned.threads[0].cpu = Some(4000 * MS);
     let c = compare(&[stuck(10), burned.clone()]).unwrap();
-    assert_eq!((c.progress, c.confidence), (Progress::Hang, Confidence::Guess));
-    assert!(c.summary.contains("3950 ms of CPU time"), "{}", c.summary);
+    assert_eq!((c.progress, c.confidence), (Progress::Slow, Confidence::Guess));
+    // A wait that gives up between the dumps is another one of the same kind in the last.
+    let mut timed = [stuck(10), stuck(20)];
+    for d in &mut timed {
+        d.threads[0].wait.as_mut().unwrap().limit = Some(5000);
+    }
+    assert_eq!(compare(&timed).unwrap().progress, Progress::Slow);
+    // Nothing is wrong in any dump: two of them are no hang.
+    let mut calm = [stuck(10), stuck(20)];
+    calm.iter_mut().for_each(|d| d.quiet = true);
+    assert_eq!(compare(&calm).unwrap().progress, Progress::Idle);
     // Another wait at another place: it moved.
     burned.threads[0].wait.as_mut().unwrap().handles = Some(vec![0x48]);
     assert_eq!(compare(&[stuck(10), burned]).unwrap().progress, Progress::Slow);
@@ -137,6 +146,24 @@ fn without_times_the_stack_is_a_guess() {
     };
     let c = compare(&[without(1), without(9)]).unwrap();
     assert_eq!((c.progress, c.confidence), (Progress::Hang, Confidence::Guess));
+}
+
+#[test]
+fn a_circle_of_waits_with_limits_that_began_anew() {
+    let shot = |time| {
+        let mut d =
+            dump(time, vec![waits(thread(4, 0, &[1, 2]), 0x44), waits(thread(8, 0, &[1, 2]), 0x48)]);
+        d.threads.iter_mut().for_each(|t| t.wait.as_mut().unwrap().limit = Some(4000));
+        let mut f = Finding::new(FindingKind::Deadlock, Confidence::Guess, "threads 4, 8 wait in a circle");
+        (f.class, f.tid, f.tids) = (crate::model::FindingClass::TimedDeadlock, Some(Tid(4)), vec![Tid(4), Tid(8)]);
+        d.lasting = vec![f];
+        d
+    };
+    let c = compare(&[shot(10), shot(20)]).unwrap();
+    assert_eq!((c.progress, c.tid, c.confidence), (Progress::Hang, Some(Tid(4)), Confidence::Strong));
+    assert!(c.summary.contains("began anew"), "{}", c.summary);
+    // They may be the first waits still.
+    assert_eq!(compare(&[shot(10), shot(13)]).unwrap().confidence, Confidence::Guess);
 }
 
 #[test]

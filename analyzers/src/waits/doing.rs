@@ -271,7 +271,8 @@ fn said(sentence: &str, args: &[Argument]) -> Option<String> {
             "z" if value == 0 => {}
             "z" => return None,
             other => {
-                let (_, last) = find(other.strip_prefix('m')?)?;
+                // A range that ends before it begins is none: the arguments are not what they seem.
+                let (_, last) = find(other.strip_prefix('m')?).filter(|(_, last)| *last >= value)?;
                 let name = hint.map(|h| format!(" ({h})")).unwrap_or_default();
                 match last == value {
                     true => out.push_str(&format!("0x{value:x}{name}")),
