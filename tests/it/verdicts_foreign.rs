@@ -148,14 +148,14 @@ const INNER: usize = 6;
 fn disagreements(target: &Target, t: &ThreadFacts, wait: &Wait) -> (usize, Vec<String>) {
     let (mut compared, mut out) = (0, Vec::new());
     let Some(stack) = t.stack.as_ref() else { return (0, out) };
-    let slim = [Kind::CriticalSection, Kind::LoaderLock, Kind::SrwLock, Kind::ConditionVariable, Kind::Address];
+    let slim =
+        [Kind::CriticalSection, Kind::LoaderLock, Kind::SrwLock, Kind::ConditionVariable, Kind::Address];
     let rows = recover_all(target, stack, &Cancel::default());
     for (f, args) in stack.frames.iter().zip(&rows).take(INNER) {
         let row = WAITERS.iter().find(|(n, ..)| f.function.as_deref() == Some(n));
         let Some((name, address, limit)) = row.filter(|_| f.displacement < 0x1000) else { continue };
-        let value = |index: Option<usize>| {
-            args.iter().find(|a| Some(a.index) == index)?.at_least(Confidence::Strong)
-        };
+        let value =
+            |index: Option<usize>| args.iter().find(|a| Some(a.index) == index)?.at_least(Confidence::Strong);
         let at = wait.address.filter(|_| slim.contains(&wait.kind));
         if let (Some(given), Some(at)) = (value(*address), at) {
             compared += 1;

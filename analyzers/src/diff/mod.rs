@@ -331,7 +331,11 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
         there.iter().all(|t| t.sp == first.sp && t.frames == first.frames && !t.frames.is_empty());
     let same_wait = there.iter().all(|t| t.wait.is_some() && t.wait == first.wait);
     // Such a wait had ended when the last dump was written: it is another one of the same kind.
-    let anew = first.wait.as_ref().and_then(|w| w.limit).is_some_and(|ms| ms < u64::from(seconds).saturating_mul(1000));
+    let anew = first
+        .wait
+        .as_ref()
+        .and_then(|w| w.limit)
+        .is_some_and(|ms| ms < u64::from(seconds).saturating_mul(1000));
     match (same_stack, same_wait, cpu) {
         (true, true, _) if anew => (State::Moving, Confidence::Strong),
         (true, true, Some(c)) if c > USED => (State::Moving, Confidence::Guess),
@@ -394,7 +398,8 @@ fn verdict(
     if let Some(t) = burns.max_by_key(|t| (t.cpu, std::cmp::Reverse(t.tid))) {
         let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
         let ms = t.cpu.unwrap_or(0) / MS;
-        let waits = if t.confidence == Confidence::Guess { "is in no wait in any dump" } else { "never waits" };
+        let waits =
+            if t.confidence == Confidence::Guess { "is in no wait in any dump" } else { "never waits" };
         let text = format!("thread {:x} used {ms} ms of CPU time {span} and {waits}{place}", t.tid.0);
         return (Progress::Spinning, Some(t.tid), text, t.confidence);
     }
@@ -412,7 +417,10 @@ fn verdict(
     if dumps.iter().all(|d| busy(&d).is_some())
         && let Some(t) = dumps.last().and_then(busy).and_then(state)
     {
-        let text = format!("thread {:x} runs {span} without getting on, as far as the dumps show: it {}", t.tid.0, t.does);
+        let text = format!(
+            "thread {:x} runs {span} without getting on, as far as the dumps show: it {}",
+            t.tid.0, t.does
+        );
         return (Progress::Spinning, Some(t.tid), text, Confidence::Guess);
     }
     // The culprits that the dumps' own verdicts name, then the main thread.

@@ -23,7 +23,13 @@ fn thread(tid: u32, cpu_ms: u64, frames: &[u64]) -> ThreadSnapshot {
 }
 
 fn waits(mut t: ThreadSnapshot, handle: u64) -> ThreadSnapshot {
-    t.wait = Some(WaitKey { kind: Kind::Event, address: None, handles: Some(vec![handle]), owner: None, limit: None });
+    t.wait = Some(WaitKey {
+        kind: Kind::Event,
+        address: None,
+        handles: Some(vec![handle]),
+        owner: None,
+        limit: None,
+    });
     t.running = Some(false);
     t.does = format!("waits for the event {handle:x}");
     t
@@ -151,11 +157,11 @@ fn without_times_the_stack_is_a_guess() {
 #[test]
 fn a_circle_of_waits_with_limits_that_began_anew() {
     let shot = |time| {
-        let mut d =
-            dump(time, vec![waits(thread(4, 0, &[1, 2]), 0x44), waits(thread(8, 0, &[1, 2]), 0x48)]);
+        let mut d = dump(time, vec![waits(thread(4, 0, &[1, 2]), 0x44), waits(thread(8, 0, &[1, 2]), 0x48)]);
         d.threads.iter_mut().for_each(|t| t.wait.as_mut().unwrap().limit = Some(4000));
         let mut f = Finding::new(FindingKind::Deadlock, Confidence::Guess, "threads 4, 8 wait in a circle");
-        (f.class, f.tid, f.tids) = (crate::model::FindingClass::TimedDeadlock, Some(Tid(4)), vec![Tid(4), Tid(8)]);
+        (f.class, f.tid, f.tids) =
+            (crate::model::FindingClass::TimedDeadlock, Some(Tid(4)), vec![Tid(4), Tid(8)]);
         d.lasting = vec![f];
         d
     };

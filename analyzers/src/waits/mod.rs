@@ -29,8 +29,8 @@ use crate::model::{
     Wait, WaitKind,
 };
 use crate::{Cancel, Target};
-use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use argued::Argued;
+use dumpscope_core::{Machine, ReadMemory, Tid, Va};
 use loader::Holders;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -161,7 +161,8 @@ fn wait_of(
             }
         }
         WaitKind::Object | WaitKind::Multiple => {
-            let asked = if wait.handles.is_none() { call::asked_handles(target, machine, &argued) } else { None };
+            let asked =
+                if wait.handles.is_none() { call::asked_handles(target, machine, &argued) } else { None };
             let mut most = Confidence::Proven;
             if let Some((handles, sure)) = asked {
                 wait.handles = Some(handles);

@@ -90,7 +90,10 @@ fn finding(
             ))
             .into_owned(),
             None if yields && cpu < LEAST => {
-                format!("thread {:x} only gives way to others, in {place}: it seems to ask for something in a loop", t.tid.0)
+                format!(
+                    "thread {:x} only gives way to others, in {place}: it seems to ask for something in a loop",
+                    t.tid.0
+                )
             }
             None => {
                 format!("thread {:x} runs in {place} and has used {} s of CPU time", t.tid.0, seconds(cpu))

@@ -53,8 +53,9 @@ pub(super) struct Witnesses {
 
 impl Witnesses {
     pub(super) fn of(facts: &Case<'_>) -> Witnesses {
-        let known =
-            |e: &super::graph::Edge<'_>| e.wait.kind != Kind::Thread && e.wait.confidence >= Confidence::Strong;
+        let known = |e: &super::graph::Edge<'_>| {
+            e.wait.kind != Kind::Thread && e.wait.confidence >= Confidence::Strong
+        };
         let mut out = Witnesses {
             locked_out: locked_out(facts),
             holds: facts.threads.iter().filter_map(|t| edge(facts, t)).filter(known).map(|e| e.to).collect(),
