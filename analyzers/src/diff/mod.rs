@@ -8,7 +8,7 @@ mod standing;
 
 pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
 
-use crate::model::Confidence;
+use crate::model::{Confidence, FindingKind};
 use dumpscope_core::{Pid, Tid};
 use standing::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -404,7 +404,8 @@ fn verdict(
         return (Progress::Spinning, Some(t.tid), text, t.confidence);
     }
     // Waits of which no dump says that they are late did not get later.
-    if !threads.is_empty() && dumps.iter().all(|d| d.quiet) {
+    let waits = threads.iter().any(|t| t.state != State::Idle);
+    if waits && dumps.iter().all(|d| d.quiet) {
         let works = threads.iter().any(|t| t.cpu.is_some_and(|c| c > USED));
         let text = match works {
             true => "no dump shows anything that is blocked, and threads used CPU time between them",
