@@ -185,7 +185,7 @@ fn x64_layouts() {
         text(&report(x64(), "b", true), Layout::Modern)[..2],
         [
             " # Child-SP          RetAddr               : Args to Child                                                           : Call Site",
-            "00 0000004e`3af7ed30 00007ffe`ac2ee99a     : 00000000`00000000 00000000`00000001 0000004e`3af7ee00 ????????`???????? : ntdll!NtWaitForSingleObject+0x14",
+            "00 0000004e`3af7ed30 00007ffe`ac2ee99a     : 00000000`00000000 00000000`00000001 0000004e`3af7ee00 00000000`00000000 : ntdll!NtWaitForSingleObject+0x14",
         ]
     );
     assert_eq!(
