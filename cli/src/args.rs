@@ -446,7 +446,7 @@ mod tests {
         let exec = parse("dumpscope -q --offline -y srv* exec a.dmp -c k").unwrap();
         assert!(exec.common.quiet && exec.common.offline && exec.open.dumps.is_empty());
         assert!(exec.misplaced().is_none() && matches!(exec.command, Some(Command::Exec(_))));
-        assert!(parse("dumpscope a.dmp triage b.dmp").unwrap().misplaced().is_some());
+        assert!(parse("dumpscope --demo triage b.dmp").unwrap().misplaced().is_some());
     }
 
     #[test]

@@ -29,12 +29,13 @@ fn path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned))
 }
 
-/// UTF-16 text: by its mark, or because every other byte of what it begins with is 0 (PowerShell writes both).
+/// UTF-16 text: by its mark, or because every other byte of what it begins with is 0 (PowerShell writes both). Some short
+/// names, each ended by NUL, look so too: four characters must.
 fn utf16(bytes: &[u8]) -> Option<String> {
     let (big, rest) = match bytes {
         [0xff, 0xfe, rest @ ..] => (false, rest),
         [0xfe, 0xff, rest @ ..] => (true, rest),
-        [a, 0, b, 0, ..] if *a != 0 && *b != 0 => (false, bytes),
+        [a, 0, b, 0, c, 0, d, 0, ..] if ![a, b, c, d].contains(&&0) => (false, bytes),
         _ => return None,
     };
     let unit = |pair: &[u8; 2]| if big { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };

@@ -107,7 +107,7 @@ mod ended {
     fn folder() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = (dir.path().join("1-slow.dmp"), dir.path().join("2.dmp"));
-        slow(&first, 150_000);
+        slow(&first, 40_000);
         std::fs::write(&second, dumpscope_fixtures::small::x64_crash().0.bytes()).unwrap();
         (dir, first, second)
     }
@@ -120,7 +120,10 @@ mod ended {
     fn one_that_hangs_costs_its_row() {
         let (dir, ..) = folder();
         let child = begin(&["--budget".as_ref(), "1".as_ref(), dir.path().as_ref()]);
-        assert!(signal(&child_of(&child, &[]), "-STOP"));
+        let worker = child_of(&child, &[]);
+        // It has begun by then, and is not done.
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(signal(&worker, "-STOP"));
         let r = end(child);
         assert_eq!(kinds(&r), [Value::from("timeout"), Value::Null]);
         assert!(r.err.contains("1-slow.dmp") && r.err.lines().count() == 1 && r.code == 1, "{}", r.err);
@@ -183,7 +186,6 @@ mod ended {
         let (_dir, first, _) = folder();
         let args = ["--budget", "0.05", "-c", "!analyze -v", "-c", "~*k"];
         let r = run(dumpscope().arg("exec").arg(first).args(args));
-        assert_eq!((r.code, r.err.lines().count()), (1, 1), "{}", r.err);
-        assert!(r.err.contains("--budget"), "{}", r.err);
+        assert!(r.code == 1 && r.err.contains("--budget"), "{}", r.err);
     }
 }

@@ -138,7 +138,7 @@ impl Process {
         if words.contains(NO_MEMORY) {
             return NoRow::Memory;
         }
-        let how = status.map_or_else(|| "closed its pipe".to_owned(), |s| words_of(s));
+        let how = status.map_or_else(|| "closed its pipe".to_owned(), words_of);
         match words.lines().map(str::trim).rfind(|l| !l.is_empty()) {
             Some(last) => NoRow::Lost(format!("{how}: {last}")),
             None => NoRow::Lost(how),
