@@ -2,7 +2,7 @@
 //! Wine (`fixtures/wine`).
 //!
 //! `cargo test --workspace --test it -- calibration --nocapture` prints the table; `DUMPSCOPE_WORLDS` says over how many
-//! generated processes (the README's table: 4000), `DUMPSCOPE_WORLD` shows one by its seed and writes its
+//! generated processes (the README's table: 600), `DUMPSCOPE_WORLD` shows one by its seed and writes its
 //! dump to the folder for temporary files.
 
 use crate::verdicts_foreign::{self, Foreign};
