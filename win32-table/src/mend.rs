@@ -81,14 +81,15 @@ const SHARED: &[&str] = &["Nt", "Zw", "Rtl", "Ldr", "Dbg", "Etw", "Csr", "Alpc",
 /// DLLs of the kernel, by the end of their names or whole.
 const KERNEL: &[&str] = &[".sys", "ntoskrnl.exe", "hal.dll", "bootvid.dll", "clfs.sys"];
 
-/// Namespaces whose structures are for devices, drivers and extensions of kernel debuggers: of these only what functions and
-/// interfaces lead to.
+/// Namespaces whose structures are for devices, drivers, codecs and extensions of kernel debuggers: of these only what functions
+/// and interfaces lead to.
 const OF_DRIVERS: &[&str] = &[
     "Windows.Win32.AI.",
     "Windows.Win32.Devices.",
-    "Windows.Win32.Graphics.Direct3D",
     "Windows.Win32.Graphics.DirectDraw",
-    "Windows.Win32.Media.",
+    "Windows.Win32.Media.DirectShow.Tv",
+    "Windows.Win32.Media.KernelStreaming",
+    "Windows.Win32.Media.MediaFoundation",
     "Windows.Win32.NetworkManagement.Ndis",
     "Windows.Win32.NetworkManagement.P2P",
     "Windows.Win32.NetworkManagement.WiFi",
@@ -97,6 +98,15 @@ const OF_DRIVERS: &[&str] = &[
     "Windows.Win32.System.Diagnostics.Debug.Extensions",
     "Windows.Win32.System.HostComputeSystem",
     "Windows.Win32.System.Hypervisor",
+];
+
+/// Of these, what programs use.
+const OF_PROGRAMS: &[&str] = &[
+    "Windows.Win32.Devices.Bluetooth",
+    "Windows.Win32.Devices.DeviceAndDriverInstallation",
+    "Windows.Win32.Devices.Display",
+    "Windows.Win32.Devices.HumanInterfaceDevice",
+    "Windows.Win32.Devices.Usb",
 ];
 
 /// Leaves out what only drivers see: functions of the kernel, and types that nothing else leads to.
@@ -113,7 +123,9 @@ fn kernel(model: &mut Model) {
         if t.namespace.starts_with("Windows.Wdk.") {
             return t.name.contains("_INFO") || t.name.contains("KEY_") || t.name.starts_with("FILE_");
         }
-        !OF_DRIVERS.iter().any(|n| t.namespace.starts_with(n)) || matches!(t.kind, Kind::Interface { .. })
+        let within = |list: &[&str]| list.iter().any(|n| t.namespace.starts_with(n));
+        let wireless = t.namespace.ends_with(".WiFi") && !t.name.starts_with("DOT11_");
+        !within(OF_DRIVERS) || within(OF_PROGRAMS) || wireless || matches!(t.kind, Kind::Interface { .. })
     };
     let mut keep = vec![false; model.types.len()];
     let mut todo: Vec<usize> = (0..model.types.len()).filter(|n| is_root(&model.types[*n])).collect();

@@ -15,6 +15,11 @@ impl<'a> Cursor<'a> {
         self.raw.is_empty()
     }
 
+    /// Bytes that are still to be read.
+    pub(crate) fn left(&self) -> usize {
+        self.raw.len()
+    }
+
     pub(crate) fn u8(&mut self) -> Option<u8> {
         let (first, rest) = self.raw.split_first()?;
         self.raw = rest;

@@ -72,8 +72,10 @@ pub struct Table {
     raw: Cow<'static, [u8]>,
     sections: [Range<usize>; SECTIONS],
     blocks: Vec<OnceLock<Box<[u8]>>>,
+    /// Where the records of a block of types start: made when the block is first asked for one.
+    pub(crate) starts: Vec<OnceLock<Box<[u16]>>>,
     unpacked: AtomicUsize,
-    pub(crate) members: OnceLock<Vec<(u32, u32, u32)>>,
+    pub(crate) constant_names: OnceLock<Vec<(u32, u32, u32)>>,
 }
 
 /// A name that is being read, with the ends of its words.
@@ -81,6 +83,59 @@ pub struct Table {
 pub(crate) struct Name {
     pub(crate) text: String,
     ends: Vec<usize>,
+}
+
+/// A name that is looked for in a list of names of which each shares its first words with the one before: words that are
+/// shared are compared once.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    name: &'a [u8],
+    /// How far the first words of the entry before are those of the name.
+    ends: Vec<usize>,
+    /// Words of the entry before.
+    words: usize,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(name: &'a str) -> Search<'a> {
+        Search { name: name.as_bytes(), ends: Vec::new(), words: 0 }
+    }
+
+    /// Reads the next entry's name: whether it is the one that is looked for.
+    pub(crate) fn next(&mut self, table: &Table, cursor: &mut Cursor<'_>) -> Option<bool> {
+        let same = usize::from(cursor.u8()?);
+        if same > self.words {
+            return None;
+        }
+        // A shared word that differed before does so still.
+        let mut fits = same <= self.ends.len();
+        self.ends.truncate(same);
+        self.words = same;
+        loop {
+            let bytes = match cursor.u8()? {
+                0 => return Some(fits && self.ends.last().copied().unwrap_or(0) == self.name.len()),
+                1 => {
+                    let len = cursor.u8()?;
+                    Some(cursor.bytes(len.into())?)
+                }
+                byte @ 2..0xc0 if fits => table.word(usize::from(byte) - 2),
+                2..0xc0 => None,
+                byte => {
+                    let low = usize::from(cursor.u8()?);
+                    if fits { table.word(190 + (usize::from(byte & 0x3f) << 8 | low)) } else { None }
+                }
+            };
+            self.words += 1;
+            if fits {
+                let at = self.ends.last().copied().unwrap_or(0);
+                let bytes = bytes?;
+                fits = self.name.get(at..).is_some_and(|rest| rest.starts_with(bytes));
+                if fits {
+                    self.ends.push(at + bytes.len());
+                }
+            }
+        }
+    }
 }
 
 /// A word of a name, without its letters.
@@ -109,11 +164,13 @@ impl Table {
             raw,
             sections,
             blocks: Vec::new(),
+            starts: Vec::new(),
             unpacked: AtomicUsize::new(0),
-            members: OnceLock::new(),
+            constant_names: OnceLock::new(),
         };
         let blocks = table.section(Section::Directory).len() / DIRECTORY_ENTRY;
         table.blocks.resize_with(blocks, OnceLock::new);
+        table.starts.resize_with(table.range(Kind::Records).end, OnceLock::new);
         Some(table)
     }
 
@@ -123,8 +180,9 @@ impl Table {
             raw: Cow::Borrowed(&[]),
             sections: std::array::from_fn(|_| 0..0),
             blocks: Vec::new(),
+            starts: Vec::new(),
             unpacked: AtomicUsize::new(0),
-            members: OnceLock::new(),
+            constant_names: OnceLock::new(),
         }
     }
 
@@ -255,22 +313,6 @@ impl Table {
             out.push_str(std::str::from_utf8(bytes).ok()?);
         }
         Some(out)
-    }
-
-    /// True when words are the letters of a name.
-    pub(crate) fn spell(&self, words: &[Word<'_>], name: &str) -> bool {
-        let mut rest = name.as_bytes();
-        for word in words {
-            let bytes = match word {
-                Word::Number(n) => self.word((*n).into()).unwrap_or_default(),
-                Word::Text(text) => text,
-            };
-            match rest.strip_prefix(bytes) {
-                Some(after) => rest = after,
-                None => return false,
-            }
-        }
-        rest.is_empty()
     }
 
     /// Which entries of a block of functions may have a name: by their prints, from 0.

@@ -1,7 +1,7 @@
 //! Functions and methods.
 
 use crate::bytes::Cursor;
-use crate::format::{Kind, Name, Section, Table};
+use crate::format::{Kind, Name, Search, Section, Table};
 use crate::ty::{Base, Ty, TypeId};
 
 /// Most parameters of one function.
@@ -111,11 +111,11 @@ impl Table {
         out: &mut Vec<Function<'a>>,
     ) -> Option<()> {
         let mut cursor = Cursor::new(self.block(block)?);
-        let mut words = Vec::new();
+        let mut search = Search::new(name);
         for n in 0..=*candidates.last()? {
-            Table::words_after(&mut cursor, &mut words)?;
+            let found = search.next(self, &mut cursor)?;
             let body = cursor.part()?;
-            if candidates.contains(&n) && self.spell(&words, name) {
+            if found && candidates.contains(&n) {
                 out.extend(self.function(name, body));
             }
         }

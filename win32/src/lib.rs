@@ -14,6 +14,7 @@ mod bytes;
 mod flat;
 mod format;
 mod function;
+mod names;
 mod ty;
 mod types;
 mod values;

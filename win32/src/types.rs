@@ -180,11 +180,7 @@ impl Table {
     /// True when a type has this name; the letters are compared where they lie.
     fn is_named(&self, id: TypeId, name: &str, depth: usize) -> bool {
         let read = || {
-            let (block, before) = self.place(Kind::Records, id)?;
-            let mut cursor = Cursor::new(self.block(block)?);
-            for _ in 0..before {
-                skip_record(&mut cursor)?;
-            }
+            let mut cursor = self.record_of(id)?;
             let mut own = cursor.clone();
             Table::skip_name(&mut cursor)?;
             match Head::read(&mut cursor)?.outer {
@@ -227,12 +223,27 @@ impl Table {
         if depth > MAX_NESTING {
             return None;
         }
+        self.record(&mut self.record_of(id)?, depth)
+    }
+
+    /// Where a type's record starts.
+    fn record_of(&self, id: TypeId) -> Option<Cursor<'_>> {
         let (block, before) = self.place(Kind::Records, id)?;
-        let mut cursor = Cursor::new(self.block(block)?);
-        for _ in 0..before {
-            skip_record(&mut cursor)?;
-        }
-        self.record(&mut cursor, depth)
+        let raw = self.block(block)?;
+        let starts = self.starts.get(block)?.get_or_init(|| {
+            let (mut cursor, mut out) = (Cursor::new(raw), Vec::new());
+            while let Ok(at) = u16::try_from(raw.len().saturating_sub(cursor.left()))
+                && !cursor.is_empty()
+            {
+                out.push(at);
+                if skip_record(&mut cursor).is_none() {
+                    break;
+                }
+            }
+            out.into_boxed_slice()
+        });
+        let at = *starts.get(usize::try_from(before).ok()?)?;
+        raw.get(usize::from(at)..).map(Cursor::new)
     }
 
     /// The block that has a type's entry, and how many entries are before it there.
@@ -318,7 +329,7 @@ impl Table {
     }
 
     /// What is behind the head of an enumeration: whether its values are flags, how many there are, and they.
-    fn enum_body(&self, id: TypeId) -> Option<(bool, usize, Cursor<'_>)> {
+    pub(crate) fn enum_body(&self, id: TypeId) -> Option<(bool, usize, Cursor<'_>)> {
         if self.type_info(id)?.kind != TypeKind::Enum {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Names of values: enumerations, flags, codes, messages and other constants.
 
 use crate::bytes::Cursor;
-use crate::format::{Kind, Name, Table, hash, partition};
+use crate::format::{Kind, Name, Search, Table, hash, partition};
 use crate::function::ty;
 use crate::ty::{Ty, TypeId};
 use crate::types::{Definition, TypeKind};
@@ -11,6 +11,8 @@ const PREFERRED: &[(&str, &str)] = &[("HRESULT", "E_"), ("NTSTATUS", "STATUS_"),
 
 /// The names are in the type's own definition.
 const NO_BLOCK: u32 = u32::MAX;
+/// The name belongs to no type.
+const NO_TYPE: TypeId = TypeId(u32::MAX);
 
 /// What a constant is.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,39 +171,68 @@ impl Table {
     #[must_use]
     pub fn constants(&self, name: &str) -> Vec<Constant> {
         let mut out = Vec::new();
-        for block in self.blocks_of(Kind::Constants, name) {
-            let mut find = || {
-                let mut cursor = Cursor::new(self.block(block)?);
-                let mut words = Vec::new();
-                while !cursor.is_empty() {
-                    Table::words_after(&mut cursor, &mut words)?;
-                    let body = cursor.part()?;
-                    if self.spell(&words, name) {
-                        out.extend(constant(self, name, body));
-                    }
-                }
-                Some(())
-            };
-            let _ = find();
-        }
         let wanted = hash(name);
-        let index = self.member_index();
+        let index = self.name_index();
         let from = index.partition_point(|(h, ..)| *h < wanted);
         for (_, id, block) in index.iter().skip(from).take_while(|(h, ..)| *h == wanted) {
-            let of = Some(TypeId(*id));
-            let mut add = |found: &str, value| {
-                if found == name {
-                    out.push(Constant { name: found.to_owned(), of, ty: None, value: Value::Int(value) });
-                }
+            let block = usize::try_from(*block).ok().filter(|_| *block != NO_BLOCK);
+            let mut values = Vec::new();
+            let of = TypeId(*id);
+            let _ = match block {
+                Some(block) if of == NO_TYPE => self.constants_in_block(block, name, &mut out),
+                Some(block) => self.values_in_block(block, name, &mut values),
+                None => self.values_in_enum(of, name, &mut values),
             };
-            match usize::try_from(*block).ok().filter(|_| *block != NO_BLOCK) {
-                Some(block) => {
-                    self.each_value(block, &mut |value, found| add(found, value));
-                }
-                None => self.members(TypeId(*id)).iter().for_each(|(found, value)| add(found, *value)),
+            let constant = |value| Constant { name: name.to_owned(), of: Some(of), ty: None, value };
+            out.extend(values.into_iter().map(|v| constant(Value::Int(v))));
+        }
+        // Those that belong to no type first.
+        out.sort_by_key(|c| c.of.is_some());
+        out
+    }
+
+    /// The constants of a name in a block of those that belong to no type.
+    fn constants_in_block(&self, block: usize, name: &str, out: &mut Vec<Constant>) -> Option<()> {
+        let mut cursor = Cursor::new(self.block(block)?);
+        let mut search = Search::new(name);
+        while !cursor.is_empty() {
+            let found = search.next(self, &mut cursor)?;
+            let body = cursor.part()?;
+            if found {
+                out.extend(constant(self, name, body));
             }
         }
-        out
+        Some(())
+    }
+
+    /// The values of a name in a block; other names are stepped over by their words.
+    fn values_in_block(&self, block: usize, name: &str, out: &mut Vec<i64>) -> Option<()> {
+        let mut key = self.key_at(block)?;
+        key.small()?;
+        let mut value = key.signed()?;
+        let mut cursor = Cursor::new(self.block(block)?);
+        let mut search = Search::new(name);
+        while !cursor.is_empty() {
+            value = value.wrapping_add(cursor.signed()?);
+            if search.next(self, &mut cursor)? {
+                out.push(value);
+            }
+        }
+        Some(())
+    }
+
+    /// As before, in an enumeration's own definition.
+    fn values_in_enum(&self, id: TypeId, name: &str, out: &mut Vec<i64>) -> Option<()> {
+        let (_, count, mut body) = self.enum_body(id)?;
+        let (mut value, mut search) = (-1i64, Search::new(name));
+        for _ in 0..count {
+            let found = search.next(self, &mut body)?;
+            value = value.wrapping_add(body.signed()?).wrapping_add(1);
+            if found {
+                out.push(value);
+            }
+        }
+        Some(())
     }
 
     /// Calls `f` with every constant until it gives false: those that belong to no type first.
@@ -234,10 +265,17 @@ impl Table {
         out
     }
 
-    /// Hashes of all names of enumerators with their types and blocks: made when first asked for.
-    fn member_index(&self) -> &[(u32, u32, u32)] {
-        self.members.get_or_init(|| {
+    /// Hashes of all names of constants with their types and blocks: made when first asked for.
+    fn name_index(&self) -> &[(u32, u32, u32)] {
+        self.constant_names.get_or_init(|| {
             let mut out = Vec::new();
+            for block in self.range(Kind::Constants) {
+                let number = u32::try_from(block).unwrap_or(NO_BLOCK);
+                self.each_in(block, &mut |name, _| {
+                    out.push((hash(name), NO_TYPE.0, number));
+                    true
+                });
+            }
             for id in self.with_members() {
                 if !self.type_info(id).is_some_and(|i| i.by_value) {
                     out.extend(self.members(id).iter().map(|(name, _)| (hash(name), id.0, NO_BLOCK)));

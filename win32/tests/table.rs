@@ -204,6 +204,35 @@ fn layouts_are_those_of_compiled_headers() {
     assert!(all > 2_000 && wrong.len() * 200 <= all, "{wrong:?}");
 }
 
+/// As an asker would: any name of the headers, both word sizes, what the table lacks is missed.
+#[test]
+fn structures_drawn_from_headers_have_their_offsets() {
+    let (mut all, mut right, mut structures, mut missing) = (0, 0, 0, Vec::new());
+    let mut wrong = Vec::new();
+    for line in include_str!("header_layouts.txt").lines().filter(|l| !l.starts_with('#')) {
+        let mut words = line.split(' ');
+        let (name, bits, _size) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+        let arch = if bits == "32" { Arch::X86 } else { Arch::X64 };
+        let ids = table().types_of_headers(name, arch);
+        let id = ids.into_iter().find(|id| table().for_arch(*id, arch) == *id);
+        let fields = id.and_then(|id| table().flat_layout(id, arch)).unwrap_or_default();
+        structures += 1;
+        if id.is_none() {
+            missing.push(name);
+        }
+        for (field, offset) in words.filter_map(|w| w.split_once('=')) {
+            all += 1;
+            let ours = fields.iter().find(|(_, f)| f.name == field).map(|(at, _)| at.to_string());
+            right += usize::from(ours.as_deref() == Some(offset));
+            if id.is_some() && ours.as_deref() != Some(offset) {
+                wrong.push(format!("{name} {bits}: {field} at {ours:?}, not {offset}"));
+            }
+        }
+    }
+    println!("offsets of structures drawn from headers: {right} of {all}; missing {missing:?}; wrong {wrong:?}");
+    assert!(structures == 400 && right * 100 >= all * 80 && wrong.len() * 50 <= all, "{wrong:?}");
+}
+
 #[test]
 fn methods_are_in_the_order_of_the_headers() {
     let (mut all, mut wrong) = (0, Vec::new());

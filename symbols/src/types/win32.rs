@@ -172,35 +172,23 @@ impl TypeProvider for Win32 {
         if self.arch == Arch::X86 { 4 } else { 8 }
     }
 
-    /// Also with the tag's marks of C headers in front: `_GUID`, `tagMSG`.
+    /// Also by the names that C headers have: `_GUID`, `tagMSG`, `STARTUPINFO`.
     fn find_type(&self, name: &str, ignore_case: bool) -> Vec<TypeId> {
         let plain = name.trim_start_matches('_');
-        let untagged = plain.strip_prefix("tag").unwrap_or(plain);
-        let tries = [name, plain, untagged].map(str::to_owned).into_iter();
-        // Headers choose one of several by macros: the newest, the one for UTF-16.
-        let chosen = ["W", "_LH", "W_V2", "_V2"].map(|suffix| format!("{untagged}{suffix}"));
-        let blob = (plain.starts_with("CRYPT_") && plain.ends_with("_BLOB"))
-            .then(|| "CRYPT_INTEGER_BLOB".to_owned());
-        for wanted in tries.chain(chosen).chain(blob).filter(|n| !n.is_empty()) {
-            let wanted = wanted.as_str();
-            if wanted == "GUID" {
-                return vec![GUID];
-            }
-            let mut ids = table().types_named(wanted);
-            if ids.is_empty() && ignore_case {
-                table().each_type(&mut |id, info| {
-                    if info.name.eq_ignore_ascii_case(wanted) {
-                        ids.push(id);
-                    }
-                    true
-                });
-            }
-            let found: Vec<TypeId> = ids.into_iter().filter_map(|id| self.whole(id)).collect();
-            if !found.is_empty() {
-                return found;
-            }
+        if plain == "GUID" {
+            return vec![GUID];
         }
-        Vec::new()
+        let mut ids = table().types_of_headers(name, self.arch);
+        if ids.is_empty() && ignore_case {
+            let untagged = plain.strip_prefix("tag").unwrap_or(plain);
+            table().each_type(&mut |id, info| {
+                if [name, plain, untagged].iter().any(|n| info.name.eq_ignore_ascii_case(n)) {
+                    ids.push(id);
+                }
+                true
+            });
+        }
+        ids.into_iter().filter_map(|id| self.whole(id)).collect()
     }
 
     fn each_type(&self, f: &mut dyn FnMut(TypeId, &str) -> bool) {

@@ -90,6 +90,11 @@ impl Cx<'_> {
         // Of files and sockets the same number says that they could not be opened.
         let no_process =
             ["file", "socket", "pipe", "device", "find", "mapping"].iter().any(|w| name.contains(w));
+        if name.contains("key")
+            && let Some(root) = root_key(value)
+        {
+            return Some(root.to_owned());
+        }
         match value {
             0 => return None,
             v if v == all_ones && (no_process || name == "s") => return Some("INVALID_HANDLE_VALUE".into()),
@@ -158,6 +163,24 @@ impl Cx<'_> {
             ),
         }
     }
+}
+
+/// The registry's own keys (`winreg.h` of the Windows SDK): 32 bits, of which 64-bit programs extend the sign.
+fn root_key(value: u64) -> Option<&'static str> {
+    let number = u32::try_from(value & 0xffff_ffff).ok()?;
+    if value >> 32 != 0 && value >> 32 != 0xffff_ffff {
+        return None;
+    }
+    let names = [
+        (0x8000_0000, "HKEY_CLASSES_ROOT"),
+        (0x8000_0001, "HKEY_CURRENT_USER"),
+        (0x8000_0002, "HKEY_LOCAL_MACHINE"),
+        (0x8000_0003, "HKEY_USERS"),
+        (0x8000_0004, "HKEY_PERFORMANCE_DATA"),
+        (0x8000_0005, "HKEY_CURRENT_CONFIG"),
+        (0x8000_0007, "HKEY_CURRENT_USER_LOCAL_SETTINGS"),
+    ];
+    names.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
 }
 
 pub(super) fn quote(text: &str) -> String {

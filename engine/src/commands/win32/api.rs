@@ -63,6 +63,17 @@ fn known(name: &str, machine: Arch) -> Vec<Item> {
         items = forms.flat_map(|n| exact(table, &n, machine)).collect();
     }
     if items.is_empty() {
+        // A structure's other names, and those of pointers to it.
+        let pointed = ["LPC", "PC", "LP", "P"].iter().find_map(|p| {
+            let ids = table.types_of_headers(name.strip_prefix(p)?, machine);
+            (!ids.is_empty()).then_some(ids)
+        });
+        let own = table.types_of_headers(name, machine);
+        let ids = if own.is_empty() { pointed.unwrap_or_default() } else { own };
+        let fits = ids.into_iter().filter(|id| table.for_arch(*id, machine) == *id);
+        items = fits.filter_map(|id| Item::of_type(table, id, machine)).collect();
+    }
+    if items.is_empty() {
         let mut found = names(table, &|n| n.eq_ignore_ascii_case(name));
         found.extend(constants(table, &|n| n.eq_ignore_ascii_case(name)));
         let mut all: Vec<&str> = found

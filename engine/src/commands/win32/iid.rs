@@ -58,7 +58,7 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         names.sort_unstable();
         items.extend(names.into_iter().map(|(name, is)| Item::Name { name, is }));
     } else {
-        let mut ids = table.types_named(name);
+        let mut ids = table.types_of_headers(name, machine);
         if ids.is_empty() {
             table.each_type(&mut |id, info| {
                 if is_com(info.kind) && info.name.eq_ignore_ascii_case(name) {
