@@ -44,8 +44,7 @@ fn words(w: &mut World, words: &[u32]) -> u64 {
 
 fn rows(w: &mut World) -> Vec<Row> {
     let time = put(w, &TIME.to_le_bytes());
-    let system: Vec<u8> =
-        [2016u16, 4, 6, 2, 10, 15, 30, 250].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let system: Vec<u8> = [2016u16, 4, 6, 2, 10, 15, 30, 250].iter().flat_map(|v| v.to_le_bytes()).collect();
     let system = put(w, &system);
     // BSTR: its length in bytes, then the text.
     let bstr = put(w, b"\x0a\0\0\0h\0e\0l\0l\0o\0\0\0") + 4;
@@ -60,7 +59,10 @@ fn rows(w: &mut World) -> Vec<Row> {
     let overlapped = words(w, &[0, 0, 0x2000, 1, 0x1c4]);
     let span = put(w, &(-50_000_000i64).to_le_bytes());
     let until = put(w, &TIME.to_le_bytes());
-    let clsid = put(w, &[0xc6, 0x5a, 0x2f, 0x41, 0x4d, 0xdb, 0xd0, 0x11, 0xa9, 0xc7, 0, 0xc0, 0x4f, 0xc2, 0xf5, 0xfe]);
+    let clsid = put(
+        w,
+        &[0xc6, 0x5a, 0x2f, 0x41, 0x4d, 0xdb, 0xd0, 0x11, 0xa9, 0xc7, 0, 0xc0, 0x4f, 0xc2, 0xf5, 0xfe],
+    );
     let unknown = put(w, &[0, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0x46]);
     let path = wide(w, r"C:\logs\service.log");
     let key = wide(w, r"Software\Contoso");
@@ -132,16 +134,23 @@ fn values_are_told_by_their_types() {
     for (n, r) in (0u32..).zip(&all) {
         let inner = frame("ntdll!NtWaitForSingleObject").args(&[0x1c4, 0, 0]);
         let of = frame(&format!("{}+0x40", r.function)).args(&r.args);
-        let head = if r.function.starts_with("ntdll!Nt") { vec![frame(r.function).args(&r.args)] } else { vec![inner, of] };
-        let rest = [frame(&format!("demo!caller{n}+0x5a")).args(&[1]), frame("ntdll!_RtlUserThreadStart+0x1b").args(&[0x40_1000, 0])];
+        let head = if r.function.starts_with("ntdll!Nt") {
+            vec![frame(r.function).args(&r.args)]
+        } else {
+            vec![inner, of]
+        };
+        let rest = [
+            frame(&format!("demo!caller{n}+0x5a")).args(&[1]),
+            frame("ntdll!_RtlUserThreadStart+0x1b").args(&[0x40_1000, 0]),
+        ];
         w.thread(0x1000 + n * 4, &head.into_iter().chain(rest).collect::<Vec<_>>());
     }
     let (dump, _) = w.finish();
     let target = Target::new(Dump::from_bytes(dump.bytes()).unwrap(), SymbolConfig::default());
     let (mut told, mut right, mut wrong) = (0, 0, Vec::new());
     for (n, r) in (0u32..).zip(&all) {
-        let stack =
-            thread_stack(&target, ThreadIdx(n), Machine::X86, &Limits::default(), &Cancel::default()).unwrap();
+        let stack = thread_stack(&target, ThreadIdx(n), Machine::X86, &Limits::default(), &Cancel::default())
+            .unwrap();
         let mut args = recover_all(&target, &stack, &Cancel::default());
         add_hints(&target, &stack, &mut args, &Cancel::default());
         let name = r.function.split_once('!').unwrap().1;
@@ -153,7 +162,8 @@ fn values_are_told_by_their_types() {
             told += usize::from(hint.is_some());
             right += usize::from(hint == Some(*text));
             if hint != Some(*text) {
-                let names: Vec<_> = row.iter().map(|a| (a.name.as_deref(), a.value.as_ref().map(|v| v.bits))).collect();
+                let names: Vec<_> =
+                    row.iter().map(|a| (a.name.as_deref(), a.value.as_ref().map(|v| v.bits))).collect();
                 let frames: Vec<_> = stack.frames.iter().map(|f| f.function.as_deref()).collect();
                 wrong.push(format!("{name} {parameter}: {hint:?}, not {text}; {names:x?} in {frames:?}"));
             }

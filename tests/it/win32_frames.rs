@@ -8,8 +8,8 @@ use crate::core_common::shared_or_skip;
 use dumpscope_analyzers::arguments::recover_all;
 use dumpscope_analyzers::stacks::{is_exact, thread_stack};
 use dumpscope_analyzers::{Cancel, Target};
-use dumpscope_core::{Machine, ThreadIdx};
 use dumpscope_core::model::Dump;
+use dumpscope_core::{Machine, ThreadIdx};
 use dumpscope_symbols::{Limits, SymbolConfig, SymbolSource, Trust};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,8 @@ fn whole() -> bool {
 
 fn is_windows(file: &str, path: &str) -> bool {
     let path = path.to_ascii_lowercase().replace('/', "\\");
-    path.contains("\\windows\\") || !path.contains('\\') && dumpscope_win32::table().has_dll(&file.to_ascii_lowercase())
+    path.contains("\\windows\\")
+        || !path.contains('\\') && dumpscope_win32::table().has_dll(&file.to_ascii_lowercase())
 }
 
 fn count(path: &Path, all: &mut Count) {
@@ -54,7 +55,8 @@ fn count(path: &Path, all: &mut Count) {
     for n in 0..target.dump.threads().len() {
         let thread = ThreadIdx(u32::try_from(n).unwrap());
         for machine in [Machine::X86, Machine::Amd64, Machine::Arm64] {
-            let Some(stack) = thread_stack(&target, thread, machine, &Limits::default(), &Cancel::default()) else {
+            let Some(stack) = thread_stack(&target, thread, machine, &Limits::default(), &Cancel::default())
+            else {
                 continue;
             };
             let args = recover_all(&target, &stack, &Cancel::default());
@@ -80,7 +82,12 @@ fn count(path: &Path, all: &mut Count) {
                 } else {
                     *all.without.entry(format!("{}!{name}", module.name)).or_default() += 1;
                     if whole() {
-                        println!("      {}!{name}+0x{:x}, {} arguments", module.name, frame.displacement, args.len());
+                        println!(
+                            "      {}!{name}+0x{:x}, {} arguments",
+                            module.name,
+                            frame.displacement,
+                            args.len()
+                        );
                     }
                 }
             }

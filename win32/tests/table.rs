@@ -229,7 +229,9 @@ fn structures_drawn_from_headers_have_their_offsets() {
             }
         }
     }
-    println!("offsets of structures drawn from headers: {right} of {all}; missing {missing:?}; wrong {wrong:?}");
+    println!(
+        "offsets of structures drawn from headers: {right} of {all}; missing {missing:?}; wrong {wrong:?}"
+    );
     assert!(structures == 400 && right * 100 >= all * 80 && wrong.len() * 50 <= all, "{wrong:?}");
 }
 
