@@ -5,6 +5,7 @@ use crate::base::FileOff;
 use crate::bytes::{clipped, exact};
 use crate::model::Dump;
 use crate::stream::{StreamCx, id};
+use std::collections::BTreeSet;
 
 /// How a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct FileText {
     pub form: TextForm,
 }
 
+/// Bytes of all texts together: many entries that name one long text must not fill the memory.
+const MAX_BYTES: usize = 64 << 20;
+
 /// Streams that are nothing but text.
 const WHOLE: [(u32, TextForm); 10] = [
     (id::COMMENT_A, TextForm::Bytes),
@@ -46,10 +50,17 @@ const WHOLE: [(u32, TextForm); 10] = [
 pub fn texts(dump: &Dump) -> Vec<FileText> {
     let file = dump.file_bytes();
     let mut out = Vec::new();
+    let (mut seen, mut left) = (BTreeSet::new(), MAX_BYTES);
+    let mut add = |at: u64, bytes: Option<&[u8]>, form: TextForm| {
+        let Some(bytes) = bytes.filter(|b| !b.is_empty() && b.len() <= left) else { return };
+        if seen.insert(at) {
+            left = left.saturating_sub(bytes.len());
+            out.push(FileText { at: FileOff(at), bytes: bytes.to_vec(), form });
+        }
+    };
     for entry in dump.directory() {
         if let Some((_, form)) = WHOLE.iter().find(|(number, _)| *number == entry.stream_type) {
-            let bytes = clipped(file, entry.offset.0, entry.size.into()).unwrap_or_default().to_vec();
-            out.push(FileText { at: entry.offset, bytes, form: *form });
+            add(entry.offset.0, clipped(file, entry.offset.0, entry.size.into()), *form);
         }
         for r in references(&StreamCx::new("", file, *entry, dump.machine())) {
             let (skip, tail, form) = match r.kind {
@@ -61,12 +72,9 @@ pub fn texts(dump: &Dump) -> Vec<FileText> {
             };
             let len = r.len.saturating_sub(skip).saturating_sub(tail);
             let at = r.to.saturating_add(skip);
-            if let Some(bytes) = exact(file, at, len).filter(|b| !b.is_empty()) {
-                out.push(FileText { at: FileOff(at), bytes: bytes.to_vec(), form });
-            }
+            add(at, exact(file, at, len), form);
         }
     }
     out.sort_by_key(|t| t.at);
-    out.dedup_by_key(|t| t.at);
     out
 }

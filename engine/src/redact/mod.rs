@@ -115,10 +115,12 @@ impl Redactor {
     /// What is private in a text: where and of which kind, in order, disjoint. `free`: the text is the program's, so that
     /// tokens that only look random count too.
     fn find(&self, text: &str, names: &Names, free: bool) -> Vec<(Range<usize>, String)> {
-        let mut found: Vec<(Range<usize>, String)> = Vec::new();
+        // By start: of what is disjoint only the last one before the end can overlap.
+        let mut found: BTreeMap<usize, (usize, String)> = BTreeMap::new();
         let mut add = |range: Range<usize>, kind: &str| {
-            if !range.is_empty() && found.iter().all(|(r, _)| r.end <= range.start || range.end <= r.start) {
-                found.push((range, kind.to_owned()));
+            let before = found.range(..range.end).next_back();
+            if !range.is_empty() && before.is_none_or(|(_, (end, _))| *end <= range.start) {
+                found.insert(range.start, (range.end, kind.to_owned()));
             }
         };
         self.rules.find(text, &mut add);
@@ -130,8 +132,7 @@ impl Redactor {
         if free {
             entropy::find(text, &mut |range| add(range, "token"));
         }
-        found.sort_by_key(|(r, _)| r.start);
-        found
+        found.into_iter().map(|(start, (end, kind))| (start..end, kind)).collect()
     }
 
     /// The text without what is private.
