@@ -242,22 +242,24 @@ fn narrow_runs(bytes: &[u8], found: &mut dyn FnMut(usize, &[u8])) {
     }
 }
 
-/// Runs of UTF-16 at even addresses: letters of Latin, Greek, Cyrillic and their neighbours.
+/// Runs of UTF-16, at odd addresses too: letters of Latin, Greek, Cyrillic and their neighbours.
 fn wide_runs(start: Va, bytes: &[u8], found: &mut dyn FnMut(Va, &[u8])) {
-    let skip = usize::try_from(start.0 % 2).unwrap_or(0);
-    let bytes = bytes.get(skip..).unwrap_or_default();
-    let units = bytes.as_chunks::<2>().0;
-    let mut from = 0usize;
-    for end in 0..=units.len() {
-        let unit = units.get(end).map(|u| u16::from_le_bytes(*u));
-        let is_letter =
-            unit.is_some_and(|u| matches!(u, 0x9 | 0xa | 0xd | 0x20..=0x7e | 0xa0..=0x24f | 0x370..=0x5ff));
-        if !is_letter {
-            if end.saturating_sub(from) >= SHORTEST_WIDE {
-                let run = bytes.get(from.saturating_mul(2)..end.saturating_mul(2)).unwrap_or_default();
-                found(start.offset((skip as u64).wrapping_add(from as u64 * 2)), run);
+    for skip in [0usize, 1] {
+        let bytes = bytes.get(skip..).unwrap_or_default();
+        let units = bytes.as_chunks::<2>().0;
+        let mut from = 0usize;
+        for end in 0..=units.len() {
+            let unit = units.get(end).map(|u| u16::from_le_bytes(*u));
+            let is_letter = unit
+                .is_some_and(|u| matches!(u, 0x9 | 0xa | 0xd | 0x20..=0x7e | 0xa0..=0x24f | 0x370..=0x5ff));
+            if !is_letter {
+                if end.saturating_sub(from) >= SHORTEST_WIDE {
+                    let at = from.saturating_mul(2);
+                    let run = bytes.get(at..end.saturating_mul(2)).unwrap_or_default();
+                    found(start.offset(skip.saturating_add(at) as u64), run);
+                }
+                from = end.saturating_add(1);
             }
-            from = end.saturating_add(1);
         }
     }
 }
