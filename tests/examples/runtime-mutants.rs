@@ -2,7 +2,13 @@
 //!
 //! `cargo run --release -p dumpscope-tests --example runtime-mutants -- dotnet|java|ruby [COUNT] [NAME..]`, 60 mutants of
 //! some dumps by default. Times are of the processor where the system tells them (Linux), else of the clock.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a tool of the developers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a tool of the developers"
+)]
 
 use dumpscope_analyzers::facts::Case;
 use dumpscope_analyzers::triage::run_rules;
