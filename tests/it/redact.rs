@@ -97,6 +97,8 @@ fn a_thousand_secrets() {
             frame("ntdll!RtlUserThreadStart+0x21"),
         ],
     );
+    // Room for a long command line and a large environment.
+    w.heap = dumpscope_fixtures::process::Arena::commit(&mut w.dump.space, 0x1d0_7000_0000, 0x10_0000);
     let mut secrets: Vec<(usize, &str, String)> = Vec::new();
     let (mut heap, mut command, mut environment) = (Vec::new(), String::new(), Vec::new());
     for n in 0..1000 {

@@ -121,8 +121,13 @@ mod ended {
         let (dir, ..) = folder();
         let child = begin(&["--budget".as_ref(), "1".as_ref(), dir.path().as_ref()]);
         let worker = child_of(&child, &[]);
-        // It has begun by then, and is not done.
-        std::thread::sleep(Duration::from_millis(300));
+        // It has begun when the dump is mapped, and is not done.
+        let maps = format!("/proc/{worker}/maps");
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&maps).unwrap_or_default().contains("1-slow.dmp") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the worker reads no dump");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert!(signal(&worker, "-STOP"));
         let r = end(child);
         assert_eq!(kinds(&r), [Value::from("timeout"), Value::Null]);

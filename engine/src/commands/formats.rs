@@ -77,10 +77,9 @@ impl Formats {
         self.bytes().iter().map(|b| format!("{b:08b}")).collect::<Vec<_>>().join(" ")
     }
 
-    fn chars(&self, modern: bool) -> String {
-        // Today's engine takes 7f for a character; terminals pass over it.
-        let last = if modern { 0x7f } else { 0x7e };
-        let shown = |b: &u8| if (0x20..=last).contains(b) { char::from(*b) } else { '.' };
+    fn chars(&self) -> String {
+        // Today's engine takes 7f for a character: a control character stays out of what is printed.
+        let shown = |b: &u8| if (0x20..=0x7e).contains(b) { char::from(*b) } else { '.' };
         self.bytes().iter().map(shown).collect()
     }
 
@@ -106,7 +105,7 @@ impl Report for Formats {
         }
         row("Octal:", self.octal());
         row("Binary:", self.binary());
-        row("Chars:", self.chars(cx.layout == Layout::Modern));
+        row("Chars:", self.chars());
         row("Time:", self.time(cx.layout == Layout::Modern));
         let (low, high) = self.floats();
         row("Float:", format!("low {} high {}", general(low.into(), 6), general(high.into(), 6)));
@@ -117,7 +116,7 @@ impl Report for Formats {
         let (low, high) = self.floats();
         json!({
             "hex": Hex(self.value), "decimal": self.signed(), "unsigned": self.value, "octal": self.octal(),
-            "binary": self.binary(), "chars": self.chars(false), "time": self.time(false),
+            "binary": self.binary(), "chars": self.chars(), "time": self.time(false),
             "float": { "low": low, "high": high }, "double": f64::from_bits(self.value),
         })
     }
@@ -168,7 +167,7 @@ mod tests {
         let f = Formats { value: 0x7ff6_0f62_1a40, wide: true, full: 0x7ff6_0f62_1a40 };
         assert_eq!(f.octal(), "0000003777301730415100");
         assert_eq!(f.binary(), "00000000 00000000 01111111 11110110 00001111 01100010 00011010 01000000");
-        assert_eq!(f.chars(false), ".....b.@");
+        assert_eq!(f.chars(), ".....b.@");
         assert_eq!(f.time(false), "Tue Jun 12 20:11:19.676 1601 (UTC + 0:00)");
         assert_eq!(general(f64::from_bits(f.value), 6), "6.95125e-310");
         let f = Formats { value: 0xffff_ffff, wide: false, full: 0xffff_ffff };

@@ -5,6 +5,9 @@ use std::ops::Range;
 /// Shortest such word, characters.
 const SHORTEST: usize = 20;
 
+/// Fewest changes between digits and letters.
+const FEWEST_CHANGES: usize = 3;
+
 /// Least information of a character, bits.
 const BITS: f64 = 3.5;
 
@@ -39,22 +42,17 @@ fn is_random(word: &str) -> bool {
         return true;
     }
     // Names of functions and files have words in them: changes between digits and letters are rare.
-    let kinds = word.as_bytes().windows(2).filter(|w| kind(w.first()) != kind(w.last())).count();
-    digits >= 2 && upper >= 2 && lower >= 2 && kinds.saturating_mul(3) >= word.len() && bits(word) >= BITS
+    let changes = word.as_bytes().windows(2).filter(|w| is_digit(w.first()) != is_digit(w.last())).count();
+    digits >= 2
+        && upper >= 2
+        && lower >= 2
+        && changes >= FEWEST_CHANGES
+        && changes.saturating_mul(8) >= word.len()
+        && bits(word) >= BITS
 }
 
-fn kind(byte: Option<&u8>) -> u8 {
-    byte.map_or(0, |b| {
-        if b.is_ascii_digit() {
-            1
-        } else if b.is_ascii_uppercase() {
-            2
-        } else if b.is_ascii_lowercase() {
-            3
-        } else {
-            4
-        }
-    })
+fn is_digit(byte: Option<&u8>) -> bool {
+    byte.is_some_and(u8::is_ascii_digit)
 }
 
 fn is_guid(word: &str) -> bool {
