@@ -64,10 +64,10 @@ impl Host for Files {
     }
 
     fn log(&self, line: &str) {
-        if let Some(log) = self.open().as_mut() {
-            if let Err(e) = writeln!(log.file, "{line}") {
-                self.fail(&log.path, &e);
-            }
+        if let Some(log) = self.open().as_mut()
+            && let Err(e) = writeln!(log.file, "{line}")
+        {
+            self.fail(&log.path, &e);
         }
     }
 

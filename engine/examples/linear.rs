@@ -169,13 +169,16 @@ fn measure(to: &Path, counts: Counts) -> (f64, String) {
     (begun.elapsed().as_secs_f64(), said)
 }
 
+/// What is counted, how many, and the counts with so many.
+type Case = (&'static str, usize, fn(Counts, usize) -> Counts);
+
 fn main() {
     worker_main();
     let divisor: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("large.dmp");
     let some = Counts { threads: 1, modules: 1, handles: 1, ranges: 1, deep: false };
-    let cases: [(&str, usize, fn(Counts, usize) -> Counts); 5] = [
+    let cases: [Case; 5] = [
         ("threads", 100_000, |c, threads| Counts { threads, ..c }),
         ("modules", 200_000, |c, modules| Counts { modules, ..c }),
         ("handles", 1_000_000, |c, handles| Counts { handles, ..c }),

@@ -415,7 +415,7 @@ fn verdict(
     }
     // A thread that the dumps find running, however little it got.
     let busy = |d: &&Snapshot| d.verdict.filter(|(k, _)| *k == FindingKind::BusyLoop).map(|(_, t)| t);
-    if dumps.iter().all(|d| busy(&d).is_some())
+    if dumps.iter().all(|d| busy(d).is_some())
         && let Some(t) = dumps.last().and_then(busy).and_then(state)
     {
         let text = format!(

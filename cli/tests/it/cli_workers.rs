@@ -89,6 +89,18 @@ mod ended {
         panic!("no worker")
     }
 
+    /// The same, when it has begun with the slow dump and is not done: the dump is mapped.
+    fn reader_of(parent: &Child, known: &[String]) -> String {
+        let worker = child_of(parent, known);
+        let maps = format!("/proc/{worker}/maps");
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&maps).unwrap_or_default().contains("1-slow.dmp") {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the worker reads no dump");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        worker
+    }
+
     fn begin(args: &[&OsStr]) -> Child {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dumpscope"));
         command.args(["triage", "--format", "json", "-j", "1"]).args(args);
@@ -120,15 +132,7 @@ mod ended {
     fn one_that_hangs_costs_its_row() {
         let (dir, ..) = folder();
         let child = begin(&["--budget".as_ref(), "1".as_ref(), dir.path().as_ref()]);
-        let worker = child_of(&child, &[]);
-        // It has begun when the dump is mapped, and is not done.
-        let maps = format!("/proc/{worker}/maps");
-        let begun = Instant::now();
-        while !std::fs::read_to_string(&maps).unwrap_or_default().contains("1-slow.dmp") {
-            assert!(begun.elapsed() < Duration::from_secs(20), "the worker reads no dump");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(signal(&worker, "-STOP"));
+        assert!(signal(&reader_of(&child, &[]), "-STOP"));
         let r = end(child);
         assert_eq!(kinds(&r), [Value::from("timeout"), Value::Null]);
         assert!(r.err.contains("1-slow.dmp") && r.err.lines().count() == 1 && r.code == 1, "{}", r.err);
@@ -138,14 +142,14 @@ mod ended {
     fn one_that_is_killed_is_tried_once_more() {
         let (dir, ..) = folder();
         let child = begin(&["--budget".as_ref(), "0.3".as_ref(), dir.path().as_ref()]);
-        assert!(signal(&child_of(&child, &[]), "-BUS"));
+        assert!(signal(&reader_of(&child, &[]), "-BUS"));
         let r = end(child);
         assert_eq!((kinds(&r), r.code), (vec![Value::Null, Value::Null], 0), "{}", r.err);
 
         let child = begin(&["--budget".as_ref(), "5".as_ref(), dir.path().as_ref()]);
-        let first = child_of(&child, &[]);
+        let first = reader_of(&child, &[]);
         assert!(signal(&first, "-ABRT"));
-        assert!(signal(&child_of(&child, &[first]), "-SEGV"));
+        assert!(signal(&reader_of(&child, &[first]), "-SEGV"));
         let r = end(child);
         assert_eq!((kinds(&r), r.code), (vec!["signal".into(), Value::Null], 1), "{}", r.err);
         assert!(r.err.contains("1-slow.dmp") && r.err.contains("signal 11"), "{}", r.err);

@@ -204,7 +204,7 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("empty"), dir.path().join("a/link")).unwrap();
         let closed = dir.path().join("closed");
         std::fs::create_dir(&closed).unwrap();
-        std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
         let mut left = LeftOut::default();
         let found = find_dumps_and(dir.path(), &mut left);
         assert_eq!((left.links, left.first_link), (1, Some(dir.path().join("a/link"))));
