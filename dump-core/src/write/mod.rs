@@ -78,7 +78,7 @@ pub const COMMENT: &str = "dumpscope shrink";
 /// Bytes written in one go.
 const CHUNK: usize = 1 << 20;
 
-/// What [`write`] would write.
+/// What [`write()`] would write.
 ///
 /// # Errors
 /// [`WriteError::TooLarge`].
