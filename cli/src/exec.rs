@@ -14,9 +14,9 @@ use dumpscope_core::ThreadIdx;
 use dumpscope_core::model::Dump;
 use dumpscope_engine::batch::{TriageOptions, files_of, grace};
 use dumpscope_engine::{
-    Guarded, JsonSink, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
+    Guarded, JsonWriter, Layout, Line, LineStatus, RenderCx, Report, Role, Session, Sink, TextSink, run_line,
 };
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -170,16 +170,13 @@ fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) 
 
 /// Prints one JSON array.
 fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<()> {
-    let mut sink = JsonSink::new(false);
+    let mut sink = JsonWriter::new(console.out());
     for line in lines {
         match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
             LineStatus::Quit | LineStatus::Stopped => break,
             LineStatus::Done | LineStatus::Failed => {}
         }
     }
-    let mut out = console.out();
-    serde_json::to_writer_pretty(&mut out, &sink.into_value()).map_err(io::Error::from)?;
-    writeln!(out)?;
-    out.flush()?;
+    sink.finish()?;
     Ok(())
 }

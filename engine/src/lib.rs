@@ -31,6 +31,6 @@ pub use command::{COMMANDS, Command, CommandError, Invocation, Needs};
 pub use commands::win32_names;
 pub use doc::{Answer, Line, Link, Part, RenderCx, Report, Role, Sink, Span};
 pub use host::{Host, HostError};
-pub use render::{Guarded, JsonSink, TextSink};
+pub use render::{Guarded, JsonSink, JsonWriter, TextSink};
 pub use run::{LineStatus, panic_text, run_line};
 pub use session::{Layout, Selection, Session};

@@ -52,7 +52,7 @@ impl Wanted {
 }
 
 /// A thread that waits for another process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrossWait {
     /// The thread.
     pub tid: Tid,
@@ -71,7 +71,7 @@ pub struct CrossWait {
 }
 
 /// What a thread waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadWait {
     /// What it does, one sentence without a full stop. Untrusted.
     pub sentence: String,
@@ -92,7 +92,7 @@ pub struct ThreadWait {
 }
 
 /// A thread that serves a call of another process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// The thread.
     pub tid: Tid,
@@ -111,7 +111,7 @@ pub struct Serving {
 }
 
 /// An object with a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedObject {
     /// Name. Untrusted.
     pub name: String,
@@ -122,7 +122,7 @@ pub struct NamedObject {
 }
 
 /// What is kept of one dump.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// Process id.
     pub pid: Option<Pid>,

@@ -8,6 +8,7 @@ use crate::model::Confidence;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::model::ProcessParameters;
 use dumpscope_core::{Machine, ReadMemory, Va};
+use serde::{Deserialize, Serialize};
 
 /// `KUSER_SHARED_DATA`, at the same address in every process of x86, x64 and ARM64 Windows, and in Wine.
 /// Source: `ntddk.h` of the WDK; the offsets are the same from Windows 2000 to 11 (seen: 9600 under Wine).
@@ -28,7 +29,7 @@ const OTHER_BOOT: u64 = 300 * SECOND;
 const RANDOM_BASES: u64 = 0x7ff0_0000_0000;
 
 /// Which machine a dump is of, as far as it says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineId {
     /// `COMPUTERNAME`, upper case. Untrusted.
     pub computer: Option<String>,

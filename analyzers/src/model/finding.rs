@@ -3,6 +3,7 @@
 use super::Confidence;
 use super::words::words;
 use dumpscope_core::{Pid, Tid, Va};
+use serde::{Deserialize, Serialize};
 
 words! {
     /// Kinds of findings, worst first: findings are ordered by it.
@@ -223,7 +224,7 @@ impl From<FindingKind> for FindingClass {
 }
 
 /// One conclusion.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,

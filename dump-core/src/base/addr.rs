@@ -1,9 +1,10 @@
 //! Address kinds that must not mix.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A virtual address in the dumped process.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Va(pub u64);
 
 /// An offset from the base of a loaded module.

@@ -1,10 +1,11 @@
 //! What is known of a loaded module before any symbol is read.
 
 use super::{Machine, Va};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A GUID in its memory form.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Guid {
     /// First 32 bits.
     pub data1: u32,

@@ -1,17 +1,44 @@
-//! The JSON document of `exec --format json`.
+//! The JSON document of `exec --format json`: an array of
+//! `{ "command", "thread"?, "report", "data", "text"? }`: the command's text without its thread prefix, the thread's
+//! number when the command ran for a selected one, the kind of report, its data.
 
 use crate::doc::{RenderCx, Report, Sink};
 use dumpscope_core::ThreadIdx;
 use serde_json::{Value, json};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-/// Collects reports as an array of `{ "command", "thread"?, "report", "data", "text"? }`: the command's text without
-/// its thread prefix, the thread's number when the command ran for a selected one, the kind of report, its data.
+/// What the following reports answer.
+#[derive(Debug, Default)]
+struct Asked {
+    command: String,
+    thread: Option<ThreadIdx>,
+}
+
+impl Asked {
+    fn set(&mut self, text: &str, thread: Option<ThreadIdx>) {
+        text.clone_into(&mut self.command);
+        self.thread = thread;
+    }
+
+    fn entry(&self, report: &dyn Report) -> Value {
+        let mut entry = json!({ "command": self.command });
+        if let Some(fields) = entry.as_object_mut() {
+            if let Some(ThreadIdx(index)) = self.thread {
+                fields.insert("thread".into(), json!(index));
+            }
+            fields.insert("report".into(), json!(report.kind()));
+            fields.insert("data".into(), report.json());
+        }
+        entry
+    }
+}
+
+/// Collects reports as one value.
 #[derive(Debug, Default)]
 pub struct JsonSink {
     entries: Vec<Value>,
-    command: String,
-    thread: Option<ThreadIdx>,
+    asked: Asked,
     text: bool,
 }
 
@@ -31,28 +58,101 @@ impl JsonSink {
 
 impl Sink for JsonSink {
     fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
-        text.clone_into(&mut self.command);
-        self.thread = thread;
+        self.asked.set(text, thread);
     }
 
     fn report(&mut self, report: &dyn Report, cx: &RenderCx) -> ControlFlow<()> {
-        let mut entry = json!({ "command": self.command });
-        if let Some(fields) = entry.as_object_mut() {
-            if let Some(ThreadIdx(index)) = self.thread {
-                fields.insert("thread".into(), json!(index));
-            }
-            fields.insert("report".into(), json!(report.kind()));
-            fields.insert("data".into(), report.json());
-            if self.text {
-                let mut text = String::new();
-                report.lines(cx, &mut |line| {
-                    text.push_str(line.to_text().trim_end());
-                    text.push('\n');
-                });
-                fields.insert("text".into(), json!(text));
-            }
+        let mut entry = self.asked.entry(report);
+        if let Some(fields) = entry.as_object_mut().filter(|_| self.text) {
+            let mut text = String::new();
+            report.lines(cx, &mut |line| {
+                text.push_str(line.to_text().trim_end());
+                text.push('\n');
+            });
+            fields.insert("text".into(), json!(text));
         }
         self.entries.push(entry);
         ControlFlow::Continue(())
+    }
+}
+
+/// Writes the same document, each report as it comes: a command over all threads never has more than one thread's
+/// answer in memory.
+#[derive(Debug)]
+pub struct JsonWriter<W: Write> {
+    out: W,
+    asked: Asked,
+    any: bool,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> JsonWriter<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> JsonWriter<W> {
+        JsonWriter { out, asked: Asked::default(), any: false, error: None }
+    }
+
+    fn entry(&mut self, report: &dyn Report) -> io::Result<()> {
+        let entry = serde_json::to_string_pretty(&self.asked.entry(report))?;
+        let mut before = if self.any { ",\n" } else { "[\n" };
+        self.any = true;
+        for line in entry.lines() {
+            write!(self.out, "{before}  {line}")?;
+            before = "\n";
+        }
+        Ok(())
+    }
+
+    /// Ends the document and flushes; gives the writer back.
+    ///
+    /// # Errors
+    /// The first error in writing (a closed pipe, a full disk).
+    pub fn finish(mut self) -> io::Result<W> {
+        if let Some(e) = self.error.take() {
+            return Err(e);
+        }
+        self.out.write_all(if self.any { b"\n]\n" } else { b"[]\n" })?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Write> Sink for JsonWriter<W> {
+    fn command(&mut self, text: &str, thread: Option<ThreadIdx>) {
+        self.asked.set(text, thread);
+    }
+
+    fn report(&mut self, report: &dyn Report, _: &RenderCx) -> ControlFlow<()> {
+        match self.entry(report) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(e) => {
+                self.error = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doc::Message;
+    use crate::session::Layout;
+
+    #[test]
+    fn what_is_written_is_what_would_be_collected() {
+        let cx = RenderCx { layout: Layout::Classic, wide: true };
+        for count in 0..3u32 {
+            let (mut all, mut written) = (JsonSink::new(false), JsonWriter::new(Vec::new()));
+            for n in 0..count {
+                for sink in [&mut all as &mut dyn Sink, &mut written] {
+                    sink.command("k", (n > 0).then_some(ThreadIdx(n)));
+                    assert!(sink.report(&Message::default(), &cx).is_continue());
+                }
+            }
+            let mut text = serde_json::to_string_pretty(&all.into_value()).unwrap();
+            text.push('\n');
+            assert_eq!(String::from_utf8(written.finish().unwrap()).unwrap(), text);
+        }
     }
 }

@@ -7,5 +7,5 @@ mod text;
 
 pub use ansi::sgr;
 pub use guard::Guarded;
-pub use json::JsonSink;
+pub use json::{JsonSink, JsonWriter};
 pub use text::TextSink;

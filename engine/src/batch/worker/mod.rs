@@ -5,7 +5,6 @@
 //! JSON each on its stdin; it answers on its stdout ([`wire::Said`]). It limits its own memory ([`limit`]) and leaves
 //! when its stdin ends: it never outlives who started it. [`process`] is the side that asks, [`serve`] the side that works.
 
-mod kept;
 mod lane;
 mod limit;
 mod process;

@@ -1,9 +1,9 @@
 //! What goes through the pipes: lines of JSON.
 
 use super::Tables;
-use super::kept::KeptDigest;
 use crate::batch::{TriageOptions, Workers};
 use crate::document::{DumpRow, Kept};
+use dumpscope_analyzers::incident::Digest;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -53,17 +53,17 @@ pub(super) enum Said {
     /// A file comes from a server.
     Download { file: String, done: u64, total: Option<u64> },
     /// The answer, and what incidents need of it.
-    Row { row: Box<DumpRow>, digest: Option<Box<KeptDigest>> },
+    Row { row: Box<DumpRow>, digest: Option<Box<Digest>> },
 }
 
 impl Said {
     pub(super) fn row(mut row: DumpRow) -> Said {
-        let digest = row.digest.0.take().map(|d| Box::new(KeptDigest::from(*d)));
+        let digest = row.digest.0.take();
         Said::Row { row: Box::new(row), digest }
     }
 }
 
 /// A row with its digest again.
-pub(super) fn whole(row: DumpRow, digest: Option<Box<KeptDigest>>) -> DumpRow {
-    DumpRow { digest: Kept(digest.map(|d| Box::new((*d).into()))), ..row }
+pub(super) fn whole(row: DumpRow, digest: Option<Box<Digest>>) -> DumpRow {
+    DumpRow { digest: Kept(digest), ..row }
 }
