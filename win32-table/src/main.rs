@@ -8,10 +8,12 @@
 //! cargo run --manifest-path win32-table/Cargo.toml -- --check says whether it would be the same
 //! ```
 
+mod blocks;
 mod bytes;
+mod constants;
 mod layout;
-mod meta;
 mod mend;
+mod meta;
 mod model;
 mod words;
 mod write;

@@ -18,9 +18,14 @@ pub fn mend(model: &mut Model) {
         let inner = format!("{name}._Anonymous_e__Struct");
         add(model, "Windows.Win32.Foundation", &inner, halves);
         let anonymous = field("Anonymous", Ty::Named(format!("Windows.Win32.Foundation.{inner}")));
-        add(model, "Windows.Win32.Foundation", name, structure(true, vec![anonymous, field("QuadPart", part("64"))]));
+        add(
+            model,
+            "Windows.Win32.Foundation",
+            name,
+            structure(true, vec![anonymous, field("QuadPart", part("64"))]),
+        );
     }
-    for family in crate::write::FAMILIES {
+    for family in crate::constants::FAMILIES {
         let u32 = crate::model::BASES.iter().position(|b| *b == "u32").expect("u32") as u8;
         add(model, "", family, Kind::Enum { underlying: u32, flags: false, members: Vec::new() });
     }
@@ -58,7 +63,7 @@ const KEPT: &[&str] = &[
 
 fn constants(model: &mut Model) {
     model.constants.retain(|c| match &c.value {
-        Value::Int(_) => crate::write::is_kept_by_value(c) || KEPT.contains(&c.namespace.as_str()),
+        Value::Int(_) => crate::constants::is_kept_by_value(c) || KEPT.contains(&c.namespace.as_str()),
         Value::Guid(_) => c.name.starts_with("CLSID_") || c.name.starts_with("IID_"),
         Value::Text(t) => t.len() <= 24 && KEPT.contains(&c.namespace.as_str()),
         Value::Float(_) => false,

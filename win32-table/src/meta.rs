@@ -7,7 +7,9 @@ use std::path::Path;
 use windows_metadata::reader::{
     Attribute, File, HasAttributes, MethodDef, MethodParam, TypeCategory, TypeDef, TypeIndex,
 };
-use windows_metadata::{MethodCallAttributes, ParamAttributes, PInvokeAttributes, Type as Raw, TypeAttributes, TypeName};
+use windows_metadata::{
+    MethodCallAttributes, PInvokeAttributes, ParamAttributes, Type as Raw, TypeAttributes, TypeName,
+};
 
 /// Files in the order in which they are asked: what the first one tells wins.
 const FILES: &[&str] = &["Windows.Win32.winmd", "Windows.Wdk.winmd"];
@@ -147,8 +149,10 @@ impl<'a> Reader<'a> {
         let mut members = Vec::new();
         for field in t.fields() {
             match field.constant() {
-                Some(c) => members
-                    .push((field.name().to_owned(), number(&c.value()).context("an enumerator that is no number")?)),
+                Some(c) => members.push((
+                    field.name().to_owned(),
+                    number(&c.value()).context("an enumerator that is no number")?,
+                )),
                 None => underlying = self.ty(&field.ty(), &[])?,
             }
         }
@@ -174,7 +178,8 @@ impl<'a> Reader<'a> {
             fields.as_slice(),
             t.has_attribute("NativeTypedefAttribute") || t.has_attribute("MetadataTypedefAttribute"),
         ) {
-            let handle = t.has_attribute("RAIIFreeAttribute") || t.has_attribute("InvalidHandleValueAttribute");
+            let handle =
+                t.has_attribute("RAIIFreeAttribute") || t.has_attribute("InvalidHandleValueAttribute");
             return Ok(Kind::Alias { to: self.ty(&only.ty(), scope)?, handle });
         }
         let layout = t.class_layout();
@@ -288,15 +293,17 @@ impl<'a> Reader<'a> {
                 flags |= ours;
             }
         }
-        let count = match (row.find_attribute("MemorySizeAttribute"), row.find_attribute("NativeArrayInfoAttribute")) {
-            (Some(a), _) => named(&a, "BytesParamIndex").map(|n| Count::BytesOf(n as u32)),
-            (None, Some(a)) => match (named(&a, "CountParamIndex"), named(&a, "CountConst")) {
-                (Some(n), _) => Some(Count::ElementsOf(n as u32)),
-                (None, Some(n)) => Some(Count::Elements(n as u32)),
+        let count =
+            match (row.find_attribute("MemorySizeAttribute"), row.find_attribute("NativeArrayInfoAttribute"))
+            {
+                (Some(a), _) => named(&a, "BytesParamIndex").map(|n| Count::BytesOf(n as u32)),
+                (None, Some(a)) => match (named(&a, "CountParamIndex"), named(&a, "CountConst")) {
+                    (Some(n), _) => Some(Count::ElementsOf(n as u32)),
+                    (None, Some(n)) => Some(Count::Elements(n as u32)),
+                    _ => None,
+                },
                 _ => None,
-            },
-            _ => None,
-        };
+            };
         if count.is_some() {
             flags |= flag::COUNTED;
         }
@@ -349,7 +356,8 @@ impl<'a> Reader<'a> {
         if name.namespace.is_empty() {
             for (outer, key) in scope.iter().rev() {
                 if self.index.nested(*outer).any(|n| n.name() == name.name) {
-                    let (plain, arch) = key.split_once('|').map_or((key.as_str(), None), |(k, a)| (k, Some(a)));
+                    let (plain, arch) =
+                        key.split_once('|').map_or((key.as_str(), None), |(k, a)| (k, Some(a)));
                     let inner = format!("{plain}.{}", name.name);
                     return Ok(Ty::Named(arch.map_or(inner.clone(), |a| format!("{inner}|{a}"))));
                 }
@@ -368,8 +376,12 @@ impl<'a> Reader<'a> {
 /// `PWSTR` that is only read is `PCWSTR`.
 fn constant(ty: Ty) -> Ty {
     match ty {
-        Ty::Named(n) if n == "Windows.Win32.Foundation.PWSTR" => Ty::Named("Windows.Win32.Foundation.PCWSTR".into()),
-        Ty::Named(n) if n == "Windows.Win32.Foundation.PSTR" => Ty::Named("Windows.Win32.Foundation.PCSTR".into()),
+        Ty::Named(n) if n == "Windows.Win32.Foundation.PWSTR" => {
+            Ty::Named("Windows.Win32.Foundation.PCWSTR".into())
+        }
+        Ty::Named(n) if n == "Windows.Win32.Foundation.PSTR" => {
+            Ty::Named("Windows.Win32.Foundation.PCSTR".into())
+        }
         other => other,
     }
 }

@@ -2,8 +2,8 @@
 
 /// Numbers of the built-in types; the reader has the same (`win32/src/ty.rs`).
 pub const BASES: &[&str] = &[
-    "void", "bool", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "usize", "isize", "char16",
-    "Guid",
+    "void", "bool", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "usize", "isize",
+    "char16", "Guid",
 ];
 
 /// A type where it is used.

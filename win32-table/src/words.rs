@@ -60,8 +60,10 @@ impl Words {
                 }
             }
         }
-        let mut list: Vec<(&str, usize)> =
-            count.into_iter().filter(|(w, n)| *n >= 2 && !w.is_empty() && w.len() < 256 && (w.len() > 1 || *n > 20)).collect();
+        let mut list: Vec<(&str, usize)> = count
+            .into_iter()
+            .filter(|(w, n)| *n >= 2 && !w.is_empty() && w.len() < 256 && (w.len() > 1 || *n > 20))
+            .collect();
         // What saves most; the most used ones first.
         list.sort_by_key(|(w, n)| (std::cmp::Reverse(n * w.len()), *w));
         list.truncate(MOST);

@@ -1,17 +1,14 @@
 //! Writes the file; its form is described in `win32/src/format.rs`, beside the reader.
 
+use crate::blocks::{BLOCK, Block, Blocks, deflate, prints};
 use crate::bytes::{signed, u16, u32, varint};
+use crate::constants::{family_members, plain_constants, typed_members};
 use crate::layout::{Layouts, Size};
-use crate::model::{BASES, Constant, Count, Field, Function, Kind, Model, Param, Ty, Type, Value};
-use crate::words::{Part, Words};
-use flate2::Compression;
-use flate2::write::DeflateEncoder;
+use crate::model::{BASES, Count, Field, Function, Kind, Model, Param, Ty, Type, Value};
+use crate::words::Words;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 
 const MAGIC: &[u8; 8] = b"DSWIN32\x01";
-/// Bytes of a block before compression.
-const BLOCK: usize = 4096;
 /// Enumerations with more members keep them in blocks of their own, by value.
 const BIG: usize = 96;
 /// Records of the type index between two entries of its group table.
@@ -19,18 +16,6 @@ const GROUP: usize = 16;
 const WORD_GROUP: usize = 32;
 /// Most parameters and fields that have a number: two bytes name them.
 const PARTS: usize = (1 << 12) - 1;
-
-/// Prefixes of untyped constants that are a family of messages, and the header that has them.
-pub const FAMILIES: &[&str] = &[
-    "WM", "EM", "LB", "CB", "BM", "LVM", "TVM", "TCM", "HDM", "TBM", "SBM", "STM", "PBM", "TTM", "TB", "RB", "SB",
-    "CBEM", "DTM", "MCM", "UDM", "HKM", "IPM", "ACM", "PGM", "DM", "PSM",
-];
-
-struct Block {
-    data: Vec<u8>,
-    first: usize,
-    ordinal: usize,
-}
 
 struct Writer<'a> {
     model: &'a Model,
@@ -179,7 +164,8 @@ impl<'m> Writer<'m> {
             }
         }
         model.functions.iter().flat_map(|f| &f.params).for_each(|p| add(self.param(p)));
-        let mut list: Vec<(Vec<u8>, usize)> = counts.into_iter().filter(|(p, n)| n * (p.len() - 2) > 2 * p.len()).collect();
+        let mut list: Vec<(Vec<u8>, usize)> =
+            counts.into_iter().filter(|(p, n)| n * (p.len() - 2) > 2 * p.len()).collect();
         list.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         list.truncate(PARTS);
         self.parts = list.into_iter().map(|(p, _)| p).zip(1..).collect();
@@ -275,8 +261,23 @@ impl<'m> Writer<'m> {
         }
         u32(total, &mut ranges);
         let sections = [
-            lens, word_groups, text, part_groups, parts, ranges, directory, std::mem::take(&mut self.keys), prints,
-            type_prints, guids, refs, dll_offsets, dlls, space_offsets, spaces, data,
+            lens,
+            word_groups,
+            text,
+            part_groups,
+            parts,
+            ranges,
+            directory,
+            std::mem::take(&mut self.keys),
+            prints,
+            type_prints,
+            guids,
+            refs,
+            dll_offsets,
+            dlls,
+            space_offsets,
+            spaces,
+            data,
         ];
         let mut out = MAGIC.to_vec();
         let mut at = 8 + sections.len() * 8;
@@ -289,7 +290,12 @@ impl<'m> Writer<'m> {
             eprintln!("  section {n}: {}", s.len());
             out.extend(s);
         }
-        eprintln!("  raw {raw}, {} words, {} types, {} functions", self.words.all.len(), order.len(), functions.1.len());
+        eprintln!(
+            "  raw {raw}, {} words, {} types, {} functions",
+            self.words.all.len(),
+            order.len(),
+            functions.1.len()
+        );
         out
     }
 
@@ -329,7 +335,8 @@ impl<'m> Writer<'m> {
             let t = &self.model.types[*n];
             blocks.starts_anew();
             let mut out = Vec::new();
-            let outer = t.key.split('|').next().and_then(|k| k.rsplit_once('.')).and_then(|(k, _)| self.ids.get(k));
+            let outer =
+                t.key.split('|').next().and_then(|k| k.rsplit_once('.')).and_then(|(k, _)| self.ids.get(k));
             let name = if outer.is_some() { t.name.rsplit('.').next().unwrap_or("") } else { &t.name };
             self.words.name(name, &mut out);
             // Kind in the low bits; 8: there is a byte of machines behind it; 0x10: values are in blocks of their own;
@@ -374,7 +381,9 @@ impl<'m> Writer<'m> {
         match t {
             Ty::Pointer(to) => match (&**to, id(to)) {
                 (_, Some(id)) => varint(id << 2 | 1, out),
-                (Ty::Pointer(inner), _) if id(inner).is_some() => varint(id(inner).unwrap_or(0) << 2 | 2, out),
+                (Ty::Pointer(inner), _) if id(inner).is_some() => {
+                    varint(id(inner).unwrap_or(0) << 2 | 2, out)
+                }
                 (inner, _) => {
                     varint(1 << 2 | 3, out);
                     self.ty(inner, out);
@@ -418,7 +427,9 @@ impl<'m> Writer<'m> {
             let mut rest = Vec::new();
             varint(self.dlls[&f.dll.to_ascii_lowercase()] as u64, &mut rest);
             varint(self.namespaces[f.namespace.as_str()] as u64, &mut rest);
-            rest.push(f.arch | u8::from(f.cdecl) << 3 | u8::from(f.variadic) << 4 | u8::from(f.last_error) << 5);
+            rest.push(
+                f.arch | u8::from(f.cdecl) << 3 | u8::from(f.variadic) << 4 | u8::from(f.last_error) << 5,
+            );
             self.signature(f, &mut rest);
             self.words.after(&mut blocks.previous, &f.name, &mut body);
             varint(rest.len() as u64, &mut body);
@@ -569,120 +580,4 @@ impl<'m> Writer<'m> {
 
 fn size(s: Size, out: &mut Vec<u8>) {
     varint(s.bytes << 3 | u64::from(s.align.max(1).trailing_zeros()), out);
-}
-
-/// Entries one after the other, cut into blocks.
-#[derive(Default)]
-struct Blocks {
-    all: Vec<Block>,
-    now: Vec<u8>,
-    first: usize,
-    ordinal: usize,
-    count: usize,
-    previous: Vec<Part>,
-    is_new: bool,
-    limit: usize,
-}
-
-impl Blocks {
-    /// True when the next entry is the first of a block.
-    fn starts_anew(&mut self) -> bool {
-        if self.now.len() >= self.limit.max(BLOCK) {
-            self.cut();
-        }
-        self.is_new = self.now.is_empty();
-        if self.is_new {
-            self.previous.clear();
-        }
-        self.is_new
-    }
-
-    fn cut(&mut self) {
-        if !self.now.is_empty() {
-            let data = std::mem::take(&mut self.now);
-            self.all.push(Block { data, first: self.first, ordinal: self.ordinal });
-        }
-    }
-
-    fn push(&mut self, entry: &[u8], key: usize) {
-        if self.now.is_empty() {
-            (self.first, self.ordinal) = (key, self.count);
-        }
-        self.now.extend_from_slice(entry);
-        self.count += 1;
-    }
-
-    fn done(mut self) -> Vec<Block> {
-        self.cut();
-        self.all
-    }
-}
-
-fn deflate(data: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(10));
-    encoder.write_all(data).expect("memory takes all");
-    encoder.finish().expect("memory takes all")
-}
-
-/// 16 bits of each name's hash (FNV-1a, folded), for saying no without unpacking.
-fn prints<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for n in names {
-        let mut h = 0x811c_9dc5u32;
-        for b in n.bytes() {
-            h = (h ^ u32::from(b)).wrapping_mul(0x0100_0193);
-        }
-        out.extend(((h >> 16) as u16 ^ h as u16).to_le_bytes());
-    }
-    out
-}
-
-/// True for codes and messages.
-pub fn is_kept_by_value(c: &Constant) -> bool {
-    family(c).is_some() || typed(c).is_some()
-}
-
-/// Untyped constants and those whose type keeps none, by name.
-fn plain_constants(model: &Model) -> Vec<&Constant> {
-    let mut out: Vec<&Constant> = model.constants.iter().filter(|c| family(c).is_none() && typed(c).is_none()).collect();
-    out.sort_by(|a, b| (&a.name, &a.namespace).cmp(&(&b.name, &b.namespace)));
-    out
-}
-
-/// The family of messages that a constant is in.
-fn family(c: &Constant) -> Option<&'static str> {
-    let numbers = matches!(c.ty, Ty::Base(_)) && matches!(c.value, Value::Int(_));
-    let (prefix, _) = c.name.split_once('_')?;
-    let ui = c.namespace.starts_with("Windows.Win32.UI.");
-    FAMILIES.iter().copied().find(|f| numbers && ui && *f == prefix)
-}
-
-fn family_members<'a>(model: &'a Model, family_name: &str) -> Vec<(i64, &'a str)> {
-    let fits = |c: &&Constant| family(c).is_some_and(|f| f == family_name);
-    let value = |c: &'a Constant| match c.value {
-        Value::Int(v) => Some((v, c.name.as_str())),
-        _ => None,
-    };
-    model.constants.iter().filter(fits).filter_map(value).collect()
-}
-
-/// Types whose constants are kept by value: codes.
-const CODES: &[&str] = &["Windows.Win32.Foundation.HRESULT", "Windows.Win32.Foundation.NTSTATUS"];
-
-fn typed(c: &Constant) -> Option<&str> {
-    match (&c.ty, &c.value) {
-        (Ty::Named(k), Value::Int(_)) => CODES.iter().copied().find(|t| t == k),
-        _ => None,
-    }
-}
-
-fn typed_members<'a>(model: &'a Model, key: &str) -> Vec<(i64, &'a str)> {
-    let value = |c: &'a Constant| match c.value {
-        Value::Int(v) if typed(c) == Some(key) => Some((v, c.name.as_str())),
-        _ => None,
-    };
-    if !CODES.contains(&key) {
-        return Vec::new();
-    }
-    model.constants.iter().filter_map(value).collect()
 }

@@ -10,6 +10,7 @@ mod hex;
 mod rows;
 mod script;
 mod settle;
+mod several;
 
 pub use buckets::Buckets;
 pub use dumpscope_analyzers::model::{
@@ -20,6 +21,7 @@ pub use rows::*;
 pub use script::*;
 pub(crate) use settle::here;
 pub use settle::settle;
+pub use several::*;
 
 /// The JSON Schema (2020-12) of the triage document, with keys in a fixed order.
 #[must_use]

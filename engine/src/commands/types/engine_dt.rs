@@ -3,7 +3,8 @@
 use super::dt::{Link, with_cx};
 use super::fields::Field;
 use super::find::{Found, module_name};
-use super::layout::{Layout, Looks, base_type};
+use super::layout::{Layout, base_type};
+use super::looks::Looks;
 use super::rows::{MAX_ROWS, verbose};
 use super::subject::{self, Object, Subject};
 use super::wild::{self, Wanted};

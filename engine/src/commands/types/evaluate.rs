@@ -248,7 +248,7 @@ fn members(session: &Session, value: &Value, id: TypeId, data: Option<Data<'_>>,
         filler.aggregate(id, data, &[]);
         out.rows = filler.rows;
         if session.sel.layout == Layout::Modern {
-            let looks = super::layout::Looks { width: 16, ..Default::default() };
+            let looks = super::looks::Looks { width: 16, ..Default::default() };
             let mut layout = super::layout::Layout::new(cx, set, session, &looks);
             layout.members(id, data);
             out.engine = Some(layout.lines);

@@ -2,8 +2,10 @@
 
 use super::fields::Field;
 use super::find::static_member;
+use super::looks::Looks;
 use super::rows::{MAX_ROWS, verbose};
 use crate::expr::TypeSet;
+use crate::expr::cpp::BUILT_IN;
 use crate::fmt;
 use crate::session::Session;
 use dumpscope_core::Va;
@@ -14,27 +16,6 @@ use dumpscope_symbols::types::{
 
 /// Deepest nesting of rows, and of virtual bases in each other.
 const MAX_DEPTH: u32 = 16;
-
-/// How the lines look.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Looks {
-    /// `-r`: levels of nested structures and pointers that are opened.
-    pub(crate) nesting: u32,
-    /// `-b`: everything nested is opened, no pointer, elements of arrays one by one.
-    pub(crate) blocks: bool,
-    /// `-v`.
-    pub(crate) verbose: bool,
-    /// `-a` before a field: elements of arrays, at most so many.
-    pub(crate) elements: Option<u64>,
-    /// `-c`.
-    pub(crate) compact: bool,
-    /// `-o`.
-    pub(crate) no_offsets: bool,
-    /// `-i`.
-    pub(crate) flat: bool,
-    /// Width of names.
-    pub(crate) width: usize,
-}
 
 /// Collects lines.
 pub(crate) struct Layout<'a> {
@@ -590,25 +571,26 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The base type of this name, as C writes it.
+/// The base type of this name, as C writes it: of each one the spelling that the engine's type reader knows.
 pub(crate) fn base_type(name: &str) -> Option<TypeId> {
-    const NAMES: &[(&str, u32)] = &[
-        ("void", 0x03),
-        ("bool", 0x30),
-        ("char", 0x70),
-        ("unsigned char", 0x20),
-        ("signed char", 0x10),
-        ("wchar_t", 0x71),
-        ("char16_t", 0x7a),
-        ("char32_t", 0x7b),
-        ("short", 0x11),
-        ("unsigned short", 0x21),
-        ("int", 0x74),
-        ("unsigned int", 0x75),
-        ("long", 0x12),
-        ("unsigned long", 0x22),
-        ("float", 0x40),
-        ("double", 0x41),
+    const NAMES: [&str; 16] = [
+        "void",
+        "bool",
+        "char",
+        "unsigned char",
+        "signed char",
+        "wchar_t",
+        "char16_t",
+        "char32_t",
+        "short",
+        "unsigned short",
+        "int",
+        "unsigned int",
+        "long",
+        "unsigned long",
+        "float",
+        "double",
     ];
-    NAMES.iter().find(|(n, _)| *n == name).map(|(_, id)| TypeId(*id))
+    let (_, number) = BUILT_IN.iter().find(|(n, _)| *n == name && NAMES.contains(n))?;
+    Some(TypeId(*number))
 }

@@ -7,6 +7,7 @@ mod evaluate;
 mod fields;
 mod find;
 mod layout;
+mod looks;
 mod radix;
 mod report;
 mod rows;

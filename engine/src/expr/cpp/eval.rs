@@ -1,18 +1,15 @@
 //! A tree to its value.
 
 use super::ast::{Binary, Macro, Node, TypeName, Unary};
-use super::lex::{DOUBLE, FLOAT, INT, INT64, UINT, UINT64};
+use super::lex::{INT, INT64, UINT, UINT64};
+use super::numbers::{
+    BOOL, common, compare, fit, fraction, fractions, is_comparison, is_double, promoted, typed,
+};
 use super::value::{Scalar, Ty, Value};
 use crate::expr::{ErrorKind, ExprError, RegisterMiss, TypeSet};
 use dumpscope_analyzers::scope::Stored;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::types::{MAX_DEPTH, RowKind, Type, TypeId, bare, rows};
-
-/// CodeView's numbers of `long` and `unsigned long`, which have 32 bits here.
-const LONG: u32 = 0x12;
-const ULONG: u32 = 0x22;
-/// CodeView's number of `bool`.
-const BOOL: u32 = 0x30;
 
 /// What C++ expressions may ask of the world.
 pub trait CppEnv {
@@ -75,7 +72,7 @@ fn fail<T>(kind: ErrorKind, at: usize) -> Result<T, ExprError> {
     Err(ExprError::new(kind, at))
 }
 
-fn unsupported<T>(text: impl Into<String>, at: usize) -> Result<T, ExprError> {
+pub(super) fn unsupported<T>(text: impl Into<String>, at: usize) -> Result<T, ExprError> {
     fail(ErrorKind::Unsupported(text.into()), at)
 }
 
@@ -180,7 +177,7 @@ fn size(size: Option<u64>, env: &dyn CppEnv, at: usize) -> Result<Value, ExprErr
 }
 
 /// `size_t`.
-fn size_type(env: &dyn CppEnv) -> u32 {
+pub(super) fn size_type(env: &dyn CppEnv) -> u32 {
     if env.machine().is_64() { UINT64 } else { UINT }
 }
 
@@ -198,7 +195,7 @@ fn resolve(name: &TypeName, env: &dyn CppEnv, at: usize) -> Result<Ty, ExprError
     Ok(Ty { set, id, stars: name.stars, alias })
 }
 
-fn scalar(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Scalar, ExprError> {
+pub(super) fn scalar(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Scalar, ExprError> {
     match value.scalar(env.memory()) {
         Ok(scalar) => Ok(scalar),
         Err(true) => {
@@ -292,83 +289,6 @@ fn deref(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError>
     Ok(Value { ty, place: Stored::Memory(Va(va)) })
 }
 
-/// Type and value after C++'s promotions: `int`, `unsigned int` or their 64-bit forms.
-fn promoted(value: &Value, env: &dyn CppEnv, at: usize) -> Result<Value, ExprError> {
-    match scalar(value, env, at)? {
-        Scalar::Int { value: n, signed, bytes } => Ok(number(env, n, promotion(value, signed, bytes))),
-        Scalar::Pointer(_) | Scalar::Float(_) => Ok(value.clone()),
-    }
-}
-
-/// A `double`, or a `float`.
-fn fraction(env: &dyn CppEnv, value: f64, double: bool) -> Value {
-    match double {
-        true => number(env, value.to_bits().into(), DOUBLE),
-        false => number(env, (value as f32).to_bits().into(), FLOAT),
-    }
-}
-
-fn is_double(value: &Value) -> bool {
-    value.ty.size() == Some(8)
-}
-
-/// An operation of which at least one side has a fraction.
-fn fractions(
-    op: Binary,
-    (x, left): (Scalar, &Value),
-    (y, right): (Scalar, &Value),
-    at: usize,
-    env: &dyn CppEnv,
-) -> Result<Value, ExprError> {
-    let number_of = |s: Scalar| match s {
-        Scalar::Float(f) => Some(f),
-        Scalar::Int { value, .. } => Some(value as f64),
-        Scalar::Pointer(_) => None,
-    };
-    let (Some(f), Some(g)) = (number_of(x), number_of(y)) else {
-        return unsupported("Operand types are not usable in this operation.", at);
-    };
-    if is_comparison(op) {
-        return Ok(number(env, compare(op, f.partial_cmp(&g)).into(), BOOL));
-    }
-    let result = match op {
-        Binary::Mul => f * g,
-        Binary::Div => f / g,
-        Binary::Add => f + g,
-        Binary::Sub => f - g,
-        _ => return unsupported("Operand types are not usable in this operation.", at),
-    };
-    let double = |s: Scalar, v: &Value| matches!(s, Scalar::Float(_)) && is_double(v);
-    Ok(fraction(env, result, double(x, left) || double(y, right)))
-}
-
-fn promotion(value: &Value, signed: bool, bytes: u8) -> u32 {
-    if matches!(value.ty.bare(), Some((_, Type::Enum { .. }))) && bytes <= 4 {
-        return UINT;
-    }
-    if let Some((TypeId(id @ (LONG | ULONG)), _)) = value.ty.bare() {
-        return id;
-    }
-    match (bytes, signed) {
-        (0..=3, _) | (4, true) => INT,
-        (4, false) => UINT,
-        (_, true) => INT64,
-        (_, false) => UINT64,
-    }
-}
-
-/// The type that two promoted operands are brought to.
-fn common(a: u32, b: u32) -> u32 {
-    const RANKS: [u32; 6] = [INT, UINT, LONG, ULONG, INT64, UINT64];
-    let rank = |t: u32| RANKS.iter().position(|r| *r == t).unwrap_or(RANKS.len());
-    match (a, b) {
-        // `long` cannot hold all of `unsigned int`.
-        (UINT, LONG) | (LONG, UINT) => ULONG,
-        _ if rank(a) >= rank(b) => a,
-        _ => b,
-    }
-}
-
 fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result<Value, ExprError> {
     let left = eval(a, env)?;
     // The right side only when it counts.
@@ -430,42 +350,6 @@ fn binary(op: Binary, a: &Node, b: &Node, at: usize, env: &dyn CppEnv) -> Result
         _ => return fail(ErrorKind::Syntax, at),
     };
     Ok(number(env, result, ty))
-}
-
-/// A number with its type after promotion.
-fn typed(scalar: Scalar, of: &Value, env: &dyn CppEnv) -> (i128, u32) {
-    match scalar {
-        Scalar::Int { value, signed, bytes } => (value, promotion(of, signed, bytes)),
-        Scalar::Pointer(va) => (va.into(), size_type(env)),
-        Scalar::Float(_) => (0, INT),
-    }
-}
-
-/// A number cut to a type's width.
-fn fit(value: i128, ty: u32) -> i128 {
-    match ty {
-        INT | LONG => (value as i32).into(),
-        UINT | ULONG => (value as u32).into(),
-        INT64 => (value as i64).into(),
-        _ => (value as u64).into(),
-    }
-}
-
-pub(crate) fn is_comparison(op: Binary) -> bool {
-    matches!(op, Binary::Lt | Binary::Gt | Binary::Le | Binary::Ge | Binary::Eq | Binary::Ne)
-}
-
-/// Whether a comparison holds for what two operands compared to; without an order only `!=` does.
-pub(crate) fn compare(op: Binary, order: Option<std::cmp::Ordering>) -> bool {
-    match (op, order) {
-        (Binary::Ne, o) => o.is_none_or(|o| o.is_ne()),
-        (_, None) => false,
-        (Binary::Lt, Some(o)) => o.is_lt(),
-        (Binary::Gt, Some(o)) => o.is_gt(),
-        (Binary::Le, Some(o)) => o.is_le(),
-        (Binary::Ge, Some(o)) => o.is_ge(),
-        (_, Some(o)) => o.is_eq(),
-    }
 }
 
 /// A pointer (or array) moved by a number of elements.

@@ -5,6 +5,7 @@
 mod ast;
 mod eval;
 mod lex;
+mod numbers;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ mod value;
 
 pub use ast::{Binary, Macro, Node, TypeName, Unary};
 pub use eval::{CppEnv, eval};
-pub(crate) use eval::{compare, is_comparison};
+pub(crate) use numbers::{compare, is_comparison};
 pub(crate) use parse::BUILT_IN;
 pub use parse::parse;
 pub use value::{Ty, Value};
