@@ -254,18 +254,23 @@ impl Session {
     /// The stack of the current thread or context, at most `frames` physical frames (`None`: `.kframes`).
     #[must_use]
     pub fn stack(&self, frames: Option<usize>) -> Option<Stack> {
-        let mut stack = if crate::commands::stack::chain::applies(self) {
+        Some(self.stack_and_left_out(frames)?.0)
+    }
+
+    /// The same, and the addresses of the frames that the engine's view of it leaves out.
+    pub(crate) fn stack_and_left_out(&self, frames: Option<usize>) -> Option<(Stack, Vec<Va>)> {
+        let (mut stack, left_out) = if crate::commands::stack::chain::applies(self) {
             let most = frames.unwrap_or(self.sel.max_frames);
             // The view leaves frames out.
             let whole = self.whole_stack(Some(most.saturating_mul(2).saturating_add(16)))?;
             crate::commands::stack::chain::engine_view(self, whole, most)
         } else {
-            self.whole_stack(frames)?
+            (self.whole_stack(frames)?, Vec::new())
         };
         if self.sel.no_inlines {
             stack.frames.retain(|f| f.trust != dumpscope_symbols::Trust::Inline);
         }
-        Some(stack)
+        Some((stack, left_out))
     }
 
     /// As [`Session::stack`], always with all frames.

@@ -13,7 +13,7 @@ pub(crate) const DUMP: Command = Command {
     syntax: ".dump [/o] /m|/ma file",
     summary: "Writes a smaller dump that gives the same answers, or a copy",
     help: "`/m` keeps what triage and the stacks read, and proves that the new dump gives the same answers, as `dumpscope \
-           shrink` does; `/mi` keeps what pointers on the stacks lead to as well. `/ma` copies the dump (a packed one is \
+           shrink` does; `/mi` keeps what pointers on the stacks lead to as well. `/ma`, `/mf` and `/f` copy the dump (a packed one is \
            unpacked). A dump of that name is replaced with `/o` only. Other letters behind `/m` are accepted.",
     examples: &[(".dump /m small.dmp", "A dump that can be sent")],
     run,
@@ -26,9 +26,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     // A path on Unix starts with `/` too: only these are switches.
     while let Some(flag) = args.peek().strip_prefix('/') {
         match flag {
-            "o" | "u" | "a" | "b" | "f" => force |= flag == "o",
+            "o" => force = true,
+            // WinDbg's old word for all memory.
+            "f" => all = true,
             m if m.starts_with('m') && m.chars().skip(1).all(|c| c.is_ascii_alphabetic()) => {
-                all = m.contains(['a', 'A']);
+                all = m.contains(['a', 'A', 'f']);
                 level = if m.contains(['i', 'p', 'w']) { Level::Debugging } else { Level::Triage };
             }
             _ => break,

@@ -8,7 +8,7 @@ use crate::session::{Layout, Session};
 use dumpscope_analyzers::crash::{access_of, exception_code, fast_fail_name, ntstatus_name, windbg_words};
 use dumpscope_analyzers::model::Access;
 use dumpscope_core::base::text::escape;
-use dumpscope_core::context::Context;
+use dumpscope_core::context::{self, Context};
 use dumpscope_core::stream::exception::ExceptionRecord;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use serde::Serialize;
@@ -105,6 +105,9 @@ struct ExceptionReport {
     /// `FAST_FAIL_…` of C0000409.
     fast_fail: Option<String>,
     nested: Option<Hex>,
+    /// The dump has no exception: the engine shows this one in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    made_up: bool,
     #[serde(skip)]
     wide: bool,
 }
@@ -129,6 +132,7 @@ impl ExceptionReport {
             target: target.map(Hex::from),
             fast_fail: name.and_then(|&n| fast_fail_name(n)).map(|n| format!("FAST_FAIL_{n}")),
             nested: (!record.nested.is_null()).then(|| record.nested.into()),
+            made_up: false,
             wide,
         }
     }
@@ -227,8 +231,8 @@ fn run_exr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
                     address: Va(0),
                     parameters: Vec::new(),
                 };
-                return session
-                    .emit(sink, &ExceptionReport::new(session, &none, session.sel.machine.is_64()));
+                let report = ExceptionReport::new(session, &none, session.sel.machine.is_64());
+                return session.emit(sink, &ExceptionReport { made_up: true, ..report });
             }
             return Err(CommandError::noted("Last event was not an exception", missing::EXCEPTION));
         };
@@ -275,11 +279,6 @@ fn set_context(session: &mut Session, context: Context, sink: &mut dyn Sink) -> 
     crate::run::run_block(session, "r", sink)
 }
 
-/// Largest `CONTEXT` that is read: the ARM64 one has 0x390 bytes, the x64 one 0x4d0.
-const CONTEXT_BYTES: usize = 0x4d0;
-/// And the x86 one 0x2cc.
-const CONTEXT_X86_BYTES: usize = 0x2cc;
-
 fn run_cxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut args = inv.cursor();
     let address = args.opt_address(session)?;
@@ -293,19 +292,15 @@ fn run_cxr(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> 
             _ => session.emit(sink, &Message(vec![Line::plain("Resetting default scope")])),
         };
     };
-    let mut raw = vec![0u8; CONTEXT_BYTES];
+    let mut raw = vec![0u8; context::AMD64_SIZE];
     let got = session.dump().memory().read_at(address, &mut raw).got;
-    let whole = if session.sel.machine == Machine::X86 { CONTEXT_X86_BYTES } else { CONTEXT_BYTES };
-    if got < whole && session.sel.layout == Layout::Modern && session.sel.machine != Machine::Arm64 {
-        // ERROR_READ_FAULT.
-        return Err(CommandError::noted("Unable to read context, Win32 error 0n30", missing::MEMORY));
-    }
     raw.truncate(got);
     let whole = match session.sel.machine {
-        Machine::X86 => 0x2cc,
-        Machine::Arm64 => 0x390,
-        _ => CONTEXT_BYTES,
+        Machine::X86 => context::X86_SIZE,
+        Machine::Arm64 => context::ARM64_SIZE,
+        _ => context::AMD64_SIZE,
     };
+    // ERROR_READ_FAULT.
     if session.sel.layout == Layout::Modern && got < whole {
         return Err(CommandError::noted("Unable to read context, Win32 error 0n30", missing::MEMORY));
     }
@@ -330,6 +325,9 @@ struct LastEvent {
     description: Option<String>,
     /// When the dump was written, as WinDbg writes it.
     time: String,
+    /// The dump has no exception: the engine shows a breakpoint in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    made_up: bool,
 }
 
 impl Answer for LastEvent {
@@ -372,6 +370,7 @@ fn run_lastevent(
         code: code.map(Hex::from),
         description: code.and_then(windbg_words).map(str::to_string),
         time: fmt::time_zone(fmt::ticks_from_unix(dump.time()), target_info::utc_bias(session)),
+        made_up: made,
     };
     session.emit(sink, &report)
 }
@@ -441,6 +440,7 @@ mod tests {
                 .map(|n| format!("FAST_FAIL_{n}"))
                 .filter(|_| code == 0xc000_0409),
             nested: None,
+            made_up: false,
             wide,
         }
     }

@@ -30,7 +30,7 @@ mod peb_teb;
 mod printf;
 mod quit;
 pub(crate) mod refusals;
-mod registers;
+pub(crate) mod registers;
 mod ruby;
 mod runaway;
 mod script;

@@ -74,7 +74,7 @@ pub(crate) const ACCEPTED: Command = Command {
     help: "Most have no meaning here: links are always there, text is always Unicode, missing pages are always passed over. \
            In the modern layout `.enable_long_status 1` and `.force_radix_output 1` show 32-bit numbers with a sign in the \
            default radix, and `.outmask- 2` leaves errors out.",
-    examples: &[(".prefer_dml 1", "Nothing"), (".enable_long_status 1", "Nothing")],
+    examples: &[(".prefer_dml 1", "Nothing"), (".enable_long_status 1", "32-bit numbers with their sign")],
     run: accepted,
     ..Command::BASE
 };

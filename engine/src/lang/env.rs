@@ -314,8 +314,6 @@ fn x87(name: &str, context: &Context) -> Option<u64> {
     }
     let n: usize = name.strip_prefix("st")?.parse().ok().filter(|n| *n < 8)?;
     let raw = *context.x87.get(n)?;
-    let exponent = i32::from((raw >> 64) as u16 & 0x7fff) - 16383 - 63;
-    let sign = if raw >> 79 & 1 == 1 { -1.0 } else { 1.0 };
     // As the engine makes a number of it: what is behind the point is dropped.
-    Some((sign * (raw as u64) as f64 * f64::from(exponent).exp2()) as i64 as u64)
+    Some(crate::commands::registers::long_double(raw) as i64 as u64)
 }

@@ -290,6 +290,7 @@ fn run_one(
     let found = verb(command, end - start, session.sel.layout);
     if modern
         && found.is_none()
+        && !is_extension(command)
         && !command.starts_with(['k', 'K', 'r', 'R', 'b', 'B', 'g', 'G', 'p', 'P', 't', 'T'])
     {
         // The engine knows no other commands for threads.
@@ -398,6 +399,11 @@ fn each_thread(
     result
 }
 
+/// A command of an extension, which sees the thread that is selected.
+fn is_extension(command: &str) -> bool {
+    command.starts_with('!') && command::find(command).is_some()
+}
+
 /// How long the command at the start of `text` is.
 fn extent(text: &str, layout: Layout) -> usize {
     let today = layout == Layout::Modern;
@@ -405,7 +411,9 @@ fn extent(text: &str, layout: Layout) -> usize {
         Some(found) => match found.command.extent {
             Extent::Line => line_end(text),
             // A name in `${/v:…}` has its end.
-            Extent::LineToday if today && text.starts_with("ad ") && text.contains("${/v:") => {
+            Extent::LineToday
+                if today && text.strip_prefix("ad ").is_some_and(|t| t.trim_start().starts_with("${/v:")) =>
+            {
                 plain_end(text)
             }
             Extent::LineToday if today => line_end(text),

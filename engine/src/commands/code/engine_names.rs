@@ -3,11 +3,9 @@
 use crate::session::Session;
 use dumpscope_analyzers::Target;
 use dumpscope_core::base::text::escape;
-use dumpscope_core::{Machine, ReadMemory, Va};
+use dumpscope_core::{Machine, Va};
+use dumpscope_symbols::image::{PeHeaders, Section};
 use dumpscope_symbols::{Symbol, SymbolSource};
-
-/// Most sections of an image that are looked at.
-const MAX_SECTIONS: u64 = 96;
 
 /// `module!name+0x12 (00401234)`; the bare address when no module holds it.
 pub(super) fn operand(target: &Target, va: Va, wide: bool) -> String {
@@ -78,18 +76,9 @@ fn last_before(target: &Target, base: Va, va: Va) -> Option<String> {
 
 /// Start and end of an image's sections, in address order.
 fn sections(target: &Target, base: Va) -> Option<Vec<(Va, Va)>> {
-    let memory = target.dump.memory();
-    let header = base.offset(memory.u32(base.offset(0x3c))?.into());
-    let count = u64::from(memory.u16(header.offset(6))?).min(MAX_SECTIONS);
-    let first = header.offset(24 + u64::from(memory.u16(header.offset(20))?));
-    let mut found: Vec<(Va, Va)> = (0..count)
-        .filter_map(|n| {
-            let at = first.offset(n * 40);
-            let start = base.offset(memory.u32(at.offset(12))?.into());
-            Some((start, start.offset(memory.u32(at.offset(8))?.into())))
-        })
-        .filter(|(start, end)| *start > base && end > start)
-        .collect();
+    let headers = PeHeaders::read(&**target.dump.memory(), base).ok()?;
+    let place = |s: &Section| (s.rva.va(base), s.rva.va(base).offset(s.virtual_size.into()));
+    let mut found: Vec<(Va, Va)> = headers.sections.iter().map(place).filter(|(s, e)| e > s).collect();
     found.sort_unstable();
     Some(found)
 }

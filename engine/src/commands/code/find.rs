@@ -39,13 +39,12 @@ pub(crate) fn code_search(
             return Err(CommandError::Stopped);
         }
         let Some(instruction) = decode(session, at) else {
-            // With a length the engine ends in silence where it found something.
             return Err(CommandError::caret(text.len(), "Memory access error"));
         };
         let len = instruction.bytes.len().max(1) as u64;
         let shown: String = instruction.text.iter().map(|(_, part)| part.as_str()).collect();
         if wildcard_match(&pattern, &shown.to_lowercase()) {
-            let mut hit = CodeReport::new();
+            let mut hit = CodeReport::of(session);
             if let Some(header) = report::header_at(session, at) {
                 hit.rows.push(Row::Header(header));
             }
@@ -56,6 +55,9 @@ pub(crate) fn code_search(
             }
         }
         at = session.address(at.offset(len).0);
+    }
+    if count.is_none_or(|n| n > MAX_LOOKED_AT) {
+        sink.note("only the first 1,048,576 instructions were looked at: give an address further on.");
     }
     Ok(())
 }

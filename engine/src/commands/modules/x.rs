@@ -312,12 +312,13 @@ pub(crate) fn matched_lines(session: &Session, module: Option<&str>, name: &str)
     lines
 }
 
-fn sort<K: Ord>(rows: &mut [SymbolRow], falling: bool, key: impl Fn(&SymbolRow) -> K) {
+/// Sorts by a key that may be made for it.
+pub(crate) fn sort<T, K: Ord>(rows: &mut [T], falling: bool, key: impl Fn(&T) -> K) {
     // What is equal keeps its order in both directions.
     if falling {
-        rows.sort_by_key(|r| std::cmp::Reverse(key(r)));
+        rows.sort_by_cached_key(|r| std::cmp::Reverse(key(r)));
     } else {
-        rows.sort_by_key(key);
+        rows.sort_by_cached_key(key);
     }
 }
 

@@ -19,15 +19,20 @@ fn no_text(session: &Session) -> &'static str {
 /// text.
 fn without_tags(text: &str) -> String {
     let mut out = String::new();
-    let mut inside = false;
-    for c in text.chars() {
-        match c {
-            '<' => inside = true,
-            '>' if inside => inside = false,
-            _ if inside => {}
-            _ => out.push(c),
+    let mut rest = text;
+    while let Some((before, tag)) = rest.split_once('<') {
+        out.push_str(before);
+        let is_tag = tag.starts_with(|c: char| c == '/' || c.is_ascii_alphabetic());
+        match tag.split_once('>').filter(|(inside, _)| is_tag && !inside.contains('<')) {
+            Some((_, behind)) => rest = behind,
+            // A sign that opens nothing.
+            None => {
+                out.push('<');
+                rest = tag;
+            }
         }
     }
+    out.push_str(rest);
     let out = out.replace("&lt;", "<").replace("&gt;", ">");
     out.replace("&quot;", "\"").replace("&amp;", "&")
 }

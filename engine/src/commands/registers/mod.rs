@@ -4,6 +4,8 @@ mod mask;
 mod report;
 mod values;
 
+pub(crate) use values::long_double;
+
 use crate::command::{Command, CommandError, Glued, Invocation, Needs};
 use crate::commands::code::{self, CodeReport, Row};
 use crate::doc::{Fragment, Line, Message, Report, Role, Sink};
@@ -292,7 +294,7 @@ fn assign_or_show(
         } else {
             match values::by_name(session, name, kind) {
                 Ok(value) => shown.push(value),
-                Err(note) if modern => {
+                Err(_) if modern => {
                     // What was asked for before stands on the line already.
                     if !shown.is_empty() {
                         let mut text = String::new();
@@ -301,15 +303,11 @@ fn assign_or_show(
                         text.push(' ');
                         session.emit(sink, &Fragment(text))?;
                     }
-                    let known = kind.is_some() && values::by_name(session, name, None).is_ok();
+                    let known = kind.filter(|_| values::by_name(session, name, None).is_ok());
                     let end = args.whole().len() - args.raw().len();
-                    let _ = note;
-                    if !known {
-                        return Err(CommandError::caret(name_end, "Bad register error"));
-                    }
-                    return Err(match (known, kind) {
-                        (true, Some(kind)) => CommandError::caret(end - kind.len(), "Syntax error"),
-                        _ => CommandError::caret(end, "Bad register error"),
+                    return Err(match known {
+                        Some(kind) => CommandError::caret(end - kind.len(), "Syntax error"),
+                        None => CommandError::caret(name_end, "Bad register error"),
                     });
                 }
                 Err(note) => {
@@ -396,15 +394,10 @@ pub(crate) fn show_frame(session: &Session, sink: &mut dyn Sink) -> Result<(), C
     let restored = session.frame_regs().ok_or_else(no_context)?;
     if session.sel.layout == Layout::Modern {
         // Today's engine shows the innermost frame's where nothing was restored; a note beside the output says which.
-        let names = dumpscope_core::RegSet::names(context.machine);
-        let mut kept = Vec::new();
-        for (number, name) in names.iter().enumerate() {
-            let Ok(reg) = u8::try_from(number).map(dumpscope_core::Reg) else { continue };
-            match restored.get(reg) {
-                Some(value) => context.regs.set(reg, value),
-                None => kept.push(*name),
-            }
-        }
+        context.regs = super::stack::frame::merged(&context.regs, &restored);
+        let numbered = dumpscope_core::RegSet::names(context.machine).iter().zip(0u8..);
+        let unknown = numbered.filter(|(_, n)| restored.get(dumpscope_core::Reg(*n)).is_none());
+        let kept: Vec<&str> = unknown.map(|(name, _)| *name).collect();
         if session.sel.frame != 0 && !kept.is_empty() {
             sink.note(&format!(
                 "not known in this frame, shown as in the innermost one: {}",

@@ -185,12 +185,12 @@ fn typed(raw: u128, size: usize, kind: &str) -> Option<String> {
 pub(super) fn extended(raw: u128) -> String {
     let (mantissa, exponent) = (raw as u64, (raw >> 64 & 0x7fff) as i32);
     let sign = u8::from(raw >> 79 & 1 == 1);
-    format!("{} ({sign}:{exponent:04x}:{mantissa:016x})", numbers::scientific(double(raw), 17))
+    format!("{} ({sign}:{exponent:04x}:{mantissa:016x})", numbers::scientific(long_double(raw), 17))
 }
 
 /// An 80-bit number with 21 digits, an exponent of four and a place for the sign.
 pub(super) fn long_float(raw: u128) -> String {
-    let text = format!("{:.21e}", double(raw));
+    let text = format!("{:.21e}", long_double(raw));
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let space = if mantissa.starts_with('-') { "" } else { " " };
@@ -199,7 +199,7 @@ pub(super) fn long_float(raw: u128) -> String {
 }
 
 /// An 80-bit number, as near as a double is.
-fn double(raw: u128) -> f64 {
+pub(crate) fn long_double(raw: u128) -> f64 {
     let mantissa = raw as u64;
     let sign = raw >> 79 & 1 == 1;
     let exponent = (raw >> 64 & 0x7fff) as i32;

@@ -1,8 +1,8 @@
 //! 32-bit stacks as today's engine walks them: from ebp to ebp where no frame data of a symbol file says otherwise.
 //!
-//! It leaves out the callers of functions without a frame of their own, above all of system-call stubs. Only `k` and
-//! `.frame` of the bare modern layout show stacks so, with a note of what is left out; every analysis, the classic
-//! layout and the TUI use the whole stack.
+//! It leaves out the callers of functions without a frame of their own, above all of system-call stubs. What the bare
+//! modern layout says of the current thread's stack is so (`k`, `.frame`, `dv`, `dx`); `k` notes what is left out. Every
+//! analysis, the classic layout and the TUI use the whole stack.
 
 use crate::session::{Layout, Session};
 use dumpscope_analyzers::{Stack, StackFrame, stacks};
@@ -32,8 +32,8 @@ fn has_frame_data(session: &Session, frame: &StackFrame) -> bool {
 }
 
 /// The frames of `stack` that the engine shows, at most `most` physical ones, with its ChildEBP and return addresses. As
-/// soon as its chain leaves the stack, ours goes on.
-pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack {
+/// soon as its chain leaves the stack, ours goes on. And the addresses of the frames that it leaves out.
+pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> (Stack, Vec<Va>) {
     let mut groups: Vec<Vec<StackFrame>> = vec![Vec::new()];
     for frame in stack.frames {
         let physical = frame.trust != Trust::Inline;
@@ -47,6 +47,7 @@ pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack
     groups.retain(|g| !g.is_empty());
     let mut end = stack.end;
     let mut frames = Vec::new();
+    let mut left_out = Vec::new();
     let mut shown = 0;
     let mut at = 0;
     let mut ebp = groups.first().and_then(|g| g.first()).and_then(|f| f.frame.regs.fp());
@@ -73,6 +74,9 @@ pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack
                         f.source.is_some_and(|s| s < SymbolSource::Exports) || f.module.is_none();
                     f
                 }));
+                let passed = groups.get(at + 1..).unwrap_or_default();
+                let passed = passed.iter().take(index.unwrap_or(usize::MAX));
+                left_out.extend(passed.filter_map(|g| g.last()).map(|f| f.frame.ip));
                 let Some(index) = index else {
                     end = EndReason::Complete;
                     break;
@@ -87,7 +91,7 @@ pub(crate) fn engine_view(session: &Session, stack: Stack, most: usize) -> Stack
             }
         }
     }
-    Stack { machine: stack.machine, frames, end, overflow: stack.overflow }
+    (Stack { machine: stack.machine, frames, end, overflow: stack.overflow }, left_out)
 }
 
 /// `k = base`: the first frame's return address lies behind `base`, whatever is there; then ebp as it is.
@@ -97,6 +101,9 @@ pub(super) fn from_base(session: &Session, base: Va, most: usize) -> Option<Stac
     let mut frames = Vec::new();
     let limits = Limits { frames: 1, ..Limits::default() };
     for number in 0..most {
+        if session.cancel.is_cancelled() {
+            break;
+        }
         let (ret, next) = link(session, ebp).unwrap_or_default();
         let mut at = RegSet::new(Machine::X86);
         at.set(RegSet::ip_reg(Machine::X86), ip.0);
@@ -118,16 +125,9 @@ pub(super) fn from_base(session: &Session, base: Va, most: usize) -> Option<Stac
 }
 
 /// What the engine's view leaves out, in a sentence.
-pub(super) fn left_out(session: &Session, shown: &Stack) -> Option<String> {
-    let whole = session.whole_stack(Some(shown.physical().count().saturating_mul(2).saturating_add(8)))?;
-    let last = shown.physical().last()?.frame.ip;
-    let names: Vec<String> = whole
-        .physical()
-        .take_while(|f| f.frame.ip != last)
-        .filter(|f| !shown.physical().any(|s| s.frame.ip == f.frame.ip))
-        .take(4)
-        .map(|f| session.name_of(f.frame.ip).unwrap_or_else(|| crate::fmt::addr(f.frame.ip, false)))
-        .collect();
+pub(super) fn left_out_words(session: &Session, left_out: &[Va]) -> Option<String> {
+    let name = |ip: &Va| session.name_of(*ip).unwrap_or_else(|| crate::fmt::addr(*ip, false));
+    let names: Vec<String> = left_out.iter().take(4).map(name).collect();
     (!names.is_empty()).then(|| {
         format!(
             "WinDbg's engine leaves out callers of functions without a frame, here {}; `.layout classic` shows them.",

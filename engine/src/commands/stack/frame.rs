@@ -129,7 +129,7 @@ fn run_frame(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
 }
 
 /// What is not known of a frame's registers is the innermost frame's, as today's engine has it.
-fn merged(innermost: &RegSet, known: &RegSet) -> RegSet {
+pub(crate) fn merged(innermost: &RegSet, known: &RegSet) -> RegSet {
     let mut all = *innermost;
     for number in 0..RegSet::names(known.machine()).len() {
         let Ok(reg) = u8::try_from(number).map(Reg) else { continue };

@@ -96,7 +96,7 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         let base = raw_base(session).ok_or_else(|| no_context(session))?;
         return crate::run::run_block(session, &format!("dds 0x{base:x} L0n{words}"), sink);
     }
-    let (stack, count, counted) = if args.eat_char('=') {
+    let ((stack, left_out), count, counted) = if args.eat_char('=') {
         let (regs, count) = explicit(session, &mut args)?;
         if let Err(most) = count {
             return Err(too_many(session, most, args.whole().get(..args.pos()).unwrap_or(inv.text), sink)?);
@@ -113,7 +113,8 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         // Registers that the user gives need not be those of the thread's stack.
         let bounds =
             session.stack_bounds().filter(|(low, high)| regs.sp().is_some_and(|sp| sp >= *low && sp < *high));
-        (stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel), count, true)
+        let stack = stacks::stack_from(&session.target, &regs, bounds, &limits, &session.cancel);
+        ((stack, Vec::new()), count, true)
     } else {
         let typed = args.opt_expr(session)?;
         let count = match typed {
@@ -121,7 +122,8 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
             Some(n) if n > MAX_FRAMES => return Err(too_many(session, n, inv.text, sink)?),
             Some(n) => usize::try_from(n).unwrap_or(usize::MAX),
         };
-        (walk(session, count.saturating_add(1))?, count, typed.is_some())
+        let found = session.stack_and_left_out(Some(count.saturating_add(1)));
+        (found.ok_or_else(|| no_context(session))?, count, typed.is_some())
     };
     let mut report = stack_report(session, &stack, session.sel.thread, flags, count);
     // The engine says whose registers these are only where no number of frames is asked for.
@@ -133,9 +135,7 @@ fn run_modern(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) 
         // The engine warns where it goes on from a frame.
         report.frames.iter_mut().for_each(|f| f.warning = None);
     }
-    if chain::applies(session)
-        && let Some(note) = chain::left_out(session, &stack)
-    {
+    if let Some(note) = chain::left_out_words(session, &left_out) {
         sink.note(&note);
     }
     session.emit(sink, &report)?;

@@ -3,6 +3,7 @@
 use super::radix::in_radix;
 use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::commands::args::with_hints;
+use crate::commands::modules::x::sort;
 use crate::commands::stack::report::UNAVAILABLE;
 use crate::commands::stack::source_name;
 use crate::doc::{Answer, Line, Link, Message, RenderCx, Role, Sink, Span};
@@ -325,15 +326,6 @@ fn add_recovered(session: &Session, rows: &mut [Row]) {
         let (source, confidence) = (value.source.name(), value.confidence.name());
         row.value = Some(format!("0x{:x} ({source}, {confidence})", value.bits));
         (row.source, row.confidence, row.note) = (Some(source), Some(confidence), None);
-    }
-}
-
-fn sort<K: Ord>(rows: &mut [Row], falling: bool, key: impl Fn(&Row) -> K) {
-    // What is equal keeps its order in both directions.
-    if falling {
-        rows.sort_by_key(|r| std::cmp::Reverse(key(r)));
-    } else {
-        rows.sort_by_key(key);
     }
 }
 

@@ -147,7 +147,7 @@ pub(super) fn list(
         in_module(session, index, name, wanted, &mut matches);
     }
     if session.sel.layout == Layout::Modern {
-        matches.sort_by_key(|m: &Match| {
+        matches.sort_by_cached_key(|m: &Match| {
             let plain = m.name.split_once('!').map_or(m.name.as_str(), |(_, n)| n);
             let order = crate::commands::modules::x::engine_order(m.function, plain);
             (m.address.is_some(), order)
@@ -208,15 +208,19 @@ fn in_module(session: &Session, index: usize, pattern: &str, wanted: Wanted, out
     let Some(provider) = providers.iter().find(|p| p.types().is_some()) else { return };
     let modern = session.sel.layout == Layout::Modern;
     provider.each(&mut |s| {
+        // What a name is costs more than whether it fits.
+        if s.kind == SymbolKind::Placeholder || !wildcard_match(pattern, &s.name) {
+            return !session.cancel.is_cancelled();
+        }
         let mut size = s.size.map(u64::from);
-        if modern && s.kind == SymbolKind::Data && wildcard_match(pattern, &s.name) {
+        if modern && s.kind == SymbolKind::Data {
             // A variable is as large as its type; what has none is no match of today's engine.
             let Some(id) = provider.data_type(s.rva) else { return true };
             size = provider.types().and_then(|t| size_of(t, id));
         } else if modern && provider.function_type(s.rva).is_none() {
             return true;
         }
-        if s.kind != SymbolKind::Placeholder && wildcard_match(pattern, &s.name) && fits(size) {
+        if fits(size) {
             let function = s.kind == SymbolKind::Function;
             let address = Some(s.rva.va(module.base).into());
             out.push(Match { address, name: full(&s.name), size, function });

@@ -1,11 +1,12 @@
 //! `!const`: names of a value, or the value of a name.
 
 use super::item::{Item, ValueItem};
-use super::pattern::{Found, check, constants, is_pattern, matcher, nothing};
+use super::pattern::{Found, check, constants_of, is_pattern, matcher, nothing};
 use crate::command::{Command, CommandError, Completes, Invocation};
 use crate::doc::Sink;
 use crate::session::Session;
 use dumpscope_win32::{Table, TypeId, TypeKind, Value, table};
+use std::collections::BTreeSet;
 
 pub(crate) const CONST: Command = Command {
     name: "!const",
@@ -35,20 +36,18 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     args.end()?;
     let table = table();
     let types = family.map(|f| families(table, f)).transpose()?;
-    let of = |item: &Item| match (item, &types) {
-        (Item::Constant(c), Some(types)) => {
-            let name = c.of.as_deref();
-            types.iter().any(|id| table.type_info(*id).is_some_and(|t| Some(t.name.as_str()) == name))
-        }
-        _ => true,
-    };
+    // Names of the families: an enumeration is known by its name alone.
+    let names: Option<BTreeSet<String>> =
+        types.as_ref().map(|t| t.iter().filter_map(|id| table.type_info(*id)).map(|t| t.name).collect());
+    let wanted =
+        |c: &ValueItem| names.as_ref().is_none_or(|names| c.of.as_ref().is_some_and(|of| names.contains(of)));
     let mut items: Vec<Item> = if is_pattern(word) {
         check(word)?;
-        constants(table, &matcher(word))
+        constants_of(table, &matcher(word), &wanted)
     } else {
-        table.constants(word).into_iter().map(|c| Item::Constant(Item::constant(table, c))).collect()
+        let found = table.constants(word).into_iter().map(|c| Item::constant(table, c));
+        found.filter(wanted).map(Item::Constant).collect()
     };
-    items.retain(of);
     if items.is_empty() && !is_pattern(word) {
         let (value, used) = session.eval(word)?;
         if used != word.len() {

@@ -1,6 +1,6 @@
 //! Lists by pattern.
 
-use super::item::Item;
+use super::item::{Item, ValueItem};
 use crate::command::CommandError;
 use crate::doc::{Answer, Line, RenderCx, Role};
 use crate::expr::{MAX_PATTERN, wildcard_match};
@@ -122,10 +122,22 @@ pub fn win32_names(start: &str, types: bool, most: usize) -> Vec<(String, String
 
 /// Constants that fit.
 pub(super) fn constants(table: &Table, fits: &dyn Fn(&str) -> bool) -> Vec<Item> {
+    constants_of(table, fits, &|_| true)
+}
+
+/// The same, of those that are asked for.
+pub(super) fn constants_of(
+    table: &Table,
+    fits: &dyn Fn(&str) -> bool,
+    wanted: &dyn Fn(&ValueItem) -> bool,
+) -> Vec<Item> {
     let mut out = Vec::new();
     table.each_constant(&mut |c| {
         if fits(&c.name) {
-            out.push(Item::Constant(Item::constant(table, c.clone())));
+            let item = Item::constant(table, c.clone());
+            if wanted(&item) {
+                out.push(Item::Constant(item));
+            }
         }
         out.len() <= MAX_ROWS
     });

@@ -3,7 +3,7 @@
 use super::format::number;
 use super::{Parser, is_word, word_len};
 use crate::dx::ast::{TypeText, Wrap};
-use crate::expr::cpp::BUILT_IN;
+use crate::expr::cpp::{BUILT_IN, template_len};
 
 /// Built-in types that `??` does not know, with CodeView's numbers.
 const SIZED: &[(&str, u32)] = &[
@@ -21,28 +21,6 @@ const WORDS: &[&str] = &[
 ];
 
 const KEYWORDS: &[&str] = &["const", "volatile", "struct", "class", "union", "enum"];
-
-/// Length of a template's argument list at the start of a text.
-fn template_len(text: &str) -> Option<usize> {
-    if !text.starts_with('<') {
-        return None;
-    }
-    let mut depth = 0usize;
-    for (i, c) in text.char_indices() {
-        match c {
-            '<' => depth += 1,
-            '>' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(i + 1);
-                }
-            }
-            _ if is_word(c) || " ,:*&[]()!'`$-".contains(c) => {}
-            _ => return None,
-        }
-    }
-    None
-}
 
 impl Parser<'_> {
     /// `(type)` before an operand.
@@ -163,7 +141,7 @@ impl Parser<'_> {
             }
             name.push_str(rest.get(..len)?);
             self.at += len;
-            if let Some(len) = template_len(self.rest()) {
+            if let Some(len) = template_len(self.rest(), |c| is_word(c) || " ,:*&[]()!'`$-".contains(c)) {
                 let after = self.rest().get(len..).unwrap_or("").trim_start();
                 let ends = after.starts_with([')', '*', '&', '>', '['])
                     || after.is_empty()

@@ -14,8 +14,8 @@ mod value;
 pub use ast::{Binary, Macro, Node, TypeName, Unary};
 pub use eval::{CppEnv, eval};
 pub(crate) use numbers::{compare, is_comparison};
-pub(crate) use parse::BUILT_IN;
 pub use parse::parse;
+pub(crate) use parse::{BUILT_IN, template_len};
 pub use value::{Ty, Value};
 
 use super::error::{ErrorKind, ExprError};

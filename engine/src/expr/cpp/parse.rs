@@ -307,7 +307,7 @@ impl Parser<'_> {
         let mut name = None;
         if self.text.get(end..).is_some_and(|t| t.starts_with('<')) {
             // `a::b<c>::d<e>`: each list in turn.
-            while let Some(len) = self.text.get(end..).and_then(template) {
+            while let Some(len) = self.text.get(end..).and_then(|t| template_len(t, |c| c != ';')) {
                 end += len;
                 let tail = self.text.get(end..).unwrap_or("");
                 if let Some(scoped) = tail.strip_prefix("::") {
@@ -458,8 +458,8 @@ impl Parser<'_> {
     }
 }
 
-/// Length of a template's argument list at the start of a text.
-fn template(text: &str) -> Option<usize> {
+/// Length of a template's argument list at the start of a text, of characters that may stand in one.
+pub(crate) fn template_len(text: &str, may: impl Fn(char) -> bool) -> Option<usize> {
     if !text.starts_with('<') {
         return None;
     }
@@ -473,8 +473,8 @@ fn template(text: &str) -> Option<usize> {
                     return Some(i + 1);
                 }
             }
-            ';' => return None,
-            _ => {}
+            c if may(c) => {}
+            _ => return None,
         }
     }
     None
