@@ -242,7 +242,11 @@ impl Batch<'_> {
         });
         bar.clear();
         written?;
-        writer.end(&Tail { buckets: buckets.rows(), incidents: Some(incidents.rows()) })?;
+        let mut incidents = incidents.rows();
+        if let Some(redactor) = &options.redact {
+            redactor.incidents(&mut incidents);
+        }
+        writer.end(&Tail { buckets: buckets.rows(), incidents: Some(incidents) })?;
         if options.cancel.is_cancelled() {
             let (done, all) = (self.inputs.len().saturating_sub(stopped), self.inputs.len());
             self.console.error(&format!("stopped after {done} of {all} dumps"));

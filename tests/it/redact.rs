@@ -166,3 +166,51 @@ fn a_thousand_secrets() {
     assert!(!is_in(&after, "margarethe") && !is_in(&report, "margarethe"));
     assert!(is_in(&after, "REDACTED"), "the comment says it");
 }
+
+/// What two dumps say together holds names of both: the program of one is called as the user who ran it.
+#[test]
+fn incidents_have_no_names() {
+    let all = dumpscope_fixtures::scenarios::several();
+    let case = all.into_iter().find(|c| c.name == "COM server thread named by the caller").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut named = 0;
+    let mut paths = Vec::new();
+    for (n, (_, dump)) in case.dumps.iter().enumerate() {
+        let mut bytes = dump.bytes();
+        let (old, new) = (utf16("USERNAME=tester"), utf16("USERNAME=client"));
+        let places: Vec<usize> =
+            bytes.windows(old.len()).enumerate().filter(|(_, w)| **w == old).map(|(at, _)| at).collect();
+        // The server's user is another one: the name comes from the client's dump alone.
+        for at in places.into_iter().filter(|_| n == 0) {
+            bytes[at..at + new.len()].copy_from_slice(&new);
+            named += 1;
+        }
+        let path = folder.path().join(format!("{n}.dmp"));
+        std::fs::write(&path, bytes).unwrap();
+        paths.push(path);
+    }
+    assert!(named > 0, "no environment in the client's dump");
+    let answer = |redact: Option<Redactor>, jobs: usize| {
+        let options = TriageOptions { redact, jobs, ..TriageOptions::default() };
+        triage(&paths, &options, &|_| {})
+    };
+    let plain = answer(None, 1);
+    let said = serde_json::to_string(&plain.incidents).unwrap();
+    assert!(said.contains("client.exe"), "{said}");
+    for level in [RedactLevel::Standard, RedactLevel::Strict] {
+        // Rules of the user's reach incidents, too.
+        let rules = "[[rule]]\nkind = \"program\"\npattern = 'middle\\.exe'\n";
+        let redactor = Redactor::new(level, Some(b"a key"), Some(rules)).unwrap();
+        let document = answer(Some(redactor), 2);
+        let incidents = document.incidents.as_ref().unwrap();
+        assert_eq!((incidents.len(), &incidents[0].paths), (1, &plain.incidents.as_ref().unwrap()[0].paths));
+        let said = serde_json::to_string(incidents).unwrap();
+        assert!(!said.contains("client") && !said.contains("middle.exe"), "{said}");
+        assert!(said.contains("user-") && said.contains("program-"), "{said}");
+        // What is copied from incidents into rows.
+        let advice = document.dumps.iter().flat_map(|d| d.findings.iter().flatten().chain(&d.verdict));
+        let advice: Vec<&String> = advice.filter_map(|f| f.advice.as_ref()).collect();
+        assert!(advice.iter().any(|a| a.contains("is here, too")), "{advice:?}");
+        assert!(!advice.iter().any(|a| a.contains("client") || a.contains("middle.exe")), "{advice:?}");
+    }
+}

@@ -106,6 +106,28 @@ fn paths_come_from_patterns_and_stdin() {
 }
 
 #[test]
+fn what_dumps_say_together_is_redacted_too() {
+    let all = dumpscope_fixtures::scenarios::several();
+    let case = all.into_iter().find(|c| c.name == "COM server thread named by the caller").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (n, (_, dump)) in case.dumps.iter().enumerate() {
+        std::fs::write(dir.path().join(format!("{n}.dmp")), dump.bytes()).unwrap();
+    }
+    let rules = dir.path().join("rules.toml");
+    std::fs::write(&rules, "[[rule]]\nkind = \"program\"\npattern = '(client|middle)\\.exe'\n").unwrap();
+    for format in ["json", "text", "html"] {
+        let with = |more: &[&std::ffi::OsStr]| {
+            run(dumpscope().args(["triage", "--format", format]).arg(dir.path()).args(more))
+        };
+        let plain = with(&[]);
+        assert!(plain.out.contains("client.exe") && plain.out.contains("middle.exe"), "{}", plain.err);
+        let r = with(&["--redact".as_ref(), "--redact-rules".as_ref(), rules.as_ref()]);
+        assert!(!r.out.contains("client.exe") && !r.out.contains("middle.exe"), "{format}: {}", r.out);
+        assert!(r.out.contains("program-") && r.code == 0, "{}", r.err);
+    }
+}
+
+#[test]
 fn the_answer_goes_to_a_file() {
     let dumps = Dumps::new();
     let out = dumps.path().join("out.json");

@@ -144,7 +144,10 @@ pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>
         document.dumps.push(row);
     });
     document.buckets = buckets.rows();
-    let incidents = incidents.rows();
+    let mut incidents = incidents.rows();
+    if let Some(redactor) = &options.redact {
+        redactor.incidents(&mut incidents);
+    }
     settle(&mut document.dumps, &incidents);
     document.incidents = Some(incidents);
     document

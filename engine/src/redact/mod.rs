@@ -17,7 +17,7 @@ use dumpscope_core::model::Dump;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use rules::Rules;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +38,8 @@ pub struct Redactor {
     key: hmac::Key,
     rules: Arc<Rules>,
     counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    /// Names of all dumps so far: what is said of several dumps together may hold those of each.
+    seen: Arc<Mutex<BTreeSet<(&'static str, String)>>>,
 }
 
 /// Words that are no name of anybody.
@@ -89,7 +91,8 @@ impl Redactor {
             }
         };
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        Ok(Redactor { level, key, rules: Arc::new(Rules::new(more_rules)?), counts: Arc::default() })
+        let rules = Arc::new(Rules::new(more_rules)?);
+        Ok(Redactor { level, key, rules, counts: Arc::default(), seen: Arc::default() })
     }
 
     /// What was taken out: kind and how often, by kind.
@@ -103,6 +106,16 @@ impl Redactor {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let n = counts.entry(kind.to_owned()).or_insert(0);
         *n = n.saturating_add(1);
+    }
+
+    /// Keeps a dump's names for what is said of several dumps.
+    fn saw(&self, names: &Names) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).extend(names.iter().cloned());
+    }
+
+    /// The names of all dumps so far.
+    fn seen(&self) -> Names {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// `user-3f9a1c`.
