@@ -200,9 +200,7 @@ impl Batch<'_> {
         let (hints, hints_text) = hints(self.common)?.unzip();
         let (known, known_text) = known.unzip();
         let tables = Tables { patterns: patterns_text, hints: hints_text, known: known_text };
-        // What is redacted is counted here, and pseudonyms are one table.
-        let workers =
-            if limits.in_process || redact.is_some() { None } else { worker::workers(tables, limits.memory) };
+        let workers = if limits.in_process { None } else { worker::workers(tables, limits.memory) };
         let (jobs, budget) = (limits.jobs, Some(limits.budget));
         let options =
             TriageOptions { symbols, jobs, budget, cancel, patterns, hints, known, redact, workers };

@@ -41,6 +41,10 @@ pub(crate) enum Exit {
 }
 
 fn main() -> ExitCode {
+    // A worker is started often: it does not read arguments that it has not.
+    if worker::is_asked() {
+        return ExitCode::from(worker::run() as u8);
+    }
     // clap prints help and usage errors itself and leaves with 0 or 2.
     let cli = Cli::parse();
     if let Some(error) = cli.misplaced() {

@@ -4,16 +4,25 @@ use crate::Exit;
 use crate::store;
 use dumpscope_engine::batch::{Progressed, Tables, Workers, own_path, serve};
 use dumpscope_symbols::store::{Event, Watch};
+use std::ffi::OsStr;
 use std::sync::Arc;
+
+/// The command by which this program knows that it is a worker.
+const COMMAND: &str = "worker";
 
 /// How this program starts its workers; `None` where the system does not say where the program is.
 pub(crate) fn workers(tables: Tables, memory: Option<u64>) -> Option<Workers> {
-    let mut workers = Workers::new(own_path().ok()?, ["worker".into()]);
+    let mut workers = Workers::new(own_path().ok()?, [COMMAND.into()]);
     workers.tables = tables;
     if let Some(mib) = memory {
         workers.memory = Some(mib << 20);
     }
     Some(workers)
+}
+
+/// True when this program was started as [`workers`] says. Other spellings of the command are clap's.
+pub(crate) fn is_asked() -> bool {
+    std::env::args_os().skip(1).eq([OsStr::new(COMMAND)])
 }
 
 /// Works until stdin ends.

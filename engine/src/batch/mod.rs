@@ -32,7 +32,7 @@ pub use each::triage_each;
 pub use incidents::Incidents;
 pub use inputs::{Input, LeftOut, files_of, find_dumps, find_dumps_and, once_each};
 pub use one::triage_target;
-pub use worker::{DEFAULT_MEMORY, Progressed, Tables, Workers, grace, own_path, serve, worker_main};
+pub use worker::{Progressed, Tables, Workers, grace, own_path, serve, worker_main};
 
 use crate::document::{Buckets, Document, settle};
 use crate::known::KnownIssues;
@@ -67,7 +67,8 @@ pub struct TriageOptions {
     /// Stops everything: the dumps that were not begun get error rows of kind `stopped`.
     pub cancel: Cancel,
     /// Child processes that do the work, so that a dump which ends its process, hangs or takes all memory costs one
-    /// row. `None`: it is done in this process. With them a dump that takes longer than the budget and a grace is given up.
+    /// row. `None`, and wherever something is redacted: it is done in this process. With them a dump that takes longer
+    /// than the budget and a grace is given up.
     pub workers: Option<Workers>,
 }
 

@@ -26,7 +26,8 @@ impl Lane {
             Input::Nothing { named, reason } => return one::nothing(named, reason),
             Input::Dump(path) => path,
         };
-        if options.workers.is_none() {
+        // Pseudonyms are one table, and what is taken out is counted: a worker does not know the redactor.
+        if options.workers.is_none() || options.redact.is_some() {
             return one::triage_file(index, path, options, observer);
         }
         if options.cancel.is_cancelled() {
@@ -54,12 +55,19 @@ impl Lane {
             }
             Said::Begun | Said::Row { .. } => {}
         };
-        let mut lost = String::new();
+        let mut lost = None::<String>;
         // A dump is tried once more in a fresh worker: what ended the first may have come from outside.
         for _ in 0..2 {
-            let mut process = match self.process.take().map_or_else(|| start(options), Ok) {
-                Ok(process) => process,
-                Err(why) => return without_worker(&why, path, options),
+            let mut process = match (self.process.take().map_or_else(|| start(options), Ok), &lost) {
+                (Ok(process), _) => process,
+                (Err(why), None) => return without_worker(&why, path, options),
+                // What ended a worker would end this process, too.
+                (Err(why), Some(how)) => {
+                    let text = format!(
+                        "the analysis of this dump {how}, and no other worker process could be started ({why})"
+                    );
+                    return failed(path, "signal", text);
+                }
             };
             match process.ask(path, options, &observe) {
                 Ok(row) => {
@@ -69,10 +77,11 @@ impl Lane {
                 Err(NoRow::Stopped) => return one::stopped(path),
                 Err(NoRow::Late) => return failed(path, "timeout", late(options)),
                 Err(NoRow::Memory) => return failed(path, "memory", memory(options)),
-                Err(NoRow::Lost(how)) => lost = how,
+                Err(NoRow::Lost(how)) => lost = Some(how),
             }
         }
-        let text = format!("the analysis of this dump {lost}, twice; this is a bug in dumpscope");
+        let how = lost.unwrap_or_default();
+        let text = format!("the analysis of this dump {how}, twice; this is a bug in dumpscope");
         failed(path, "signal", text)
     }
 }
@@ -100,11 +109,16 @@ fn failed(path: &Path, kind: &str, text: String) -> DumpRow {
 }
 
 fn late(options: &TriageOptions) -> String {
-    let seconds = options.budget.map_or(0.0, |b| b.as_secs_f64());
-    format!("no answer in {seconds} s and a little more (--budget)")
+    match options.budget {
+        Some(budget) => format!("no answer in {} s and a little more (--budget)", budget.as_secs_f64()),
+        // Without a budget there is a limit for the start alone.
+        None => "the worker process did not begin".into(),
+    }
 }
 
 fn memory(options: &TriageOptions) -> String {
-    let bytes = options.workers.as_ref().and_then(|w| w.memory).unwrap_or(0);
-    format!("the analysis wanted more than {} MiB of memory (--memory)", bytes >> 20)
+    match options.workers.as_ref().and_then(|w| w.memory) {
+        Some(bytes) => format!("the analysis wanted more than {} MiB of memory (--memory)", bytes >> 20),
+        None => "the analysis wanted more memory than the system gives".into(),
+    }
 }

@@ -17,10 +17,14 @@ pub use serve::{Progressed, serve, worker_main};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Private memory of a worker where nobody says another limit, bytes.
-pub const DEFAULT_MEMORY: u64 = 1 << 30;
+const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// True once [`worker_main`] was called: then a child of this very program is a worker.
+static SERVES: AtomicBool = AtomicBool::new(false);
 
 /// The argument by which [`worker_main`] knows that its program was started as a worker.
 const ARGUMENT: &str = "dumpscope-worker";
@@ -42,8 +46,12 @@ impl Workers {
     /// This very program, which calls [`worker_main`] first.
     ///
     /// # Errors
-    /// The system does not tell where the program is.
+    /// The system does not tell where the program is, or the program did not call [`worker_main`]: its children would do
+    /// what it does, and start children of their own.
     pub fn this_program() -> std::io::Result<Workers> {
+        if !SERVES.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("this program does not call worker_main() first"));
+        }
         Ok(Workers::new(own_path()?, [ARGUMENT.into()]))
     }
 

@@ -11,7 +11,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Longest answer, bytes: rows have limits of their own far below.
@@ -20,19 +21,26 @@ const MAX_ANSWER: u64 = 1 << 30;
 const MAX_WORDS: usize = 4096;
 /// How often it is asked whether somebody stopped the batch.
 const TICK: Duration = Duration::from_millis(40);
-/// How long a child may take to begin.
+/// How long a child may take to begin, beyond the budget.
 const TO_BEGIN: Duration = Duration::from_secs(10);
 /// How long a child whose pipe closed may take to end.
 const TO_END: Duration = Duration::from_secs(2);
+/// How long a child that was killed is waited for.
+const TO_DIE: Duration = Duration::from_millis(100);
+/// How often it is looked whether something has ended.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A worker.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
+    /// `None` while it is dropped.
+    child: Option<Child>,
     /// `None` once it must end.
     to: Option<ChildStdin>,
     from: Receiver<Vec<u8>>,
     words: Arc<Mutex<VecDeque<u8>>>,
+    /// Reads the words until the child's end.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// Why there is no row.
@@ -58,7 +66,7 @@ impl Process {
         let (to, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (send, from) = channel();
         let words = Arc::new(Mutex::new(VecDeque::new()));
-        let mut process = Process { child, to, from, words: words.clone() };
+        let mut process = Process { child: Some(child), to, from, words: words.clone(), reader: None };
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         if let Some(out) = out {
             named("answers").spawn(move || {
@@ -71,7 +79,7 @@ impl Process {
             })?;
         }
         if let Some(err) = err {
-            named("words").spawn(move || keep_last(err, &words))?;
+            process.reader = Some(named("words").spawn(move || keep_last(err, &words))?);
         }
         // One that ends at once is seen when its answer is waited for.
         let _ = process.tell(&Setup::of(options, workers));
@@ -87,7 +95,10 @@ impl Process {
     ) -> Result<DumpRow, NoRow> {
         let limit = options.budget.map(|b| b.saturating_add(grace(b)));
         let from_now = |limit: Duration| Instant::now().checked_add(limit);
-        let mut until = limit.and_then(|l| from_now(l.saturating_add(TO_BEGIN)));
+        // One that never begins is given up without a budget, too: it may be no worker at all.
+        let mut until = from_now(limit.unwrap_or(TO_BEGIN).saturating_add(TO_BEGIN));
+        // What it said of the dumps before is not why this one fails.
+        self.words().clear();
         if self.tell(&Ask { path: path.as_os_str().to_owned() }).is_err() {
             return Err(self.ended());
         }
@@ -119,21 +130,22 @@ impl Process {
         to.flush()
     }
 
+    fn words(&self) -> MutexGuard<'_, VecDeque<u8>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How a child ended whose pipe closed.
     fn ended(&mut self) -> NoRow {
         self.to = None;
         let until = Instant::now().checked_add(TO_END);
-        let status = loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => break Some(status),
-                Ok(None) if until.is_some_and(|u| Instant::now() < u) => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                _ => break None,
-            }
-        };
-        let words: Vec<u8> =
-            self.words.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let status = self.child.as_mut().and_then(|child| end_of(child, until));
+        // Its last words may still be in the pipe. One that left its pipe to another process keeps nobody waiting.
+        while self.reader.as_ref().is_some_and(|r| !r.is_finished())
+            && until.is_some_and(|u| Instant::now() < u)
+        {
+            std::thread::sleep(LOOK);
+        }
+        let words: Vec<u8> = self.words().iter().copied().collect();
         let words = String::from_utf8_lossy(&words).into_owned();
         if words.contains(NO_MEMORY) {
             return NoRow::Memory;
@@ -150,8 +162,22 @@ impl Drop for Process {
     fn drop(&mut self) {
         // It holds nothing that must be put away: what it unpacks has no name, what it downloads a name for a while.
         self.to = None;
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let Some(mut child) = self.child.take() else { return };
+        let _ = child.kill();
+        if end_of(&mut child, Instant::now().checked_add(TO_DIE)).is_none() {
+            // The system does not let it go (a drive that does not answer): the batch goes on without it.
+            let _ = std::thread::Builder::new().name("end".into()).spawn(move || child.wait());
+        }
+    }
+}
+
+/// How a child ended; `None` when it did not until then.
+fn end_of(child: &mut Child, until: Option<Instant>) -> Option<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(None) if until.is_some_and(|u| Instant::now() < u) => std::thread::sleep(LOOK),
+            ended => return ended.ok().flatten(),
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! The side that works: reads dumps' names from stdin, writes their rows to stdout.
 
 use super::wire::{Ask, Said, Setup};
-use super::{ARGUMENT, limit};
+use super::{ARGUMENT, SERVES, limit};
 use crate::batch::{Progress, TriageOptions, one};
 use crate::known::KnownIssues;
 use dumpscope_analyzers::hint_table::HintTable;
 use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_symbols::SymbolConfig;
-use std::io::{BufReader, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub type Progressed = Arc<dyn Fn(&str, u64, Option<u64>) + Send + Sync>;
 ///
 /// Workers find what lies on this machine. A program that asks symbol servers gives its client to [`serve`].
 pub fn worker_main() {
+    SERVES.store(true, Ordering::Relaxed);
     if std::env::args_os().nth(1).is_some_and(|a| a == ARGUMENT) {
         std::process::exit(serve(&mut |_, _| {}));
     }
@@ -36,15 +38,13 @@ pub fn worker_main() {
 pub fn serve(complete: &mut dyn FnMut(&mut SymbolConfig, Progressed)) -> i32 {
     let lines = lines();
     let Some(options) = setup(&lines, complete) else { return 2 };
-    let last = Mutex::new(None::<Instant>);
+    let throttle = Throttle::default();
     for line in lines {
         let Ok(ask) = serde_json::from_slice::<Ask>(&line) else { return 2 };
         say(&Said::Begun);
         let observer = |p: Progress| {
             if let Progress::Unpacking { done, total, .. } = p {
-                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                if last.is_none_or(|l| l.elapsed() >= OFTEN) {
-                    *last = Some(Instant::now());
+                if throttle.passes() {
                     say(&Said::Unpacking { done, total });
                 }
             }
@@ -92,13 +92,11 @@ fn setup(
         store: None,
         fresh: setup.fresh,
     };
-    let told = Mutex::new(None::<Instant>);
+    let throttle = Throttle::default();
     complete(
         &mut symbols,
         Arc::new(move |file, done, total| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.is_none_or(|l| l.elapsed() >= OFTEN) {
-                *told = Some(Instant::now());
+            if throttle.passes() {
                 say(&Said::Download { file: file.to_owned(), done, total });
             }
         }),
@@ -119,10 +117,25 @@ fn setup(
     })
 }
 
-/// Writes one line; false when nobody reads it.
+/// Lets something through, and then nothing for a while.
+#[derive(Default)]
+struct Throttle(Mutex<Option<Instant>>);
+
+impl Throttle {
+    fn passes(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passes = last.is_none_or(|l| l.elapsed() >= OFTEN);
+        if passes {
+            *last = Some(Instant::now());
+        }
+        passes
+    }
+}
+
+/// Writes one line; false when nobody reads it. It is written as it comes: the memory that is left need not hold a
+/// large row once more.
 fn say(said: &Said) -> bool {
-    let Ok(mut line) = serde_json::to_vec(said) else { return false };
-    line.push(b'\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(&line).and_then(|()| out.flush()).is_ok()
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let written = serde_json::to_writer(&mut out, said).map_err(std::io::Error::from);
+    written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
 }

@@ -1,7 +1,8 @@
 use super::wire::Said;
 use super::*;
-use crate::batch::triage_target;
+use crate::batch::{TriageOptions, triage, triage_target};
 use crate::document::DumpRow;
+use crate::redact::{RedactLevel, Redactor};
 use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_symbols::SymbolConfig;
@@ -34,4 +35,27 @@ fn lines_have_an_end() {
     assert_eq!(super::process::line(&mut from, 10).as_deref(), Some(&b"one"[..]));
     assert_eq!(super::process::line(&mut from, 10).as_deref(), Some(&b"two"[..]));
     assert_eq!(super::process::line(&mut from, 10), None);
+}
+
+#[test]
+fn who_does_not_serve_starts_no_workers() {
+    // The tests are such a program.
+    assert!(Workers::this_program().is_err());
+}
+
+#[test]
+fn what_is_redacted_is_done_by_no_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dmp");
+    std::fs::write(&path, dumpscope_fixtures::small::x64_crash().0.bytes()).unwrap();
+    let answer = |redact| {
+        // A program that is not there cannot be started, which the row says.
+        let workers = Some(Workers::new(folder.path().join("nothing"), []));
+        let options = TriageOptions { redact, workers, ..TriageOptions::default() };
+        let row = triage(std::slice::from_ref(&path), &options, &|_| {}).dumps.remove(0);
+        row.warnings.unwrap().iter().any(|w| w.contains("no worker process"))
+    };
+    assert!(answer(None));
+    let redactor = Redactor::new(RedactLevel::Standard, None, None).unwrap();
+    assert!(!answer(Some(redactor)));
 }
