@@ -4,7 +4,7 @@ use crate::Exit;
 use crate::args::{CommonArgs, ConfidenceArg, DiffArgs, OpenArgs, TriageArgs, TriageFormat};
 use crate::console::Console;
 use crate::demo;
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{Writing, on_interrupt};
 use crate::list;
 use crate::output::{create, read_table};
 use crate::progress::Bar;
@@ -230,6 +230,7 @@ impl Batch<'_> {
             found |= self.fail_on.first(&row).is_some();
             buckets.add(&row);
             incidents.add(&row);
+                let _writing = Writing::begin();
             if written.is_ok() {
                 written = writer.row(&row);
                 if written.is_err() {
@@ -238,6 +239,7 @@ impl Batch<'_> {
                 }
             }
         });
+        let _writing = Writing::begin();
         bar.clear();
         written?;
         let mut incidents = incidents.rows();

@@ -1,6 +1,8 @@
 //! Standard output and standard error.
 
 use crate::args::{ColorArg, CommonArgs};
+use crate::interrupt::Answers;
+use dumpscope_engine::Guarded;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Where the program's words go.
@@ -37,8 +39,8 @@ impl Console {
     }
 
     /// Standard output, buffered: flush it, and treat an error of that as one of writing.
-    pub(crate) fn out(&self) -> BufWriter<io::StdoutLock<'static>> {
-        BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+    pub(crate) fn out(&self) -> BufWriter<Answers<io::StdoutLock<'static>>> {
+        BufWriter::with_capacity(64 * 1024, Answers(io::stdout().lock()))
     }
 
     /// One line on stderr, unless notes are unwanted.

@@ -4,13 +4,14 @@ use crate::Exit;
 use crate::args::{CommonArgs, ShrinkArgs, ShrinkLevel};
 use crate::batch;
 use crate::console::Console;
-use crate::interrupt::on_interrupt;
+use crate::interrupt::{Writing, on_interrupt};
 use crate::progress::Bar;
 use crate::redact;
 use crate::store;
 use dumpscope_engine::batch::TriageOptions;
 use dumpscope_engine::shrink::{Level, ShrinkError, ShrinkOptions, Step, shrink};
 use std::io::Write;
+use std::sync::OnceLock;
 
 pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> anyhow::Result<Exit> {
     let cancel = on_interrupt();
@@ -37,10 +38,15 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
         force: args.force,
     };
     let bar = Bar::bytes(console);
+    // The new file has a name of its own until it is compared: who leaves in the middle leaves that behind.
+    let writing = OnceLock::new();
     let done = shrink(&args.dump, &args.output, &options, &|step| match step {
         Step::Unpacking(done, total) => bar.work("unpacking", done, total),
         Step::Asking => bar.work("reading", 0, 0),
-        Step::Writing(done, total) => bar.work("writing", done, total),
+        Step::Writing(done, total) => {
+            writing.get_or_init(Writing::begin);
+            bar.work("writing", done, total);
+        }
         Step::Proving => bar.work("comparing", 0, 0),
         _ => {}
     });

@@ -47,6 +47,7 @@ fn lists_as_find_writes_them() {
 mod ended {
     use super::*;
     use std::ffi::OsStr;
+    use std::io::Read;
     use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Stdio};
@@ -178,6 +179,26 @@ mod ended {
         assert_eq!((r.code, r.err.lines().count()), (130, 1), "{}", r.err);
         assert!(asked.elapsed() < Duration::from_secs(20));
         assert!(!Path::new(&format!("/proc/{worker}")).exists(), "the worker lives on");
+    }
+
+    #[test]
+    fn ctrl_c_cuts_no_answer_whose_reader_is_slow() {
+        let (dir, _, crash) = folder();
+        let script = dir.path().join("script");
+        std::fs::write(&script, "~*k\n".repeat(3000)).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dumpscope"));
+        command.arg("exec").arg(crash).args(["--format", "json", "-f"]).arg(script);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+        // By now the pipe is full, and then the program's patience is over.
+        std::thread::sleep(Duration::from_millis(1000));
+        assert!(signal(&child.id().to_string(), "-INT"));
+        std::thread::sleep(Duration::from_millis(1000));
+        let r = end(child);
+        assert_eq!((first, r.code), ([b'['], 130), "{}", r.err);
+        let document: Value = serde_json::from_str(&format!("[{}", r.out)).unwrap();
+        assert!(document.as_array().unwrap().len() < 3000);
     }
 
     #[test]
