@@ -59,7 +59,14 @@ impl Console {
 
 /// A message is one line, and a path in it cannot send control sequences.
 fn one_line(text: &str) -> String {
-    dumpscope_core::base::text::escape(&text.replace(['\n', '\r'], " ")).into_owned()
+    let text = dumpscope_core::base::text::escape(&text.replace(['\n', '\r'], " ")).into_owned();
+    // Build servers read stderr, too.
+    let mut out = Vec::new();
+    let written = Guarded::inside(&mut out).write_all(text.as_bytes());
+    match written {
+        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 /// `NO_COLOR` (any value but the empty one) and dumb terminals: see no-color.org.
@@ -82,6 +89,7 @@ mod tests {
     #[test]
     fn messages_are_one_harmless_line() {
         assert_eq!(one_line("a\nb\u{1b}[31m"), "a b\\x1b[31m");
+        assert_eq!(one_line("##vso[task.x].dmp"), "##vso\\x5btask.x].dmp");
     }
 
     #[test]

@@ -117,8 +117,9 @@ pub fn writer<'a>(
     options: &FormatOptions,
 ) -> Box<dyn RowWriter + 'a> {
     let out: Box<dyn Write + 'a> = match format {
-        // Whose lines are commands, or cannot begin with a text.
-        Format::Github | Format::Json | Format::Jsonl | Format::Sarif => out,
+        // Its lines are commands.
+        Format::Github => Box::new(Guarded::inside(out)),
+        Format::Json | Format::Jsonl | Format::Sarif => Box::new(Guarded::json(out)),
         Format::Text | Format::Markdown | Format::Html | Format::Junit => Box::new(Guarded::new(out)),
     };
     let inner: Box<dyn RowWriter + 'a> = match format {

@@ -2,6 +2,7 @@
 //! `{ "command", "thread"?, "report", "data", "text"? }`: the command's text without its thread prefix, the thread's
 //! number when the command ran for a selected one, the kind of report, its data.
 
+use super::Guarded;
 use crate::doc::{RenderCx, Report, Sink};
 use dumpscope_core::ThreadIdx;
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ impl Sink for JsonSink {
 /// answer in memory.
 #[derive(Debug)]
 pub struct JsonWriter<W: Write> {
-    out: W,
+    out: Guarded<W>,
     asked: Asked,
     any: bool,
     error: Option<io::Error>,
@@ -89,7 +90,7 @@ pub struct JsonWriter<W: Write> {
 impl<W: Write> JsonWriter<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> JsonWriter<W> {
-        JsonWriter { out, asked: Asked::default(), any: false, error: None }
+        JsonWriter { out: Guarded::json(out), asked: Asked::default(), any: false, error: None }
     }
 
     fn entry(&mut self, report: &dyn Report) -> io::Result<()> {
@@ -103,17 +104,16 @@ impl<W: Write> JsonWriter<W> {
         Ok(())
     }
 
-    /// Ends the document and flushes; gives the writer back.
+    /// Ends the document and flushes.
     ///
     /// # Errors
     /// The first error in writing (a closed pipe, a full disk).
-    pub fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<()> {
         if let Some(e) = self.error.take() {
             return Err(e);
         }
         self.out.write_all(if self.any { b"\n]\n" } else { b"[]\n" })?;
-        self.out.flush()?;
-        Ok(self.out)
+        self.out.flush()
     }
 }
 
@@ -143,7 +143,8 @@ mod tests {
     fn what_is_written_is_what_would_be_collected() {
         let cx = RenderCx { layout: Layout::Classic, wide: true };
         for count in 0..3u32 {
-            let (mut all, mut written) = (JsonSink::new(false), JsonWriter::new(Vec::new()));
+            let mut bytes = Vec::new();
+            let (mut all, mut written) = (JsonSink::new(false), JsonWriter::new(&mut bytes));
             for n in 0..count {
                 for sink in [&mut all as &mut dyn Sink, &mut written] {
                     sink.command("k", (n > 0).then_some(ThreadIdx(n)));
@@ -152,7 +153,8 @@ mod tests {
             }
             let mut text = serde_json::to_string_pretty(&all.into_value()).unwrap();
             text.push('\n');
-            assert_eq!(String::from_utf8(written.finish().unwrap()).unwrap(), text);
+            written.finish().unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), text);
         }
     }
 }
