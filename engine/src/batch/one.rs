@@ -123,10 +123,13 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
     let mut threads = Vec::with_capacity(facts.threads.len());
     let mut whole = facts.threads.len();
     let mut bounds = Bounds::of(&facts.threads);
-    // What points into a stack must find its frame.
-    let whole_tid = facts.fatal().or(facts.exception.as_ref()).map(|e| e.tid);
+    let blame =
+        facts.fatal().and_then(|e| rows::blame(target, e)).or_else(|| super::script::blame(facts.facts));
+    // What points into a stack must find its frame; who is to blame may be on another thread than the exception.
+    let exception_tid = facts.fatal().or(facts.exception.as_ref()).map(|e| e.tid);
+    let blame_tid = blame.as_ref().map(|b| b.tid);
     for t in &facts.threads {
-        let is_whole = whole_tid == Some(t.tid);
+        let is_whole = exception_tid == Some(t.tid) || blame_tid == Some(t.tid.0);
         threads.push(rows::thread(target, facts.facts, t, &mut bounds, is_whole, cancel));
         if cancel.is_cancelled() {
             whole = whole.min(threads.len().saturating_sub(1));
@@ -151,10 +154,7 @@ pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {
             .or(facts.exception.as_ref())
             .map(|e| rows::exception(target.process_machine(), e)),
         annotations: Some(annotations(target).iter().map(rows::annotation).collect()),
-        blame: facts
-            .fatal()
-            .and_then(|e| rows::blame(target, e))
-            .or_else(|| super::script::blame(facts.facts)),
+        blame,
         threads: Some(threads),
         locks: known(
             facts
