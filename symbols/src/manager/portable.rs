@@ -11,8 +11,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Most PDBs that are kept, found or not.
 const MAX_KEPT: usize = 4096;
 
-/// PDBs by id.
-pub(super) type Portable = Mutex<(u64, BTreeMap<[u8; 20], Option<Arc<PortablePdb>>>)>;
+/// Most bytes of unpacked PDBs, of all together.
+const MAX_UNPACKED: u64 = 256 << 20;
+
+/// PDBs that were looked for.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The configuration with which they were looked for.
+    generation: u64,
+    by_id: BTreeMap<[u8; 20], Option<Arc<PortablePdb>>>,
+    /// Bytes of those that were unpacked.
+    unpacked: u64,
+}
+
+impl Kept {
+    /// Unpacks one, while there is room.
+    fn unpack(&mut self, packed: &[u8], id: &[u8; 20]) -> Option<PortablePdb> {
+        let left = MAX_UNPACKED.saturating_sub(self.unpacked);
+        let pdb = PortablePdb::unpack(packed, left).filter(|pdb| pdb.id() == id)?;
+        self.unpacked = self.unpacked.saturating_add(pdb.size());
+        Some(pdb)
+    }
+}
+
+pub(super) type Portable = Mutex<Kept>;
 
 impl SymbolManager {
     /// The portable PDB with an id: in a folder of the symbol path or the image path, in a store there (the key is the
@@ -28,12 +50,16 @@ impl SymbolManager {
         let name = SafeName::leaf(path).ok()?;
         let now = self.generation();
         let mut kept = self.portable.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0 != now || kept.1.len() > MAX_KEPT {
-            *kept = (now, BTreeMap::new());
+        if kept.generation != now || kept.by_id.len() > MAX_KEPT {
+            *kept = Kept { generation: now, ..Kept::default() };
         }
-        let embedded = || PortablePdb::unpack(&inside()?).filter(|pdb| pdb.id() == id);
-        let find = || self.find_portable(name.as_str(), id).or_else(embedded).map(Arc::new);
-        kept.1.entry(*id).or_insert_with(find).clone()
+        if let Some(known) = kept.by_id.get(id) {
+            return known.clone();
+        }
+        let found =
+            self.find_portable(name.as_str(), id).or_else(|| kept.unpack(&inside()?, id)).map(Arc::new);
+        kept.by_id.insert(*id, found.clone());
+        found
     }
 
     fn find_portable(&self, name: &str, id: &[u8; 20]) -> Option<PortablePdb> {

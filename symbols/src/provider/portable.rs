@@ -12,8 +12,6 @@ const DOCUMENT: usize = 0x30;
 const METHOD: usize = 0x31;
 /// Most sequence points of a method.
 const MAX_POINTS: usize = 1 << 16;
-/// Most bytes of an unpacked PDB.
-const MAX_UNPACKED: u64 = 256 << 20;
 /// Longest path of a source file, bytes.
 const MAX_PATH: usize = 4096;
 
@@ -98,15 +96,21 @@ impl PortablePdb {
         })
     }
 
-    /// Unpacks one that was inside an image: "MPDB", bytes of it unpacked, then deflate.
+    /// Unpacks one that was inside an image: "MPDB", bytes of it unpacked, then deflate. `None` also when it has more
+    /// than `most` bytes.
     #[must_use]
-    pub fn unpack(packed: &[u8]) -> Option<PortablePdb> {
+    pub fn unpack(packed: &[u8], most: u64) -> Option<PortablePdb> {
         let (head, deflated) = packed.split_first_chunk::<8>()?;
-        let size = u32_at(head, 4).filter(|_| head.starts_with(b"MPDB"))?;
+        let size = u32_at(head, 4).filter(|size| head.starts_with(b"MPDB") && u64::from(*size) <= most)?;
         let mut out = Vec::new();
-        let most = u64::from(size).min(MAX_UNPACKED);
-        flate2::read::DeflateDecoder::new(deflated).take(most).read_to_end(&mut out).ok()?;
+        flate2::read::DeflateDecoder::new(deflated).take(size.into()).read_to_end(&mut out).ok()?;
         PortablePdb::parse(FileBytes::from(out))
+    }
+
+    /// Bytes of it.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.file.bytes().len() as u64
     }
 
     /// Its id: the GUID and the stamp that the image's debug directory names.
@@ -295,13 +299,17 @@ mod tests {
         let mut encoder = flate2::write::DeflateEncoder::new(packed, flate2::Compression::fast());
         std::io::Write::write_all(&mut encoder, &whole).unwrap();
         let packed = encoder.finish().unwrap();
-        assert_eq!(PortablePdb::unpack(&packed).unwrap().position(1, 0).unwrap().line, 10);
+        let size = whole.len() as u64;
+        assert_eq!(PortablePdb::unpack(&packed, size).unwrap().position(1, 0).unwrap().line, 10);
+        assert!(PortablePdb::unpack(&packed, size - 1).is_none());
         // A size that is too small cuts it off.
         let mut short = packed.clone();
         short[4..8].copy_from_slice(&40u32.to_le_bytes());
-        assert!(PortablePdb::unpack(&short).is_none());
-        (0..packed.len())
-            .for_each(|n| assert!(PortablePdb::unpack(&packed[..n]).is_none_or(|p| n > 8 && p.id()[1] == 1)));
+        assert!(PortablePdb::unpack(&short, size).is_none());
+        (0..packed.len()).for_each(|n| {
+            let cut = PortablePdb::unpack(&packed[..n], size);
+            assert!(cut.is_none_or(|p| n > 8 && p.id()[1] == 1));
+        });
     }
 
     #[test]
