@@ -1,13 +1,11 @@
 //! One page that needs nothing else: no scripts, no fonts, no network; it reads well without its style, too.
 
 use super::words::{
-    cpu_ms, dump_words, frame_name, incident_advice, process_words, seconds, system_words, unanswered,
+    cpu_ms, dump_words, frame_name, incident_advice, process_words, seconds, sure, system_words, unanswered,
 };
 use super::{FormatOptions, RowWriter, Tail, svg::svg};
 use crate::document::WaitGraph;
-use crate::document::{
-    DumpRow, FindingKind, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName,
-};
+use crate::document::{DumpRow, FindingRow, FrameRow, LockRow, OwnerState, ThreadRow, TrustName};
 use dumpscope_core::base::text::escape;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -112,10 +110,7 @@ fn with_code(text: &str) -> String {
 
 /// `<strong class="kind crash">Crash</strong> proven`.
 fn badge(f: &FindingRow) -> String {
-    let sure = match f.kind {
-        FindingKind::Unknown => String::new(),
-        _ => format!(" <span class=\"sure\">{}</span>", f.confidence.name()),
-    };
+    let sure = sure(f).map(|sure| format!(" <span class=\"sure\">{sure}</span>")).unwrap_or_default();
     format!("<strong class=\"kind {}\">{}</strong>{sure}", f.kind.name(), f.kind.row().title)
 }
 

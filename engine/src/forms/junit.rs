@@ -2,6 +2,7 @@
 
 use super::html::escaped;
 use super::lines::{TextOptions, dump_lines, incident_lines};
+use super::words::kind_and_confidence;
 use super::{FailOn, FormatOptions, RowWriter, Tail};
 use crate::document::{DumpRow, FindingRow, Severity};
 use std::fmt::Write as _;
@@ -60,7 +61,7 @@ impl<W: Write> RowWriter for Junit<W> {
         }
         match self.failure(row) {
             Some(f) => {
-                let message = format!("{} ({}): {}", f.kind.row().title, f.confidence.name(), f.summary);
+                let message = format!("{}: {}", kind_and_confidence(f), f.summary);
                 let (kind, message, body) = (f.kind.name(), escaped(&message), body(row));
                 self.failures = self.failures.saturating_add(1);
                 let _ = write!(

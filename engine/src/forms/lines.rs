@@ -2,7 +2,7 @@
 //! groups, then what this dump cannot answer.
 
 use super::words::{
-    cpu_ms, dump_words, frame_name, incident_advice, kind_name, process_words, seconds, system_words,
+    cpu_ms, dump_words, frame_name, incident_advice, kind_name, process_words, seconds, sure, system_words,
     unanswered,
 };
 use crate::doc::{Line, Link, Role, Span};
@@ -185,11 +185,7 @@ fn verdict(f: &FindingRow, exception: Option<&str>, options: &TextOptions, emit:
 }
 
 fn finding_head(f: &FindingRow, options: &TextOptions, emit: &mut dyn FnMut(Line)) {
-    // "Unknown" is not a statement that could be more or less sure.
-    let sure = match f.kind {
-        FindingKind::Unknown => String::new(),
-        _ => format!(" ({})", f.confidence.name()),
-    };
+    let sure = sure(f).map(|sure| format!(" ({sure})")).unwrap_or_default();
     let head = format!("{}{sure}: ", kind_name(f.kind));
     let indent = 2;
     let mut lines = wrap(&f.summary, options.width, head.len(), indent).into_iter();

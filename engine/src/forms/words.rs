@@ -10,12 +10,15 @@ pub(crate) fn kind_name(kind: FindingKind) -> String {
     kind.row().title.to_uppercase()
 }
 
-/// `Deadlock (proven)`. "Unknown" is not a statement that could be more or less sure.
+/// How sure a finding is. "Unknown" is not a statement that could be more or less sure.
+pub(crate) fn sure(f: &FindingRow) -> Option<&'static str> {
+    (f.kind != FindingKind::Unknown).then(|| f.confidence.name())
+}
+
+/// `Deadlock (proven)`.
 pub(crate) fn kind_and_confidence(f: &FindingRow) -> String {
-    match f.kind {
-        FindingKind::Unknown => f.kind.row().title.to_owned(),
-        kind => format!("{} ({})", kind.row().title, f.confidence.name()),
-    }
+    let title = f.kind.row().title;
+    sure(f).map_or_else(|| title.to_owned(), |sure| format!("{title} ({sure})"))
 }
 
 /// User and kernel time together.
