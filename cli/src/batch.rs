@@ -16,8 +16,7 @@ use dumpscope_analyzers::patterns::Patterns;
 use dumpscope_core::OpenError;
 use dumpscope_engine::TextSink;
 use dumpscope_engine::batch::{
-    Incidents, Input, LeftOut, Progress, Tables, TriageOptions, files_of, find_dumps_and, once_each,
-    triage_each,
+    Incidents, Input, LeftOut, Progress, Tables, TriageOptions, files_of, find_dumps, once_each, triage_each,
 };
 use dumpscope_engine::document::{Buckets, Confidence};
 use dumpscope_engine::forms::{FailOn, Format, FormatOptions, Tail, writer};
@@ -130,9 +129,9 @@ fn inputs(named: &[PathBuf], console: &Console) -> anyhow::Result<Vec<Input>> {
             let read = io::stdin().lock().take(MAX_LIST + 1).read_to_end(&mut list);
             read.context("reading paths from stdin")?;
             anyhow::ensure!(list.len() as u64 <= MAX_LIST, "the list on stdin is larger than 256 MiB");
-            out.extend(list::paths(&list).iter().flat_map(|l| find_dumps_and(l, &mut left)));
+            out.extend(list::paths(&list).iter().flat_map(|l| find_dumps(l, &mut left)));
         } else {
-            out.extend(find_dumps_and(path, &mut left));
+            out.extend(find_dumps(path, &mut left));
         }
     }
     let found = out.len();
@@ -230,8 +229,8 @@ impl Batch<'_> {
             found |= self.fail_on.first(&row).is_some();
             buckets.add(&row);
             incidents.add(&row);
-                let _writing = Writing::begin();
             if written.is_ok() {
+                let _writing = Writing::begin();
                 written = writer.row(&row);
                 if written.is_err() {
                     // Nobody reads the rest: no reason to work on it.
@@ -239,8 +238,8 @@ impl Batch<'_> {
                 }
             }
         });
-        let _writing = Writing::begin();
         bar.clear();
+        let _writing = Writing::begin();
         written?;
         let mut incidents = incidents.rows();
         if let Some(redactor) = &options.redact {

@@ -75,7 +75,7 @@ fn ended(cancel: &Cancel, by_user: &Cancel, console: &Console) -> Option<Exit> {
 fn open(path: &Path, common: &CommonArgs, cancel: &Cancel, console: &Console) -> Option<Session> {
     let bar = Bar::bytes(console);
     let opened = Dump::open_with(path, &mut |_, done, total| {
-        bar.unpacked(done, total);
+        bar.work("unpacking", done, total);
         !cancel.is_cancelled()
     });
     bar.clear();

@@ -69,15 +69,6 @@ impl Bar {
         }
     }
 
-    /// Takes a note of unpacking.
-    pub(crate) fn unpacked(&self, done: u64, total: u64) {
-        if let Some(bar) = self.shown() {
-            bar.set_length(total);
-            bar.set_position(done);
-            bar.set_message("unpacking");
-        }
-    }
-
     /// Takes a note of some work; `total` 0: nobody knows how much it is.
     pub(crate) fn work(&self, what: &'static str, done: u64, total: u64) {
         if let Some(bar) = self.shown() {

@@ -8,7 +8,9 @@
     reason = "a measurement: it prints, and ends when it cannot"
 )]
 
-use dumpscope_engine::batch::{Incidents, TriageOptions, Workers, find_dumps, triage_each, worker_main};
+use dumpscope_engine::batch::{
+    Incidents, LeftOut, TriageOptions, Workers, find_dumps, triage_each, worker_main,
+};
 use dumpscope_engine::document::Buckets;
 use std::time::Instant;
 
@@ -49,7 +51,7 @@ fn main() {
         std::fs::write(dir.path().join(format!("{n:05}.dmp")), copy).unwrap();
     }
     println!("{count} dumps of {} kinds, {} MB", whole.len(), bytes >> 20);
-    let inputs = find_dumps(dir.path());
+    let inputs = find_dumps(dir.path(), &mut LeftOut::default());
     let mut seconds = Vec::new();
     for (jobs, with) in [(1, false), (2, false), (1, true), (2, true)] {
         let workers = with.then(|| Workers::this_program().unwrap());

@@ -1,6 +1,6 @@
 //! Many dumps at once: the same bytes whatever the number of jobs, and one error row for one corrupt dump.
 
-use dumpscope_engine::batch::{Incidents, TriageOptions, find_dumps, triage_each};
+use dumpscope_engine::batch::{Incidents, LeftOut, TriageOptions, find_dumps, triage_each};
 use dumpscope_engine::document::Buckets;
 use dumpscope_engine::forms::{Format, FormatOptions, Tail, writer};
 use dumpscope_fixtures::scenarios;
@@ -29,7 +29,7 @@ fn write(folder: &Path, format: Format, jobs: usize) -> (String, usize) {
     let (mut out, mut errors) = (Vec::new(), 0);
     let mut w = writer(format, Box::new(&mut out), &FormatOptions::default());
     let (mut buckets, mut incidents) = (Buckets::default(), Incidents::default());
-    triage_each(&find_dumps(folder), &options, &|_| {}, &mut |row| {
+    triage_each(&find_dumps(folder, &mut LeftOut::default()), &options, &|_| {}, &mut |row| {
         errors += usize::from(row.error.is_some());
         buckets.add(&row);
         incidents.add(&row);

@@ -80,9 +80,12 @@ pub fn triage_each(
     };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = if options.jobs == 0 { processors() } else { options.jobs }.min(inputs.len());
-    if jobs < 2 {
+    let alone = |each: &mut dyn FnMut(DumpRow)| {
         let mut lane = Lane::default();
         (0..inputs.len()).filter_map(|i| work(&mut lane, i)).for_each(each);
+    };
+    if jobs < 2 {
+        alone(each);
         return;
     }
     let queue = Queue {
@@ -113,8 +116,7 @@ pub fn triage_each(
         drop(send);
         if workers == 0 {
             // A system that denies threads: the dumps are done one after the other.
-            let mut lane = Lane::default();
-            (0..inputs.len()).filter_map(|i| work(&mut lane, i)).for_each(each);
+            alone(each);
         } else {
             in_order(&rows, &queue, each);
         }

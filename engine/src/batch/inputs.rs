@@ -32,15 +32,10 @@ const ENDINGS: [&str; 6] = [".dmp", ".mdmp", ".dmp.zst", ".dmp.gz", ".mdmp.zst",
 
 /// The dump files that `named` leads to: a file is taken as it is, a folder is searched with all its subfolders for
 /// files with a dump's ending or a dump's first bytes, a pattern (`*`, `?`, `[...]`, `**`) is expanded and its
-/// matches are treated alike. The order is by name; links to folders are not followed.
+/// matches are treated alike. The order is by name; links to folders are not followed, and told. A folder that cannot be
+/// read is an input that leads to nothing.
 #[must_use]
-pub fn find_dumps(named: &Path) -> Vec<Input> {
-    find_dumps_and(named, &mut LeftOut::default())
-}
-
-/// As [`find_dumps`], and tells what was left out. A folder that cannot be read is an input that leads to nothing.
-#[must_use]
-pub fn find_dumps_and(named: &Path, left: &mut LeftOut) -> Vec<Input> {
+pub fn find_dumps(named: &Path, left: &mut LeftOut) -> Vec<Input> {
     let found = match std::fs::metadata(named) {
         Ok(meta) if meta.is_dir() => {
             let mut found = Vec::new();
@@ -48,7 +43,7 @@ pub fn find_dumps_and(named: &Path, left: &mut LeftOut) -> Vec<Input> {
             if found.is_empty() { Err("no dump in this folder".to_owned()) } else { Ok(found) }
         }
         Ok(_) => Ok(vec![Input::Dump(named.into())]),
-        Err(e) => match named.to_str().filter(|s| s.contains(['*', '?', '['])) {
+        Err(e) => match pattern_of(named) {
             Some(pattern) => expand(pattern, left),
             None => Err(e.to_string()),
         },
@@ -63,11 +58,9 @@ pub fn files_of(named: &Path) -> Vec<PathBuf> {
     if std::fs::symlink_metadata(named).is_ok() {
         return vec![named.into()];
     }
-    let found = find_dumps(named).into_iter().filter_map(|i| match i {
-        Input::Dump(path) => Some(path),
-        Input::Nothing { .. } => None,
-    });
-    let found: Vec<PathBuf> = found.collect();
+    let mut found = pattern_of(named).and_then(|p| matches(p).ok()).unwrap_or_default();
+    found.retain(|path| !path.is_dir());
+    found.sort();
     if found.is_empty() { vec![named.into()] } else { found }
 }
 
@@ -89,13 +82,23 @@ pub fn once_each(inputs: Vec<Input>) -> Vec<Input> {
     inputs.into_iter().filter(|i| seen.insert(real(i))).collect()
 }
 
+fn pattern_of(named: &Path) -> Option<&str> {
+    named.to_str().filter(|s| s.contains(['*', '?', '[']))
+}
+
+/// What a pattern matches.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let options = glob::MatchOptions { case_sensitive: !cfg!(windows), ..glob::MatchOptions::default() };
+    let found = glob::glob_with(pattern, options).map_err(|e| format!("bad pattern: {e}"))?;
+    // Entries that cannot be read are left out: a pattern over a tree with a closed folder still works.
+    Ok(found.flatten().collect())
+}
+
 fn expand(pattern: &str, left: &mut LeftOut) -> Result<Vec<Input>, String> {
     let mut found = Vec::new();
-    let mut matched = false;
-    // Entries that cannot be read are left out: a pattern over a tree with a closed folder still works.
-    let options = glob::MatchOptions { case_sensitive: !cfg!(windows), ..glob::MatchOptions::default() };
-    for path in glob::glob_with(pattern, options).map_err(|e| format!("bad pattern: {e}"))?.flatten() {
-        matched = true;
+    let matches = matches(pattern)?;
+    let matched = !matches.is_empty();
+    for path in matches {
         if path.is_dir() {
             search(&path, &mut found, left);
         } else {
@@ -176,7 +179,7 @@ mod tests {
     }
 
     fn find(dir: &Path, named: &str) -> Vec<String> {
-        names(dir, &find_dumps(&dir.join(named)))
+        names(dir, &find_dumps(&dir.join(named), &mut LeftOut::default()))
     }
 
     #[test]
@@ -193,7 +196,17 @@ mod tests {
         assert_eq!(find(dir.path(), "a/*.mdmp"), ["a/one.mdmp"]);
         assert_eq!(find(dir.path(), "a/notes.txt"), ["a/notes.txt"]);
         assert_eq!(find(dir.path(), "*.zip"), ["no file matches"]);
-        assert!(matches!(find_dumps(&dir.path().join("nothing"))[..], [Input::Nothing { .. }]));
+        let nothing = find_dumps(&dir.path().join("nothing"), &mut LeftOut::default());
+        assert!(matches!(nothing[..], [Input::Nothing { .. }]));
+    }
+
+    #[test]
+    fn patterns_of_files_search_no_folder() {
+        let dir = tree();
+        let files = |named: &str| files_of(&dir.path().join(named));
+        assert_eq!(files("a/[bo]*"), [dir.path().join("a/one.mdmp")]);
+        assert_eq!(files("?"), [dir.path().join("?")], "a folder alone");
+        assert_eq!(files("a"), [dir.path().join("a")]);
     }
 
     #[test]
@@ -206,7 +219,7 @@ mod tests {
         std::fs::create_dir(&closed).unwrap();
         std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
         let mut left = LeftOut::default();
-        let found = find_dumps_and(dir.path(), &mut left);
+        let found = find_dumps(dir.path(), &mut left);
         assert_eq!((left.links, left.first_link), (1, Some(dir.path().join("a/link"))));
         // Who may read everything reads closed folders, too.
         let open = std::fs::read_dir(&closed).is_ok();
@@ -228,7 +241,7 @@ mod tests {
         if cfg!(not(unix)) {
             named.push(a.join("core"));
         }
-        let found = once_each(named.iter().flat_map(|p| find_dumps(p)).collect());
+        let found = once_each(named.iter().flat_map(|p| find_dumps(p, &mut LeftOut::default())).collect());
         let got = names(dir.path(), &found);
         assert_eq!(got[..4], ["a/b/deep.DMP", "a/core", "a/one.mdmp", "a/packed.dmp.zst"]);
         assert!(got.len() == 5 && matches!(found[4], Input::Nothing { .. }), "{got:?}");

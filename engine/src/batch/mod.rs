@@ -30,7 +30,7 @@ mod worker;
 
 pub use each::triage_each;
 pub use incidents::Incidents;
-pub use inputs::{Input, LeftOut, files_of, find_dumps, find_dumps_and, once_each};
+pub use inputs::{Input, LeftOut, files_of, find_dumps, once_each};
 pub use one::triage_target;
 pub use worker::{Progressed, Tables, Workers, grace, own_path, serve, worker_main};
 
@@ -135,7 +135,8 @@ pub type Observer<'a> = &'a (dyn Fn(Progress) + Sync);
 /// Analyzes the dumps that `paths` lead to (see [`find_dumps`]). A dump that cannot be analyzed, and a path that
 /// leads to none, gives an error row; nothing here fails as a whole. A file named twice gives one row.
 pub fn triage(paths: &[PathBuf], options: &TriageOptions, observer: Observer<'_>) -> Document {
-    let inputs: Vec<Input> = once_each(paths.iter().flat_map(|p| find_dumps(p)).collect());
+    let mut left = LeftOut::default();
+    let inputs: Vec<Input> = once_each(paths.iter().flat_map(|p| find_dumps(p, &mut left)).collect());
     let mut document = Document::new();
     let mut buckets = Buckets::default();
     let mut incidents = Incidents::default();
