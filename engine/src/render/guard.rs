@@ -112,6 +112,12 @@ impl<W: Write> Guarded<W> {
         }
     }
 
+    fn pass_on(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.done);
+        self.done.clear();
+        written
+    }
+
     /// The line has begun.
     fn begin(&mut self, first: &[u8], then: &[u8]) {
         self.held.clear();
@@ -125,10 +131,22 @@ impl<W: Write> Guarded<W> {
 
 impl<W: Write> Write for Guarded<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        bytes.iter().for_each(|b| self.byte(*b));
-        let done = std::mem::take(&mut self.done);
-        self.out.write_all(&done)?;
-        Ok(bytes.len())
+        let mut rest = bytes;
+        while let Some((b, after)) = rest.split_first() {
+            let special = |b: &u8| matches!(b, b'#' | b'\n' | b'\r');
+            let plain = match self.at {
+                INSIDE => rest.iter().position(special).unwrap_or(rest.len()),
+                _ => 0,
+            };
+            if let Some((text, more)) = rest.split_at_checked(plain).filter(|_| plain > 0) {
+                self.done.extend(text);
+                rest = more;
+            } else {
+                self.byte(*b);
+                rest = after;
+            }
+        }
+        self.pass_on().map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -136,8 +154,7 @@ impl<W: Write> Write for Guarded<W> {
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
             self.begin(&held, b"");
-            let done = std::mem::take(&mut self.done);
-            self.out.write_all(&done)?;
+            self.pass_on()?;
         }
         self.out.flush()
     }
