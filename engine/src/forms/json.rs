@@ -2,6 +2,7 @@
 
 use super::{RowWriter, Tail};
 use crate::document::{Document, DumpRow, SCHEMA};
+use crate::render::write_indented;
 use std::io::{self, Write};
 
 /// One document, written row by row: the same bytes as the serialized [`Document`].
@@ -24,7 +25,8 @@ impl<W: Write> RowWriter for Json<W> {
             self.out.write_all(b",\n")?;
         }
         self.rows = self.rows.saturating_add(1);
-        self.out.write_all(indented(row, "    ")?.as_bytes())
+        self.out.write_all(b"    ")?;
+        write_indented(&mut self.out, row, "    ")
     }
 
     fn end(&mut self, tail: &Tail) -> io::Result<()> {
@@ -36,19 +38,15 @@ impl<W: Write> RowWriter for Json<W> {
             };
             serde_json::to_writer_pretty(&mut self.out, &document)?;
         } else {
-            write!(self.out, "\n  ],\n  \"buckets\": {}", indented(&tail.buckets, "  ")?.trim_start())?;
-            write!(self.out, ",\n  \"incidents\": {}\n}}", indented(&tail.incidents, "  ")?.trim_start())?;
+            self.out.write_all(b"\n  ],\n  \"buckets\": ")?;
+            write_indented(&mut self.out, &tail.buckets, "  ")?;
+            self.out.write_all(b",\n  \"incidents\": ")?;
+            write_indented(&mut self.out, &tail.incidents, "  ")?;
+            self.out.write_all(b"\n}")?;
         }
         self.out.write_all(b"\n")?;
         self.out.flush()
     }
-}
-
-/// Pretty JSON with `indent` before each line.
-fn indented(value: &impl serde::Serialize, indent: &str) -> io::Result<String> {
-    let text = serde_json::to_string_pretty(value)?;
-    // Strings in JSON hold no line breaks, so every break is one of the layout.
-    Ok(format!("{indent}{}", text.replace('\n', &format!("\n{indent}"))))
 }
 
 /// One object per line.

@@ -2,7 +2,7 @@
 //! `{ "command", "thread"?, "report", "data", "text"? }`: the command's text without its thread prefix, the thread's
 //! number when the command ran for a selected one, the kind of report, its data.
 
-use super::Guarded;
+use super::{Guarded, write_indented};
 use crate::doc::{RenderCx, Report, Sink};
 use dumpscope_core::ThreadIdx;
 use serde_json::{Value, json};
@@ -94,14 +94,9 @@ impl<W: Write> JsonWriter<W> {
     }
 
     fn entry(&mut self, report: &dyn Report) -> io::Result<()> {
-        let entry = serde_json::to_string_pretty(&self.asked.entry(report))?;
-        let mut before = if self.any { ",\n" } else { "[\n" };
+        self.out.write_all(if self.any { b",\n  " } else { b"[\n  " })?;
         self.any = true;
-        for line in entry.lines() {
-            write!(self.out, "{before}  {line}")?;
-            before = "\n";
-        }
-        Ok(())
+        write_indented(&mut self.out, &self.asked.entry(report), "  ")
     }
 
     /// Ends the document and flushes.

@@ -2,10 +2,12 @@
 
 mod ansi;
 mod guard;
+mod indent;
 mod json;
 mod text;
 
 pub use ansi::sgr;
 pub use guard::Guarded;
+pub(crate) use indent::write_indented;
 pub use json::{JsonSink, JsonWriter};
 pub use text::TextSink;
