@@ -9,6 +9,7 @@ mod lane;
 mod limit;
 mod process;
 mod serve;
+mod short;
 mod wire;
 
 pub(super) use lane::Lane;

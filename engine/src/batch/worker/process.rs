@@ -164,9 +164,14 @@ impl Drop for Process {
         self.to = None;
         let Some(mut child) = self.child.take() else { return };
         let _ = child.kill();
-        if end_of(&mut child, Instant::now().checked_add(TO_DIE)).is_none() {
-            // The system does not let it go (a drive that does not answer): the batch goes on without it.
-            let _ = std::thread::Builder::new().name("end".into()).spawn(move || child.wait());
+        let (send, ended) = channel();
+        let wait = move || {
+            let _ = child.wait();
+            let _ = send.send(());
+        };
+        // The system may not let it go (a drive that does not answer): the batch goes on without it.
+        if std::thread::Builder::new().name("end".into()).spawn(wait).is_ok() {
+            let _ = ended.recv_timeout(TO_DIE);
         }
     }
 }

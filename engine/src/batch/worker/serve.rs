@@ -132,10 +132,8 @@ impl Throttle {
     }
 }
 
-/// Writes one line; false when nobody reads it. It is written as it comes: the memory that is left need not hold a
-/// large row once more.
+/// Writes one line; false when nobody reads it.
 fn say(said: &Said) -> bool {
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let written = serde_json::to_writer(&mut out, said).map_err(std::io::Error::from);
-    written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
+    said.write(&mut out).and_then(|()| out.flush()).is_ok()
 }

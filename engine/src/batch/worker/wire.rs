@@ -1,11 +1,13 @@
-//! What goes through the pipes: lines of JSON.
+//! What goes through the pipes: lines of JSON, those of a worker without names of fields ([`super::short`]).
 
 use super::Tables;
+use super::short::Short;
 use crate::batch::{TriageOptions, Workers};
 use crate::document::{DumpRow, Kept};
 use dumpscope_analyzers::incident::Digest;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::io::Write;
 use std::time::Duration;
 
 /// The first line to a worker.
@@ -60,6 +62,12 @@ impl Said {
     pub(super) fn row(mut row: DumpRow) -> Said {
         let digest = row.digest.0.take();
         Said::Row { row: Box::new(row), digest }
+    }
+
+    /// Writes the line. It is written as it comes: the memory that is left need not hold a large row once more.
+    pub(super) fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+        serde_json::to_writer(&mut *to, &Short(self))?;
+        to.write_all(b"\n")
     }
 }
 
