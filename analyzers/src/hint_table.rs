@@ -222,7 +222,7 @@ impl HintTable {
         let lower = file_name.to_ascii_lowercase();
         let stem = lower.rsplit_once('.').map_or(lower.as_str(), |(stem, _)| stem);
         // stdcall names of public symbols: `_NtWaitForSingleObject@12`.
-        let plain = function.strip_prefix('_').and_then(|f| f.split_once('@')).map_or(function, |(f, _)| f);
+        let plain = crate::text::plain_name(function);
         self.functions.get(stem)?.get(plain).map(Vec::as_slice)
     }
 

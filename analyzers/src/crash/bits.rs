@@ -57,7 +57,7 @@ fn is_good(target: &Target, va: Va, access: Option<Access>) -> bool {
             usable
                 && match access {
                     Some(Access::Write) => matches!(protect, 4 | 8 | 0x40 | 0x80),
-                    Some(Access::Execute) => protect & 0xf0 != 0,
+                    Some(Access::Execute) => crate::stacks::may_run(protect),
                     _ => true,
                 }
         }

@@ -2,6 +2,7 @@
 
 use crate::Target;
 use crate::model::Access;
+use crate::stacks::may_run;
 use dumpscope_core::base::text::escape;
 use dumpscope_core::stream::memory_info::MemoryRegion;
 use dumpscope_core::{ReadMemory, Va};
@@ -38,7 +39,7 @@ fn state_words(r: &MemoryRegion, access: Option<Access>) -> Option<&'static str>
         (MEM_COMMIT, _) if protect == PAGE_NOACCESS => "in memory without access",
         (MEM_COMMIT, Some(Access::Write)) if protect == PAGE_READONLY => "in read-only memory",
         (MEM_COMMIT, Some(Access::Write)) if matches!(protect, PAGE_EXECUTE | PAGE_EXECUTE_READ) => "in code",
-        (MEM_COMMIT, Some(Access::Execute)) if protect & 0xf0 == 0 && protect != 0 => {
+        (MEM_COMMIT, Some(Access::Execute)) if !may_run(protect) && protect != 0 => {
             "in data, which cannot run"
         }
         _ => return None,

@@ -5,7 +5,7 @@
 use crate::Target;
 use crate::model::{Activity, ExceptionFacts, Interest, Stack, StackFrame, ThreadRole};
 use crate::patterns::NamedFrame;
-use crate::stacks::is_exact;
+use crate::stacks::{is_exact, may_run};
 use crate::syscalls::{by_number, is_far, system_call_name};
 use crate::text::frame_text;
 use dumpscope_core::{Machine, ReadMemory};
@@ -116,6 +116,5 @@ pub(super) fn is_running(target: &Target, stack: Option<&Stack>) -> Option<bool>
 
 /// True when the memory at a frame's instruction pointer may be run (`PAGE_EXECUTE*`).
 fn is_code(target: &Target, frame: &StackFrame) -> bool {
-    const EXECUTE: u32 = 0xf0;
-    target.dump.region_at(frame.frame.ip).is_some_and(|r| r.protect & EXECUTE != 0)
+    target.dump.region_at(frame.frame.ip).is_some_and(|r| may_run(r.protect))
 }

@@ -269,8 +269,12 @@ fn best_source(target: &Target, module: usize) -> Option<SymbolSource> {
 const MEM_COMMIT: u32 = 0x1000;
 /// `MEM_IMAGE`.
 const MEM_IMAGE: u32 = 0x100_0000;
-/// `PAGE_EXECUTE` to `PAGE_EXECUTE_WRITECOPY`.
-const PAGE_ANY_EXECUTE: u32 = 0xf0;
+
+/// True when memory with this protection may be run: `PAGE_EXECUTE` to `PAGE_EXECUTE_WRITECOPY`.
+pub(crate) fn may_run(protect: u32) -> bool {
+    const PAGE_ANY_EXECUTE: u32 = 0xf0;
+    protect & PAGE_ANY_EXECUTE != 0
+}
 
 /// The address from which no instruction could be fetched, when that is what the recorded exception says.
 fn not_fetched(target: &Target) -> Option<Va> {
@@ -380,7 +384,7 @@ impl UnwindContext for Context<'_> {
         if region.kind == MEM_IMAGE || region.protect == 0 && region.state == MEM_COMMIT {
             return None;
         }
-        Some(region.state == MEM_COMMIT && region.protect & PAGE_ANY_EXECUTE != 0)
+        Some(region.state == MEM_COMMIT && may_run(region.protect))
     }
 
     fn code_frame(&self, frame: &Frame) -> Option<CodeFrame> {
