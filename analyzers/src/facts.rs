@@ -157,7 +157,7 @@ const LESS_DEEP: usize = 256;
 /// Frames of all threads together after which only the innermost ones are walked.
 const TOO_MANY_FRAMES: usize = 262_144;
 /// So many.
-const INNERMOST: usize = 32;
+pub(crate) const INNERMOST: usize = 32;
 
 /// How deep the next stack is walked after so many frames of others. The dump decides how many threads share one stack.
 fn limits(walked: usize) -> Limits {
@@ -182,7 +182,9 @@ fn threads(w: &mut Work<'_>) {
             if exception.is_some_and(|e| e.tid == t.tid) { Limits::default() } else { limits(walked) };
         let facts = thread::thread_facts(w.target, t, exception, &limits, w.cancel);
         let frames = [&facts.stack, &facts.native_stack].into_iter().flatten().map(|s| s.frames.len());
+        let cut = limits.frames < Limits::default().frames && frames.clone().max() >= Some(limits.frames);
         walked = walked.saturating_add(frames.sum());
+        w.facts.shortened = w.facts.shortened.saturating_add(usize::from(cut));
         w.facts.threads.push(facts);
     }
 }

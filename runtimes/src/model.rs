@@ -267,6 +267,8 @@ pub struct ScriptWait {
     pub target: Option<Tid>,
     /// The runtime says that the program set no limit, whatever the system's wait looks like: runtimes wait in slices.
     pub endless: bool,
+    /// It waits for whoever connects next, or for what the connected ones send: the thread serves others.
+    pub serves: bool,
     /// The method that waits (`System.Threading.Monitor.Wait`).
     pub method: String,
     /// Index of the first one outside of the runtime's own libraries in the script frames: the thread's, or of the thread
@@ -287,6 +289,8 @@ pub struct DetachedWait {
     pub object_type: Option<String>,
     /// Who holds it, by the lock's own record.
     pub owner: Option<LockOwner>,
+    /// The runtime says that the program set no limit.
+    pub endless: bool,
     /// The innermost method.
     pub method: String,
 }

@@ -8,8 +8,9 @@ mod standing;
 
 pub use snapshot::{Snapshot, ThreadSnapshot, WaitKey};
 
+use crate::facts::INNERMOST;
 use crate::model::{Confidence, FindingKind};
-use dumpscope_core::{Pid, Tid};
+use dumpscope_core::{Pid, Tid, Va};
 use standing::{Standing, standing};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -310,6 +311,19 @@ fn common(there: &[&ThreadSnapshot]) -> Option<String> {
     first.frames.get(at).map(|f| f.1.clone())
 }
 
+/// Milliseconds that lie between two dumps at least: their times are whole seconds, so up to one may be missing.
+fn surely_ms(seconds: u32) -> u64 {
+    u64::from(seconds.saturating_sub(1)).saturating_mul(1000)
+}
+
+/// True for the same frames. How deep a stack was walked may depend on the other threads of its dump: of such stacks
+/// the innermost part that both have is compared.
+fn same_frames(a: &[(Va, String)], b: &[(Va, String)]) -> bool {
+    let both = a.len().min(b.len());
+    let deep = both >= INNERMOST || a.len() == b.len();
+    both > 0 && deep && a.iter().zip(b).all(|(a, b)| a == b)
+}
+
 fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, Confidence) {
     if there.iter().all(|t| t.idle) {
         return (State::Idle, Confidence::Strong);
@@ -327,17 +341,13 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
             return (State::Spinning, Confidence::Guess);
         }
     }
-    let same_stack =
-        there.iter().all(|t| t.sp == first.sp && t.frames == first.frames && !t.frames.is_empty());
+    let same_stack = there.iter().all(|t| t.sp == first.sp && same_frames(&t.frames, &first.frames));
     let same_wait = there.iter().all(|t| t.wait.is_some() && t.wait == first.wait);
     // Such a wait had ended when the last dump was written: it is another one of the same kind.
-    let anew = first
-        .wait
-        .as_ref()
-        .and_then(|w| w.limit)
-        .is_some_and(|ms| ms < u64::from(seconds).saturating_mul(1000));
+    let anew = first.wait.as_ref().and_then(|w| w.limit).is_some_and(|ms| ms < surely_ms(seconds));
     match (same_stack, same_wait, cpu) {
-        (true, true, _) if anew => (State::Moving, Confidence::Strong),
+        // A thread that asks for the same again and again goes on, but may never get anywhere.
+        (true, true, _) if anew => (State::Moving, Confidence::Guess),
         (true, true, Some(c)) if c > USED => (State::Moving, Confidence::Guess),
         // Within one second even a busy thread can be found twice at the same place.
         (true, true, Some(c)) if c <= TICKS && seconds > 0 => (State::Stuck, Confidence::Strong),
@@ -349,6 +359,15 @@ fn judge(there: &[&ThreadSnapshot], cpu: Option<u64>, seconds: u32) -> (State, C
         (true, _, Some(c)) if c > TICKS => (State::Moving, Confidence::Strong),
         _ => (State::Unknown, Confidence::Guess),
     }
+}
+
+/// A thread that runs.
+fn spinning(t: &ThreadChange, span: &str) -> (Progress, Option<Tid>, String, Confidence) {
+    let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
+    let ms = t.cpu.unwrap_or(0) / MS;
+    let waits = if t.confidence == Confidence::Guess { "is in no wait in any dump" } else { "never waits" };
+    let text = format!("thread {:x} used {ms} ms of CPU time {span} and {waits}{place}", t.tid.0);
+    (Progress::Spinning, Some(t.tid), text, t.confidence)
 }
 
 /// Nothing moved: the sentence, and what speaks against it.
@@ -394,14 +413,15 @@ fn verdict(
         return answer;
     }
     let state = |tid: Tid| threads.iter().find(|t| t.tid == tid);
+    // The culprits that the dumps' own verdicts name.
+    let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| k.row().hang).map(|(_, t)| t));
+    let held =
+        named.and_then(state).filter(|t| t.state == State::Stuck && t.confidence >= Confidence::Strong);
     let burns = threads.iter().filter(|t| t.state == State::Spinning);
-    if let Some(t) = burns.max_by_key(|t| (t.cpu, std::cmp::Reverse(t.tid))) {
-        let place = t.common.as_ref().map(|c| format!(", in or below {c}")).unwrap_or_default();
-        let ms = t.cpu.unwrap_or(0) / MS;
-        let waits =
-            if t.confidence == Confidence::Guess { "is in no wait in any dump" } else { "never waits" };
-        let text = format!("thread {:x} used {ms} ms of CPU time {span} and {waits}{place}", t.tid.0);
-        return (Progress::Spinning, Some(t.tid), text, t.confidence);
+    // Who may have waited in between says less than a thread that is known not to move.
+    let burns = burns.filter(|t| held.is_none() || t.confidence >= Confidence::Strong);
+    if let Some(t) = burns.max_by_key(|t| (t.confidence, t.cpu, std::cmp::Reverse(t.tid))) {
+        return spinning(t, &span);
     }
     // Waits of which no dump says that they are late did not get later.
     let waits = threads.iter().any(|t| t.state != State::Idle);
@@ -424,8 +444,7 @@ fn verdict(
         );
         return (Progress::Spinning, Some(t.tid), text, Confidence::Guess);
     }
-    // The culprits that the dumps' own verdicts name, then the main thread.
-    let named = dumps.iter().rev().find_map(|d| d.verdict.filter(|(k, _)| k.row().hang).map(|(_, t)| t));
+    // The named culprit, then the main thread.
     let main = threads.iter().find(|t| t.is_main && t.state != State::Idle).map(|t| t.tid);
     for t in named.into_iter().chain(main).filter_map(state) {
         match t.state {

@@ -1,6 +1,6 @@
 //! Circles and orphaned locks that every dump shows: who is in one cannot have gone on between the dumps.
 
-use super::Snapshot;
+use super::{Snapshot, surely_ms};
 use crate::model::{Confidence, Finding, FindingClass, FindingKind};
 use dumpscope_core::{Tid, Va};
 use std::collections::BTreeSet;
@@ -28,13 +28,19 @@ fn is_timed(f: &Finding) -> bool {
     f.class == FindingClass::TimedDeadlock
 }
 
-/// True when the limits of all members' waits are over between the dumps: the same waits then began anew.
+/// True when the limits of all members' waits are over between the dumps, and each member waits for the same member's
+/// same thing in every dump: the same waits then began anew.
 fn began_anew(dumps: &[&Snapshot], tids: &BTreeSet<Tid>) -> bool {
     let times = || dumps.iter().map(|d| d.time);
     let (Some(first), Some(last)) = (times().min(), times().max()) else { return false };
-    let between = u64::from(last.saturating_sub(first)).saturating_mul(1000);
+    let between = surely_ms(last.saturating_sub(first));
+    let same = |t: &Tid| {
+        let mut waits = dumps.iter().map(|d| d.thread(*t)?.wait.as_ref());
+        let Some(Some(one)) = waits.next() else { return false };
+        one.owner.is_some_and(|o| tids.contains(&o)) && waits.all(|w| w == Some(one))
+    };
     let limit = |t: &Tid| dumps.iter().filter_map(|d| d.thread(*t)?.wait.as_ref()?.limit).max();
-    tids.iter().filter_map(limit).max().is_some_and(|longest| longest < between)
+    tids.iter().all(same) && tids.iter().filter_map(limit).max().is_some_and(|longest| longest < between)
 }
 
 /// What makes it the same thing in another dump: a circle's members, a lock and the owner that is gone.

@@ -4,7 +4,6 @@ use super::snapshot::WaitKey;
 use super::*;
 use crate::model::FindingKind;
 use crate::model::{Finding, Kind};
-use dumpscope_core::Va;
 
 fn thread(tid: u32, cpu_ms: u64, frames: &[u64]) -> ThreadSnapshot {
     ThreadSnapshot {
@@ -111,7 +110,13 @@ fn hang_or_slow() {
     for d in &mut timed {
         d.threads[0].wait.as_mut().unwrap().limit = Some(5000);
     }
-    assert_eq!(compare(&timed).unwrap().progress, Progress::Slow);
+    let c = compare(&timed).unwrap();
+    assert_eq!((c.progress, c.confidence), (Progress::Slow, Confidence::Guess));
+    // Times are whole seconds: 9.1 s may lie between 10 and 20.
+    for d in &mut timed {
+        d.threads[0].wait.as_mut().unwrap().limit = Some(9500);
+    }
+    assert_eq!(compare(&timed).unwrap().progress, Progress::Hang);
     // Nothing is wrong in any dump: two of them are no hang.
     let mut calm = [stuck(10), stuck(20)];
     calm.iter_mut().for_each(|d| d.quiet = true);
@@ -158,7 +163,10 @@ fn without_times_the_stack_is_a_guess() {
 fn a_circle_of_waits_with_limits_that_began_anew() {
     let shot = |time| {
         let mut d = dump(time, vec![waits(thread(4, 0, &[1, 2]), 0x44), waits(thread(8, 0, &[1, 2]), 0x48)]);
-        d.threads.iter_mut().for_each(|t| t.wait.as_mut().unwrap().limit = Some(4000));
+        for (t, owner) in d.threads.iter_mut().zip([8, 4]) {
+            let wait = t.wait.as_mut().unwrap();
+            (wait.limit, wait.owner) = (Some(4000), Some(Tid(owner)));
+        }
         let mut f = Finding::new(FindingKind::Deadlock, Confidence::Guess, "threads 4, 8 wait in a circle");
         (f.class, f.tid, f.tids) =
             (crate::model::FindingClass::TimedDeadlock, Some(Tid(4)), vec![Tid(4), Tid(8)]);
@@ -169,7 +177,16 @@ fn a_circle_of_waits_with_limits_that_began_anew() {
     assert_eq!((c.progress, c.tid, c.confidence), (Progress::Hang, Some(Tid(4)), Confidence::Strong));
     assert!(c.summary.contains("began anew"), "{}", c.summary);
     // They may be the first waits still.
-    assert_eq!(compare(&[shot(10), shot(13)]).unwrap().confidence, Confidence::Guess);
+    for late in [13, 14] {
+        assert_eq!(compare(&[shot(10), shot(late)]).unwrap().confidence, Confidence::Guess);
+    }
+    // One of them waits for another object now, or for a thread outside of the circle.
+    let mut other = shot(20);
+    other.threads[0].wait.as_mut().unwrap().handles = Some(vec![0x50]);
+    assert!(!compare(&[shot(10), other]).unwrap().summary.contains("began anew"));
+    let mut outside = [shot(10), shot(20)];
+    outside.iter_mut().for_each(|d| d.threads[0].wait.as_mut().unwrap().owner = Some(Tid(12)));
+    assert!(!compare(&outside).unwrap().summary.contains("began anew"));
 }
 
 #[test]
@@ -227,4 +244,19 @@ fn what_never_ends_outweighs_cpu_time() {
     b.lasting[1].owner_tid = Some(Tid(0x9d));
     let c = compare(&[a, b]).unwrap();
     assert!(!c.summary.contains("circle"), "{}", c.summary);
+}
+
+#[test]
+fn a_stack_that_was_walked_less_deep_is_the_same() {
+    let deep = |n: u64, change: u64| {
+        let frames: Vec<u64> = (1..=n).map(|f| if f == change { 99 } else { f }).collect();
+        waits(thread(4, 0, &frames), 0x44)
+    };
+    let innermost = INNERMOST as u64;
+    let of = |a, b| states(&compare(&[dump(10, vec![a]), dump(20, vec![b])]).unwrap())[0].1;
+    assert_eq!(of(deep(innermost * 2, 0), deep(innermost, 0)), State::Stuck);
+    assert_eq!(of(deep(innermost, 0), deep(innermost * 2, 0)), State::Stuck);
+    assert_ne!(of(deep(innermost * 2, 2), deep(innermost, 0)), State::Stuck);
+    // A short stack was not cut: it is another one.
+    assert_ne!(of(deep(5, 0), deep(4, 0)), State::Stuck);
 }

@@ -21,6 +21,8 @@ pub struct Facts {
     pub script: ScriptFacts,
     /// Set when the process is ending.
     pub exit: Option<ProcessExit>,
+    /// Threads whose outer frames were left out because those before them have so many.
+    pub shortened: usize,
     /// True when somebody stopped the work before all threads were looked at.
     pub stopped: bool,
     /// Where in `threads` an id is; the first place, where several have it.

@@ -357,6 +357,7 @@ impl Clr {
             object_type: object.and_then(|o| self.object_name(o)).map(|n| n.to_string()),
             proof: best.proof,
             target: target.and_then(|t| t.script.tid),
+            serves: false,
             // Entering a monitor has no limit, whatever its wait for an event says.
             endless: best.kind == WaitKind::Monitor
                 && !["Try", "Timeout"].iter().any(|limited| best.method.contains(limited)),

@@ -6,12 +6,20 @@
 
 use super::Java;
 use super::virtual_threads::Virtual;
-use super::waits::plain;
+use super::waits::{called, plain};
 use crate::{DetachedWait, LockOwner, WaitKind};
 use dumpscope_core::{Tid, Va};
 
 /// Words of an `ObjectWaiter` that are looked at.
 const WAITER_WORDS: u64 = 16;
+
+/// Methods that park a thread until it is woken, and those that park it for a while: so it waits for a lock with a limit.
+const PARKS: &[&str] = &["java.util.concurrent.locks.LockSupport.park", "java.lang.VirtualThread.park"];
+const PARKS_A_WHILE: &[&str] = &[
+    "java.util.concurrent.locks.LockSupport.parkNanos",
+    "java.util.concurrent.locks.LockSupport.parkUntil",
+    "java.lang.VirtualThread.parkNanos",
+];
 
 impl Java {
     pub(super) fn read_detached_waits(&self) -> Vec<DetachedWait> {
@@ -25,11 +33,14 @@ impl Java {
         let method = frames.first().map(|f| f.method.function()).unwrap_or_default();
         let mut wait = plain(Tid(0), WaitKind::Monitor, method);
         let mut owner = None;
+        // Entering a monitor has no limit.
+        let mut endless = true;
         if let Some(monitor) = self.waited_monitor(object) {
             self.set_object(&mut wait, self.monitor_object(monitor));
             let in_wait = wait.method.starts_with("java.lang.Object.wait");
             if in_wait {
                 wait.kind = WaitKind::MonitorWait;
+                endless = false;
             } else {
                 owner = self.monitor_owner(monitor);
             }
@@ -37,6 +48,7 @@ impl Java {
             let blocker = self.objects.get(&self.vm, object, "parkBlocker")?;
             self.set_object(&mut wait, Some(blocker));
             self.parked(&mut wait, &frames, false);
+            endless = called(&frames, PARKS) && !called(&frames, PARKS_A_WHILE);
             owner = self.lock_owner(blocker).filter(|_| wait.kind == WaitKind::ScriptLock);
         }
         Some(DetachedWait {
@@ -45,6 +57,7 @@ impl Java {
             object: wait.object,
             object_type: wait.object_type,
             owner,
+            endless,
             method: wait.method,
         })
     }

@@ -15,6 +15,7 @@ const MAX_KEPT: usize = 1 << 16;
 
 /// A method.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Method {
     /// `java.lang.Thread`.
     pub(super) class: Arc<str>,
@@ -29,7 +30,7 @@ pub(super) struct Method {
     /// Its bytecodes.
     pub(super) code: Va,
     pub(super) code_size: u64,
-    has_lines: bool,
+    pub(super) has_lines: bool,
 }
 
 impl Method {

@@ -10,8 +10,7 @@ use dumpscope_core::{Tid, Va};
 /// Frames at the top that say why a thread waits.
 const TOP: usize = 16;
 
-/// Methods whose caller has nothing to do: workers of pools that wait for work, the VM's own helpers, servers that wait for
-/// a connection or for any of theirs.
+/// Methods whose caller has nothing to do: workers of pools that wait for work, the VM's own helpers.
 const IDLE: &[&str] = &[
     "java.lang.ref.Reference.waitForReferencePendingList",
     "java.lang.ref.ReferenceQueue.remove",
@@ -20,6 +19,11 @@ const IDLE: &[&str] = &[
     "java.util.concurrent.ForkJoinPool.awaitWork",
     "java.util.concurrent.ThreadPoolExecutor.getTask",
     "java.lang.VirtualThread.takeVirtualThreadListToUnblock",
+    "java.util.concurrent.DelayScheduler.loop",
+];
+
+/// Methods of servers that wait for a connection or for any of theirs.
+const SERVES: &[&str] = &[
     "sun.nio.ch.Iocp.getQueuedCompletionStatus",
     "sun.nio.ch.Net.accept",
     "sun.nio.ch.WEPoll.wait",
@@ -28,7 +32,6 @@ const IDLE: &[&str] = &[
     "java.net.PlainSocketImpl.accept0",
     "java.net.ServerSocket.accept",
     "sun.nio.ch.ServerSocketChannelImpl.accept",
-    "java.util.concurrent.DelayScheduler.loop",
 ];
 
 /// Methods of the library's queues that wait for something to do, whoever's pool calls them.
@@ -77,7 +80,9 @@ impl Java {
             wait.proof = if exact { Proof::Record } else { Proof::Derived };
             return Some(wait);
         }
-        let idle = called(frames, IDLE) || takes(frames);
+        let what = for_work(frames, wait.user_frame);
+        wait.serves = what == Some(Work::Clients);
+        let idle = what.is_some();
         if let Some(monitor) = thread.waiting {
             self.set_object(&mut wait, self.monitor_object(monitor));
             wait.kind = WaitKind::MonitorWait;
@@ -154,8 +159,27 @@ pub(super) fn plain(tid: Tid, kind: WaitKind, method: String) -> ScriptWait {
         proof: Proof::Record,
         target: None,
         endless: false,
+        serves: false,
         method,
         user_frame: None,
+    }
+}
+
+/// What a thread with nothing to do waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Clients,
+    Other,
+}
+
+/// What work a thread waits for; `None` for one that does not wait for any. `user_frame`: the innermost frame of the
+/// program's own code. What the library does for that one counts: a pool's worker that runs the program's code is inside
+/// of it, however it was begun.
+fn for_work(frames: &[JavaFrame], user_frame: Option<usize>) -> Option<Work> {
+    let library = user_frame.and_then(|n| frames.get(..n)).unwrap_or(frames);
+    match called(library, SERVES) {
+        true => Some(Work::Clients),
+        false => (called(library, IDLE) || takes(library)).then_some(Work::Other),
     }
 }
 
@@ -168,7 +192,7 @@ fn takes(frames: &[JavaFrame]) -> bool {
 }
 
 /// True when one of the frames at the top is one of those methods.
-fn called(frames: &[JavaFrame], methods: &[&str]) -> bool {
+pub(super) fn called(frames: &[JavaFrame], methods: &[&str]) -> bool {
     let is = |f: &JavaFrame| {
         let named = |m: &&str| {
             m.strip_prefix(&*f.method.class).and_then(|m| m.strip_prefix('.')) == Some(&*f.method.name)
@@ -176,4 +200,45 @@ fn called(frames: &[JavaFrame], methods: &[&str]) -> bool {
         methods.iter().any(named)
     };
     frames.iter().take(TOP).any(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metadata::Method;
+    use super::*;
+    use crate::FrameKind;
+    use std::sync::Arc;
+
+    /// Frames by `class.method`, and what they wait for.
+    fn waits(methods: &[&str]) -> Option<Work> {
+        let frame = |m: &&str| {
+            let (class, name) = m.rsplit_once('.').unwrap();
+            let method = Method { class: class.into(), name: name.into(), ..Method::default() };
+            let kind = FrameKind::Interpreted;
+            let (ip, sp) = (Va(0), Va(0));
+            JavaFrame { method: Arc::new(method), index: None, kind, ip, sp, monitors: Vec::new() }
+        };
+        let frames: Vec<_> = methods.iter().map(frame).collect();
+        for_work(&frames, frames.iter().position(|f| !is_library(&f.method.class)))
+    }
+
+    #[test]
+    fn who_runs_the_programs_code_does_not_wait_for_work() {
+        const TAKE: &str = "java.util.concurrent.LinkedBlockingQueue.take";
+        const TASK: &str = "java.util.concurrent.ThreadPoolExecutor.getTask";
+        const PARK: &str = "jdk.internal.misc.Unsafe.park";
+        assert_eq!(waits(&[PARK, TAKE, TASK]), Some(Work::Other));
+        assert_eq!(waits(&[PARK, TAKE, "app.Main.next", TASK]), Some(Work::Other));
+        // What the pool did before is over.
+        assert_eq!(waits(&[PARK, "java.util.concurrent.Exchanger.exchange", "app.Main.swap", TAKE]), None);
+        assert_eq!(waits(&["java.lang.Thread.sleep", "app.Main.run", TASK]), None);
+        assert_eq!(waits(&[]), None);
+    }
+
+    #[test]
+    fn who_serves_clients() {
+        assert_eq!(waits(&["sun.nio.ch.Net.accept", "app.Main.main"]), Some(Work::Clients));
+        assert_eq!(waits(&["sun.nio.ch.WEPoll.wait", "sun.nio.ch.SelectorImpl.select"]), Some(Work::Clients));
+        assert_eq!(waits(&["java.lang.Thread.sleep", "app.Main.run", "sun.nio.ch.Net.accept"]), None);
+    }
 }

@@ -25,11 +25,13 @@ const WAITING: &[(&str, &[&str], WaitKind, &str)] = &[
     ("VM/thread", &["join", "value"], WaitKind::Thread, "Thread"),
 ];
 
+/// C functions in which servers wait for whoever comes next.
+const SERVES: &[&str] = &["select", "accept", "sysaccept"];
+
 /// C functions of any receiver that wait.
 const WAITING_ANYWHERE: &[(&[&str], WaitKind)] = &[
     (&["sleep", "stop"], WaitKind::Sleep),
-    // Servers wait so for whoever comes next.
-    (&["select", "accept", "sysaccept"], WaitKind::Idle),
+    (SERVES, WaitKind::Idle),
     (
         &[
             "gets",
@@ -161,6 +163,7 @@ impl Ruby {
             proof,
             target: None,
             endless: kind == WaitKind::ScriptLock || thread.status == Some(Status::SleepForever),
+            serves: false,
             method: top.map(|f| f.script.function.clone()).unwrap_or_default(),
             user_frame: user_frame(frames),
         };
@@ -179,9 +182,7 @@ impl Ruby {
         if let Some((record, kind)) = self.core.data(top.receiver) {
             let row = WAITING.iter().find(|(k, names, ..)| *k == kind && names.contains(&function));
             if let Some((_, _, kind, class)) = row {
-                // A thread of a library alone that waits to be woken waits for work: pools of servers, timers.
-                let works = *kind == WaitKind::MonitorWait && !has_own_code(frames);
-                let kind = if works { &WaitKind::Idle } else { kind };
+                let kind = &kind_for(*kind, thread.main, has_own_code(frames));
                 let mut wait = wait(*kind, Some(top.receiver), Some(class), Proof::Record);
                 if *kind == WaitKind::Thread {
                     wait.target = self.threads.index_of(record).and_then(|i| self.threads.list.get(i)?.tid);
@@ -192,8 +193,15 @@ impl Ruby {
         // Without a status it is not known that it waits at all.
         thread.status?;
         let (_, kind) = WAITING_ANYWHERE.iter().find(|(names, _)| names.contains(&function))?;
-        Some(wait(*kind, None, None, Proof::Record))
+        let serves = SERVES.contains(&function);
+        Some(ScriptWait { serves, ..wait(*kind, None, None, Proof::Record) })
     }
+}
+
+/// A thread of a library alone that waits to be woken waits for work: pools of servers, timers. The main thread is the
+/// program's own, and so is one that runs its code.
+pub(super) fn kind_for(kind: WaitKind, main: bool, own_code: bool) -> WaitKind {
+    if kind == WaitKind::MonitorWait && !main && !own_code { WaitKind::Idle } else { kind }
 }
 
 /// True for a stack with code that comes neither with Ruby nor with a gem.

@@ -2,9 +2,10 @@
 
 use super::core::Core;
 use super::layout::{Layout, Lines, StringForm};
+use super::locks::kind_for;
 use super::recognise::{self, Version};
 use super::threads::Threads;
-use crate::{NativeThread, Process};
+use crate::{NativeThread, Process, WaitKind};
 use dumpscope_core::model::Dump;
 use std::sync::Arc;
 
@@ -60,4 +61,13 @@ fn layouts_of_heads_are_the_published_ones() {
     let x86 = Layout::of(Version { major: 3, minor: 1 }, 4).unwrap();
     assert_eq!(head(x86), (32, 52, Lines::Succinct { info: 88, entry: 12 }));
     assert_eq!(Layout::of(Version { major: 2, minor: 0 }, 8), None);
+}
+
+#[test]
+fn a_main_thread_waits_for_no_work() {
+    let woken = |main, own_code| kind_for(WaitKind::MonitorWait, main, own_code);
+    assert_eq!(woken(false, false), WaitKind::Idle);
+    assert_eq!(woken(true, false), WaitKind::MonitorWait);
+    assert_eq!(woken(false, true), WaitKind::MonitorWait);
+    assert_eq!(kind_for(WaitKind::Thread, false, false), WaitKind::Thread);
 }

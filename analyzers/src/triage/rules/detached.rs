@@ -1,7 +1,8 @@
 //! Threads of a runtime that have no native one (virtual threads) and wait for locks.
 
+use super::graph::wakes_up;
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingKind, Unmounted};
+use crate::model::{Confidence, Finding, FindingKind, Timeout, Unmounted};
 use crate::script::{detached_words, lock_name};
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Tid, Va};
@@ -94,11 +95,28 @@ fn tids(nodes: &[Node]) -> Vec<Tid> {
     nodes.iter().filter_map(|n| if let Node::Native(tid) = n { Some(*tid) } else { None }).collect()
 }
 
+/// How sure a thread's wait is: one with a limit ends by itself, and one whose limit is not known may.
+fn sure(facts: &Case<'_>, at: Node) -> Confidence {
+    match at {
+        Node::Native(tid) => match facts.thread(tid).and_then(|t| t.wait.as_ref()) {
+            Some(w) if wakes_up(w) => Confidence::Guess,
+            Some(w) if w.timeout == Some(Timeout::Infinite) => w.confidence,
+            Some(w) => w.confidence.min(Confidence::Strong),
+            None => Confidence::Guess,
+        },
+        Node::Detached(id) => match detached(facts, id) {
+            Some(u) if u.wait.as_ref().is_some_and(|w| w.endless) => Confidence::Proven,
+            _ => Confidence::Guess,
+        },
+    }
+}
+
 fn deadlock(facts: &Case<'_>, circle: &[Node]) -> Finding {
     let each: Vec<String> = circle.iter().map(|n| says(facts, *n)).collect();
+    let least = circle.iter().map(|n| sure(facts, *n)).min().unwrap_or(Confidence::Guess);
     let mut out = Finding::new(
         FindingKind::Deadlock,
-        Confidence::Proven,
+        least,
         format!("{} threads wait for each other in a circle: {}", circle.len(), each.join("; ")),
     );
     out.tids = tids(circle);
@@ -124,9 +142,11 @@ fn contention(facts: &Case<'_>, circles: &BTreeSet<Node>) -> Vec<Finding> {
         let Some(owner) = lock.owners.first() else { continue };
         let Some(at) = node(owner).filter(|n| !circles.contains(n)) else { continue };
         let (threads, wait) = if waiters.len() == 1 { ("thread", "waits") } else { ("threads", "wait") };
+        // Who gives up after a while is not blocked.
+        let waits = waiters.iter().map(|u| sure(facts, Node::Detached(u.thread.id)));
         let mut finding = Finding::new(
             FindingKind::LockContention,
-            Confidence::Proven,
+            waits.min().unwrap_or(Confidence::Guess),
             format!(
                 "{} virtual {threads} {wait} for the {}, whose owner is {}",
                 waiters.len(),
