@@ -2,13 +2,14 @@
 //!
 //! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
-use super::argued::{Argued, given};
+use super::argued::{Argued, Given, INT, given};
 use crate::Target;
 use crate::arguments::system_call_args;
 use crate::model::{Confidence, Stack, Timeout};
 use crate::syscalls::system_call_name;
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::Trust;
+use std::cell::Cell;
 
 /// Most handles of one wait (`MAXIMUM_WAIT_OBJECTS`).
 const MAX_HANDLES: u64 = 64;
@@ -34,6 +35,8 @@ pub struct SystemCall {
     pub timeout: Option<Timeout>,
     /// For several objects: whether it waits for all of them; `None` when not known.
     pub wait_all: Option<bool>,
+    /// How sure these are: the least sure argument that one of them comes from.
+    pub sure: Confidence,
 }
 
 /// The system call at the top of a stack, `None` when it is not in one.
@@ -53,10 +56,19 @@ pub(super) fn of(target: &Target, stack: &Stack, argued: &Argued<'_>) -> Option<
         function
     };
     let name = called.strip_prefix("Nt").or_else(|| called.strip_prefix("Zw"))?.to_owned();
-    let args = arguments(target, stack, argued, wanted(&name));
-    let arg = |n: usize| args.get(n).copied().flatten();
+    let args = arguments(target, stack, argued, &name);
+    let least = Cell::new(Confidence::Proven);
+    let arg = |n: usize| {
+        let given = args.get(n).copied().flatten()?;
+        least.set(least.get().min(given.sure));
+        Some(given.value)
+    };
     let machine = stack.machine;
-    let list = |count, array| handle_list(target, machine, count, array);
+    let list = |count, array| {
+        // The array may have been written over since the call.
+        least.set(least.get().min(Confidence::Strong));
+        handle_list(target, machine, count, array)
+    };
     let until = |n: usize| timeout(target, arg(n)?);
     let (handles, address, timeout) = match name.as_str() {
         "WaitForSingleObject" => (arg(0).map(|h| vec![h]), None, until(2)),
@@ -85,7 +97,8 @@ pub(super) fn of(target: &Target, stack: &Stack, argued: &Argued<'_>) -> Option<
     // WaitAll is 0, WaitAny is 1 (`WAIT_TYPE` of the WDK).
     let wait_type = arg(2).map(|t| t & 0xffff_ffff).filter(|_| name == "WaitForMultipleObjects");
     let wait_all = wait_type.filter(|t| *t < 2).map(|t| t == 0);
-    Some(SystemCall { name, args, handles, address, timeout, wait_all })
+    let args = args.into_iter().map(|a| a.map(|a| a.value)).collect();
+    Some(SystemCall { name, args, handles, address, timeout, wait_all, sure: least.get() })
 }
 
 /// How many arguments of a system call say something about the wait.
@@ -97,6 +110,11 @@ fn wanted(name: &str) -> usize {
         "WaitForAlertByThreadId" | "DelayExecution" => 2,
         _ => 0,
     }
+}
+
+/// True for arguments of system calls that are no addresses and no handles.
+fn is_int(name: &str, index: usize) -> bool {
+    name == "WaitForMultipleObjects" && matches!(index, 0 | 2 | 3)
 }
 
 /// Functions that wait: which argument says for how long, how that is written, and which one whether for all objects (SDK
@@ -132,12 +150,12 @@ enum Limit {
 }
 
 /// What the functions outside a system call were called with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
     /// How long it waits; `None` when that is not known for certain, or when they disagree.
-    pub timeout: Option<Timeout>,
-    /// Whether it waits for all objects.
-    pub wait_all: Option<bool>,
+    pub timeout: Option<Given<Timeout>>,
+    /// Whether it waits for all objects; `None` as for the limit.
+    pub wait_all: Option<Given<bool>>,
 }
 
 /// How long a thread waits, and for how many of its objects, from what the functions outside the system call were
@@ -145,26 +163,31 @@ pub(crate) struct Asked {
 pub(super) fn asked(target: &Target, argued: &Argued<'_>) -> Asked {
     const INFINITE: u64 = 0xffff_ffff;
     let row_of = |name: &str| WAITERS.iter().find(|(f, ..)| *f == name);
-    let mut out = Asked::default();
-    let mut disagree = false;
+    let (mut limits, mut all_of) = (Vec::new(), Vec::new());
     for (row, name) in argued.rows_of(|n| row_of(n).is_some()) {
         let Some((_, limit, written, all)) = row_of(name) else { continue };
         let args = argued.of_row(row);
-        let value = |index: usize| given(args, index).map(|g| g.value);
-        let limit = match (written, value(*limit)) {
-            (Limit::Ms, Some(v)) if v & INFINITE == INFINITE => Some(Timeout::Infinite),
-            (Limit::Ms, Some(v)) => Some(Timeout::Ms(v & INFINITE)),
-            (Limit::Pointer, Some(v)) => timeout(target, v),
-            (_, None) => None,
+        let limit = match written {
+            Limit::Ms => given(args, *limit, INT).map(|g| {
+                g.with(match g.value & INFINITE {
+                    INFINITE => Timeout::Infinite,
+                    ms => Timeout::Ms(ms),
+                })
+            }),
+            Limit::Pointer => {
+                given(args, *limit, argued.ptr_size()).and_then(|g| Some(g.with(timeout(target, g.value)?)))
+            }
         };
-        if limit.is_some() {
-            disagree |= out.timeout.is_some_and(|t| Some(t) != limit);
-            out.timeout = limit;
-        }
-        out.wait_all = out.wait_all.or(all.and_then(value).map(|v| v & INFINITE != 0));
+        limits.extend(limit);
+        all_of.extend(all.and_then(|n| given(args, n, INT)).map(|g| g.with(g.value & INFINITE != 0)));
     }
-    out.timeout = out.timeout.filter(|_| !disagree);
-    out
+    Asked { timeout: agreed(&limits), wait_all: agreed(&all_of) }
+}
+
+/// What all of them say, as sure as the surest.
+pub(super) fn agreed<T: Copy + PartialEq>(all: &[Given<T>]) -> Option<Given<T>> {
+    let surest = *all.iter().max_by_key(|g| g.sure)?;
+    all.iter().all(|g| g.value == surest.value).then_some(surest)
 }
 
 /// The handles that the functions outside a system call were called with.
@@ -173,13 +196,15 @@ pub(super) fn asked_handles(
     machine: Machine,
     argued: &Argued<'_>,
 ) -> Option<(Vec<u64>, Confidence)> {
-    if let Some(one) = argued.value(&["WaitForSingleObject", "WaitForSingleObjectEx"], 0) {
+    let p = argued.ptr_size();
+    if let Some(one) = argued.value(&["WaitForSingleObject", "WaitForSingleObjectEx"], 0, p) {
         return (one.value != 0).then(|| (vec![one.value], one.sure));
     }
     let many = ["WaitForMultipleObjects", "WaitForMultipleObjectsEx"];
-    let (count, array) = (argued.value(&many, 0)?, argued.value(&many, 1)?);
+    let (count, array) = (argued.value(&many, 0, INT)?, argued.value(&many, 1, p)?);
     let list = handle_list(target, machine, Some(count.value & 0xffff_ffff), Some(array.value))?;
-    Some((list, count.sure.min(array.sure)))
+    // The array may have been written over since the call.
+    Some((list, count.sure.min(array.sure).min(Confidence::Strong)))
 }
 
 /// An array of handles of the dumped process.
@@ -197,8 +222,8 @@ fn handle_list(
 }
 
 /// What a pointer to a `LARGE_INTEGER` says: null is for ever, a negative value is a span of 100 ns units. A point
-/// in time is not turned into a span.
-fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
+/// in time is not turned into a span. Less than a millisecond is one: a wait that comes back at once has a limit of 0.
+pub(super) fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
     if pointer == 0 {
         return Some(Timeout::Infinite);
     }
@@ -206,25 +231,28 @@ fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
     if value == i64::MIN || value == i64::MAX {
         return Some(Timeout::Infinite);
     }
-    (value < 0).then(|| Timeout::Ms(value.unsigned_abs() / MS))
+    (value < 0).then(|| Timeout::Ms(value.unsigned_abs().div_ceil(MS)))
 }
 
 /// The call's arguments: where the kernel leaves them, and up to the number wanted as far as the code of the stub's
-/// caller gives them.
-fn arguments(target: &Target, stack: &Stack, argued: &Argued<'_>, wanted: usize) -> Vec<Option<u64>> {
+/// caller gives all of their bytes.
+fn arguments(target: &Target, stack: &Stack, argued: &Argued<'_>, name: &str) -> Vec<Option<Given>> {
     let left = system_call_args(target, stack);
-    let complete = left.as_ref().is_some_and(|l| l.args.len() >= wanted);
-    let mut out: Vec<Option<u64>> = left.iter().flat_map(|l| &l.args).map(|v| Some(v.bits)).collect();
+    let complete = left.as_ref().is_some_and(|l| l.args.len() >= wanted(name));
+    let proven = |bits| Some(Given { value: bits, sure: Confidence::Proven });
+    let mut out: Vec<Option<Given>> = left.iter().flat_map(|l| &l.args).map(|v| proven(v.bits)).collect();
     if stack.machine == Machine::X86 || complete {
         return out;
     }
     let row = stack.frames.iter().position(|f| f.trust != Trust::Inline).unwrap_or(0);
-    for argument in argued.of_row(row) {
+    let args = argued.of_row(row);
+    for argument in args {
         if out.len() <= argument.index {
             out.resize(argument.index.saturating_add(1).min(MAX_ARGUMENTS), None);
         }
         if let Some(slot) = out.get_mut(argument.index) {
-            *slot = slot.or(argument.at_least(Confidence::Strong));
+            let bytes = if is_int(name, argument.index) { INT } else { argued.ptr_size() };
+            *slot = slot.or_else(|| given(args, argument.index, bytes));
         }
     }
     out

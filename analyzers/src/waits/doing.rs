@@ -6,6 +6,7 @@ use crate::arguments::{is_windows, with_hints_of};
 use crate::model::{Argument, Confidence, Kind, Stack, StackFrame, ThreadFacts, Wait};
 use crate::stacks::is_exact;
 use crate::syscalls::is_far;
+use crate::text::plain_name;
 use crate::{Cancel, Target};
 
 /// Innermost frames in which such a function is looked for.
@@ -234,7 +235,7 @@ fn doing(target: &Target, stack: &Stack) -> Option<String> {
 }
 
 /// True for frames of Windows' own modules.
-fn belongs(target: &Target, frame: &StackFrame) -> bool {
+pub(super) fn belongs(target: &Target, frame: &StackFrame) -> bool {
     let Some(index) = frame.module else { return false };
     let system = target.symbols.modules().get(index);
     system.is_some_and(|m| target.patterns().is_system_file(&m.file_name))
@@ -242,7 +243,7 @@ fn belongs(target: &Target, frame: &StackFrame) -> bool {
 }
 
 fn sentences(name: &str) -> Option<&'static [&'static str]> {
-    let plain = name.strip_prefix('_').and_then(|f| f.split_once('@')).map_or(name, |(f, _)| f);
+    let plain = plain_name(name);
     let row = |n: &str| CALLS.iter().find(|(names, _)| names.contains(&n)).map(|(_, s)| *s);
     row(plain).or_else(|| row(plain.strip_suffix(['A', 'W'])?))
 }

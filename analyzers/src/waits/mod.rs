@@ -16,6 +16,8 @@ pub(crate) mod once;
 pub(crate) mod rpc;
 pub(crate) mod section;
 pub(crate) mod slim;
+#[cfg(test)]
+mod tests;
 mod wait_blocks;
 pub(crate) mod windows;
 pub(crate) mod words;
@@ -137,11 +139,19 @@ fn wait_of(
     if let Some(call) = &call {
         wait.handles = call.handles.clone();
     }
+    // How sure the limit and the objects are.
+    let mut most = call.as_ref().map_or(Confidence::Proven, |c| c.sure);
     // The registers may not have said it; the functions around the system call may.
     if wait.timeout.is_none() || (named == WaitKind::Multiple && wait.wait_all.is_none()) {
         let asked = call::asked(target, &argued);
-        wait.timeout = wait.timeout.or(asked.timeout);
-        wait.wait_all = wait.wait_all.or(asked.wait_all);
+        if let Some(limit) = asked.timeout.filter(|_| wait.timeout.is_none()) {
+            wait.timeout = Some(limit.value);
+            most = most.min(limit.sure);
+        }
+        if let Some(all) = asked.wait_all.filter(|_| wait.wait_all.is_none()) {
+            wait.wait_all = Some(all.value);
+            most = most.min(all.sure);
+        }
     }
     let com = com::call(target, machine, data, stack, named, wait.handles.as_deref());
     match named {
@@ -163,10 +173,9 @@ fn wait_of(
         WaitKind::Object | WaitKind::Multiple => {
             let asked =
                 if wait.handles.is_none() { call::asked_handles(target, machine, &argued) } else { None };
-            let mut most = Confidence::Proven;
             if let Some((handles, sure)) = asked {
                 wait.handles = Some(handles);
-                most = sure;
+                most = most.min(sure);
             }
             let kept = if wait.handles.is_none() { object::kept_handle(target, stack) } else { None };
             if let Some((handle, register)) = kept {
@@ -178,7 +187,7 @@ fn wait_of(
             object::fill(target, tid, &mut wait);
             if kept.is_some() {
                 // A register of a caller may be used for something else.
-                most = Confidence::Strong;
+                most = most.min(Confidence::Strong);
             }
             wait.confidence = wait.confidence.min(most);
         }

@@ -127,7 +127,7 @@ fn find(
             return Some((s, Confidence::Proven, how));
         }
     }
-    let entered = argued.value(&["RtlEnterCriticalSection", "EnterCriticalSection"], 0);
+    let entered = argued.value(&["RtlEnterCriticalSection", "EnterCriticalSection"], 0, argued.ptr_size());
     if let Some((given, s)) = entered.and_then(|g| Some((g, believe(Va(g.value))?))) {
         let how = format!("the argument of RtlEnterCriticalSection is {:x}", s.address.0);
         return Some((s, given.sure, how));

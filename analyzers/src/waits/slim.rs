@@ -2,7 +2,7 @@
 //!
 //! Source: wait blocks and keys measured over public dumps (`docs/reference/locks.md#wait-blocks`).
 
-use super::argued::Argued;
+use super::argued::{Argued, Given};
 use super::section::pointers;
 use super::wait_blocks::Seat;
 use super::{SystemCall, word};
@@ -30,7 +30,8 @@ const MAX_SCAN_ALL: u64 = 256 << 20;
 /// Most threads that a sentence lists.
 const MAX_LISTED: usize = 16;
 
-/// Most threads whose arguments are looked at for a lock's address.
+/// Most threads whose arguments are looked at for a lock's address: to find them costs far more than to look through a
+/// stack. With more threads none are looked at, for the first ones alone could name a wrong "only" one.
 const MAX_ARGUED: usize = 64;
 
 /// What a thread waits for, how sure that is, and how it was found.
@@ -104,27 +105,24 @@ pub(super) fn fill(
         _ => key.map(|k| (k, Confidence::Strong, "it is the key of its wait")),
     };
     let takers = takers(named);
-    let said = argued.value(takers, 0).filter(|g| g.value > 0xffff);
+    let argument = |index| argued.value(takers, index, argued.ptr_size()).filter(|g| g.value > 0xffff);
     if named == WaitKind::ConditionVariable
         && seat.is_none()
-        && let Some(lock) = argued.value(takers, 1).filter(|g| g.value > 0xffff)
+        && let Some(lock) = argument(1)
     {
         wait.evidence.push(format!("it will take the lock at {:x} again when it is woken", lock.value));
     }
-    let found = match (said, found) {
-        (Some(said), Some((at, sure, how))) if said.value == at.0 => Some((at, sure.max(said.sure), how)),
-        // What the code of the frames proves outweighs a word that may be there by chance.
-        (Some(said), Some((at, sure, _))) if sure >= said.sure => {
+    let (at, sure, how) = match weigh(found, || argument(0)) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err((at, said)) => {
             wait.evidence.push(format!(
-                "its wait seems to be for {:x}, and its function's argument is {:x}: neither is believed",
-                at.0, said.value
+                "its wait seems to be for {:x}, and its function's argument is {said:x}: neither is believed",
+                at.0
             ));
-            None
+            return;
         }
-        (Some(said), _) => Some((Va(said.value), said.sure, "it is the argument of the function that waits")),
-        (None, found) => found,
     };
-    let Some((at, sure, how)) = found else { return };
     wait.address = Some(at);
     wait.confidence = sure;
     let name = target.name_of(at);
@@ -140,6 +138,22 @@ pub(super) fn fill(
         }
         _ => format!("{} at {:x}{shown}", wait.sentence, at.0),
     };
+}
+
+/// What the wait is for, by what was found and by the argument of the function that waits; the error is two of which
+/// neither is better.
+fn weigh(found: Option<Found>, argument: impl FnOnce() -> Option<Given>) -> Result<Option<Found>, (Va, u64)> {
+    // What two roads lead to needs no third one, and an argument may be of another call.
+    if found.is_some_and(|(_, sure, _)| sure == Confidence::Proven) {
+        return Ok(found);
+    }
+    Ok(match (argument(), found) {
+        (Some(said), Some((at, sure, how))) if said.value == at.0 => Some((at, sure.max(said.sure), how)),
+        // What the code of the frames proves outweighs a word that may be there by chance.
+        (Some(said), Some((at, sure, _))) if sure >= said.sure => return Err((at, said.value)),
+        (Some(said), _) => Some((Va(said.value), said.sure, "it is the argument of the function that waits")),
+        (None, found) => found,
+    })
 }
 
 /// Functions whose first argument is what is waited for (SDK `synchapi.h`; for those of ntdll phnt's `ntrtl.h`).
@@ -240,7 +254,16 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
     let wanted: BTreeMap<u64, usize> = locks.iter().enumerate().map(|(i, l)| (l.address.0, i)).collect();
     let mut found: Vec<Vec<Tid>> = vec![Vec::new(); locks.len()];
     let mut left = MAX_SCAN_ALL;
-    let mut with_arguments = MAX_ARGUED;
+    // Of all threads or of none: what some have as arguments says nothing about the others.
+    let searched = |t: &&ThreadFacts| t.role.is_none() && t.stack.is_some();
+    let with_arguments = threads.iter().filter(searched).count() <= MAX_ARGUED;
+    let (on_its, on_their) = match with_arguments {
+        true => (
+            "on its stack or among its functions' arguments",
+            "on their stacks or among their functions' arguments",
+        ),
+        false => ("on its stack", "on their stacks"),
+    };
     let waiters: Vec<BTreeSet<Tid>> = locks.iter().map(|l| l.waiters.iter().copied().collect()).collect();
     for t in threads.iter().filter(|t| t.role.is_none() && !wanted.is_empty()) {
         let Some(stack) = t.stack.as_ref() else { continue };
@@ -248,8 +271,7 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
             return; // a part of the stacks could name a wrong "only" one
         }
         let mut hits = mentions(target, machine, t.tid, stack, &wanted, &mut left);
-        if with_arguments > 0 {
-            with_arguments -= 1;
+        if with_arguments {
             hits.extend(given_to(target, stack, &wanted, cancel));
         }
         for hit in hits {
@@ -278,7 +300,7 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
                     w.suspect = Some(*one);
                     let who = thread_words(target, *one);
                     w.evidence.push(format!(
-                        "such a lock does not name its owner; {who} is the only other one with its address on its stack"
+                        "such a lock does not name its owner; {who} is the only other one with its address {on_its}"
                     ));
                 }
                 many => {
@@ -290,7 +312,7 @@ pub(crate) fn suspects(target: &Target, machine: Machine, threads: &mut [ThreadF
                     let list: Vec<String> =
                         many.iter().take(MAX_LISTED).map(|t| format!("{:x}", t.0)).collect();
                     w.evidence.push(format!(
-                        "such a lock does not name its owner; {} threads have its address on their stacks: {}",
+                        "such a lock does not name its owner; {} threads have its address {on_their}: {}",
                         many.len(),
                         list.join(", ")
                     ));
@@ -352,7 +374,22 @@ fn mentions(
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{Kind, WaitKind};
+    use super::*;
+
+    #[test]
+    fn a_strong_argument_discards_nothing_that_is_proven() {
+        let found = |sure| Some((Va(0x1000), sure, "found"));
+        let said = |value, sure| move || Some(Given { value, sure });
+        use Confidence::{Guess, Proven, Strong};
+        assert_eq!(weigh(found(Proven), said(0x2000, Strong)), Ok(found(Proven)));
+        assert_eq!(weigh(found(Strong), said(0x2000, Strong)), Err((Va(0x1000), 0x2000)));
+        assert_eq!(weigh(found(Strong), said(0x1000, Proven)), Ok(found(Proven)));
+        let by = |sure| Ok(Some((Va(0x2000), sure, "it is the argument of the function that waits")));
+        assert_eq!(weigh(found(Guess), said(0x2000, Strong)), by(Strong));
+        assert_eq!(weigh(found(Strong), said(0x2000, Proven)), by(Proven));
+        assert_eq!(weigh(None, said(0x2000, Strong)), by(Strong));
+        assert_eq!(weigh(found(Guess), || None), Ok(found(Guess)));
+    }
 
     #[test]
     fn kinds_without_owner() {
