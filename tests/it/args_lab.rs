@@ -8,6 +8,7 @@ use dumpscope_analyzers::{Cancel, Target};
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, ReadMemory, ThreadIdx, Va};
 use dumpscope_symbols::{Limits, SymbolConfig};
+use dumpscope_tests::wine_dumps;
 
 fn open(dump: &str) -> Option<Target> {
     let path = shared_or_skip(dump)?.join(dump);
@@ -91,4 +92,24 @@ fn wine_gains_no_value_by_posing_as_windows_10() {
         assert_eq!(args, before, "thread {thread}");
         assert!(system_call_args(&posing, &stack).is_none());
     }
+}
+
+/// Functions of Wine's DLLs that align their stack keep a copy of the return address far below their arguments, and
+/// these dumps lack the unwind data that tell.
+#[test]
+fn no_argument_is_the_return_address_of_its_frame() {
+    let mut frames = 0;
+    for (name, bytes) in wine_dumps().unwrap().into_iter().filter(|(n, _)| n.ends_with("-x86")) {
+        let target = Target::new(Dump::from_bytes(bytes).unwrap(), SymbolConfig::default());
+        for thread in target.dump.threads() {
+            let (stack, args) = walk(&target, thread.index.0, Machine::X86);
+            for (f, args) in stack.frames.iter().zip(args) {
+                let ret = f.frame.return_address.0;
+                let wrong = |a: &Argument| ret != 0 && a.at_least(Confidence::Strong) == Some(ret);
+                assert!(!args.iter().any(wrong), "{name}, {:?}: {args:x?}", f.function);
+                frames += 1;
+            }
+        }
+    }
+    assert!(frames > 50, "{frames}");
 }

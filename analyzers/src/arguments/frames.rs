@@ -4,7 +4,7 @@ use super::flow::{Analysis, Point};
 use super::ir::{Abi, Callee, RegNo, Val};
 use super::names::Root;
 use super::signature::{self, Signature};
-use super::starts::{entries, prologues, walked_entry_sp};
+use super::starts::{behind_an_end, entries, prologues, walked_entry_sp};
 use super::values::{at_offset, by, combine, evaluate, learn, mask, read_slot, safe, stack_word};
 use super::{extent, syscall};
 use crate::model::{ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value};
@@ -172,8 +172,14 @@ fn inspect<'s>(
             }
         }
     }
+    let onward = caller.map(|c| c.frame.trust);
     let worst = |t: Trust| match t {
         Trust::Scan => Confidence::Guess,
+        // x86 without the code: nothing but the chain of frame pointers says where the frame lies, and functions of
+        // Windows have frames that are not in it. Debug information that leads on from there confirms it.
+        Trust::FramePointerUnverified if cx.machine == Machine::X86 && onward != Some(Trust::Cfi) => {
+            Confidence::Guess
+        }
         Trust::FramePointerUnverified | Trust::ReturnAddress => Confidence::Strong,
         _ => Confidence::Proven,
     };
@@ -183,7 +189,7 @@ fn inspect<'s>(
         other => other,
     };
     let own = lifted(f.trust, below.is_some_and(|b| b.confirmed));
-    let onward = caller.map_or(Confidence::Proven, |c| worst(c.frame.trust));
+    let onward = onward.map_or(Confidence::Proven, worst);
     let mut out = Frame {
         row,
         frame,
@@ -210,8 +216,10 @@ fn inspect<'s>(
                 continue;
             }
             out.cap = own.min(caller.map_or(Confidence::Proven, |c| lifted(c.frame.trust, out.confirmed)));
+            // The stack walk may have found this start too: that they agree is no proof.
             if n >= known {
-                out.cap = out.cap.min(Confidence::Strong);
+                let begins = behind_an_end(cx, entry);
+                out.cap = out.cap.min(if begins { Confidence::Strong } else { Confidence::Guess });
             }
             out.entry_sp = Some(entry_sp);
             out.point = Some(point);
