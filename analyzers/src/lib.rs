@@ -26,6 +26,8 @@ mod script;
 pub mod stacks;
 mod syscalls;
 mod target;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod thread_state;
 pub mod triage;

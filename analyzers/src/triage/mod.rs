@@ -8,6 +8,7 @@ pub use signature::{Signature, signature};
 
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingKind};
+use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the rules found.
@@ -15,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Findings {
     /// Worst first; the first one is the verdict.
     pub findings: Vec<Finding>,
-    /// Rules that broke: their findings are missing.
+    /// Rules that broke: their findings are missing. Stacks that were not walked to their ends.
     pub warnings: Vec<String>,
 }
 
@@ -27,6 +28,7 @@ pub fn run_rules(facts: &Case<'_>) -> Findings {
 
 fn run(rules: &[Rule], facts: &Case<'_>) -> Findings {
     let mut out = Findings { findings: Vec::new(), warnings: Vec::new() };
+    out.warnings.extend(cut_stacks(facts));
     for rule in rules {
         // A rule only reads the facts: nothing is left half-changed behind a panic.
         match catch_unwind(AssertUnwindSafe(|| (rule.run)(facts))) {
@@ -37,8 +39,30 @@ fn run(rules: &[Rule], facts: &Case<'_>) -> Findings {
             Err(_) => out.warnings.push(format!("the rule {} failed and was left out", rule.code)),
         }
     }
-    out.findings.sort_by(|a, b| (a.kind, b.confidence).cmp(&(b.kind, a.confidence)));
+    sort(&mut out.findings);
     out
+}
+
+/// Worst first.
+fn sort(findings: &mut [Finding]) {
+    // A thread that only may run without end is no worse than one that waits, of which more may be known.
+    let rank = |f: &Finding| match (f.kind, f.confidence) {
+        (FindingKind::BusyLoop, Confidence::Guess) => FindingKind::Waiting,
+        (kind, _) => kind,
+    };
+    findings.sort_by_key(|f| (rank(f), Reverse(f.confidence), f.kind));
+}
+
+/// Says that stacks were not walked to their ends, when some were not.
+pub(crate) fn cut_stacks(facts: &Case<'_>) -> Option<String> {
+    let of = match facts.shortened {
+        0 => return None,
+        1 => "one thread was".to_owned(),
+        n => format!("{n} threads were"),
+    };
+    Some(format!(
+        "the stacks of all threads together have very many frames: {of} not looked at to the outer end"
+    ))
 }
 
 /// The verdict: the worst finding, or `unknown` with what is missing.

@@ -12,6 +12,8 @@ mod idle;
 mod lost;
 mod orphan;
 mod runtime;
+#[cfg(test)]
+mod tests;
 mod unhandled;
 mod waiting;
 mod witness;

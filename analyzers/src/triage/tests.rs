@@ -1,8 +1,7 @@
 //! Tests of the rule table.
 
 use super::*;
-use crate::Target;
-use dumpscope_symbols::SymbolConfig;
+use crate::testing::{empty_target, facts};
 
 #[test]
 fn rules_have_unique_codes() {
@@ -25,17 +24,6 @@ fn names_of_kinds_are_unique() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), FindingKind::ALL.len());
-}
-
-/// A minidump with a header and no stream.
-fn empty_target() -> Option<Target> {
-    let mut bytes = b"MDMP".to_vec();
-    bytes.extend_from_slice(&0xa793u32.to_le_bytes());
-    bytes.extend_from_slice(&0u32.to_le_bytes());
-    bytes.extend_from_slice(&32u32.to_le_bytes());
-    bytes.resize(32, 0);
-    let dump = dumpscope_core::model::Dump::from_bytes(bytes).ok()?;
-    Some(Target::new(dump, SymbolConfig::default()))
 }
 
 #[test]
@@ -62,4 +50,38 @@ fn a_broken_rule_costs_one_finding() {
     );
     assert_eq!(out.warnings.len(), 1);
     assert!(out.warnings[0].contains("bad"));
+}
+
+#[test]
+fn a_thread_that_may_loop_is_no_worse_than_what_is_known() {
+    let of = |kind, sure| Finding::new(kind, sure, "x");
+    use Confidence::{Guess, Strong};
+    use FindingKind::{BusyLoop, Idle, Waiting};
+    let order = |guess, other, sure| {
+        let mut all = [of(guess, Guess), of(other, sure)];
+        sort(&mut all);
+        all.map(|f| f.kind)
+    };
+    assert_eq!(order(BusyLoop, Waiting, Strong), [Waiting, BusyLoop]);
+    assert_eq!(order(BusyLoop, Waiting, Guess), [BusyLoop, Waiting]);
+    assert_eq!(order(BusyLoop, Idle, Guess), [BusyLoop, Idle]);
+    let mut sure = [of(Waiting, Strong), of(BusyLoop, Strong)];
+    sort(&mut sure);
+    assert_eq!(sure[0].kind, BusyLoop);
+}
+
+#[test]
+fn stacks_that_were_cut_are_told() {
+    let target = empty_target().unwrap();
+    for (shortened, words) in [(0, None), (1, Some("one thread was not")), (7, Some("7 threads were not"))] {
+        let mut f = facts(Vec::new());
+        f.shortened = shortened;
+        let out = run(&[], &Case { target: &target, facts: &f });
+        assert_eq!(out.warnings.len(), usize::from(words.is_some()));
+        assert!(
+            out.warnings.iter().all(|w| words.is_some_and(|words| w.contains(words))),
+            "{:?}",
+            out.warnings
+        );
+    }
 }

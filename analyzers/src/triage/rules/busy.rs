@@ -4,6 +4,7 @@ use super::graph::{crashed, is_bystander};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingClass, FindingKind, ThreadFacts, Timeout};
 use crate::script::place_words;
+use crate::syscalls::system_call_name;
 use crate::text::frame_text;
 use dumpscope_core::base::text::escape;
 use dumpscope_symbols::Trust;
@@ -29,7 +30,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let mut out: Vec<(u64, Finding)> = Vec::new();
     for t in &facts.threads {
         // Being in a wait at the moment of the dump refutes it, however much the thread has used; giving way is none.
-        let yields = gives_way(t);
+        let yields = gives_way(facts, t);
         let runs = (t.running == Some(true) && t.wait.is_none() || yields)
             && !is_bystander(t)
             && raised != Some(t.tid);
@@ -41,7 +42,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
         // How much of its time a thread gets depends on what else the machine does.
         let much = percent >= 50 && (cpu >= MUCH || script(facts, t));
         let sure = if much && !yields { Confidence::Strong } else { Confidence::Guess };
-        out.push((cpu, finding(facts, t, sure, cpu, elapsed, percent)));
+        out.push((cpu, finding(facts, t, Used { sure, yields, cpu, elapsed, percent })));
     }
     // The one that used most first; equal ones stay in thread order.
     out.sort_by_key(|(cpu, _)| std::cmp::Reverse(*cpu));
@@ -54,9 +55,8 @@ fn script(facts: &Case<'_>, t: &ThreadFacts) -> bool {
 }
 
 /// `Sleep(0)`, waits with a limit of 0, `SwitchToThread`: they come back at once.
-fn gives_way(t: &ThreadFacts) -> bool {
-    let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-    let top = frames.first().and_then(|f| f.function.as_deref());
+fn gives_way(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    let top = t.stack.as_ref().and_then(|s| system_call_name(facts.target, s.machine, s.physical().next()?));
     let limit = t.wait.as_ref().and_then(|w| w.timeout);
     limit == Some(Timeout::Ms(0)) || matches!(top, Some("NtYieldExecution" | "ZwYieldExecution"))
 }
@@ -67,16 +67,21 @@ fn seconds(cpu: u64) -> String {
     if tenths < 20 { format!("{}.{}", tenths / 10, tenths % 10) } else { (tenths / 10).to_string() }
 }
 
-fn finding(
-    facts: &Case<'_>,
-    t: &ThreadFacts,
+/// What a thread has used.
+struct Used {
     sure: Confidence,
+    /// It only gives way to others.
+    yields: bool,
+    /// CPU time, 100 ns.
     cpu: u64,
+    /// Time since it was created, 100 ns.
     elapsed: u64,
     percent: u64,
-) -> Finding {
+}
+
+fn finding(facts: &Case<'_>, t: &ThreadFacts, used: Used) -> Finding {
+    let Used { sure, yields, cpu, elapsed, percent } = used;
     let frames = t.stack.as_ref().map_or(&[][..], |s| &s.frames);
-    let yields = gives_way(t);
     let place = frames.first().map_or_else(|| "unknown code".into(), |f| frame_text(facts.target, f));
     let mut out = Finding::new(
         FindingKind::BusyLoop,

@@ -7,6 +7,7 @@ use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, OwnerSt
 use dumpscope_core::base::text::escape;
 use dumpscope_core::{Tid, Va};
 use dumpscope_runtimes::{LockKind, ScriptLock};
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let circles: BTreeSet<Tid> = cycles(facts).iter().flatten().map(|e| e.from.tid).collect();
     let waited = dependents(facts);
     let mut out: Vec<(bool, usize, Finding)> = Vec::new();
+    let pools = super::runtime::pools(facts);
     for held in sections(facts).into_iter().chain(objects(facts)).chain(of_runtimes(facts)) {
         if circles.contains(&held.owner.tid) {
             continue;
@@ -35,7 +37,7 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
         // The deepest blocker first: an owner that waits for another thread is not the cause.
         let waits = edge(facts, held.owner).is_some();
         let n = waited.get(&held.owner.tid).copied().unwrap_or(0).max(held.waiters.len());
-        out.push((waits, n, finding(facts, &held)));
+        out.push((waits, n, finding(facts, &held, &pools)));
     }
     // The sort of all findings keeps this order.
     out.sort_by_key(|(waits, n, _)| (*waits, Reverse(*n)));
@@ -99,12 +101,13 @@ fn objects<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
 /// Locks of language runtimes.
 fn of_runtimes<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
     let mut out = Vec::new();
+    let better = OnceCell::new();
     for (_, lock) in &facts.script.locks {
         let Some(tid) = lock.owners.iter().find_map(|o| o.tid) else { continue };
         let Some(owner) = facts.thread(tid) else { continue };
         let waits = |t: &Tid| *t != tid && facts.thread(*t).is_some();
         let waiters: Vec<Tid> = facts.script.waiters(lock.address).into_iter().filter(waits).collect();
-        if waiters.is_empty() || !keeps(facts, lock, owner) {
+        if waiters.is_empty() || !keeps(facts, lock, owner, &better) {
             continue;
         }
         out.push(Held {
@@ -123,19 +126,19 @@ fn of_runtimes<'a>(facts: &'a Case<'_>) -> Vec<Held<'a>> {
 }
 
 /// True when a lock's owner keeps others waiting. An interpreter's global lock changes hands all the time: who runs has it.
-/// An owner that sleeps comes back; that is told where nothing says more.
-fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts) -> bool {
+/// An owner that sleeps comes back; that is told where nothing says more. `better`: whether something does, once known.
+fn keeps(facts: &Case<'_>, lock: &ScriptLock, owner: &ThreadFacts, better: &OnceCell<bool>) -> bool {
     let wait = owner.wait.as_ref();
     if lock.kind == LockKind::Gvl && wait.is_none_or(|w| w.owner_pid.is_some() || w.com.is_some()) {
         return false;
     }
     let sleeps = wait.is_some_and(|w| w.kind == Kind::Sleep);
-    let better = || {
+    let says_more = || {
         !super::waiting::run(facts).is_empty()
             || !super::blocked::run(facts).is_empty()
             || !super::busy::run(facts).is_empty()
     };
-    !sleeps || !better()
+    !sleeps || !*better.get_or_init(says_more)
 }
 
 fn object_name(w: &Wait) -> String {
@@ -162,7 +165,7 @@ fn is_suspended(facts: &Case<'_>, t: &ThreadFacts) -> bool {
     list.len() > 1 && own.zip(counts().min()).is_some_and(|(own, least)| own > least)
 }
 
-fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
+fn finding(facts: &Case<'_>, held: &Held<'_>, pools: &BTreeMap<&str, Vec<Tid>>) -> Finding {
     let owner = held.owner.tid;
     let waits = held.waiters.iter().filter_map(|t| facts.thread(*t)?.wait.as_ref());
     // Who gives up after a while is not blocked.
@@ -191,7 +194,7 @@ fn finding(facts: &Case<'_>, held: &Held<'_>) -> Finding {
     } else if leaked {
         summary.push_str(" and has not released it");
     }
-    for (pool, workers) in super::runtime::pools(facts) {
+    for (pool, workers) in pools {
         if workers.len() > 1 && workers.iter().all(|w| held.waiters.contains(w)) {
             let n = workers.len();
             summary.push_str(&format!(

@@ -4,6 +4,7 @@ use super::graph::{crashed, edge, is_bystander, wakes_up};
 use super::witness::{Witnesses, is_known};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts};
+use dumpscope_runtimes::WaitKind;
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     if crashed(facts) || facts.threads.is_empty() || facts.stopped {
@@ -29,7 +30,16 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
     let others = all.saturating_sub(idle);
     let limited = |t: &&ThreadFacts| !is_bystander(t) && t.wait.as_ref().is_some_and(wakes_up);
     let wakers = facts.threads.iter().filter(limited).count();
-    let (sure, summary) = if others == 0 {
+    let (sure, summary) = if let Some(t) =
+        facts.threads.iter().find(|t| others == 0 && takes_itself(facts, t))
+    {
+        let text = format!(
+            "nothing in the process is known to be blocked: all {all} threads wait for work, the main thread {:x} for \
+             what another one has to give it",
+            t.tid.0
+        );
+        (Confidence::Guess, text)
+    } else if others == 0 {
         (Confidence::Strong, format!("all {all} threads wait for work: nothing in the process is blocked"))
     } else {
         let work = match idle {
@@ -59,6 +69,13 @@ pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
             .into(),
     );
     vec![out]
+}
+
+/// True for a main thread that takes from a queue in the program's own code: no pool waits so for its work, and what it
+/// takes may be an answer that never comes.
+fn takes_itself(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    let wait = facts.script.threads.get(&t.tid).and_then(|s| s.wait.as_ref()).filter(|_| t.is_main);
+    wait.is_some_and(|w| w.kind == WaitKind::Idle && w.object.is_some() && w.user_frame.is_some())
 }
 
 /// True for a wait that says nothing of a fault: nobody is known to hold what is waited for, or it is the end of another

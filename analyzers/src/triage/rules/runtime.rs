@@ -247,15 +247,20 @@ pub(super) fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
 /// Futures that somebody completes from outside: they have no thread that runs them.
 const COMPLETED_BY_HAND: &str = "java.util.concurrent.CompletableFuture";
 
-/// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them. A future that
-/// somebody completes may be on its way elsewhere.
+/// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them, or behind busy
+/// workers of another pool. A future that somebody completes may be on its way elsewhere.
 fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
     let mut out = Vec::new();
-    for (pool, workers) in pools(facts) {
-        let waits = |tid: &Tid| {
-            let wait = facts.script.threads.get(tid).and_then(|s| s.wait.as_ref());
-            wait.is_some_and(|w| w.kind == WaitKind::Task && w.target.is_none()) && !circles.contains(tid)
-        };
+    let pools = pools(facts);
+    let wait = |tid: &Tid| facts.script.threads.get(tid).and_then(|s| s.wait.as_ref());
+    let waits = |tid: &Tid| {
+        let task = wait(tid).is_some_and(|w| w.kind == WaitKind::Task && w.target.is_none());
+        task && !circles.contains(tid)
+    };
+    let idle = |tid: &Tid| wait(tid).is_some_and(|w| w.kind == WaitKind::Idle);
+    // A worker that does something else may come to the work that the others wait for.
+    let all_wait = pools.values().flatten().all(|t| waits(t) || idle(t));
+    for (pool, workers) in pools {
         let Some(first) = workers.first().copied().filter(|_| workers.iter().all(waits)) else { continue };
         let place = facts.script.user_frame(first).map(|f| format!(" in {}", f.display)).unwrap_or_default();
         let (all, block) = match workers.len() {
@@ -263,14 +268,14 @@ fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
             n => (format!("all {n} workers"), "wait"),
         };
         let by_hand = |tid: &Tid| {
-            let wait = facts.script.threads.get(tid).and_then(|s| s.wait.as_ref());
-            wait.and_then(|w| w.object_type.as_deref()).is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
+            wait(tid).and_then(|w| w.object_type.as_deref()).is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
         };
         let (sure, what) = match workers.iter().any(by_hand) {
             true => {
                 (Confidence::Guess, "a future that nobody has completed, and none is left for other work")
             }
-            false => (Confidence::Strong, "work that no thread runs, and none is left to run it"),
+            false if all_wait => (Confidence::Strong, "work that no thread runs, and none is left to run it"),
+            false => (Confidence::Guess, "work that no thread runs, and none is left to run it"),
         };
         let mut finding = Finding::new(
             FindingKind::Waiting,

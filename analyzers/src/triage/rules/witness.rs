@@ -2,7 +2,7 @@
 //! only when something shows that it should have ended.
 
 use super::graph::{edge, is_bystander, locked_out, wakes_up};
-use super::lost::{Lost, lost};
+use super::lost::{Left, Lost, lost};
 use crate::facts::Case;
 use crate::model::{Confidence, Kind, StackFrame, ThreadFacts, Wait, WaitKind};
 use dumpscope_core::Tid;
@@ -47,6 +47,10 @@ pub(super) struct Witnesses {
     reader: Option<Tid>,
     /// Workers of the thread pool that wait inside of a callback; 0 when one is left for work.
     busy_workers: usize,
+    /// Who is left to end a wait.
+    left: Left,
+    /// A thread of a runtime serves others.
+    serves: bool,
     /// The thread that does the program's main work.
     main: Option<Tid>,
 }
@@ -63,6 +67,8 @@ impl Witnesses {
             handles: BTreeMap::new(),
             reader: None,
             busy_workers: 0,
+            left: Left::of(facts),
+            serves: facts.script.threads.values().any(|s| s.wait.as_ref().is_some_and(|w| w.serves)),
             main: main_work(facts),
         };
         let mut readers = Vec::new();
@@ -108,10 +114,10 @@ impl Witnesses {
         if self.busy_workers > 1 && !wakes_up(w) && is_pool_thread(facts, t) {
             return Some(Witness::Starved(self.busy_workers));
         }
-        if is_stop_shape(facts, t, w) || is_script_stop_shape(facts, t, w) {
+        if is_stop_shape(facts, t, w) || self.is_script_stop_shape(facts, t, w) {
             return None;
         }
-        if let Some(found) = lost(facts, t) {
+        if let Some(found) = lost(facts, &self.left, t) {
             let alone = found.idle == 0 || self.matters(t);
             return alone.then(|| Witness::Lost(Box::new(found)));
         }
@@ -143,6 +149,13 @@ impl Witnesses {
             Kind::Process => Some(Witness::Asked("it waits for the end of a process")),
             _ => None,
         }
+    }
+
+    /// A wait for the end of a program that serves others, by a runtime's own record: the system's object behind it is
+    /// the runtime's, and says nothing.
+    fn is_script_stop_shape(&self, facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
+        let endless = || facts.script.threads.get(&t.tid)?.wait.as_ref().map(|s| s.endless);
+        self.serves && w.kind == Kind::Event && endless() == Some(true)
     }
 
     /// The main thread, or one whose end others wait for.
@@ -280,22 +293,6 @@ fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
         return false;
     }
     one_handle(w).and_then(|h| handle(facts, h)).is_some_and(is_for_all)
-}
-
-/// Ends of the names of methods in which a runtime's thread waits for whoever connects next.
-const SERVES: [&str; 6] =
-    ["accept", "accept0", "select", "poll0", "WEPoll.wait", "Iocp.getQueuedCompletionStatus"];
-
-/// A wait for the end of a program that serves others, by a runtime's own record: the system's object behind it is the
-/// runtime's, and says nothing.
-fn is_script_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
-    let wait = |tid: Tid| facts.script.threads.get(&tid)?.wait.as_ref();
-    let serves = |s: &dumpscope_runtimes::ScriptWait| {
-        s.kind == dumpscope_runtimes::WaitKind::Idle && SERVES.iter().any(|n| s.method.ends_with(n))
-    };
-    w.kind == Kind::Event
-        && wait(t.tid).is_some_and(|s| s.endless)
-        && facts.threads.iter().any(|o| wait(o.tid).is_some_and(serves))
 }
 
 /// True when it is known what is waited for, or how: a wait of which nothing is known may be one for a lock.
