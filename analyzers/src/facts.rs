@@ -169,6 +169,18 @@ fn limits(walked: usize) -> Limits {
     }
 }
 
+/// Says that stacks were not walked to their ends, when some were not.
+pub(crate) fn cut_stacks(facts: &Facts) -> Option<String> {
+    let of = match facts.shortened {
+        0 => return None,
+        1 => "one thread was".to_owned(),
+        n => format!("{n} threads were"),
+    };
+    Some(format!(
+        "the stacks of all threads together have very many frames: {of} not looked at to the outer end"
+    ))
+}
+
 fn threads(w: &mut Work<'_>) {
     let exception = w.facts.exception.as_ref();
     let mut walked = 0_usize;

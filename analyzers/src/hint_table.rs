@@ -164,6 +164,11 @@ pub struct HintTable {
     guids: BTreeMap<Guid, String>,
 }
 
+/// A function's name without the decoration of 32-bit exports and public symbols: `_NtWaitForSingleObject@12`.
+pub(crate) fn plain_name(name: &str) -> &str {
+    name.strip_prefix('_').and_then(|f| f.split_once('@')).map_or(name, |(f, _)| f)
+}
+
 impl HintTable {
     /// The table that is part of the program.
     #[must_use]
@@ -222,7 +227,7 @@ impl HintTable {
         let lower = file_name.to_ascii_lowercase();
         let stem = lower.rsplit_once('.').map_or(lower.as_str(), |(stem, _)| stem);
         // stdcall names of public symbols: `_NtWaitForSingleObject@12`.
-        let plain = crate::text::plain_name(function);
+        let plain = plain_name(function);
         self.functions.get(stem)?.get(plain).map(Vec::as_slice)
     }
 
@@ -320,5 +325,13 @@ mod tests {
         assert!(matches!(HintTable::parse(kind), Err(HintTableError::Kind { .. })));
         assert!(matches!(HintTable::parse("[guids]\nA = \"12\"\n"), Err(HintTableError::Guid(_))));
         assert!(matches!(HintTable::parse("[other]\n"), Err(HintTableError::Form(_))));
+    }
+
+    #[test]
+    fn names_without_their_decoration() {
+        assert_eq!(plain_name("_NtWaitForSingleObject@12"), "NtWaitForSingleObject");
+        for other in ["NtWaitForSingleObject", "_main", "name@12", ""] {
+            assert_eq!(plain_name(other), other);
+        }
     }
 }

@@ -41,11 +41,6 @@ pub(crate) fn in_module(target: &Target, frame: &StackFrame) -> Option<u64> {
     frame.frame.ip.distance_from(module.base)
 }
 
-/// A function's name without the decoration of 32-bit exports and public symbols: `_NtWaitForSingleObject@12`.
-pub(crate) fn plain_name(name: &str) -> &str {
-    name.strip_prefix('_').and_then(|f| f.split_once('@')).map_or(name, |(f, _)| f)
-}
-
 /// A thread's id as in `thread 118`, with what is known of it.
 pub(crate) fn thread_words(target: &Target, tid: Tid) -> String {
     match target.dump.thread_by_tid(tid) {
@@ -74,18 +69,5 @@ pub(crate) fn count_bytes(n: u64) -> String {
         0..1024 => format!("{n} bytes"),
         1024..0x10_0000 => format!("{} kB", n >> 10),
         _ => format!("{} MB", n >> 20),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::plain_name;
-
-    #[test]
-    fn names_without_their_decoration() {
-        assert_eq!(plain_name("_NtWaitForSingleObject@12"), "NtWaitForSingleObject");
-        for other in ["NtWaitForSingleObject", "_main", "name@12", ""] {
-            assert_eq!(plain_name(other), other);
-        }
     }
 }

@@ -94,7 +94,7 @@ impl Snapshot {
             let size = crate::text::count_bytes(dump.missing_bytes());
             warnings.push(format!("the file is cut off, {size} at its end are missing: copy it again"));
         }
-        warnings.extend(crate::triage::cut_stacks(facts));
+        warnings.extend(crate::facts::cut_stacks(facts));
         // The verdict says what else keeps it from an answer.
         if verdict.kind == FindingKind::Unknown && (facts.stopped || dump.threads().is_empty()) {
             warnings.push(verdict.summary.clone());

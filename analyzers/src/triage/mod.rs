@@ -6,7 +6,7 @@ mod signature;
 pub use rules::{RULES, Rule};
 pub use signature::{Signature, signature};
 
-use crate::facts::Case;
+use crate::facts::{Case, cut_stacks};
 use crate::model::{Confidence, Finding, FindingKind};
 use std::cmp::Reverse;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,18 +51,6 @@ fn sort(findings: &mut [Finding]) {
         (kind, _) => kind,
     };
     findings.sort_by_key(|f| (rank(f), Reverse(f.confidence), f.kind));
-}
-
-/// Says that stacks were not walked to their ends, when some were not.
-pub(crate) fn cut_stacks(facts: &Case<'_>) -> Option<String> {
-    let of = match facts.shortened {
-        0 => return None,
-        1 => "one thread was".to_owned(),
-        n => format!("{n} threads were"),
-    };
-    Some(format!(
-        "the stacks of all threads together have very many frames: {of} not looked at to the outer end"
-    ))
 }
 
 /// The verdict: the worst finding, or `unknown` with what is missing.

@@ -4,10 +4,10 @@
 
 use super::doing::belongs;
 use crate::arguments::recover_all;
+use crate::hint_table::plain_name;
 use crate::model::{Argument, Confidence, Stack, StackFrame};
 use crate::stacks::is_exact;
 use crate::syscalls::is_far;
-use crate::text::plain_name;
 use crate::{Cancel, Target};
 use std::cell::OnceCell;
 

@@ -112,9 +112,19 @@ fn wanted(name: &str) -> usize {
     }
 }
 
-/// True for arguments of system calls that are no addresses and no handles.
-fn is_int(name: &str, index: usize) -> bool {
-    name == "WaitForMultipleObjects" && matches!(index, 0 | 2 | 3)
+/// True for arguments of system calls that are addresses. Handles, also those of windows, have 32 bits that count on all
+/// machines (Microsoft's guide to 64-bit Windows, "Interprocess Communication Between 32-bit and 64-bit Applications").
+fn is_address(name: &str, index: usize) -> bool {
+    match name {
+        "WaitForMultipleObjects" => matches!(index, 1 | 4),
+        "WaitForSingleObject" => index == 2,
+        "SignalAndWaitForSingleObject" => index == 3,
+        "WaitForAlertByThreadId" => index < 2,
+        "WaitForKeyedEvent" => matches!(index, 1 | 3),
+        "DelayExecution" | "UserMsgWaitForMultipleObjectsEx" => index == 1,
+        "RemoveIoCompletion" | "RemoveIoCompletionEx" => index == 4,
+        _ => false,
+    }
 }
 
 /// Functions that wait: which argument says for how long, how that is written, and which one whether for all objects (SDK
@@ -197,7 +207,7 @@ pub(super) fn asked_handles(
     argued: &Argued<'_>,
 ) -> Option<(Vec<u64>, Confidence)> {
     let p = argued.ptr_size();
-    if let Some(one) = argued.value(&["WaitForSingleObject", "WaitForSingleObjectEx"], 0, p) {
+    if let Some(one) = argued.value(&["WaitForSingleObject", "WaitForSingleObjectEx"], 0, INT) {
         return (one.value != 0).then(|| (vec![one.value], one.sure));
     }
     let many = ["WaitForMultipleObjects", "WaitForMultipleObjectsEx"];
@@ -251,7 +261,7 @@ fn arguments(target: &Target, stack: &Stack, argued: &Argued<'_>, name: &str) ->
             out.resize(argument.index.saturating_add(1).min(MAX_ARGUMENTS), None);
         }
         if let Some(slot) = out.get_mut(argument.index) {
-            let bytes = if is_int(name, argument.index) { INT } else { argued.ptr_size() };
+            let bytes = if is_address(name, argument.index) { argued.ptr_size() } else { INT };
             *slot = slot.or_else(|| given(args, argument.index, bytes));
         }
     }

@@ -3,10 +3,10 @@
 //! A wait tells the object that ends it (`event f0`); the function tells what for (`connects to 10.0.0.7:5432`).
 
 use crate::arguments::{is_windows, with_hints_of};
+use crate::hint_table::plain_name;
 use crate::model::{Argument, Confidence, Kind, Stack, StackFrame, ThreadFacts, Wait};
 use crate::stacks::is_exact;
 use crate::syscalls::is_far;
-use crate::text::plain_name;
 use crate::{Cancel, Target};
 
 /// Innermost frames in which such a function is looked for.

@@ -130,7 +130,7 @@ fn arch(machine: Machine) -> Arch {
 /// The function of a symbol's name: as it is, without the decoration of stdcall names, without what Microsoft's symbols put
 /// behind names of functions that are thunks elsewhere, and system calls by both of their names.
 fn find(name: &str, arch: Arch) -> Option<Function<'static>> {
-    let plain = crate::text::plain_name(name);
+    let plain = crate::hint_table::plain_name(name);
     let plain = plain.strip_prefix("__imp_").unwrap_or(plain);
     let bare = ["Implementation", "Stub"].iter().find_map(|s| plain.strip_suffix(s));
     let twin = plain.strip_prefix("Zw").map(|rest| format!("Nt{rest}"));
