@@ -9,6 +9,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// Lines of one block of marks: 2 MiB of memory in lines of 64 bytes. A block that nobody marks costs a pointer.
 const BLOCK: u64 = 1 << 15;
 
+/// Most lines: a mark for each, and a pointer for each block. Ranges of a dump may say that they hold far more bytes than the
+/// file has, when they share them.
+const MAX_LINES: u64 = 1 << 33;
+
 /// Bytes of missing memory that are noted together.
 const MISSED: u64 = 64;
 
@@ -32,7 +36,11 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(segments: &[Segment], line: u64) -> Recorder {
-        let line = line.max(1);
+        // More memory than there are lines for: more bytes are marked together.
+        let mut line = line.max(1);
+        while sum(segments, line) > MAX_LINES && line < 1 << 63 {
+            line = line.saturating_mul(2);
+        }
         let mut next = 0u64;
         let mut first = Vec::with_capacity(segments.len());
         for s in segments {
@@ -125,6 +133,11 @@ impl Recorder {
     }
 }
 
+/// Lines of all segments.
+fn sum(segments: &[Segment], line: u64) -> u64 {
+    segments.iter().fold(0, |sum, s| sum.saturating_add(lines(line, s.start, s.end)))
+}
+
 /// Lines that the bytes from `start` to `end` (exclusive) touch.
 fn lines(line: u64, start: u64, end: u64) -> u64 {
     if start >= end { 0 } else { end.div_ceil(line).saturating_sub(start / line) }
@@ -157,6 +170,17 @@ mod tests {
         r.mark(2, &segments[2], 0x20_0000, 0);
         let spans = [(Va(0x1010), 0x20), (Va(0x1040), 0x80), (Va(0x8f_ffc0), 0x40)];
         assert_eq!(r.marked(&segments), spans);
+    }
+
+    #[test]
+    fn hostile_ranges_take_no_memory() {
+        let segment = |n: u64| Segment { start: n << 40, end: (n << 40) + (1 << 38), offset: 0 };
+        let segments: Vec<Segment> = (1..200).map(segment).collect();
+        let r = Recorder::new(&segments, 1);
+        assert!(r.blocks.len() as u64 <= MAX_LINES / BLOCK, "{}", r.blocks.len());
+        r.mark(5, &segments[5], segments[5].start + 0x1_0000, 1);
+        let marked = r.marked(&segments);
+        assert_eq!(marked, [(Va(segments[5].start + 0x1_0000), r.line)]);
     }
 
     #[test]
