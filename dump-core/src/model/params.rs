@@ -118,7 +118,10 @@ fn environment<M: ReadMemory>(memory: &M, address: Va, size: Option<u64>) -> Vec
     while done < limit && !ends_with_empty(&units) {
         let want = usize::try_from(limit.saturating_sub(done)).unwrap_or(usize::MAX).min(chunk.len());
         let Some(buf) = chunk.get_mut(..want) else { break };
-        let got = memory.read_at(address.offset(done), buf).got;
+        let at = address.offset(done);
+        // A page is looked at, and only its texts are needed.
+        let got = memory.scan_at(at, buf).got;
+        let before = units.len();
         let part = chunk.get(..got).unwrap_or_default();
         let (pairs, _) = part.as_chunks::<2>();
         for pair in pairs {
@@ -128,6 +131,12 @@ fn environment<M: ReadMemory>(memory: &M, address: Va, size: Option<u64>) -> Vec
             }
         }
         done = done.saturating_add(got as u64);
+        if got < want && !ends_with_empty(&units) {
+            // The rest is missing, which has to be noted as well.
+            memory.touch(at, want);
+            break;
+        }
+        memory.touch(at, units.len().saturating_sub(before).saturating_mul(2));
         if got < want {
             break;
         }
