@@ -169,6 +169,7 @@ impl Layout {
             size: self.memory_at.saturating_add(memory),
             memory,
             ranges: self.memory.len(),
+            kept: self.memory.clone(),
             notes: self.notes.clone(),
         }
     }
@@ -293,7 +294,12 @@ fn patches(refs: &[Reference], moved: &[Moved], layout: &Layout) -> Result<Vec<P
         if r.wide {
             out.push(Patch { at: r.at, len: 8, value: new.to_le_bytes() });
         } else {
-            let new = u32::try_from(new).map_err(|_| WriteError::TooLarge)?;
+            let new = match (u32::try_from(new), r.kind) {
+                (Ok(new), _) => new,
+                // Debuggers find a stack by its address: the list of ranges names it, too.
+                (Err(_), Kind::Stack(_)) => 0,
+                (Err(_), _) => return Err(WriteError::TooLarge),
+            };
             out.push(Patch { at: r.at, len: 4, value: u64::from(new).to_le_bytes() });
         }
     }

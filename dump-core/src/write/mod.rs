@@ -53,6 +53,8 @@ pub struct Written {
     pub memory: u64,
     /// In how many ranges.
     pub ranges: usize,
+    /// These ranges, by address: what was wanted and captured, and the stacks that the thread list names.
+    pub kept: Vec<(Va, u64)>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -99,6 +101,8 @@ pub fn write(
     let layout = Layout::of(dump, plan)?;
     let written = layout.written();
     let mut sink = Counted { out, at: 0, total: written.size, progress };
+    let file_edits = Edit::sorted(plan.edits.iter().map(|(o, b)| (o.0, b.len() as u64, b.as_slice())));
+    let edits = Edit::sorted(plan.memory_edits.iter().map(|e| (e.at.0, e.len, e.bytes.as_slice())));
     for piece in &layout.pieces {
         match piece {
             Piece::Made { to, bytes } => {
@@ -114,12 +118,13 @@ pub fn write(
                     let mut bytes = raw.to_vec();
                     bytes.resize(usize::try_from(len).unwrap_or(CHUNK), 0);
                     // Edits first: an offset that moved wins over what an edit says of its bytes.
+                    overlay(at, &mut bytes, Edit::within(&file_edits, at, at.saturating_add(len)));
+                    let patches = layout.patches_from(at);
                     overlay(
                         at,
                         &mut bytes,
-                        plan.edits.iter().map(|(o, b)| (o.0, b.len() as u64, b.as_slice())),
+                        patches.map(|p| Edit { at: p.at, len: p.len as u64, new: p.bytes() }),
                     );
-                    overlay(at, &mut bytes, layout.patches_from(at).map(|p| (p.at, p.len as u64, p.bytes())));
                     sink.put(&bytes)?;
                     at = at.saturating_add(len);
                 }
@@ -127,8 +132,6 @@ pub fn write(
         }
     }
     sink.pad(layout.memory_at)?;
-    let mut edits = plan.memory_edits.clone();
-    edits.sort_by_key(|e| e.at);
     for &(start, len) in &layout.memory {
         memory(dump, start.0, start.0.saturating_add(len), &edits, &mut sink)?;
     }
@@ -141,7 +144,7 @@ fn memory(
     dump: &Dump,
     start: u64,
     end: u64,
-    edits: &[MemoryEdit],
+    edits: &[Edit<'_>],
     sink: &mut Counted<'_>,
 ) -> Result<(), WriteError> {
     let mut at = start;
@@ -155,14 +158,12 @@ fn memory(
             return Ok(());
         }
         let after = at.saturating_add(piece.len() as u64);
-        // Edits do not overlap, so those that reach into the piece begin at most one before it.
-        let first = edits.partition_point(|e| e.at.0.saturating_add(e.len) <= at);
-        let mut here = edits.iter().skip(first).take_while(|e| e.at.0 < after).peekable();
+        let mut here = Edit::within(edits, at, after).peekable();
         if here.peek().is_none() {
             sink.put(piece)?;
         } else {
             let mut bytes = piece.to_vec();
-            overlay(at, &mut bytes, here.map(|e| (e.at.0, e.len, e.bytes.as_slice())));
+            overlay(at, &mut bytes, here);
             sink.put(&bytes)?;
         }
         at = after;
@@ -170,10 +171,43 @@ fn memory(
     Ok(())
 }
 
-/// Lays edits (start, bytes that they cover, new bytes) over the bytes that begin at `start`.
-fn overlay<'a>(start: u64, bytes: &mut [u8], edits: impl Iterator<Item = (u64, u64, &'a [u8])>) {
+/// Bytes that are written otherwise, of the file or of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edit<'a> {
+    at: u64,
+    /// Bytes that it covers; what `new` lacks of them is zeros.
+    len: u64,
+    new: &'a [u8],
+}
+
+impl<'a> Edit<'a> {
+    /// By place and disjoint, so that they can be looked up: where two overlap, the one that begins first counts.
+    fn sorted(edits: impl Iterator<Item = (u64, u64, &'a [u8])>) -> Vec<Edit<'a>> {
+        let mut all: Vec<Edit<'a>> = edits.map(|(at, len, new)| Edit { at, len, new }).collect();
+        all.sort_by_key(|e| e.at);
+        let mut end = 0;
+        for e in &mut all {
+            let skip = end.max(e.at).saturating_sub(e.at).min(e.len);
+            e.at = e.at.saturating_add(skip);
+            e.len = e.len.saturating_sub(skip);
+            e.new = usize::try_from(skip).ok().and_then(|n| e.new.get(n..)).unwrap_or_default();
+            end = end.max(e.at.saturating_add(e.len));
+        }
+        all.retain(|e| e.len > 0);
+        all
+    }
+
+    /// Those of sorted ones that reach into `start..end`.
+    fn within<'e>(edits: &'e [Edit<'a>], start: u64, end: u64) -> impl Iterator<Item = Edit<'a>> + 'e {
+        let first = edits.partition_point(|e| e.at.saturating_add(e.len) <= start);
+        edits.iter().skip(first).take_while(move |e| e.at < end).copied()
+    }
+}
+
+/// Lays edits over the bytes that begin at `start`.
+fn overlay<'a>(start: u64, bytes: &mut [u8], edits: impl Iterator<Item = Edit<'a>>) {
     let end = start.saturating_add(bytes.len() as u64);
-    for (at, len, new) in edits {
+    for Edit { at, len, new } in edits {
         let (from, to) = (at.max(start), at.saturating_add(len).min(end));
         if from >= to {
             continue;
@@ -218,5 +252,23 @@ impl Counted<'_> {
 
     fn pad(&mut self, to: u64) -> Result<(), WriteError> {
         self.zeros(to.saturating_sub(self.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_become_disjoint() {
+        let sorted = Edit::sorted(
+            [(8, 4, &b"wxyz"[..]), (0, 10, b"abcdefghi"), (2, 3, b"!"), (20, 1, b"")].into_iter(),
+        );
+        let want = [(0, 10, &b"abcdefghi"[..]), (10, 2, b"yz"), (20, 1, b"")];
+        assert_eq!(sorted, want.map(|(at, len, new)| Edit { at, len, new }));
+        assert_eq!(Edit::within(&sorted, 10, 20).map(|e| e.at).collect::<Vec<_>>(), [10]);
+        let mut bytes = *b"............";
+        overlay(5, &mut bytes, Edit::within(&sorted, 5, 17));
+        assert_eq!(&bytes, b"fghi\0yz.....");
     }
 }
