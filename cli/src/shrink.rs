@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
     let done = match done {
         Ok(done) => done,
         Err(ShrinkError::Stopped) => return Ok(Exit::Interrupted),
-        Err(error @ (ShrinkError::Open(_) | ShrinkError::TooLarge { .. })) => {
+        Err(error @ (ShrinkError::Open(_) | ShrinkError::Redact(_) | ShrinkError::TooLarge { .. })) => {
             console.error(&error.to_string());
             return Ok(Exit::BadDump);
         }
@@ -78,9 +78,14 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
     )?;
     let equal = done.differences.is_empty();
     if equal {
-        writeln!(out, "It gives the same answers: triage and the stacks were compared.")?;
-        if done.redacted > 0 {
-            writeln!(out, "{} texts of them are redacted.", done.redacted)?;
+        if redact.is_some() {
+            writeln!(
+                out,
+                "Triage gives the same answers, but for {} texts that are redacted; what commands print was not compared.",
+                done.redacted
+            )?;
+        } else {
+            writeln!(out, "It gives the same answers: triage and the stacks were compared.")?;
         }
     } else {
         writeln!(out, "It does not give the same answers:")?;

@@ -2,8 +2,9 @@
 
 use dumpscope_engine::batch::{TriageOptions, triage};
 use dumpscope_engine::redact::{RedactLevel, Redactor};
-use dumpscope_engine::shrink::{ShrinkOptions, shrink};
-use dumpscope_fixtures::dump::Cpu;
+use dumpscope_engine::shrink::{ShrinkError, ShrinkOptions, shrink};
+use dumpscope_fixtures::context::X64;
+use dumpscope_fixtures::dump::{Cpu, Cv, Dump, MemoryForm, Module, Thread};
 use dumpscope_fixtures::world::{World, frame};
 
 /// A generator of numbers that is the same everywhere.
@@ -212,5 +213,133 @@ fn incidents_have_no_names() {
         let advice: Vec<&String> = advice.filter_map(|f| f.advice.as_ref()).collect();
         assert!(advice.iter().any(|a| a.contains("is here, too")), "{advice:?}");
         assert!(!advice.iter().any(|a| a.contains("client") || a.contains("middle.exe")), "{advice:?}");
+    }
+}
+
+const STACK: u64 = 0x10_0000;
+const OTHER_STACK: u64 = 0x20_0000;
+const TEB: u64 = 0x30_0000;
+const PEB: u64 = 0x31_0000;
+
+/// What `MiniDumpNormal` makes: stacks from the stack pointer on, the blocks that name the user; a thread without context.
+fn ordinary() -> Dump {
+    let mut d = Dump::new(Cpu::X64, 19045);
+    d.memory = MemoryForm::List;
+    d.memory_info = false;
+    d.space.commit(STACK, 0x6000);
+    d.space.commit(OTHER_STACK, 0x800);
+    for va in [TEB, TEB + 0x1000, PEB, PEB + 0x1000] {
+        d.space.commit(va, 0x1000);
+    }
+    let context = X64 { rip: 0x7ff6_0000_1000, rsp: STACK, ..X64::default() }.bytes();
+    d.threads = vec![
+        Thread { tid: 1, teb: TEB, stack: (STACK, 0x6000), context, ..Thread::default() },
+        Thread { tid: 2, stack: (OTHER_STACK, 0x800), ..Thread::default() },
+    ];
+    for (at, word) in [(0x8, STACK + 0x6000), (0x10, STACK), (0x30, TEB), (0x60, PEB)] {
+        d.space.put64(TEB + at, word);
+    }
+    let (parameters, environment) = (PEB + 0x800, PEB + 0x1000);
+    d.space.put64(PEB + 0x20, parameters);
+    // Length, flags: its addresses are addresses.
+    d.space.put32(parameters + 4, 0x400);
+    d.space.put32(parameters + 8, 1);
+    d.space.put64(parameters + 0x80, environment);
+    d.space.write(environment, &utf16("USERNAME=Bob\0COMPUTERNAME=margrets-pc\0\0"));
+    d
+}
+
+/// Shrinks with `--redact` and gives the new file.
+fn redacted(dump: &Dump) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.dmp"), folder.path().join("new.dmp"));
+    std::fs::write(&old, dump.bytes()).unwrap();
+    let redact = Some(Redactor::new(RedactLevel::Standard, Some(b"a key"), None).unwrap());
+    shrink(&old, &new, &ShrinkOptions { redact, ..ShrinkOptions::default() }, &|_| {}).unwrap();
+    std::fs::read(&new).unwrap()
+}
+
+#[test]
+fn stacks_of_ordinary_minidumps() {
+    let texts: [(u64, Vec<u8>); 9] = [
+        (STACK, utf16("sesame of the first word")),
+        (STACK + 0x100, b"sesame in narrow letters".to_vec()),
+        (STACK + 0x208, "\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c} mine".into()),
+        (STACK + 0x300, utf16("\u{6771}\u{4eac}\u{30bf}\u{30ef}\u{30fc}")),
+        (STACK + 0x400, utf16("\u{643}\u{644}\u{645}\u{629} \u{627}\u{644}\u{633}\u{631}")),
+        // Behind what the smallest level keeps itself.
+        (STACK + 0x5800, utf16("sesame far away")),
+        (STACK + 0x5fe8, b"sesame at the very end".to_vec()),
+        (OTHER_STACK, b"sesame without context".to_vec()),
+        (OTHER_STACK + 0x7c0, utf16("wide sesame of it")),
+    ];
+    // Too short for texts; beside other bytes; in another letter case.
+    let names: [(u64, Vec<u8>); 5] = [
+        (STACK + 0x700, b"\x01bob\x02".to_vec()),
+        (STACK + 0x740, utf16("\u{1}BoB\0")),
+        (STACK + 0x780, b"\x7fq7MARGRETS-PC9\x01".to_vec()),
+        (OTHER_STACK + 0x100, utf16("\0bob\0")),
+        (OTHER_STACK + 0x201, utf16("Margrets-PC")),
+    ];
+    let mut d = ordinary();
+    for (at, bytes) in texts.iter().chain(&names) {
+        d.space.write(*at, bytes);
+    }
+    // A return address and small numbers stay.
+    let words = [0x7ff6_1234_5678u64, 0x1c4, 0xffff_ffff];
+    for (n, word) in (0u64..).zip(words) {
+        d.space.put64(STACK + 0x600 + 8 * n, word);
+    }
+    let after = redacted(&d);
+    for (at, bytes) in texts.iter().chain(&names) {
+        assert!(!memchr_find(&after, bytes), "{at:x}: {}", String::from_utf8_lossy(bytes));
+    }
+    for name in ["bob", "BoB", "Bob", "MARGRETS-PC", "Margrets-PC", "margrets-pc", "sesame"] {
+        assert!(!is_in(&after, name), "{name}");
+    }
+    let kept: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    assert!(memchr_find(&after, &kept));
+}
+
+#[test]
+fn paths_of_symbol_files() {
+    let mut d = ordinary();
+    let misc = |wide: bool, path: &str| {
+        let text = if wide { utf16(path) } else { path.as_bytes().to_vec() };
+        [&1u32.to_le_bytes()[..], &0x110u32.to_le_bytes(), &u32::from(wide).to_le_bytes(), &text].concat()
+    };
+    let records = [
+        Cv::Rsds([7; 16], 1, r"C:\Users\quentin\a.pdb".into()),
+        Cv::Nb10(1, 2, r"C:\Users\quentin\b.pdb".into()),
+        Cv::Raw(misc(false, r"C:\Users\quentin\c.dbg")),
+        Cv::Raw(misc(true, r"C:\Users\quentin\d.dbg")),
+    ];
+    for (n, cv) in (0u64..).zip(records) {
+        let path = format!(r"C:\app\{n}.dll");
+        let base = 0x7ff6_0000_0000 + (n << 20);
+        d.modules.push(Module { base, size: 0x1000, checksum: 0, timestamp: 0, path, version: None, cv });
+    }
+    assert!(is_in(&d.bytes(), "quentin"));
+    let after = redacted(&d);
+    assert!(!is_in(&after, "quentin"));
+    assert!(is_in(&after, r"\a.pdb") && is_in(&after, r"\b.pdb") && is_in(&after, r"\d.dbg"));
+}
+
+#[test]
+fn too_much_text_is_refused_and_strict_is_for_reports() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old.dmp"), folder.path().join("new.dmp"));
+    let mut d = ordinary();
+    let record = [b"RSDS".as_slice(), &[b'x'; 65 << 20]].concat();
+    let base = 0x7ff6_0000_0000;
+    let (path, cv) = (r"C:\app\a.dll".into(), Cv::Raw(record));
+    d.modules.push(Module { base, size: 0x1000, checksum: 0, timestamp: 0, path, version: None, cv });
+    std::fs::write(&old, d.bytes()).unwrap();
+    for (level, why) in [(RedactLevel::Standard, "too much text"), (RedactLevel::Strict, "is for reports")] {
+        let redact = Some(Redactor::new(level, Some(b"a key"), None).unwrap());
+        let options = ShrinkOptions { redact, ..ShrinkOptions::default() };
+        let error = shrink(&old, &new, &options, &|_| {}).unwrap_err();
+        assert!(matches!(error, ShrinkError::Redact(_)) && error.to_string().contains(why), "{error}");
+        assert!(!new.exists());
     }
 }

@@ -158,3 +158,44 @@ fn dumps_are_not_overwritten() {
     assert!(shrink(&a, &b, &options, &|_| {}).is_ok());
     assert!(std::fs::read(&b).unwrap() != bytes);
 }
+
+#[cfg(unix)]
+#[test]
+fn devices_are_not_replaced_and_the_mask_decides() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new, plain) =
+        (folder.path().join("a.dmp"), folder.path().join("b.dmp"), folder.path().join("plain"));
+    std::fs::write(&old, small::x64().0.bytes()).unwrap();
+    std::fs::write(&plain, b"x").unwrap();
+    let options = ShrinkOptions { force: true, ..ShrinkOptions::default() };
+    for no_file in [Path::new("/dev/null"), folder.path()] {
+        let error = shrink(&old, no_file, &options, &|_| {}).unwrap_err();
+        assert!(error.to_string().contains("no file"), "{error}");
+    }
+    shrink(&old, &new, &options, &|_| {}).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode(&new), mode(&plain));
+}
+
+#[test]
+fn environment_is_kept_as_far_as_it_reaches() {
+    // Two variables and much behind them in the same page.
+    let mut bytes = "A=1\0B=2\0\0".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let used = bytes.len() as u64;
+    bytes.resize(0x1000, b'x');
+    let mut d = dumpscope_fixtures::dump::Dump::new(dumpscope_fixtures::dump::Cpu::X64, 19045);
+    let (block, environment) = (0x1_0000, 0x2_0000);
+    d.space.commit(block, 0x1000);
+    d.space.commit(environment, 0x1000);
+    d.space.write(environment, &bytes);
+    d.space.put32(block + 8, 1);
+    d.space.put64(block + 0x80, environment);
+    let dump = Dump::from_bytes(d.bytes()).unwrap();
+    dump.memory().record(1);
+    let machine = dumpscope_core::Machine::X64;
+    let read = dumpscope_core::model::ProcessParameters::read(&**dump.memory(), Va(block), machine).unwrap();
+    assert_eq!(read.environment, ["A=1", "B=2"]);
+    let recorded: Vec<_> = dump.memory().recorded().into_iter().filter(|r| r.0 >= Va(environment)).collect();
+    assert_eq!(recorded, [(Va(environment), used)]);
+}

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     ByteText,
     /// Bytes of a known number.
     Bytes,
+    /// Where a module's symbols are: a CodeView or a miscellaneous record, with a path in it.
+    Debug,
     /// The memory of a thread's stack, which begins at this address.
     Stack(Va),
 }
@@ -132,9 +134,14 @@ impl<'a> Out<'_, 'a> {
 
     /// `MINIDUMP_LOCATION_DESCRIPTOR`: size, then offset.
     fn location(&mut self, c: &mut Cursor<'_>) -> Option<(u32, u32)> {
+        self.located(c, Kind::Bytes)
+    }
+
+    /// The same of what is known to be of a kind.
+    fn located(&mut self, c: &mut Cursor<'_>, kind: Kind) -> Option<(u32, u32)> {
         let (size, at, to) = (c.u32()?, c.offset(), c.u32()?);
         if size > 0 {
-            self.add(at, to, size.into(), Kind::Bytes);
+            self.add(at, to, size.into(), kind);
         }
         Some((size, to))
     }
@@ -175,9 +182,8 @@ fn modules(out: &mut Out<'_, '_>) -> Option<()> {
         c.skip(20)?;
         out.text(&mut c)?;
         c.skip(52)?;
-        // The CodeView and the miscellaneous record.
-        out.location(&mut c)?;
-        out.location(&mut c)?;
+        out.located(&mut c, Kind::Debug)?;
+        out.located(&mut c, Kind::Debug)?;
     }
     Some(())
 }

@@ -1,145 +1,231 @@
 //! What of a dump is written otherwise: texts that no answer needs become zeros, those that one needs lose what is private.
 
-use super::{Names, Redactor, names_of};
+use super::bytes::shaped;
+use super::names::machines;
+use super::runs::{narrow_runs, wide_runs};
+use super::spans::Spans;
+use super::{Counts, Names, Redactor, names_of};
 use dumpscope_core::base::FileOff;
 use dumpscope_core::model::Dump;
-use dumpscope_core::write::{MemoryEdit, TextForm, texts};
+use dumpscope_core::write::{FileText, MemoryEdit, TextForm, texts};
 use dumpscope_core::{Machine, ReadMemory, Va};
 use dumpscope_symbols::image::PeHeaders;
 
-/// Shortest run of ASCII that is taken for a text, and of UTF-16 units.
-const SHORTEST: usize = 6;
-const SHORTEST_WIDE: usize = 4;
-
-/// On a stack two words may look like a text by chance.
+/// On a stack fewer bytes may look like a text by chance.
 const SHORTEST_ON_STACK: usize = 8;
 
 /// `IMAGE_SCN_MEM_WRITE`.
 const WRITABLE: u32 = 0x8000_0000;
 
-/// What is written otherwise.
-#[derive(Debug, Default)]
-pub(crate) struct Edits {
-    pub(crate) memory: Vec<MemoryEdit>,
-    pub(crate) file: Vec<(FileOff, Vec<u8>)>,
+/// Bytes before and behind what is kept, by which rules see what a text is.
+const CONTEXT: u64 = 0x100;
+
+/// Bytes that are looked at together.
+const PIECE: u64 = 1 << 20;
+
+/// Most edits: a dump whose ranges share bytes of the file could have any number.
+const MAX_EDITS: usize = 1 << 22;
+
+/// Why a dump was not redacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotRedacted {
+    /// There is too much text.
+    TooMuch,
+    /// The caller wanted no more.
+    Stopped,
 }
 
-/// The edits of a dump of which `kept` stays. `needed`: what analyses read, to the byte; `stacks`: what of it is stacks. All
-/// by address, disjoint.
-pub(crate) fn edits(
-    dump: &Dump,
-    kept: &[(Va, u64)],
-    needed: &[(Va, u64)],
-    stacks: &[(Va, u64)],
-    redactor: &Redactor,
-) -> Edits {
-    let names = names_of(dump);
-    let mut out = Edits::default();
-    for text in texts(dump) {
-        file_text(&text.bytes, text.at, text.form, redactor, &names, &mut out);
-    }
-    let work = Work { dump, needed, stacks, constants: constants(dump), redactor, names };
-    for &(start, len) in kept {
-        work.range(start, len, &mut out.memory);
-    }
-    work.parameters(&mut out.memory);
-    // One edit for each byte: the later ones were made with more knowledge.
-    out.memory = disjoint(out.memory);
-    out
-}
-
-fn file_text(raw: &[u8], at: FileOff, form: TextForm, redactor: &Redactor, names: &Names, out: &mut Edits) {
-    let (old, new) = match form {
-        TextForm::Utf16 => {
-            let old = utf16(raw);
-            let new = redactor.same_length(&old, names, true);
-            (old, new.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
-        }
-        TextForm::Bytes => {
-            let old = String::from_utf8_lossy(raw).into_owned();
-            let new = redactor.same_length(&old, names, true);
-            (old, new.into_bytes())
-        }
-    };
-    let same = match form {
-        TextForm::Utf16 => old.encode_utf16().flat_map(u16::to_le_bytes).eq(new.iter().copied()),
-        TextForm::Bytes => old.as_bytes() == new,
-    };
-    if !same {
-        let mut new = new;
-        new.resize(raw.len(), 0);
-        out.file.push((at, new));
-    }
-}
-
-fn utf16(raw: &[u8]) -> String {
-    let units: Vec<u16> = raw.as_chunks::<2>().0.iter().map(|p| u16::from_le_bytes(*p)).collect();
-    String::from_utf16_lossy(&units)
-}
-
-/// Code and constants of images: what the program's files hold, and everybody has.
-fn constants(dump: &Dump) -> Vec<(Va, u64)> {
-    let mut out = Vec::new();
-    for m in dump.modules() {
-        let Ok(headers) = PeHeaders::read(dump.memory().as_ref(), m.base) else { continue };
-        let header = u64::from(headers.size_of_headers.min(m.size));
-        out.push((m.base, header));
-        for s in headers.sections.iter().filter(|s| s.characteristics & WRITABLE == 0) {
-            out.push((s.rva.va(m.base), s.mapped_size().min(m.size).into()));
-        }
-    }
-    out.sort_unstable();
-    out
-}
-
-struct Work<'a> {
+/// A dump, and how its texts are written otherwise.
+#[derive(Debug)]
+pub(crate) struct Redaction<'a> {
     dump: &'a Dump,
-    needed: &'a [(Va, u64)],
-    stacks: &'a [(Va, u64)],
-    constants: Vec<(Va, u64)>,
     redactor: &'a Redactor,
     names: Names,
+    /// Code and constants of images: what the program's files hold, and everybody has.
+    constants: Spans,
+    /// Edits of the file, disjoint.
+    file: Vec<(FileOff, Vec<u8>)>,
+    /// What was counted for them, and before.
+    counts: Counts,
 }
 
-/// True when one of the spans (by address) reaches into `start..end`.
-fn touches(spans: &[(Va, u64)], start: u64, end: u64) -> bool {
-    let first = spans.partition_point(|(at, len)| at.0.saturating_add(*len) <= start);
-    spans.get(first).is_some_and(|(at, _)| at.0 < end)
+/// What memory is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Constant,
+    Stack,
+    Needed,
+    Free,
 }
 
-impl Work<'_> {
-    fn range(&self, start: Va, len: u64, out: &mut Vec<MemoryEdit>) {
-        let mut bytes = vec![0u8; usize::try_from(len).unwrap_or(0)];
-        let got = self.dump.memory().scan_at(start, &mut bytes).got;
-        bytes.truncate(got);
-        wide_runs(start, &bytes, &mut |at, run| self.text(at, run, true, out));
-        narrow_runs(&bytes, &mut |from, run| self.text(start.offset(from as u64), run, false, out));
+/// What is known of the memory that is kept.
+struct Uses {
+    stacks: Spans,
+    needed: Spans,
+}
+
+impl<'a> Redaction<'a> {
+    /// Looks at the dump's names and streams.
+    pub(crate) fn new(dump: &'a Dump, redactor: &'a Redactor) -> Result<Redaction<'a>, NotRedacted> {
+        let names = names_of(dump);
+        let mut edits = Vec::new();
+        for text in texts(dump).ok_or(NotRedacted::TooMuch)? {
+            file_text(&text, redactor, &names, &mut edits);
+            if edits.len() > MAX_EDITS {
+                return Err(NotRedacted::TooMuch);
+            }
+        }
+        // Texts may overlap.
+        let file = disjoint(edits).into_iter().map(|e| (FileOff(e.at.0), e.bytes)).collect();
+        let counts = redactor.counted();
+        Ok(Redaction { dump, redactor, names, constants: constants(dump), file, counts })
     }
 
-    fn text(&self, at: Va, run: &[u8], wide: bool, out: &mut Vec<MemoryEdit>) {
-        let end = at.0.saturating_add(run.len() as u64);
-        if touches(&self.constants, at.0, end) {
-            return;
+    /// The edits of the file.
+    pub(crate) fn file(&self) -> &[(FileOff, Vec<u8>)] {
+        &self.file
+    }
+
+    /// The edits of memory of which `kept` (captured, by address) is written. `needed`: what analyses read, to the byte;
+    /// `stacks`: what of it may be stacks. Counts anew each time.
+    pub(crate) fn memory(
+        &self,
+        kept: &[(Va, u64)],
+        needed: &[(Va, u64)],
+        stacks: &[(Va, u64)],
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<MemoryEdit>, NotRedacted> {
+        self.redactor.set_counted(&self.counts);
+        let uses =
+            Uses { stacks: Spans::new(stacks.iter().copied()), needed: Spans::new(needed.iter().copied()) };
+        let mut edits = Vec::new();
+        for &(start, len) in kept {
+            let end = start.0.saturating_add(len);
+            let mut at = start.0;
+            while at < end {
+                let to = at.saturating_add(PIECE).min(end);
+                self.piece(at, to, &uses, &mut edits);
+                at = to;
+                if edits.len() > MAX_EDITS {
+                    return Err(NotRedacted::TooMuch);
+                }
+                if !goes_on() {
+                    return Err(NotRedacted::Stopped);
+                }
+            }
         }
-        let on_stack = touches(self.stacks, at.0, end);
-        if on_stack && !wide && (run.len() < SHORTEST_ON_STACK || self.is_pointers(at, run)) {
-            return;
+        self.parameters(&mut edits);
+        // One edit for each byte: the later ones were made with more knowledge.
+        Ok(disjoint(edits))
+    }
+
+    /// Edits of the kept bytes from `start` to `end`.
+    fn piece(&self, start: u64, end: u64, uses: &Uses, out: &mut Vec<MemoryEdit>) {
+        let memory = self.dump.memory();
+        let read = |from: u64, to: u64| {
+            let mut bytes = vec![0u8; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+            let got = memory.scan_at(Va(from), &mut bytes).got;
+            bytes.truncate(got);
+            bytes
+        };
+        // As much before it as is captured without a hole.
+        let contexts = std::iter::successors(Some(CONTEXT), |n| Some(n / 2)).take_while(|n| *n > 0);
+        let is_whole = |n: &u64| read(start.saturating_sub(*n), start).len() as u64 == *n;
+        let from = start.saturating_sub(contexts.into_iter().find(is_whole).unwrap_or(0));
+        let bytes = read(from, end.saturating_add(CONTEXT));
+        let got = from.saturating_add(bytes.len() as u64);
+        if got < end {
+            // What is kept is captured, so this does not happen; what was not looked at does not go out.
+            out.push(MemoryEdit { at: Va(got), len: end.saturating_sub(got), bytes: Vec::new() });
         }
-        if on_stack || !touches(self.needed, at.0, end) {
+        let clip = (start, end);
+        let place = |at: usize| from.saturating_add(at as u64);
+        // Names first: what becomes of the text around them is worth more.
+        self.known_names(from, &bytes, clip, uses, out);
+        wide_runs(&bytes, &mut |at, run| self.text(place(at), run, TextForm::Utf16, clip, uses, out));
+        narrow_runs(&bytes, &mut |at, run| self.text(place(at), run, TextForm::Bytes, clip, uses, out));
+    }
+
+    /// The parts of `start..end` that are in `clip`, by what they are for.
+    fn parts(&self, start: u64, end: u64, clip: (u64, u64), uses: &Uses) -> Vec<(u64, u64, Class)> {
+        let (mut at, end) = (start.max(clip.0), end.min(clip.1));
+        let mut out = Vec::new();
+        while at < end {
+            let classes = [
+                (Class::Constant, &self.constants),
+                (Class::Stack, &uses.stacks),
+                (Class::Needed, &uses.needed),
+            ];
+            let (mut class, mut to) = (Class::Free, end);
+            for (this, spans) in classes.into_iter().rev() {
+                let (is_inside, border) = spans.at(at);
+                class = if is_inside { this } else { class };
+                to = to.min(border);
+            }
+            out.push((at, to, class));
+            at = to.max(at.saturating_add(1));
+        }
+        out
+    }
+
+    /// A text: zeros where no answer needs it, else what rules find.
+    fn text(
+        &self,
+        at: u64,
+        run: &[u8],
+        form: TextForm,
+        clip: (u64, u64),
+        uses: &Uses,
+        out: &mut Vec<MemoryEdit>,
+    ) {
+        let parts = self.parts(at, at.saturating_add(run.len() as u64), clip, uses);
+        let is_free = |class: Class| match class {
+            Class::Free => true,
+            Class::Stack => run.len() >= SHORTEST_ON_STACK && !self.is_pointers(Va(at), run),
+            Class::Constant | Class::Needed => false,
+        };
+        let (free, read): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, _, class)| is_free(*class));
+        if !free.is_empty() {
             self.redactor.count("text");
-            out.push(MemoryEdit { at, len: run.len() as u64, bytes: Vec::new() });
+        }
+        for (from, to, _) in free {
+            out.push(MemoryEdit { at: Va(from), len: to.saturating_sub(from), bytes: Vec::new() });
+        }
+        if read.is_empty() {
             return;
         }
-        let old = if wide { utf16(run) } else { String::from_utf8_lossy(run).into_owned() };
-        let new = self.redactor.same_length(&old, &self.names, true);
-        if new != old {
-            let bytes =
-                if wide { new.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { new.into_bytes() };
-            out.push(MemoryEdit { at, len: run.len() as u64, bytes });
+        for hit in self.redactor.hits(run, form, &self.names) {
+            let start = at.saturating_add(hit.at as u64);
+            for (from, to, _) in &read {
+                if (*from..*to).contains(&start) {
+                    self.redactor.count(&hit.kind);
+                }
+                out.extend(clipped(start, &hit.new, *from, *to));
+            }
         }
     }
 
-    /// True when words of 32 bits that look like letters are addresses.
+    /// Known names, however short the text is in which they stand.
+    fn known_names(&self, at: u64, bytes: &[u8], clip: (u64, u64), uses: &Uses, out: &mut Vec<MemoryEdit>) {
+        self.names.in_bytes(bytes, &mut |hit| {
+            let start = at.saturating_add(hit.range.start as u64);
+            let end = at.saturating_add(hit.range.end as u64);
+            let new = shaped(&self.redactor.pseudonym(hit.kind, hit.name), hit.form, hit.range.len());
+            for (from, to, class) in self.parts(start, end, clip, uses) {
+                let counts = match class {
+                    // As in texts; there a part of a word is another word.
+                    Class::Needed => hit.is_alone,
+                    Class::Stack | Class::Free => hit.is_alone || hit.is_certain,
+                    Class::Constant => false,
+                };
+                if counts {
+                    out.extend(clipped(start, &new, from, to));
+                }
+            }
+        });
+    }
+
+    /// True when all words of 32 bits in what looks like letters are addresses.
     fn is_pointers(&self, at: Va, run: &[u8]) -> bool {
         let skip = usize::try_from(at.0.wrapping_neg() % 4).unwrap_or(0);
         let words = run.get(skip..).unwrap_or_default().as_chunks::<4>().0;
@@ -148,49 +234,31 @@ impl Work<'_> {
             self.dump.module_at(va).is_some() || !self.dump.memory().rest_of_range(va).is_empty()
         };
         let narrow = self.dump.machine() == Machine::X86 || self.dump.is_wow64();
-        narrow
-            && !words.is_empty()
-            && words.iter().filter(|w| is_address(w)).count().saturating_mul(2) >= words.len()
+        narrow && !words.is_empty() && words.iter().all(is_address)
     }
 
     /// The command line's values, and the values of the environment: all of them.
     fn parameters(&self, out: &mut Vec<MemoryEdit>) {
-        for machine in [self.dump.machine(), Machine::X86] {
+        for machine in machines(self.dump) {
             let Some(p) = self.dump.parameters(machine) else { continue };
             let mut at = p.environment_address;
             for line in &p.environment {
-                let units = line.encode_utf16().count() as u64;
                 // `=C:=C:\folder` are variables, too.
-                let skip = line
-                    .char_indices()
-                    .skip(1)
-                    .find(|(_, c)| *c == '=')
-                    .map_or(line.len(), |(n, _)| n.saturating_add(1));
-                let value = line.get(skip..).unwrap_or_default();
-                if !value.is_empty() {
-                    let before = line.get(..skip).unwrap_or_default().encode_utf16().count() as u64;
-                    let kept = system_value(line.get(..skip).unwrap_or_default());
-                    let new: Vec<u8> = if kept {
-                        self.redactor
-                            .same_length(value, &self.names, true)
-                            .encode_utf16()
-                            .flat_map(u16::to_le_bytes)
-                            .collect()
+                let equals = line.char_indices().skip(1).find(|(_, c)| *c == '=');
+                let skip = equals.map_or(line.len(), |(n, _)| n.saturating_add(1));
+                let (name, value) = line.split_at_checked(skip).unwrap_or((line, ""));
+                let raw: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+                if !raw.is_empty() {
+                    let new = if system_value(name) {
+                        self.redactor.clean_bytes(&raw, TextForm::Utf16, &self.names)
                     } else {
-                        let len = value.encode_utf16().count();
-                        let pseudonym = self.redactor.whole("variable", value);
-                        let filled =
-                            pseudonym.encode_utf16().chain(std::iter::repeat(u16::from(b'-'))).take(len);
-                        filled.flat_map(u16::to_le_bytes).collect()
+                        shaped(&self.redactor.whole("variable", value), TextForm::Utf16, raw.len())
                     };
-                    let len = value.encode_utf16().count() as u64;
-                    out.push(MemoryEdit {
-                        at: at.offset(before.wrapping_mul(2)),
-                        len: len.saturating_mul(2),
-                        bytes: new,
-                    });
+                    let before = (name.encode_utf16().count() as u64).saturating_mul(2);
+                    out.push(MemoryEdit { at: at.offset(before), len: raw.len() as u64, bytes: new });
                 }
-                at = at.offset(units.wrapping_add(1).wrapping_mul(2));
+                let units = line.encode_utf16().count() as u64;
+                at = at.offset(units.saturating_add(1).saturating_mul(2));
             }
             if let (Some(line), Some((at, len))) = (&p.command_line, p.command_line_at) {
                 let mut new: Vec<u8> = self
@@ -211,6 +279,45 @@ impl Work<'_> {
     }
 }
 
+/// The part of new bytes for `start` on that lies in `from..to`.
+fn clipped(start: u64, new: &[u8], from: u64, to: u64) -> Option<MemoryEdit> {
+    let at = start.max(from);
+    let skip = usize::try_from(at.saturating_sub(start)).ok()?;
+    let len = usize::try_from(to.saturating_sub(at)).ok()?;
+    let rest = new.get(skip..).filter(|r| !r.is_empty() && len > 0)?;
+    let bytes = rest.get(..len.min(rest.len()))?.to_vec();
+    Some(MemoryEdit { at: Va(at), len: bytes.len() as u64, bytes })
+}
+
+/// Edits of a text of the file, at its offsets.
+fn file_text(text: &FileText, redactor: &Redactor, names: &Names, out: &mut Vec<MemoryEdit>) {
+    let at = |at: usize| Va(text.at.0.saturating_add(at as u64));
+    // Names in other encodings than the text's, and in texts of which some bytes are no letters.
+    names.in_bytes(&text.bytes, &mut |hit| {
+        if hit.is_alone {
+            let bytes = shaped(&redactor.pseudonym(hit.kind, hit.name), hit.form, hit.range.len());
+            out.push(MemoryEdit { at: at(hit.range.start), len: bytes.len() as u64, bytes });
+        }
+    });
+    for hit in redactor.hits(&text.bytes, text.form, names) {
+        redactor.count(&hit.kind);
+        out.push(MemoryEdit { at: at(hit.at), len: hit.new.len() as u64, bytes: hit.new });
+    }
+}
+
+/// Code and constants of images.
+fn constants(dump: &Dump) -> Spans {
+    let mut out = Vec::new();
+    for m in dump.modules() {
+        let Ok(headers) = PeHeaders::read(dump.memory().as_ref(), m.base) else { continue };
+        out.push((m.base, u64::from(headers.size_of_headers.min(m.size))));
+        for s in headers.sections.iter().filter(|s| s.characteristics & WRITABLE == 0) {
+            out.push((s.rva.va(m.base), s.mapped_size().min(m.size).into()));
+        }
+    }
+    Spans::new(out.into_iter())
+}
+
 /// Variables whose values every machine has.
 fn system_value(name: &str) -> bool {
     const SAME: [&str; 9] = [
@@ -225,43 +332,6 @@ fn system_value(name: &str) -> bool {
         "PROCESSOR_ARCHITEW6432=",
     ];
     SAME.iter().any(|n| name.eq_ignore_ascii_case(n))
-}
-
-/// Runs of printable ASCII.
-fn narrow_runs(bytes: &[u8], found: &mut dyn FnMut(usize, &[u8])) {
-    let mut start = 0usize;
-    for end in 0..=bytes.len() {
-        let printable = bytes.get(end).is_some_and(|b| matches!(b, 0x20..=0x7e | b'\t' | b'\r' | b'\n'));
-        if !printable {
-            let run = bytes.get(start..end).unwrap_or_default();
-            if run.len() >= SHORTEST {
-                found(start, run);
-            }
-            start = end.saturating_add(1);
-        }
-    }
-}
-
-/// Runs of UTF-16, at odd addresses too: letters of Latin, Greek, Cyrillic and their neighbours.
-fn wide_runs(start: Va, bytes: &[u8], found: &mut dyn FnMut(Va, &[u8])) {
-    for skip in [0usize, 1] {
-        let bytes = bytes.get(skip..).unwrap_or_default();
-        let units = bytes.as_chunks::<2>().0;
-        let mut from = 0usize;
-        for end in 0..=units.len() {
-            let unit = units.get(end).map(|u| u16::from_le_bytes(*u));
-            let is_letter = unit
-                .is_some_and(|u| matches!(u, 0x9 | 0xa | 0xd | 0x20..=0x7e | 0xa0..=0x24f | 0x370..=0x5ff));
-            if !is_letter {
-                if end.saturating_sub(from) >= SHORTEST_WIDE {
-                    let at = from.saturating_mul(2);
-                    let run = bytes.get(at..end.saturating_mul(2)).unwrap_or_default();
-                    found(start.offset(skip.saturating_add(at) as u64), run);
-                }
-                from = end.saturating_add(1);
-            }
-        }
-    }
 }
 
 /// Edits by address; where two overlap the one that was made later counts, and the rest of the other is zeros.
@@ -302,16 +372,5 @@ mod tests {
         let got = disjoint(vec![edit(0, 10, 1), edit(20, 4, 1), edit(3, 2, 2), edit(8, 14, 3)]);
         let spans: Vec<(u64, u64, u8)> = got.iter().map(|e| (e.at.0, e.len, e.bytes[0])).collect();
         assert_eq!(spans, [(0, 3, 1), (3, 2, 2), (5, 3, 1), (8, 14, 3), (22, 2, 1)]);
-    }
-
-    #[test]
-    fn runs_of_text() {
-        let mut seen = Vec::new();
-        narrow_runs(b"\0secret\x01abc\xffpassword", &mut |at, run| seen.push((at, run.to_vec())));
-        assert_eq!(seen, [(1, b"secret".to_vec()), (12, b"password".to_vec())]);
-        let wide: Vec<u8> = "x\0Käse\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut seen = Vec::new();
-        wide_runs(Va(0x100), &wide, &mut |at, run| seen.push((at, utf16(run))));
-        assert_eq!(seen, [(Va(0x104), "Käse".to_owned())]);
     }
 }

@@ -4,16 +4,19 @@
 //! together stays together. Rules are data (`data/redact.toml`; a user's file is tried first). No rule finds every secret: what
 //! is not needed should not be in a dump at all, see [`crate::shrink`].
 
+mod bytes;
 mod document;
 mod dump;
 mod entropy;
+mod names;
 mod rules;
+mod runs;
+mod spans;
 
-pub(crate) use dump::edits;
+pub(crate) use dump::{NotRedacted, Redaction};
+pub(crate) use names::{Names, names, names_of};
 pub use rules::RulesError;
 
-use dumpscope_analyzers::Target;
-use dumpscope_core::model::Dump;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use rules::Rules;
@@ -27,7 +30,8 @@ pub enum RedactLevel {
     /// What rules find.
     #[default]
     Standard,
-    /// All texts that the program worked on: values of arguments, names of handles, annotations.
+    /// In reports all texts that the program worked on: values of arguments, names of handles, annotations. A dump cannot be
+    /// made smaller in this way.
     Strict,
 }
 
@@ -37,40 +41,13 @@ pub struct Redactor {
     level: RedactLevel,
     key: hmac::Key,
     rules: Arc<Rules>,
-    counts: Arc<Mutex<BTreeMap<String, u64>>>,
+    counts: Arc<Mutex<Counts>>,
     /// Names of all dumps so far: what is said of several dumps together may hold those of each.
     seen: Arc<Mutex<BTreeSet<(&'static str, String)>>>,
 }
 
-/// Words that are no name of anybody.
-const NOBODY: [&str; 12] = [
-    "system",
-    "root",
-    "user",
-    "admin",
-    "administrator",
-    "guest",
-    "public",
-    "default",
-    "local",
-    "service",
-    "localhost",
-    "workgroup",
-];
-
-/// Variables of the environment whose value names somebody.
-const NAMES: [(&str, &str); 7] = [
-    ("user", "USERNAME"),
-    ("host", "COMPUTERNAME"),
-    ("domain", "USERDOMAIN"),
-    ("domain", "USERDNSDOMAIN"),
-    ("host", "LOGONSERVER"),
-    ("host", "CLIENTNAME"),
-    ("host", "HOSTNAME"),
-];
-
-/// Names that a dump tells: kind and name.
-pub(crate) type Names = Vec<(&'static str, String)>;
+/// What was taken out: kind and how often.
+pub(crate) type Counts = BTreeMap<String, u64>;
 
 impl Redactor {
     /// A redactor with a key of the user's (any bytes), or a fresh one.
@@ -100,6 +77,21 @@ impl Redactor {
     pub fn counts(&self) -> Vec<(String, u64)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|(kind, n)| (kind.clone(), *n)).collect()
+    }
+
+    /// The level.
+    pub(crate) fn level(&self) -> RedactLevel {
+        self.level
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counted(&self) -> Counts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts from there on: what came since then is done anew.
+    pub(crate) fn set_counted(&self, counts: &Counts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts.clone();
     }
 
     fn count(&self, kind: &str) {
@@ -137,11 +129,7 @@ impl Redactor {
             }
         };
         self.rules.find(text, &mut add);
-        for (kind, name) in names {
-            for range in words(text, name) {
-                add(range, kind);
-            }
-        }
+        names.in_text(text, &mut add);
         if free {
             entropy::find(text, &mut |range| add(range, "token"));
         }
@@ -150,24 +138,6 @@ impl Redactor {
 
     /// The text without what is private.
     pub(crate) fn text(&self, text: &str, names: &Names, free: bool) -> String {
-        self.replaced(text, names, free, |pseudonym, _| pseudonym)
-    }
-
-    /// The same, as long as before (in characters): pseudonyms are cut or filled up.
-    pub(crate) fn same_length(&self, text: &str, names: &Names, free: bool) -> String {
-        self.replaced(text, names, free, |pseudonym, old| {
-            let len = old.chars().count();
-            pseudonym.chars().chain(std::iter::repeat('-')).take(len).collect()
-        })
-    }
-
-    fn replaced(
-        &self,
-        text: &str,
-        names: &Names,
-        free: bool,
-        shape: impl Fn(String, &str) -> String,
-    ) -> String {
         let mut out = String::new();
         let mut at = 0;
         for (range, kind) in self.find(text, names, free) {
@@ -176,7 +146,7 @@ impl Redactor {
             };
             self.count(&kind);
             out.push_str(before);
-            out.push_str(&shape(self.pseudonym(&kind, old), old));
+            out.push_str(&self.pseudonym(&kind, old));
             at = range.end;
         }
         out.push_str(text.get(at..).unwrap_or_default());
@@ -218,23 +188,6 @@ impl Redactor {
     }
 }
 
-/// Where a name stands in a text as a word of its own, in any letter case.
-fn words(text: &str, name: &str) -> Vec<Range<usize>> {
-    let (lower, name) = (text.to_lowercase(), name.to_lowercase());
-    // Lower case that is longer would shift the places.
-    if lower.len() != text.len() || name.is_empty() {
-        return Vec::new();
-    }
-    let is_word = |c: char| c.is_alphanumeric();
-    let stands_alone = |at: usize| {
-        let before = lower.get(..at).and_then(|t| t.chars().next_back());
-        let after = lower.get(at.saturating_add(name.len())..).and_then(|t| t.chars().next());
-        !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    };
-    let hits = lower.match_indices(&name).map(|(at, _)| at).filter(|at| stands_alone(*at));
-    hits.map(|at| at..at.saturating_add(name.len())).collect()
-}
-
 /// The words of a command line, with their quotes.
 fn arguments(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
@@ -252,35 +205,6 @@ fn arguments(text: &str) -> Vec<&str> {
     out
 }
 
-/// The names that a dump's environment tells.
-pub(crate) fn names_of(dump: &Dump) -> Names {
-    let mut out = Names::new();
-    for machine in [dump.machine(), dumpscope_core::Machine::X86] {
-        let Some(parameters) = dump.parameters(machine) else { continue };
-        let mut add = |kind: &'static str, name: &str| {
-            let name = name.trim_matches(['\\', ' ']);
-            let common = NOBODY.iter().any(|n| name.eq_ignore_ascii_case(n));
-            if name.chars().count() >= 3 && !common && !out.iter().any(|(_, n)| n == name) {
-                out.push((kind, name.to_owned()));
-            }
-        };
-        for (kind, variable) in NAMES {
-            if let Some(name) = parameters.variable(variable) {
-                add(kind, name);
-            }
-        }
-        if let Some(profile) = parameters.variable("USERPROFILE") {
-            add("user", profile.rsplit('\\').next().unwrap_or_default());
-        }
-    }
-    out
-}
-
-/// The names that a target's environment tells.
-pub(crate) fn names(target: &Target) -> Names {
-    names_of(&target.dump)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +216,7 @@ mod tests {
     #[test]
     fn names_become_pseudonyms_that_stay_the_same() {
         let r = redactor();
-        let names = vec![("user", "Bob".to_owned())];
+        let names = Names::of("user", "Bob");
         let text = r.text(r"bob's C:\Work\BOB\x, bobby", &names, false);
         let p = r.pseudonym("user", "bob");
         assert_eq!(text, format!(r"{p}'s C:\Work\{p}\x, bobby"));
@@ -300,13 +224,12 @@ mod tests {
         let other = Redactor::new(RedactLevel::Standard, None, None).unwrap();
         assert_ne!(other.pseudonym("user", "bob"), p);
         assert_eq!(r.counts(), [("user".to_owned(), 2)]);
-        assert_eq!(r.same_length("to bob!", &names, false), "to use!");
     }
 
     #[test]
     fn command_lines_keep_program_and_options() {
         let r = redactor();
-        let text = r.command_line(r#""C:\a b\x.exe" --user=me -v "two words" /p:1"#, &Names::new());
+        let text = r.command_line(r#""C:\a b\x.exe" --user=me -v "two words" /p:1"#, &Names::default());
         let p = |t: &str| r.pseudonym("argument", t);
         let want = format!(r#""C:\a b\x.exe" --user={} -v {} /p:{}"#, p("me"), p(r#""two words""#), p("1"));
         assert_eq!(text, want);

@@ -40,6 +40,8 @@ pub(super) struct Answers {
     outputs: Vec<(String, String)>,
     /// What the documents alone read, by address.
     pub(super) needed: Vec<(Va, u64)>,
+    /// What they asked for and did not get.
+    pub(super) missed: Vec<(Va, u64)>,
 }
 
 /// How answers differ.
@@ -72,6 +74,7 @@ pub(super) fn ask(dump: &Arc<Dump>, options: &ShrinkOptions) -> Answers {
         sessions.push(session);
     }
     out.needed = dump.memory().recorded();
+    out.missed = dump.memory().missed();
     for session in &mut sessions {
         for line in lines(dump, options) {
             if session.cancel.is_cancelled() {
@@ -113,7 +116,7 @@ impl Answers {
             compare::values("", a, b, redacted.then_some(&mut texts), &mut out);
         }
         if redacted {
-            // Output of commands is text.
+            // Output of commands is text: where it may differ cannot be told from where it must not.
             return Compared { differences: out, texts };
         }
         for ((line, a), (_, b)) in self.outputs.iter().zip(&other.outputs) {

@@ -18,7 +18,7 @@ mod select;
 
 use crate::batch::{TriageOptions, one::reason};
 use crate::files::{refuse_pipe, spare_dumps};
-use crate::redact::{Redactor, edits};
+use crate::redact::{NotRedacted, RedactLevel, Redaction, Redactor};
 use answers::{Answers, Compared, ask};
 use dumpscope_core::model::Dump;
 use dumpscope_core::write::{self, COMMENT, Plan, WriteError, Written};
@@ -90,7 +90,8 @@ pub struct Shrunk {
     pub grown: u32,
     /// How many texts of its answers differ because they were redacted.
     pub redacted: usize,
-    /// How its answers differ all the same: places in the triage document, command lines.
+    /// How its answers differ all the same: places in the triage document, command lines. Of a redacted dump only the triage
+    /// documents are compared, without the fields that hold texts: what commands print is text.
     pub differences: Vec<String>,
 }
 
@@ -131,9 +132,21 @@ pub enum ShrinkError {
         /// What was wanted.
         most: u64,
     },
+    /// It cannot be redacted, so nothing was written.
+    #[error("{0}")]
+    Redact(&'static str),
     /// The user stopped it.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<NotRedacted> for ShrinkError {
+    fn from(why: NotRedacted) -> ShrinkError {
+        match why {
+            NotRedacted::TooMuch => ShrinkError::Redact("too much text to redact"),
+            NotRedacted::Stopped => ShrinkError::Stopped,
+        }
+    }
 }
 
 /// Takes notes on how far the work is.
@@ -146,7 +159,7 @@ const MAX_ROUNDS: u32 = 8;
 /// [`Shrunk::differences`] tells.
 ///
 /// # Errors
-/// The old dump cannot be opened, the new one cannot be written or would be too large, or the user stopped it.
+/// The old dump cannot be opened or redacted, the new one cannot be written or would be too large, or the user stopped it.
 pub fn shrink(
     input: &Path,
     output: &Path,
@@ -154,6 +167,12 @@ pub fn shrink(
     watch: Watch<'_>,
 ) -> Result<Shrunk, ShrinkError> {
     let cancel = &options.triage.cancel;
+    if options.redact.as_ref().is_some_and(|r| r.level() == RedactLevel::Strict) {
+        // Texts that analyses read would have to be guessed among the bytes that they read.
+        return Err(ShrinkError::Redact(
+            "--redact=strict is for reports: a dump can only be redacted by rules",
+        ));
+    }
     let opened = Dump::open_with(input, &mut |_, done, total| {
         watch(Step::Unpacking(done, total));
         !cancel.is_cancelled()
@@ -174,23 +193,27 @@ pub fn shrink(
     plan.comment = Some(comment(&dump, options));
     if options.redact.is_some() {
         if !dump.is_windows() {
-            return Err(ShrinkError::Open("only dumps of Windows can be redacted".into()));
+            return Err(ShrinkError::Redact("only dumps of Windows can be redacted"));
         }
         plan.only_known = true;
         plan.without = PRIVATE_STREAMS.to_vec();
+    }
+    let redaction = options.redact.as_ref().map(|r| Redaction::new(&dump, r)).transpose()?;
+    if let Some(redaction) = &redaction {
+        plan.edits = redaction.file().to_vec();
     }
     let mut out = Shrunk { before: dump.file_size(), ..Shrunk::default() };
     loop {
         if cancel.is_cancelled() {
             return Err(ShrinkError::Stopped);
         }
-        if let Some(redactor) = &options.redact {
-            let edits =
-                edits(&dump, &select::close(plan.memory.clone()), &want.needed, &selected.stacks, redactor);
-            plan.edits = edits.file;
-            plan.memory_edits = edits.memory;
+        let measured = write::measure(&dump, &plan).map_err(failed)?;
+        if let Some(redaction) = &redaction {
+            // Over what is written, which is not all that is wanted and more than that.
+            plan.memory_edits = redaction
+                .memory(&measured.kept, &want.needed, &selected.stacks, &|| !cancel.is_cancelled())?;
         }
-        let need = write::measure(&dump, &plan).map_err(failed)?.size;
+        let need = measured.size;
         if let Some(most) = options.max_size.filter(|most| need > *most) {
             return Err(ShrinkError::TooLarge { need, most });
         }
@@ -207,7 +230,7 @@ pub fn shrink(
         buffered.flush().map_err(|e| failed(e.into()))?;
         drop(buffered);
         watch(Step::Proving);
-        let (compared, missed) = prove(&file, &want, options)?;
+        let Proof { compared, missed, needed } = prove(&file, &want, options)?;
         if cancel.is_cancelled() {
             return Err(ShrinkError::Stopped);
         }
@@ -216,8 +239,7 @@ pub fn shrink(
         if !out.differences.is_empty() && out.grown < MAX_ROUNDS {
             let before = out.written.memory;
             if options.redact.is_some() {
-                want.needed.extend(&missed);
-                want.needed.sort_unstable();
+                want.needed.extend(needed);
             }
             plan.memory.extend(missed);
             let more = write::measure(&dump, &plan).map_err(failed)?.memory;
@@ -249,14 +271,24 @@ pub fn copy(dump: &Dump, input: &Path, output: &Path, force: bool) -> Result<(),
 /// Refuses the dump itself, and without `force` any dump.
 fn spare(input: &Path, output: &Path, force: bool) -> io::Result<()> {
     refuse_pipe(output)?;
+    // A device would be replaced by the new file.
+    if output.metadata().is_ok_and(|m| !m.is_file()) {
+        return Err(io::Error::other("this is no file: name another one"));
+    }
     if is_same(input, output) {
         return Err(io::Error::other("this is the dump itself: name another file"));
     }
     if force { Ok(()) } else { spare_dumps(output) }
 }
 
-/// What differs, and what the new dump was asked for and lacks.
-type Proof = (Compared, Vec<(dumpscope_core::Va, u64)>);
+/// How the new dump answers.
+struct Proof {
+    compared: Compared,
+    /// What it was asked for and lacks.
+    missed: Vec<(dumpscope_core::Va, u64)>,
+    /// What of it the triage documents need: output of commands loosens no redaction.
+    needed: Vec<(dumpscope_core::Va, u64)>,
+}
 
 /// Asks the new dump what the old one was asked.
 fn prove(file: &NamedTempFile, want: &Answers, options: &ShrinkOptions) -> Result<Proof, ShrinkError> {
@@ -264,13 +296,19 @@ fn prove(file: &NamedTempFile, want: &Answers, options: &ShrinkOptions) -> Resul
     let small = Arc::new(opened);
     small.memory().record(options.level.line());
     let have = ask(&small, options);
-    Ok((want.compare(&have, options.redact.is_some()), small.memory().missed()))
+    let compared = want.compare(&have, options.redact.is_some());
+    Ok(Proof { compared, missed: small.memory().missed(), needed: have.missed })
 }
 
 /// A file beside the wanted one, which no other program guesses.
 fn create(output: &Path) -> io::Result<NamedTempFile> {
     let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".dumpscope-").suffix(".dmp").tempfile_in(folder)
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dumpscope-").suffix(".dmp");
+    // The user's mask decides who may read it, as for any new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

@@ -1,8 +1,12 @@
 //! Which memory a level keeps beside what was read.
 
 use super::{Level, ShrinkOptions, reach};
+use dumpscope_analyzers::Target;
+use dumpscope_analyzers::stacks::stack_bounds;
 use dumpscope_core::model::Dump;
 use dumpscope_core::{Machine, RegSet, Va};
+use dumpscope_symbols::SymbolConfig;
+use std::sync::Arc;
 
 /// Bytes below the stack pointer that are kept: leaf functions on x64 Unix-like compilers use them, and a fault may lie there.
 const RED_ZONE: u64 = 0x80;
@@ -28,12 +32,12 @@ const GAP: u64 = 0x20;
 /// What is kept, all by address.
 pub(super) struct Selected {
     pub(super) memory: Vec<(Va, u64)>,
-    /// The used parts of stacks.
+    /// The used parts of stacks, and those that the thread list names.
     pub(super) stacks: Vec<(Va, u64)>,
 }
 
 /// The memory of the new dump.
-pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
+pub(super) fn memory(dump: &Arc<Dump>, options: &ShrinkOptions) -> Selected {
     if !dump.is_windows() {
         // Other readers read such a dump, past the record.
         let memory = dump.memory().ranges().map(|r| (r.start, r.size)).collect();
@@ -42,6 +46,8 @@ pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
     let mut out = dump.memory().recorded();
     let level = options.level;
     let machines = [Some(dump.machine()), dump.is_wow64().then_some(Machine::X86)];
+    // What is read from here on was recorded before.
+    let target = Target::shared(dump.clone(), SymbolConfig::default());
     let mut roots = Vec::new();
     for machine in machines.into_iter().flatten() {
         for thread in dump.threads() {
@@ -52,7 +58,7 @@ pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
             };
             let Some(regs) = context.map(|c| c.regs) else { continue };
             out.extend(code(&regs));
-            roots.extend(stack(dump, thread.index, machine, &regs, level, &mut out));
+            roots.extend(stack(&target, thread.index, machine, &regs, level, &mut out));
             if level >= Level::Stacks {
                 out.extend(dump.read_teb(thread.index, machine).map(|teb| (teb.address, BLOCK)));
             }
@@ -70,7 +76,8 @@ pub(super) fn memory(dump: &Dump, options: &ShrinkOptions) -> Selected {
     if level >= Level::Debugging {
         reach::from(dump, &roots, &mut out);
     }
-    roots.sort_unstable();
+    let listed = dump.threads().iter().map(|t| (t.raw.stack_start, u64::from(t.raw.stack_size)));
+    roots.extend(listed.filter(|s| s.1 > 0));
     Selected { memory: close(lines(out, level.line())), stacks: roots }
 }
 
@@ -91,7 +98,7 @@ fn code(regs: &RegSet) -> Option<(Va, u64)> {
 
 /// The used part of a stack, and its words as roots.
 fn stack(
-    dump: &Dump,
+    target: &Target,
     thread: dumpscope_core::ThreadIdx,
     machine: Machine,
     regs: &RegSet,
@@ -99,13 +106,8 @@ fn stack(
     out: &mut Vec<(Va, u64)>,
 ) -> Option<(Va, u64)> {
     let sp = regs.sp()?;
-    let teb = dump.read_teb(thread, machine);
-    let base = teb.and_then(|t| t.stack_base).filter(|b| *b > sp);
-    let captured = || {
-        let raw = dump.thread(thread)?.raw;
-        Some(raw.stack_start.offset(raw.stack_size.into())).filter(|end| *end > sp)
-    };
-    let used = base.or_else(captured)?.distance_from(sp)?.min(MAX_STACK);
+    let high = stack_bounds(target, thread, machine, sp)?.high;
+    let used = high.distance_from(sp).filter(|n| *n > 0)?.min(MAX_STACK);
     let keep = if level == Level::Triage { used.min(STACK_OF_TRIAGE) } else { used };
     out.push((sp.back(RED_ZONE.min(sp.0)), keep.saturating_add(RED_ZONE)));
     Some((sp, used))
