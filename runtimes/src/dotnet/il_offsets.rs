@@ -6,13 +6,11 @@
 use super::Clr;
 use super::code::{Code, CodeKind};
 use super::layout::{Field, Release};
-use super::mem::{some, u16_at, u32_at};
+use super::mem::{grown, some, u16_at, u32_at};
 use dumpscope_core::{ReadMemory, Va};
 
 /// Longest map that is read, bytes.
 const MAX_BYTES: usize = 256 << 10;
-/// How much is read: its size is known when it was decoded, and most are small.
-const READS: [usize; 2] = [2 << 10, MAX_BYTES];
 /// Most entries of a map.
 const MAX_ENTRIES: u64 = 200_000;
 /// Section of a ReadyToRun image with debug info.
@@ -70,22 +68,22 @@ impl Clr {
     /// The IL offset of `va` in `code`; negative numbers (prologue, epilogue, no code of the program's) are `None`.
     pub(super) fn il_offset(&self, code: &Code, va: Va) -> Option<u32> {
         let offset = va.distance_from(code.start)?;
-        let map = READS.iter().find_map(|most| {
-            let bytes = self.debug_info(code, *most)?;
-            if self.core.layout.release >= Release::V10 { packed(&bytes) } else { nibbles(&bytes) }
-        })?;
+        let is_packed = self.core.layout.release >= Release::V10;
+        let at = self.debug_info(code)?;
+        let decode = |bytes: &[u8]| if is_packed { packed(bytes) } else { nibbles(bytes) };
+        let map = grown(self.core.memory(), at, MAX_BYTES, decode)?;
         let (_, il) = map.iter().take_while(|(native, _)| *native <= offset).last()?;
         u32::try_from(*il).ok()
     }
 
     /// The list of variables of a method's code.
     pub(super) fn variable_info(&self, code: &Code) -> Option<Vec<u8>> {
-        READS.iter().find_map(|most| self.variable_part(code, *most))
+        let at = self.debug_info(code)?;
+        grown(self.core.memory(), at, MAX_BYTES, |bytes| self.variable_part(bytes))
     }
 
-    fn variable_part(&self, code: &Code, most: usize) -> Option<Vec<u8>> {
-        let bytes = self.debug_info(code, most)?;
-        let mut header = Nibbles { bytes: &bytes, at: 0 };
+    fn variable_part(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut header = Nibbles { bytes, at: 0 };
         let (map, variables) = match (self.core.layout.release >= Release::V10, header.number()?) {
             // A header with more sizes begins with 0.
             (true, 0) => {
@@ -102,10 +100,10 @@ impl Clr {
         header.rest().get(from..to).map(<[u8]>::to_vec)
     }
 
-    /// The map's bytes, behind everything before it.
-    fn debug_info(&self, code: &Code, most: usize) -> Option<Vec<u8>> {
+    /// Where the map begins, behind everything before it.
+    fn debug_info(&self, code: &Code) -> Option<Va> {
         let memory = self.core.memory();
-        let at = match code.kind {
+        Some(match code.kind {
             CodeKind::Stub => return None,
             CodeKind::ReadyToRun => {
                 let image = self.image(code.owner)?;
@@ -132,8 +130,7 @@ impl Clr {
                 }
                 at
             }
-        };
-        Some(some(memory, at, most))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Layout: ECMA-335, partition II, chapters 22 to 24. A reader of our own because the metadata lies in the dump, as a
 //! block without its file, and only a few columns of it are wanted.
 
-use super::mem::{u16_at, u32_at, u64_at};
+use super::mem::{Sparse, u16_at, u32_at};
 use std::sync::OnceLock;
 
 /// Tables of the format, by number.
@@ -128,7 +128,7 @@ struct Table {
 /// The metadata of one assembly.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    bytes: Vec<u8>,
+    bytes: Sparse,
     strings: usize,
     blobs: usize,
     tables: Vec<Table>,
@@ -137,21 +137,22 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// Parses a metadata block.
-    pub(super) fn parse(bytes: Vec<u8>) -> Option<Metadata> {
-        if u32_at(&bytes, 0)? != 0x424a_5342 {
+    /// Parses a metadata block. Parts of it may be missing: what leads there has no answer.
+    pub(super) fn parse(bytes: Sparse) -> Option<Metadata> {
+        if bytes.u32(0)? != 0x424a_5342 {
             return None;
         }
-        let version = usize::try_from(u32_at(&bytes, 12)?).ok()?;
+        let version = usize::try_from(bytes.u32(12)?).ok()?;
         let mut at = version.checked_add(16)?;
-        let streams = u16_at(&bytes, at.checked_add(2)?)?;
+        let streams = bytes.u16(at.checked_add(2)?)?;
         at = at.checked_add(4)?;
         let (mut tables_at, mut strings, mut blobs) = (None, None, None);
         for _ in 0..streams.min(16) {
-            let offset = usize::try_from(u32_at(&bytes, at)?).ok()?;
+            let offset = usize::try_from(bytes.u32(at)?).ok()?;
             let name_at = at.checked_add(8)?;
             let name: Vec<u8> =
-                bytes.get(name_at..)?.iter().copied().take(32).take_while(|b| *b != 0).collect();
+                bytes.peek(name_at)?.iter().copied().take(32).take_while(|b| *b != 0).collect();
+            bytes.get(name_at, name.len().saturating_add(1))?;
             match name.as_slice() {
                 b"#~" | b"#-" => tables_at = Some(offset),
                 b"#Strings" => strings = Some(offset),
@@ -161,13 +162,13 @@ impl Metadata {
             at = name_at.checked_add((name.len() + 1).next_multiple_of(4))?;
         }
         let start = tables_at?;
-        let heaps = *bytes.get(start.checked_add(6)?)?;
-        let valid = u64_at(&bytes, start.checked_add(8)?)?;
+        let heaps = bytes.u8(start.checked_add(6)?)?;
+        let valid = bytes.u64(start.checked_add(8)?)?;
         let mut at = start.checked_add(24)?;
         let mut rows = [0u32; TABLES];
         for (i, slot) in rows.iter_mut().enumerate() {
             if valid >> i & 1 == 1 {
-                *slot = u32_at(&bytes, at)?;
+                *slot = bytes.u32(at)?;
                 at = at.checked_add(4)?;
             }
         }
@@ -175,9 +176,13 @@ impl Metadata {
             at = at.checked_add(4)?;
         }
         let tables = Self::tables(&rows, heaps, at)?;
+        // Without it a nested type would look like one that is not.
+        if let Some(t) = tables.get(table::NESTED).filter(|t| t.rows > 0) {
+            bytes.get(t.start, usize::try_from(t.rows).ok()?.checked_mul(t.width)?)?;
+        }
         Some(Metadata {
             strings: strings?,
-            blobs: blobs.unwrap_or(bytes.len()),
+            blobs: blobs.unwrap_or(usize::MAX),
             bytes,
             tables,
             nested: OnceLock::new(),
@@ -228,21 +233,26 @@ impl Metadata {
 
     /// A column of a row, numbered from 1.
     pub(super) fn column(&self, table: usize, row: u32, column: usize) -> Option<u32> {
+        let (at, bytes) = self.place(table, row, column)?;
+        if bytes == 4 { self.bytes.u32(at) } else { self.bytes.u16(at).map(u32::from) }
+    }
+
+    /// Where a column of a row lies, and its bytes.
+    fn place(&self, table: usize, row: u32, column: usize) -> Option<(usize, usize)> {
         let t = self.tables.get(table)?;
         if row == 0 || row > t.rows {
             return None;
         }
         let (offset, bytes) = *t.columns.get(column)?;
         let skip = usize::try_from(row - 1).ok()?.checked_mul(t.width)?;
-        let at = t.start.checked_add(skip)?.checked_add(offset)?;
-        if bytes == 4 { u32_at(&self.bytes, at) } else { u16_at(&self.bytes, at).map(u32::from) }
+        Some((t.start.checked_add(skip)?.checked_add(offset)?, bytes))
     }
 
     fn text(&self, offset: u32) -> Option<String> {
         let at = self.strings.checked_add(usize::try_from(offset).ok()?)?;
-        let bytes = self.bytes.get(at..)?;
-        let end = bytes.iter().take(MAX_NAME).position(|b| *b == 0)?;
-        Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned())
+        let found = self.bytes.peek(at).and_then(|b| b.iter().take(MAX_NAME).position(|b| *b == 0));
+        let text = self.bytes.get(at, found.map_or(1, |end| end.saturating_add(1)))?;
+        Some(String::from_utf8_lossy(text.get(..found?)?).into_owned())
     }
 
     /// The text in a column.
@@ -253,9 +263,11 @@ impl Metadata {
     /// The blob in a column.
     pub(super) fn blob(&self, table: usize, row: u32, column: usize) -> Option<&[u8]> {
         let offset = usize::try_from(self.column(table, row, column)?).ok()?;
-        let bytes = self.bytes.get(self.blobs.checked_add(offset)?..)?;
-        let (len, skip) = compressed(bytes)?;
-        bytes.get(skip..skip.checked_add(usize::try_from(len).ok()?)?)
+        let at = self.blobs.checked_add(offset)?;
+        self.bytes.u8(at)?;
+        let (len, skip) = compressed(self.bytes.peek(at)?)?;
+        let len = usize::try_from(len).ok()?;
+        self.bytes.get(at, skip.checked_add(len)?)?.get(skip..)
     }
 
     /// Types that a type encloses.
@@ -291,13 +303,15 @@ impl Metadata {
             .find(|row| self.type_def(*row).iter().map(String::as_str).eq(parts.iter().copied()))
     }
 
-    /// True when a type has this simple name, compared without a copy.
+    /// True when a type has this simple name, compared without a copy. For a search: nothing is noted as read.
     fn is_named(&self, row: u32, simple: &str) -> bool {
-        let at = self
-            .column(table::TYPE_DEF, row, 1)
-            .and_then(|o| self.strings.checked_add(usize::try_from(o).ok()?));
-        let bytes = at.and_then(|at| self.bytes.get(at..));
-        bytes.is_some_and(|b| b.starts_with(simple.as_bytes()) && b.get(simple.len()) == Some(&0))
+        let bytes = || {
+            let (at, width) = self.place(table::TYPE_DEF, row, 1)?;
+            let raw = self.bytes.peek(at)?;
+            let offset = if width == 4 { u32_at(raw, 0)? } else { u16_at(raw, 0)?.into() };
+            self.bytes.peek(self.strings.checked_add(usize::try_from(offset).ok()?)?)
+        };
+        bytes().is_some_and(|b| b.starts_with(simple.as_bytes()) && b.get(simple.len()) == Some(&0))
     }
 
     /// The same for a reference to a type.
@@ -312,9 +326,11 @@ impl Metadata {
         let mut names = Vec::new();
         let mut next = Some(row);
         while let Some(row) = next.filter(|_| names.len() < MAX_NESTING) {
-            let Some(name) = self.name(table, row, 1) else { break };
-            let space = self.name(table, row, 2).filter(|s| !s.is_empty());
-            names.push(space.map_or(name.clone(), |s| format!("{s}.{name}")));
+            // A part of a name would be another name.
+            let (Some(name), Some(space)) = (self.name(table, row, 1), self.name(table, row, 2)) else {
+                return Vec::new();
+            };
+            names.push(if space.is_empty() { name } else { format!("{space}.{name}") });
             next = outer(row);
         }
         names.reverse();

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::layout::Field;
-use super::mem::block;
+use super::mem::{Sparse, block};
 use super::metadata::Metadata;
 use dumpscope_core::{ReadMemory, Va};
 use dumpscope_symbols::image::{PeHeaders, directory};
@@ -55,19 +55,19 @@ impl Module {
         // Modules made at run time keep a copy of theirs: size, bytes.
         if let Some(at) = core.target(self.address, Field::ModuleDynamic) {
             let size = usize::try_from(core.memory().u32(at)?).ok()?;
-            return Metadata::parse(block(core.memory(), at.offset(4), size, MAX_METADATA)?);
+            return Metadata::parse(Sparse::read(&core.process.memory, at.offset(4), size, MAX_METADATA)?);
         }
-        image_metadata(core.memory(), self.base, self.flat)
+        image_metadata(&core.process.memory, self.base, self.flat)
     }
 }
 
 /// The metadata of the image at `base`. CLI header: ECMA-335, partition II, 25.3.3.
-pub(super) fn image_metadata(memory: &dyn ReadMemory, base: Va, flat: bool) -> Option<Metadata> {
-    let image = Image::read(memory, base, flat)?;
+fn image_metadata(memory: &Arc<dyn ReadMemory>, base: Va, flat: bool) -> Option<Metadata> {
+    let image = Image::read(memory.as_ref(), base, flat)?;
     let cli = image.at(image.headers.directory(CLI_HEADER)?.rva.0)?;
     let at = image.at(memory.u32(cli.offset(8))?)?;
     let size = usize::try_from(memory.u32(cli.offset(12))?).ok()?;
-    Metadata::parse(block(memory, at, size, MAX_METADATA)?)
+    Metadata::parse(Sparse::read(memory, at, size, MAX_METADATA)?)
 }
 
 /// Most entries of a debug directory.

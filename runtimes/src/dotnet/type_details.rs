@@ -197,7 +197,7 @@ impl Clr {
         });
         found.or_else(|| {
             let (mt, _) = self.method_identity(md)?;
-            let entry = self.image(self.type_module(mt)?)?.entry_of(md)?;
+            let entry = self.image(self.type_module(mt)?)?.entry_of(&self.core, md)?;
             Some((entry, Jitted::PreJit))
         })
     }

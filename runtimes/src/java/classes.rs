@@ -47,8 +47,8 @@ impl Java {
     pub(super) fn class_named(&self, name: &str) -> Option<Va> {
         let vm = &self.vm;
         let long = |k: &&Va| {
-            let symbol = vm.ptr(**k, "Klass::_name")?;
-            Some(usize::from(vm.u16(symbol, "Symbol::_length")?) == name.len())
+            let symbol = Va(vm.peek(**k, "Klass::_name", 8)?);
+            Some(vm.peek(symbol, "Symbol::_length", 2)? == name.len() as u64)
         };
         let same = |k: &&Va| self.names.class(vm, **k).is_some_and(|n| &*n == name);
         self.classes().iter().filter(|k| long(k) == Some(true)).find(same).copied()
@@ -61,6 +61,9 @@ impl Java {
             let Some(running) = vm.constant("InstanceKlass::being_initialized") else { return Vec::new() };
             let read = |klass: &Va| {
                 let klass = *klass;
+                if i64::try_from(vm.peek(klass, "InstanceKlass::_init_state", 1)?) != Ok(running) {
+                    return None;
+                }
                 // Arrays have a negative layout, and no state.
                 let instance = vm.u32(klass, "Klass::_layout_helper")?.cast_signed() >= 0;
                 if !instance || i64::from(vm.u8(klass, "InstanceKlass::_init_state")?) != running {

@@ -253,6 +253,13 @@ impl Vm {
         self.memory.u8(at.offset(self.offset(name)?))
     }
 
+    /// A field of up to 8 bytes, for a search: see [`ReadMemory::scan_at`]. What is found is read again.
+    pub(super) fn peek(&self, at: Va, name: &str, len: usize) -> Option<u64> {
+        let mut bytes = [0u8; 8];
+        let got = self.memory.scan_at(at.offset(self.offset(name)?), bytes.get_mut(..len)?).got;
+        (got == len).then(|| u64::from_le_bytes(bytes))
+    }
+
     /// The first of the names that the tables have.
     pub(super) fn first<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         names.iter().find(|n| self.fields.contains_key(**n)).copied()
