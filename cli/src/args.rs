@@ -71,7 +71,9 @@ Examples:
   dumpscope shrink hang.dmp -o small.dmp --also \"dd 7ff612340000 L40; dt app!g_state\"
 
 The new dump is triaged, too, with and without symbols, and its stacks are walked. It grows until the answers are equal; what
-differs in the end is told, and the exit code is 1. Memory that no analysis read is missing in it, so it holds less of what the
+differs in the end is told, and the exit code is 1. With --max-size is left out, in this order, until it fits: what pointers on
+the stacks lead to; whole stacks and what only command lines read; code and constants of images; all but stacks. A file
+of that name is replaced and keeps its permissions, a new one gets those of any new file; devices are not replaced. Memory that no analysis read is missing in it, so it holds less of what the
 program worked on; it is no promise that nothing private is left.";
 
 /// Says why a Windows process crashed or hung, from its minidump, on any system.
@@ -321,9 +323,12 @@ pub(crate) struct ShrinkArgs {
     /// Command line whose answer the new dump must give as well; may be given several times
     #[arg(long, value_name = "COMMANDS")]
     pub(crate) also: Vec<String>,
-    /// Write nothing that is larger than this (bytes; K, M and G are known)
+    /// Leave out of the new dump what makes it larger than this, and say what (bytes; K, M and G are known)
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) max_size: Option<u64>,
+    /// Leave out code and constants of images that the symbol or image path gives (`-y`, `-i`)
+    #[arg(long)]
+    pub(crate) without_images: bool,
     /// Replace a dump of that name
     #[arg(long)]
     pub(crate) force: bool,

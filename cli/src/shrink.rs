@@ -34,6 +34,7 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
         triage,
         also,
         max_size: args.max_size,
+        without_images: args.without_images,
         redact: redact.clone(),
         force: args.force,
     };
@@ -76,6 +77,9 @@ pub(crate) fn run(args: &ShrinkArgs, common: &CommonArgs, console: &Console) -> 
         done.before,
         done.written.ranges,
     )?;
+    for what in &done.left_out {
+        writeln!(out, "Left out: {what}.")?;
+    }
     let equal = done.differences.is_empty();
     if equal {
         if redact.is_some() {

@@ -4,7 +4,9 @@ use dumpscope_engine::batch::{TriageOptions, triage};
 use dumpscope_engine::redact::{RedactLevel, Redactor};
 use dumpscope_engine::shrink::{ShrinkError, ShrinkOptions, shrink};
 use dumpscope_fixtures::context::X64;
-use dumpscope_fixtures::dump::{Cpu, Cv, Dump, MemoryForm, Module, Thread};
+use dumpscope_fixtures::dump::{
+    Cpu, Cv, Dump, Exception, Handle, MemoryForm, Misc, Module, Thread, Unloaded,
+};
 use dumpscope_fixtures::world::{World, frame};
 
 /// A generator of numbers that is the same everywhere.
@@ -79,8 +81,7 @@ fn is_in(file: &[u8], secret: &str) -> bool {
 }
 
 fn memchr_find(file: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else { return false };
-    file.windows(needle.len()).any(|w| w[0] == *first && w == needle)
+    memchr::memmem::find(file, needle).is_some()
 }
 
 #[test]
@@ -342,4 +343,68 @@ fn too_much_text_is_refused_and_strict_is_for_reports() {
         assert!(matches!(error, ShrinkError::Redact(_)) && error.to_string().contains(why), "{error}");
         assert!(!new.exists());
     }
+}
+
+#[test]
+fn odd_places() {
+    const MARK: &str = "zq7-odd";
+    let word = |n: u8| u64::from_le_bytes([b'z', b'q', b'7', b'-', b'o', b'd', b'd', b'0' + n]);
+    let mut d = ordinary();
+    let rule =
+        |place: &str| format!("{place} of BOB, password={MARK}-{place}; mail zq7-odd@corp.example.com");
+    d.comment_ansi = Some(rule("comment").into_bytes());
+    d.comment_wide = Some(rule("wide comment"));
+    for (stream, place) in
+        [(0x1_0000, "user stream"), (0x1_2345, "other"), (19, "token"), (0x7777, "unknown")]
+    {
+        d.raw.push((stream, [MARK.as_bytes(), place.as_bytes(), &utf16(MARK)].concat()));
+    }
+    // Behind the numbers of a stream.
+    d.raw.push((21, [&[0u8; 64][..], MARK.as_bytes(), b"-21"].concat()));
+    let name = format!(r"C:\Users\{MARK}\app.dll");
+    d.unloaded.push(Unloaded { base: 0x5000_0000, size: 0x1000, checksum: 0, timestamp: 0, name });
+    d.modules.push(Module {
+        base: 0x7ff6_0000_0000,
+        size: 0x1000,
+        checksum: 0,
+        timestamp: 0,
+        path: r"C:\work\Bob\app.dll".into(),
+        version: None,
+        cv: Cv::None,
+    });
+    let mut misc = Misc::process(4711, 0x6500_0000);
+    misc.build_string = rule("build");
+    misc.dbg_build_string = r"\Users\bob\x".into();
+    d.misc = Some(misc);
+    d.handles =
+        Some(vec![Handle::new(4, "File", vec![]).named(&rule("handle")), Handle::new(8, "BOB", vec![])]);
+    // Registers hold what was copied last: general ones, and the wide ones.
+    let mut context = X64 { rip: 0x7ff6_0000_1000, rsp: STACK, ..X64::default() }.bytes();
+    context[0xd8..0xe0].copy_from_slice(&word(1).to_le_bytes());
+    context[0x1a0..0x1b0].copy_from_slice(b"\x01zq7-odd-xmm0-ab");
+    context[0x1c1..0x1cf].copy_from_slice(&utf16(MARK));
+    context[0x200..0x203].copy_from_slice(b"bob");
+    d.threads[0].context = context.clone();
+    d.threads[0].name = Some(rule("thread"));
+    d.exception = Some(Exception {
+        tid: 1,
+        code: 0xe000_0001,
+        flags: 1,
+        record: 0,
+        address: 0x7ff6_0000_1000,
+        parameters: vec![word(2), word(3), u64::from_le_bytes(*b"\0\0bob\0\0\0")],
+        context,
+    });
+    let before = d.bytes();
+    let after = redacted(&d);
+    let count = |file: &[u8]| {
+        let low = file.to_ascii_lowercase();
+        let finds = |needle: &[u8]| low.windows(needle.len()).filter(|w| *w == needle).count();
+        [MARK, "bob"].iter().map(|t| finds(t.as_bytes()) + finds(&utf16(t))).sum::<usize>()
+    };
+    println!("in odd places: {} before, {} after", count(&before), count(&after));
+    assert!(count(&before) >= 30, "{}", count(&before));
+    assert_eq!(count(&after), 0);
+    // What says where the program was stays.
+    assert!(memchr_find(&after, &0x7ff6_0000_1000u64.to_le_bytes()));
 }

@@ -176,6 +176,13 @@ fn devices_are_not_replaced_and_the_mask_decides() {
     shrink(&old, &new, &options, &|_| {}).unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
     assert_eq!(mode(&new), mode(&plain));
+    // What is replaced keeps its mode, and a link stays one.
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&new, &link).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o640)).unwrap();
+    shrink(&old, &link, &options, &|_| {}).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(mode(&new) & 0o777, 0o640);
 }
 
 #[test]
@@ -193,9 +200,34 @@ fn environment_is_kept_as_far_as_it_reaches() {
     d.space.put64(block + 0x80, environment);
     let dump = Dump::from_bytes(d.bytes()).unwrap();
     dump.memory().record(1);
-    let machine = dumpscope_core::Machine::X64;
+    let machine = dumpscope_core::Machine::Amd64;
     let read = dumpscope_core::model::ProcessParameters::read(&**dump.memory(), Va(block), machine).unwrap();
     assert_eq!(read.environment, ["A=1", "B=2"]);
     let recorded: Vec<_> = dump.memory().recorded().into_iter().filter(|r| r.0 >= Va(environment)).collect();
     assert_eq!(recorded, [(Va(environment), used)]);
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("a.dmp"), folder.path().join("b.dmp"));
+    std::fs::write(&old, small::x64().0.bytes()).unwrap();
+    let shrink = |max_size| {
+        let level = Level::Debugging;
+        let options = ShrinkOptions { level, max_size, force: true, ..ShrinkOptions::default() };
+        shrink(&old, &new, &options, &|_| {})
+    };
+    let whole = shrink(None).unwrap();
+    assert_eq!((whole.left_out.len(), whole.differences.len()), (0, 0));
+    let mut size = whole.written.size;
+    let mut kinds = Vec::new();
+    // Less and less, until nothing else can be left out.
+    while let Ok(done) = shrink(Some(size - 1)) {
+        assert!(done.written.size < size && !done.left_out.is_empty());
+        assert!(Dump::open(&new).is_ok());
+        size = done.written.size;
+        kinds.push(done.left_out.len());
+    }
+    assert!(kinds.is_sorted() && kinds.last() > kinds.first(), "{kinds:?}");
+    assert!(Dump::open(&new).unwrap().file_size() == size, "what was there stays");
 }

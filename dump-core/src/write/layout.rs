@@ -315,3 +315,19 @@ fn comment(dump: &Dump, text: &str) -> Option<(u32, Vec<u8>)> {
     let wide = || text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
     (!find(dump, id::COMMENT_W)).then(|| (id::COMMENT_W, wide()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_lie_beyond_4_gib() {
+        let memory_at = 5 << 30;
+        let memory = vec![(Va(0x1000), 0x1000)];
+        let layout = Layout { pieces: Vec::new(), patches: Vec::new(), memory, memory_at, notes: Vec::new() };
+        let field = |wide| Reference { at: 0x20, wide, to: 0x40, len: 8, kind: Kind::Stack(Va(0x1800)) };
+        let value = |wide| patches(&[field(wide)], &[], &layout).unwrap()[0].value;
+        assert_eq!(value(false), [0; 8]);
+        assert_eq!(value(true), (memory_at + 0x800).to_le_bytes());
+    }
+}

@@ -14,6 +14,8 @@ pub enum TextForm {
     Utf16,
     /// Bytes: ASCII, UTF-8 or a code page.
     Bytes,
+    /// No text, but bytes that the program worked on: registers, parameters. Texts may stand anywhere in them.
+    Data,
 }
 
 /// A text of a stream or one that a stream names. Untrusted.
@@ -44,7 +46,10 @@ const WHOLE: [(u32, TextForm); 10] = [
     (id::MISC_INFO, TextForm::Utf16),
 ];
 
-/// All texts of the streams: names of modules, handles and threads, CodeView paths, annotations, comments. One that several
+/// Streams of numbers with room for others.
+const DATA: [u32; 4] = [id::EXCEPTION, id::MEMORY_INFO_LIST, id::SYSTEM_MEMORY_INFO, id::PROCESS_VM_COUNTERS];
+
+/// All texts of the streams: names of modules, handles and threads, CodeView paths, annotations, comments; and registers, in which parts of texts lie that were copied. One that several
 /// entries name comes once, one that the file's end cuts as far as it is there. `None`: together they are too long.
 #[must_use]
 pub fn texts(dump: &Dump) -> Option<Vec<FileText>> {
@@ -69,6 +74,9 @@ pub fn texts(dump: &Dump) -> Option<Vec<FileText>> {
                 return None;
             }
         }
+        if DATA.contains(&entry.stream_type) && !add(entry.offset.0, entry.size.into(), TextForm::Data) {
+            return None;
+        }
         for r in references(&StreamCx::new("", file, *entry, dump.machine())) {
             let mut text = |skip: u64, tail: u64, form| {
                 let len = r.len.saturating_sub(skip).saturating_sub(tail);
@@ -85,7 +93,8 @@ pub fn texts(dump: &Dump) -> Option<Vec<FileText>> {
                     // `IMAGE_DEBUG_MISC` says in which form its path is; of other records nothing is known.
                     _ => text(0, 0, TextForm::Bytes) && text(0, 0, TextForm::Utf16),
                 },
-                Kind::Bytes | Kind::Stack(_) => true,
+                Kind::Bytes => text(0, 0, TextForm::Data),
+                Kind::Stack(_) => true,
             };
             if !fits {
                 return None;

@@ -19,7 +19,9 @@ pub(super) fn shaped(pseudonym: &str, form: TextForm, len: usize) -> Vec<u8> {
             let units = pseudonym.encode_utf16().chain(std::iter::repeat(u16::from(b'-')));
             units.flat_map(u16::to_le_bytes).take(len).collect()
         }
-        TextForm::Bytes => pseudonym.bytes().chain(std::iter::repeat(b'-')).take(len).collect(),
+        TextForm::Bytes | TextForm::Data => {
+            pseudonym.bytes().chain(std::iter::repeat(b'-')).take(len).collect()
+        }
     }
 }
 
@@ -35,9 +37,9 @@ impl Redactor {
         // How many bytes a part of the text has there.
         let (text, size): (String, fn(&str) -> usize) = match (form, std::str::from_utf8(raw)) {
             (TextForm::Utf16, _) => (utf16(raw), |t| t.encode_utf16().count().saturating_mul(2)),
-            (TextForm::Bytes, Ok(text)) => (text.to_owned(), str::len),
+            (TextForm::Bytes | TextForm::Data, Ok(text)) => (text.to_owned(), str::len),
             // A code page, or a text that is cut: one byte, one letter.
-            (TextForm::Bytes, Err(_)) => {
+            (TextForm::Bytes | TextForm::Data, Err(_)) => {
                 (raw.iter().map(|b| char::from(*b)).collect(), |t| t.chars().count())
             }
         };

@@ -70,15 +70,20 @@ impl<'a> Redaction<'a> {
         let names = names_of(dump);
         let mut edits = Vec::new();
         for text in texts(dump).ok_or(NotRedacted::TooMuch)? {
-            file_text(&text, redactor, &names, &mut edits);
+            file_text(dump, &text, redactor, &names, &mut edits);
             if edits.len() > MAX_EDITS {
                 return Err(NotRedacted::TooMuch);
             }
         }
         // Texts may overlap.
-        let file = disjoint(edits).into_iter().map(|e| (FileOff(e.at.0), e.bytes)).collect();
+        let whole = |mut e: MemoryEdit| {
+            e.bytes.resize(usize::try_from(e.len).unwrap_or(0), 0);
+            (FileOff(e.at.0), e.bytes)
+        };
+        let file = disjoint(edits).into_iter().map(whole).collect();
         let counts = redactor.counted();
-        Ok(Redaction { dump, redactor, names, constants: constants(dump), file, counts })
+        let constants = Spans::new(constants(dump).into_iter());
+        Ok(Redaction { dump, redactor, names, constants, file, counts })
     }
 
     /// The edits of the file.
@@ -181,7 +186,7 @@ impl<'a> Redaction<'a> {
         let parts = self.parts(at, at.saturating_add(run.len() as u64), clip, uses);
         let is_free = |class: Class| match class {
             Class::Free => true,
-            Class::Stack => run.len() >= SHORTEST_ON_STACK && !self.is_pointers(Va(at), run),
+            Class::Stack => run.len() >= SHORTEST_ON_STACK && !is_pointers(self.dump, Va(at), run),
             Class::Constant | Class::Needed => false,
         };
         let (free, read): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, _, class)| is_free(*class));
@@ -223,18 +228,6 @@ impl<'a> Redaction<'a> {
                 }
             }
         });
-    }
-
-    /// True when all words of 32 bits in what looks like letters are addresses.
-    fn is_pointers(&self, at: Va, run: &[u8]) -> bool {
-        let skip = usize::try_from(at.0.wrapping_neg() % 4).unwrap_or(0);
-        let words = run.get(skip..).unwrap_or_default().as_chunks::<4>().0;
-        let is_address = |w: &[u8; 4]| {
-            let va = Va(u32::from_le_bytes(*w).into());
-            self.dump.module_at(va).is_some() || !self.dump.memory().rest_of_range(va).is_empty()
-        };
-        let narrow = self.dump.machine() == Machine::X86 || self.dump.is_wow64();
-        narrow && !words.is_empty() && words.iter().all(is_address)
     }
 
     /// The command line's values, and the values of the environment: all of them.
@@ -279,6 +272,18 @@ impl<'a> Redaction<'a> {
     }
 }
 
+/// True when all words of 32 bits in what looks like letters are addresses. `at`: its address or offset.
+fn is_pointers(dump: &Dump, at: Va, run: &[u8]) -> bool {
+    let skip = usize::try_from(at.0.wrapping_neg() % 4).unwrap_or(0);
+    let words = run.get(skip..).unwrap_or_default().as_chunks::<4>().0;
+    let is_address = |w: &[u8; 4]| {
+        let va = Va(u32::from_le_bytes(*w).into());
+        dump.module_at(va).is_some() || !dump.memory().rest_of_range(va).is_empty()
+    };
+    let narrow = dump.machine() == Machine::X86 || dump.is_wow64();
+    narrow && !words.is_empty() && words.iter().all(is_address)
+}
+
 /// The part of new bytes for `start` on that lies in `from..to`.
 fn clipped(start: u64, new: &[u8], from: u64, to: u64) -> Option<MemoryEdit> {
     let at = start.max(from);
@@ -290,7 +295,7 @@ fn clipped(start: u64, new: &[u8], from: u64, to: u64) -> Option<MemoryEdit> {
 }
 
 /// Edits of a text of the file, at its offsets.
-fn file_text(text: &FileText, redactor: &Redactor, names: &Names, out: &mut Vec<MemoryEdit>) {
+fn file_text(dump: &Dump, text: &FileText, redactor: &Redactor, names: &Names, out: &mut Vec<MemoryEdit>) {
     let at = |at: usize| Va(text.at.0.saturating_add(at as u64));
     // Names in other encodings than the text's, and in texts of which some bytes are no letters.
     names.in_bytes(&text.bytes, &mut |hit| {
@@ -299,14 +304,25 @@ fn file_text(text: &FileText, redactor: &Redactor, names: &Names, out: &mut Vec<
             out.push(MemoryEdit { at: at(hit.range.start), len: bytes.len() as u64, bytes });
         }
     });
+    if text.form == TextForm::Data {
+        let mut run = |from: usize, run: &[u8]| {
+            if run.len() >= SHORTEST_ON_STACK && !is_pointers(dump, at(from), run) {
+                redactor.count("text");
+                out.push(MemoryEdit { at: at(from), len: run.len() as u64, bytes: Vec::new() });
+            }
+        };
+        wide_runs(&text.bytes, &mut run);
+        narrow_runs(&text.bytes, &mut run);
+        return;
+    }
     for hit in redactor.hits(&text.bytes, text.form, names) {
         redactor.count(&hit.kind);
         out.push(MemoryEdit { at: at(hit.at), len: hit.new.len() as u64, bytes: hit.new });
     }
 }
 
-/// Code and constants of images.
-fn constants(dump: &Dump) -> Spans {
+/// Headers, code and constants of images: address and bytes.
+pub(crate) fn constants(dump: &Dump) -> Vec<(Va, u64)> {
     let mut out = Vec::new();
     for m in dump.modules() {
         let Ok(headers) = PeHeaders::read(dump.memory().as_ref(), m.base) else { continue };
@@ -315,7 +331,7 @@ fn constants(dump: &Dump) -> Spans {
             out.push((s.rva.va(m.base), s.mapped_size().min(m.size).into()));
         }
     }
-    Spans::new(out.into_iter())
+    out
 }
 
 /// Variables whose values every machine has.

@@ -13,9 +13,10 @@ mod rules;
 mod runs;
 mod spans;
 
-pub(crate) use dump::{NotRedacted, Redaction};
+pub(crate) use dump::{NotRedacted, Redaction, constants};
 pub(crate) use names::{Names, names, names_of};
 pub use rules::RulesError;
+pub(crate) use spans::Spans;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};

@@ -25,19 +25,25 @@ const NOBODY: [&str; 12] = [
 ];
 
 /// Variables of the environment whose value names somebody.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("user", "USERNAME"),
     ("host", "COMPUTERNAME"),
     ("domain", "USERDOMAIN"),
     ("domain", "USERDNSDOMAIN"),
+    ("domain", "USERDOMAIN_ROAMINGPROFILE"),
     ("host", "LOGONSERVER"),
     ("host", "CLIENTNAME"),
     ("host", "HOSTNAME"),
 ];
 
-/// Characters of the shortest name; those of other scripts than Latin are often two.
-const SHORTEST: usize = 3;
-const SHORTEST_OF_OTHERS: usize = 2;
+/// Characters of the shortest name.
+const SHORTEST: usize = 2;
+
+/// Fewest bytes of a name that are looked for beside texts: fewer stand everywhere.
+const SHORTEST_BYTES: usize = 3;
+
+/// Folders of which each folder is named like its user.
+const PROFILES: [&str; 2] = ["users", "documents and settings"];
 
 /// Longest name, characters: Windows allows none of this length, and patterns have to be small.
 const LONGEST: usize = 256;
@@ -126,6 +132,9 @@ impl Names {
                     (None, None) => continue,
                 };
                 let range = part.range();
+                if range.len() < SHORTEST_BYTES {
+                    continue;
+                }
                 let before = raw.get(..range.start).unwrap_or_default();
                 let after = raw.get(range.end..).unwrap_or_default();
                 let is_alone = match form {
@@ -133,7 +142,7 @@ impl Names {
                         !is_word(before.last_chunk::<2>().copied())
                             && !is_word(after.first_chunk::<2>().copied())
                     }
-                    TextForm::Bytes => {
+                    TextForm::Bytes | TextForm::Data => {
                         let is_word = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
                         !is_word(before.last()) && !is_word(after.first())
                     }
@@ -184,19 +193,18 @@ pub(super) fn machines(dump: &Dump) -> impl Iterator<Item = Machine> {
     [Some(dump.machine()), dump.is_wow64().then_some(Machine::X86)].into_iter().flatten()
 }
 
-/// The names that a dump's environment tells.
+/// The names that a dump's environment and the paths of its modules tell.
 pub(crate) fn names_of(dump: &Dump) -> Names {
     let mut out = Names::default();
+    let mut add = |kind: &'static str, name: &str| {
+        let name = name.trim_matches(['\\', ' ']);
+        let common = NOBODY.iter().any(|n| name.eq_ignore_ascii_case(n));
+        if name.chars().count() >= SHORTEST && !common {
+            out.add(kind, name);
+        }
+    };
     for machine in machines(dump) {
         let Some(parameters) = dump.parameters(machine) else { continue };
-        let mut add = |kind: &'static str, name: &str| {
-            let name = name.trim_matches(['\\', ' ']);
-            let common = NOBODY.iter().any(|n| name.eq_ignore_ascii_case(n));
-            let shortest = if name.is_ascii() { SHORTEST } else { SHORTEST_OF_OTHERS };
-            if name.chars().count() >= shortest && !common {
-                out.add(kind, name);
-            }
-        };
         for (kind, variable) in NAMES {
             if let Some(name) = parameters.variable(variable) {
                 add(kind, name);
@@ -204,6 +212,16 @@ pub(crate) fn names_of(dump: &Dump) -> Names {
         }
         if let Some(profile) = parameters.variable("USERPROFILE") {
             add("user", profile.rsplit('\\').next().unwrap_or_default());
+        }
+    }
+    for module in dump.modules() {
+        let folders = module.path.split('\\').collect::<Vec<_>>();
+        for pair in folders.windows(2) {
+            if let [folder, name] = pair
+                && PROFILES.iter().any(|p| folder.eq_ignore_ascii_case(p))
+            {
+                add("user", name);
+            }
         }
     }
     out
@@ -229,6 +247,16 @@ mod tests {
         // Lower case of the first letter is longer.
         assert_eq!(places(&Names::of("user", "Bob"), "İ bob, bobby"), [3..6]);
         assert_eq!(places(&Names::of("user", "Jürgen"), "JÜRGEN"), [0..7]);
+    }
+
+    #[test]
+    fn two_letters_are_looked_for_in_texts_alone() {
+        let names = Names::of("user", "Al");
+        assert_eq!(places(&names, r"C:\Work\AL\all.txt"), [8..10]);
+        let wide: Vec<u8> = "\0al\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let mut seen = Vec::new();
+        names.in_bytes(&[b"\x01al\x02\0".as_slice(), &wide].concat(), &mut |h| seen.push((h.range, h.form)));
+        assert_eq!(seen, [(7..11, TextForm::Utf16)]);
     }
 
     #[test]

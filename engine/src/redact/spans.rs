@@ -4,10 +4,10 @@ use dumpscope_core::Va;
 
 /// Spans by address, disjoint.
 #[derive(Debug, Default)]
-pub(super) struct Spans(Vec<(u64, u64)>);
+pub(crate) struct Spans(Vec<(u64, u64)>);
 
 impl Spans {
-    pub(super) fn new(spans: impl Iterator<Item = (Va, u64)>) -> Spans {
+    pub(crate) fn new(spans: impl Iterator<Item = (Va, u64)>) -> Spans {
         let mut all: Vec<(u64, u64)> = spans.map(|(at, len)| (at.0, at.0.saturating_add(len))).collect();
         all.sort_unstable();
         let mut out: Vec<(u64, u64)> = Vec::with_capacity(all.len());
@@ -21,7 +21,7 @@ impl Spans {
     }
 
     /// True when `at` lies in one of them, and the address up to which that does not change.
-    pub(super) fn at(&self, at: u64) -> (bool, u64) {
+    pub(crate) fn at(&self, at: u64) -> (bool, u64) {
         match self.0.get(self.0.partition_point(|s| s.1 <= at)) {
             Some((start, end)) if *start <= at => (true, *end),
             Some((start, _)) => (false, *start),

@@ -1,6 +1,6 @@
 //! What a dump answers: the triage document and the output of command lines, with and without symbols.
 
-use super::{Level, ShrinkOptions, compare};
+use super::{Level, ShrinkOptions, compare, less};
 use crate::batch::{TriageOptions, one};
 use crate::{Session, TextSink, run_line};
 use dumpscope_core::Va;
@@ -40,6 +40,10 @@ pub(super) struct Answers {
     outputs: Vec<(String, String)>,
     /// What the documents alone read, by address.
     pub(super) needed: Vec<(Va, u64)>,
+    /// What documents and command lines read, by address.
+    pub(super) read: Vec<(Va, u64)>,
+    /// Parts of images that the symbol and image path gave, when the dump is to be without them.
+    pub(super) given: Vec<(Va, u64)>,
     /// What they asked for and did not get.
     pub(super) missed: Vec<(Va, u64)>,
 }
@@ -60,9 +64,14 @@ pub(super) fn ask(dump: &Arc<Dump>, options: &ShrinkOptions) -> Answers {
     let bare = TriageOptions { symbols: SymbolConfig::default(), ..options.triage.clone() };
     let has_symbols =
         !options.triage.symbols.symbol_path.is_empty() || !options.triage.symbols.image_path.is_empty();
+    // Without its images it answers only where they are.
+    let has_bare = !(options.without_images && has_symbols);
     let mut sessions = Vec::new();
-    for triage in [Some(&bare), has_symbols.then_some(&options.triage)].into_iter().flatten() {
+    for triage in [has_bare.then_some(&bare), has_symbols.then_some(&options.triage)].into_iter().flatten() {
         let target = Arc::new(triage.shared_target(dump.clone()));
+        if options.without_images {
+            out.given = less::given(&target);
+        }
         let row = one::triaged("", &target, triage, &triage.cancel);
         let mut row = serde_json::to_value(row).unwrap_or_default();
         if let Some(fields) = row.as_object_mut() {
@@ -84,6 +93,7 @@ pub(super) fn ask(dump: &Arc<Dump>, options: &ShrinkOptions) -> Answers {
             out.outputs.push((line, text));
         }
     }
+    out.read = dump.memory().recorded();
     out
 }
 

@@ -13,6 +13,7 @@
 
 mod answers;
 mod compare;
+mod less;
 mod reach;
 mod select;
 
@@ -71,8 +72,10 @@ pub struct ShrinkOptions {
     pub triage: TriageOptions,
     /// Command lines whose bytes are wanted as well.
     pub also: Vec<String>,
-    /// Most bytes of the new file.
+    /// Most bytes of the new file: what makes it larger is left out, see [`Shrunk::left_out`].
     pub max_size: Option<u64>,
+    /// Leave out code and constants of images whose files the symbol or image path gives.
+    pub without_images: bool,
     /// Take out what is private.
     pub redact: Option<Redactor>,
     /// Replace a dump that lies where the new one goes.
@@ -86,6 +89,8 @@ pub struct Shrunk {
     pub before: u64,
     /// The new one.
     pub written: Written,
+    /// What was left out because it is wanted so or to keep within [`ShrinkOptions::max_size`], in the order in which it was.
+    pub left_out: Vec<String>,
     /// How often it was made larger until it gave the same answers.
     pub grown: u32,
     /// How many texts of its answers differ because they were redacted.
@@ -124,10 +129,10 @@ pub enum ShrinkError {
         /// Why.
         source: WriteError,
     },
-    /// It would be larger than wanted.
-    #[error("the dump needs {need} bytes for the same answers, more than the {most} that --max-size allows")]
+    /// It would be larger than wanted, with nothing but streams and stacks.
+    #[error("streams and stacks alone are {need} bytes, more than the {most} that --max-size allows")]
     TooLarge {
-        /// Its size.
+        /// Their size.
         need: u64,
         /// What was wanted.
         most: u64,
@@ -188,7 +193,7 @@ pub fn shrink(
     dump.memory().record(if options.redact.is_some() { 1 } else { options.level.line() });
     watch(Step::Asking);
     let mut want = ask(&dump, options);
-    let selected = select::memory(&dump, options);
+    let selected = select::memory(&dump, options.level, &want.read);
     let mut plan = Plan { memory: selected.memory, ..Plan::default() };
     plan.comment = Some(comment(&dump, options));
     if options.redact.is_some() {
@@ -203,19 +208,20 @@ pub fn shrink(
         plan.edits = redaction.file().to_vec();
     }
     let mut out = Shrunk { before: dump.file_size(), ..Shrunk::default() };
+    let most = options.max_size.unwrap_or(u64::MAX);
+    less::fit(&dump, &want, options, &mut plan, &mut out.left_out).map_err(failed)?;
     loop {
         if cancel.is_cancelled() {
             return Err(ShrinkError::Stopped);
         }
         let measured = write::measure(&dump, &plan).map_err(failed)?;
+        if measured.size > most {
+            return Err(ShrinkError::TooLarge { need: measured.size, most });
+        }
         if let Some(redaction) = &redaction {
             // Over what is written, which is not all that is wanted and more than that.
             plan.memory_edits = redaction
                 .memory(&measured.kept, &want.needed, &selected.stacks, &|| !cancel.is_cancelled())?;
-        }
-        let need = measured.size;
-        if let Some(most) = options.max_size.filter(|most| need > *most) {
-            return Err(ShrinkError::TooLarge { need, most });
         }
         let file = create(output).map_err(|e| failed(e.into()))?;
         let mut buffered = BufWriter::new(&file);
@@ -241,14 +247,19 @@ pub fn shrink(
             if options.redact.is_some() {
                 want.needed.extend(needed);
             }
+            let had = plan.memory.len();
             plan.memory.extend(missed);
-            let more = write::measure(&dump, &plan).map_err(failed)?.memory;
-            if more > before {
+            let more = write::measure(&dump, &plan).map_err(failed)?;
+            if more.memory > before && more.size <= most {
                 out.grown += 1;
                 continue;
             }
+            if more.size > most {
+                out.left_out.push("what the new dump was asked for and lacks".into());
+            }
+            plan.memory.truncate(had);
         }
-        file.persist(output).map_err(|e| failed(e.error.into()))?;
+        place(file, output).map_err(|e| failed(e.into()))?;
         return Ok(out);
     }
 }
@@ -262,10 +273,10 @@ pub fn copy(dump: &Dump, input: &Path, output: &Path, force: bool) -> Result<(),
         spare(input, output, force)?;
         let mut file = create(output)?;
         file.write_all(dump.file_bytes())?;
-        file.persist(output).map_err(|e| e.error)
+        place(file, output)
     };
     let failed = |e: io::Error| ShrinkError::Write { path: output.display().to_string(), source: e.into() };
-    write().map(drop).map_err(failed)
+    write().map_err(failed)
 }
 
 /// Refuses the dump itself, and without `force` any dump.
@@ -302,6 +313,7 @@ fn prove(file: &NamedTempFile, want: &Answers, options: &ShrinkOptions) -> Resul
 
 /// A file beside the wanted one, which no other program guesses.
 fn create(output: &Path) -> io::Result<NamedTempFile> {
+    let output = output.canonicalize().unwrap_or_else(|_| output.to_owned());
     let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".dumpscope-").suffix(".dmp");
@@ -309,6 +321,16 @@ fn create(output: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
+}
+
+/// Puts the new file where it is wanted: what a link leads to is replaced, not the link, and who could read the old file can
+/// read the new one.
+fn place(file: NamedTempFile, output: &Path) -> io::Result<()> {
+    let output = output.canonicalize().unwrap_or_else(|_| output.to_owned());
+    if let Ok(old) = output.metadata() {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    file.persist(output).map(drop).map_err(|e| e.error)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

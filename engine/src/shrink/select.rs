@@ -1,6 +1,6 @@
 //! Which memory a level keeps beside what was read.
 
-use super::{Level, ShrinkOptions, reach};
+use super::{Level, reach};
 use dumpscope_analyzers::Target;
 use dumpscope_analyzers::stacks::stack_bounds;
 use dumpscope_core::model::Dump;
@@ -36,15 +36,14 @@ pub(super) struct Selected {
     pub(super) stacks: Vec<(Va, u64)>,
 }
 
-/// The memory of the new dump.
-pub(super) fn memory(dump: &Arc<Dump>, options: &ShrinkOptions) -> Selected {
+/// The memory of the new dump: what was read, and what the level adds.
+pub(super) fn memory(dump: &Arc<Dump>, level: Level, read: &[(Va, u64)]) -> Selected {
     if !dump.is_windows() {
         // Other readers read such a dump, past the record.
         let memory = dump.memory().ranges().map(|r| (r.start, r.size)).collect();
         return Selected { memory, stacks: Vec::new() };
     }
-    let mut out = dump.memory().recorded();
-    let level = options.level;
+    let mut out = read.to_vec();
     let machines = [Some(dump.machine()), dump.is_wow64().then_some(Machine::X86)];
     // What is read from here on was recorded before.
     let target = Target::shared(dump.clone(), SymbolConfig::default());
