@@ -83,7 +83,10 @@ mod tests {
         let names = Names::of("user", "Jürgen");
         let p = r.pseudonym("user", "jürgen");
         let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-        assert_eq!(r.clean_bytes(&wide("𝄞 jürgen!"), TextForm::Utf16, &names), wide(&format!("𝄞 {}!", &p[..6])));
+        assert_eq!(
+            r.clean_bytes(&wide("𝄞 jürgen!"), TextForm::Utf16, &names),
+            wide(&format!("𝄞 {}!", &p[..6]))
+        );
         // Half a pair stays what it is.
         let half = [&[0x1e, 0xdd][..], &wide(" Jürgen")].concat();
         let clean = r.clean_bytes(&half, TextForm::Utf16, &names);
