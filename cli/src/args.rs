@@ -76,6 +76,15 @@ the stacks lead to; whole stacks and what only command lines read; code and cons
 of that name is replaced and keeps its permissions, a new one gets those of any new file; devices are not replaced. Memory that no analysis read is missing in it, so it holds less of what the
 program worked on; it is no promise that nothing private is left.";
 
+const MCP_EXAMPLES: &str = "\
+Examples:
+  dumpscope mcp --root dumps/                        what an assistant's configuration starts
+  dumpscope mcp --root dumps/ -y symbols/            with symbols from a folder
+
+No file outside of the folders is opened, links included. Nothing is written without --write, and then only by the tool `shrink`.
+The network is used only when -y names a server here: _NT_SYMBOL_PATH is not asked for one. Text of a dump stands in fields named
+`from_dump`.";
+
 /// Says why a Windows process crashed or hung, from its minidump, on any system.
 ///
 /// Opens dumps (.dmp, .mdmp, also packed as .zst or .gz), walks the stacks of all threads and answers with a verdict
@@ -133,11 +142,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KnownCommand,
     },
+    /// Answer an assistant: a server of the Model Context Protocol on stdin and stdout
+    #[command(after_help = MCP_EXAMPLES)]
+    Mcp(McpArgs),
     /// Analyze the dumps that are named on stdin, for another process of this program
     #[command(hide = true)]
     Worker,
-    /// Print the JSON Schema of the triage document
-    Schema,
+    /// Print the JSON Schema of a document
+    Schema {
+        /// Of which command's.
+        #[arg(value_enum, default_value_t = SchemaOf::Triage)]
+        of: SchemaOf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell.
@@ -145,6 +161,16 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// `triage --format json`
+    Triage,
+    /// `exec --format json`
+    Exec,
+    /// `diff --format json`
+    Diff,
 }
 
 #[derive(Debug, Subcommand)]
@@ -209,6 +235,22 @@ pub(crate) enum ColorArg {
     Always,
     /// Never
     Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct McpArgs {
+    /// Dumps to open at the start, by their paths in these folders: d1, d2, …
+    #[arg(value_name = "DUMP")]
+    pub(crate) dumps: Vec<String>,
+    /// Folder that dumps may be opened from, with its subfolders; may be given several times [default: the current folder]
+    #[arg(long = "root", value_name = "DIR")]
+    pub(crate) roots: Vec<PathBuf>,
+    /// Folder that `shrink` may write to; without it nothing is written
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Option<PathBuf>,
+    /// Seconds for one call
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "20")]
+    pub(crate) budget: std::time::Duration,
 }
 
 #[derive(Debug, Args)]

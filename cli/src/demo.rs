@@ -6,7 +6,7 @@ use dumpscope_engine::batch::triage_target;
 use dumpscope_engine::document::DumpRow;
 use dumpscope_symbols::SymbolConfig;
 
-const BYTES: &[u8] = include_bytes!("../../fixtures/data/demo.dmp");
+const BYTES: &[u8] = include_bytes!("../data/demo.dmp");
 
 /// Opens it.
 pub(crate) fn open() -> Result<Dump, dumpscope_core::OpenError> {

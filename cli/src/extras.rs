@@ -1,13 +1,18 @@
 //! Small subcommands: schema, completions, manual page.
 
 use crate::Exit;
-use crate::args::Cli;
+use crate::args::{Cli, SchemaOf};
 use clap::CommandFactory;
 use std::io::Write;
 
 /// `dumpscope schema`.
-pub(crate) fn schema() -> anyhow::Result<Exit> {
-    let text = serde_json::to_string_pretty(&dumpscope_engine::document::triage_schema())?;
+pub(crate) fn schema(of: SchemaOf) -> anyhow::Result<Exit> {
+    let schema = match of {
+        SchemaOf::Triage => dumpscope_engine::document::triage_schema(),
+        SchemaOf::Exec => dumpscope_engine::render::exec_schema(),
+        SchemaOf::Diff => dumpscope_engine::diff::diff_schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema)?;
     print(format!("{text}\n").as_bytes())
 }
 

@@ -11,6 +11,7 @@ mod host;
 mod interrupt;
 mod known;
 mod list;
+mod mcp;
 mod output;
 mod progress;
 mod redact;
@@ -74,8 +75,9 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Some(Command::Symbols(symbols)) => symbols::run(symbols, &cli.common, console),
         Some(Command::Shrink(args)) => shrink::run(args, &cli.common, console),
         Some(Command::Known { command }) => known::run(command, console),
+        Some(Command::Mcp(args)) => mcp::run(args, &cli.common, console),
         Some(Command::Worker) => Ok(worker::run()),
-        Some(Command::Schema) => extras::schema(),
+        Some(Command::Schema { of }) => extras::schema(*of),
         Some(Command::Completions { shell }) => extras::completions(*shell),
         Some(Command::Man) => extras::man(),
     }

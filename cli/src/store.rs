@@ -17,11 +17,25 @@ use std::time::Duration;
 /// Where symbols and images are looked for: options first, then the environment. Only a URL in a path leads
 /// to the network; with `--offline` nothing does.
 pub(crate) fn config(common: &CommonArgs, cancel: &Cancel, console: &Console) -> SymbolConfig {
-    config_for(common, console, Arc::new(Downloads::new(cancel.clone(), console.is_quiet())))
+    config_of(common, common.offline, console, cancel)
+}
+
+/// As [`config`], with or without the network.
+pub(crate) fn config_of(
+    common: &CommonArgs,
+    offline: bool,
+    console: &Console,
+    cancel: &Cancel,
+) -> SymbolConfig {
+    config_with(common, offline, console, Arc::new(Downloads::new(cancel.clone(), console.is_quiet())))
 }
 
 /// As [`config`], telling downloads to another watch.
 pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn Watch>) -> SymbolConfig {
+    config_with(common, common.offline, console, watch)
+}
+
+fn config_with(common: &CommonArgs, offline: bool, console: &Console, watch: Arc<dyn Watch>) -> SymbolConfig {
     let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     // WinDbg looks along the alternate path first.
     let from_env = || {
@@ -32,12 +46,12 @@ pub(crate) fn config_for(common: &CommonArgs, console: &Console, watch: Arc<dyn 
     let symbol_path = common.symbol_path.clone().unwrap_or_else(from_env);
     let image_path =
         common.image_path.clone().or_else(|| env("_NT_EXECUTABLE_IMAGE_PATH")).unwrap_or_default();
-    let client = client(common.offline, &mut |wrong| console.error(wrong), watch);
+    let client = client(offline, &mut |wrong| console.error(wrong), watch);
     SymbolConfig {
         symbol_path,
         image_path,
         cache: common.cache.clone().or_else(default_cache),
-        offline: common.offline,
+        offline,
         store: Some(Arc::new(client)),
         fresh: false,
     }

@@ -126,14 +126,7 @@ fn line(symbols: &SymbolManager, module: usize, fetch: bool, out: &mut impl Writ
     let Some(info) = symbols.modules().get(module) else { return Ok(2) };
     let (kind, what) = match symbols.state(module) {
         SymbolState::Loaded(source, file) => {
-            let what = match source {
-                SymbolSource::PrivatePdb => "private PDB",
-                SymbolSource::PublicPdb => "public PDB",
-                SymbolSource::Breakpad => "Breakpad file",
-                SymbolSource::Dwarf => "DWARF of the image",
-                SymbolSource::Coff => "COFF symbols of the image",
-                SymbolSource::Exports => "exports only",
-            };
+            let what = source_text(source);
             let kind = usize::from(source > SymbolSource::Breakpad);
             let file = if kind == 0 { file.unwrap_or_default() } else { String::new() };
             (kind, format!("{what}  {}", escape(&file)))
@@ -151,4 +144,16 @@ fn line(symbols: &SymbolManager, module: usize, fetch: bool, out: &mut impl Writ
         }
     }
     Ok(kind)
+}
+
+/// Where a module's names come from, in words.
+pub(crate) const fn source_text(source: SymbolSource) -> &'static str {
+    match source {
+        SymbolSource::PrivatePdb => "private PDB",
+        SymbolSource::PublicPdb => "public PDB",
+        SymbolSource::Breakpad => "Breakpad file",
+        SymbolSource::Dwarf => "DWARF of the image",
+        SymbolSource::Coff => "COFF symbols of the image",
+        SymbolSource::Exports => "exports only",
+    }
 }

@@ -17,6 +17,12 @@ use std::path::PathBuf;
 /// The value of `schema`.
 pub const DIFF_SCHEMA: &str = "dumpscope.diff/1";
 
+/// The JSON Schema (2020-12) of the comparison, with keys in a fixed order.
+#[must_use]
+pub fn diff_schema() -> serde_json::Value {
+    crate::document::schema_of::<DiffDocument>("urn:dumpscope:diff:1")
+}
+
 /// 100 ns units in a millisecond.
 const MS: u64 = 10_000;
 

@@ -82,6 +82,9 @@ pub struct Session {
     pub language: Language,
     /// Asked to stop.
     pub cancel: Cancel,
+    /// True where command lines come from somebody who must reach nothing but this dump: commands whose row says
+    /// `outside` are refused, also in blocks, aliases and loops.
+    pub confined: bool,
     /// What the program around the engine does for it (log files, scripts); without one these commands refuse.
     pub host: Option<Arc<dyn Host>>,
     /// How often expressions asked for source lines while these are switched off: told before the next output.
@@ -121,7 +124,16 @@ impl Session {
             register_mask: None,
         };
         let (language, cancel) = (Language::default(), Cancel::default());
-        Session { path, target, sel, language, cancel, host: None, line_warnings: Arc::default() }
+        Session {
+            path,
+            target,
+            sel,
+            language,
+            cancel,
+            confined: false,
+            host: None,
+            line_warnings: Arc::default(),
+        }
     }
 
     /// Starts as the bare engine does, without WinDbg's window: no frame numbers, no source lines. What the classic

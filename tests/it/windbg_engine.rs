@@ -1,6 +1,6 @@
 //! Agreement with WinDbg's engine: the recorded answers of `shared/windbg`, line by line, and its stacks.
 //!
-//! The scores stand in the README, and an area must not fall below its own. `DUMPSCOPE_UPDATE=1` writes them anew;
+//! The scores stand in `docs/windbg.md`, and an area must not fall below its own. `DUMPSCOPE_UPDATE=1` writes them anew;
 //! `DUMPSCOPE_WINDBG=masm,cpp` (areas, or `all`) prints what differs.
 
 use crate::core_common::shared_or_skip;
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 const OPEN: &str = "<!-- windbg -->\n";
 const CLOSE: &str = "<!-- /windbg -->";
 
-fn readme() -> (PathBuf, String) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+fn page() -> (PathBuf, String) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/windbg.md");
     let text = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
     (path, text)
 }
@@ -55,7 +55,7 @@ fn no_area_falls_below_its_score() {
         println!("{differences}\n{new}");
         return;
     }
-    let (path, text) = readme();
+    let (path, text) = page();
     let (before, rest) = text.split_once(OPEN).unwrap();
     let (old, after) = rest.split_once(CLOSE).unwrap();
     if std::env::var_os("DUMPSCOPE_UPDATE").is_some() {
@@ -63,17 +63,17 @@ fn no_area_falls_below_its_score() {
         return;
     }
     let committed = committed(old);
-    assert!(committed.len() > 10, "the README has no table of scores: {old}");
+    assert!(committed.len() > 10, "docs/windbg.md has no table of scores: {old}");
     for (area, score) in &scores {
         let least = committed.get(area).copied().unwrap_or(0);
         assert!(
             score.equal >= least,
-            "{area}: {} of {} lines equal, the README says {least}; DUMPSCOPE_WINDBG={area} shows them\n{new}",
+            "{area}: {} of {} lines equal, docs/windbg.md says {least}; DUMPSCOPE_WINDBG={area} shows them\n{new}",
             score.equal,
             score.all
         );
     }
     if new != old {
-        eprintln!("the scores are better than the README says: DUMPSCOPE_UPDATE=1 writes them\n{new}");
+        eprintln!("the scores are better than docs/windbg.md says: DUMPSCOPE_UPDATE=1 writes them\n{new}");
     }
 }

@@ -1,4 +1,4 @@
-//! Keys to actions: one table. The help screen, the status line and the README's table come from it.
+//! Keys to actions: one table. The help screen, the status line and `docs/keys.md` come from it.
 
 use crate::key::Key;
 use std::collections::BTreeMap;
@@ -201,7 +201,7 @@ impl Keymap {
     }
 }
 
-/// The keys as a Markdown table, for the README.
+/// The keys as a Markdown table, for `docs/keys.md`.
 #[must_use]
 pub fn markdown() -> String {
     let keymap = Keymap::default();

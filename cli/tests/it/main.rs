@@ -8,12 +8,14 @@
     reason = "a test fails by panicking, and says on stderr that it was skipped"
 )]
 
+mod cli_docs;
 mod cli_exec;
 mod cli_general;
 mod cli_readme;
 mod cli_symbols;
 mod cli_triage;
 mod cli_workers;
+mod mcp;
 mod tui_pty;
 
 use assert_cmd::Command;
@@ -71,6 +73,14 @@ impl Dumps {
 
     fn hang(&self) -> PathBuf {
         self.path().join("a-hang.dmp")
+    }
+
+    /// The hanging process ten seconds later: the header's time is at offset 20.
+    fn later(&self) -> Vec<u8> {
+        let mut bytes = std::fs::read(self.hang()).unwrap();
+        let time = u32::from_le_bytes(bytes[20..24].try_into().unwrap()) + 10;
+        bytes[20..24].copy_from_slice(&time.to_le_bytes());
+        bytes
     }
 
     fn crash(&self) -> PathBuf {

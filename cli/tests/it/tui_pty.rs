@@ -171,7 +171,7 @@ fn the_articles_commands_typed_at_the_prompt() {
 
 #[test]
 fn the_start_screen_and_a_file() {
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/data/demo.dmp");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/demo.dmp");
     let mut tui = Terminal::start(&[], 30, 100);
     tui.shows("Open a dump");
     let text = demo.display().to_string();
@@ -198,7 +198,7 @@ fn a_file_that_is_no_dump_and_a_command_that_leaves() {
     }
 }
 
-/// The README's pictures, from a real run: `DUMPSCOPE_UPDATE=1 cargo test -p dumpscope pictures` writes them.
+/// The pictures in `docs`, from a real run: `DUMPSCOPE_UPDATE=1 cargo test -p dumpscope pictures` writes them.
 #[test]
 fn pictures_of_a_real_run() {
     let mut tui = demo(40, 130);

@@ -31,7 +31,7 @@ mod worker;
 pub use each::triage_each;
 pub use incidents::Incidents;
 pub use inputs::{Input, LeftOut, files_of, find_dumps, once_each};
-pub use one::triage_target;
+pub use one::{describe_target, triage_target};
 pub use worker::{Progressed, Tables, Workers, grace, own_path, serve, worker_main};
 
 use crate::document::{Buckets, Document, settle};

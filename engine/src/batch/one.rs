@@ -98,6 +98,17 @@ pub(crate) fn triaged(name: &str, target: &Target, options: &TriageOptions, canc
     row
 }
 
+/// What is known of an open dump without an analysis: process, system, file. The rest is null.
+#[must_use]
+pub fn describe_target(path: &str, target: &Target) -> DumpRow {
+    DumpRow {
+        process: Some(rows::process(target)),
+        system: Some(rows::system(target)),
+        dump: Some(rows::dump_file(target)),
+        ..DumpRow::empty(path)
+    }
+}
+
 /// Analyzes an open dump; `path` is what the row shows. When `cancel` stops the work the row holds what was found
 /// so far, with a warning.
 pub fn triage_target(path: &str, target: &Target, cancel: &Cancel) -> DumpRow {

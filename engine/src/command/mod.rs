@@ -10,7 +10,7 @@ pub use error::{CommandError, ErrorReport, Jump};
 pub(crate) use lookup::{EXTENSIONS, engine_find};
 pub use lookup::{Found, find};
 pub use nearest::nearest;
-pub use others::{Other, OtherKind, other};
+pub use others::{Other, OtherKind, other, others};
 pub(crate) use unknown::unknown;
 
 use crate::doc::Sink;
@@ -107,6 +107,9 @@ pub struct Command {
     pub needs: &'static [Needs],
     /// What completion offers behind its name.
     pub completes: Completes,
+    /// True when it reaches out of the dump: it touches a file, or changes where files and symbols are looked for. A
+    /// confined session ([`Session::confined`]) refuses it.
+    pub outside: bool,
     /// Runs it.
     pub run: fn(&mut Session, &Invocation<'_>, &mut dyn Sink) -> Result<(), CommandError>,
 }
@@ -126,6 +129,7 @@ impl Command {
         examples: &[],
         needs: &[],
         completes: Completes::Symbols,
+        outside: false,
         run: nothing,
     };
 }

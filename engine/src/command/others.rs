@@ -161,8 +161,8 @@ pub fn other(name: &str) -> Option<&'static Other> {
         .or_else(|| OTHERS.iter().find(|o| o.name.eq_ignore_ascii_case(name)))
 }
 
-/// All entries (for tests and help).
-#[cfg(test)]
-pub(super) fn all() -> &'static [Other] {
+/// All entries, in the order of the table.
+#[must_use]
+pub fn others() -> &'static [Other] {
     OTHERS
 }

@@ -17,6 +17,7 @@ pub(crate) const DUMP: Command = Command {
            unpacked). A dump of that name is replaced with `/o` only. Other letters behind `/m` are accepted.",
     examples: &[(".dump /m small.dmp", "A dump that can be sent")],
     run,
+    outside: true,
     ..Command::BASE
 };
 

@@ -16,6 +16,7 @@ pub(crate) const LOGOPEN: Command = Command {
            `.logappend` goes on in it.",
     examples: &[(".logopen session.log; .logclose", "Starts a log and ends it")],
     run: |session, inv, sink| open(session, inv, sink, false),
+    outside: true,
     ..Command::BASE
 };
 
@@ -27,6 +28,7 @@ pub(crate) const LOGAPPEND: Command = Command {
     help: "As `.logopen`; what the file holds already stays.",
     examples: &[(".logappend session.log; .logclose", "Goes on in a log and ends it")],
     run: |session, inv, sink| open(session, inv, sink, true),
+    outside: true,
     ..Command::BASE
 };
 
@@ -38,6 +40,7 @@ pub(crate) const LOGCLOSE: Command = Command {
     help: "Closes the file that `.logopen` or `.logappend` opened.",
     examples: &[(".logclose", "Closes it")],
     run: close,
+    outside: true,
     ..Command::BASE
 };
 
@@ -49,6 +52,7 @@ pub(crate) const LOGFILE: Command = Command {
     help: "Tells the name of the file that `.logopen` or `.logappend` opened.",
     examples: &[(".logfile", "The open file")],
     run: file,
+    outside: true,
     ..Command::BASE
 };
 

@@ -16,6 +16,7 @@ pub(crate) const NVLOAD: Command = Command {
            conditions. `.nvunload` puts a file away, `.nvlist` lists them.",
     examples: &[(".nvload types.natvis", "Reads a file of the current folder")],
     run: load,
+    outside: true,
     ..Command::BASE
 };
 

@@ -26,9 +26,14 @@ pub use several::*;
 /// The JSON Schema (2020-12) of the triage document, with keys in a fixed order.
 #[must_use]
 pub fn triage_schema() -> serde_json::Value {
+    schema_of::<Document>(SCHEMA_ID)
+}
+
+/// The JSON Schema (2020-12) of a document that is written.
+pub(crate) fn schema_of<T: schemars::JsonSchema>(id: &str) -> serde_json::Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<Document>();
-    schema.insert("$id".into(), SCHEMA_ID.into());
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("$id".into(), id.into());
     schema.to_value()
 }
 

@@ -9,6 +9,27 @@ use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+/// One report of `exec --format json`, for the schema.
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
+#[schemars(title = "dumpscope exec entry")]
+struct ExecEntry {
+    /// The command's text without its thread prefix.
+    command: String,
+    /// The thread's number when the command ran for a selected one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread: Option<u32>,
+    /// Kind of report: what `data` holds.
+    report: String,
+    /// The report's data. Fields may be added, they are not renamed.
+    data: Value,
+}
+
+/// The JSON Schema (2020-12) of `exec --format json`, with keys in a fixed order.
+#[must_use]
+pub fn exec_schema() -> Value {
+    crate::document::schema_of::<Vec<ExecEntry>>("urn:dumpscope:exec:1")
+}
+
 /// What the following reports answer.
 #[derive(Debug, Default)]
 struct Asked {

@@ -9,5 +9,5 @@ mod text;
 pub use ansi::sgr;
 pub use guard::Guarded;
 pub(crate) use indent::write_indented;
-pub use json::{JsonSink, JsonWriter};
+pub use json::{JsonSink, JsonWriter, exec_schema};
 pub use text::TextSink;

@@ -463,6 +463,13 @@ fn run_command(
         Ok(found) => found,
         Err(error) => return report_error(session, sink, &error, text, place),
     };
+    if session.confined && found.command.outside {
+        let name = found.command.name;
+        let error = CommandError::message(format!(
+            "{name} is refused here: it reaches files or changes where they are looked for."
+        ));
+        return report_error(session, sink, &error, text, place);
+    }
     let invocation = Invocation { text, name: found.name, args: found.args, threads };
     let before = session.clone();
     let run = found.command.run;

@@ -14,7 +14,8 @@ line as the file's name; the `$$` forms take it up to the next `;`, with quotes 
 the name to the script as `${$arg1}`, `${$arg2}`, …";
 
 /// What the commands that run files have in common.
-const FILE: Command = Command { glued: Glued::Anything, extent: Extent::Line, help: HELP, ..BASE };
+const FILE: Command =
+    Command { glued: Glued::Anything, extent: Extent::Line, help: HELP, outside: true, ..BASE };
 
 pub(crate) const LINES_REST: Command = Command {
     name: "$<",

@@ -40,6 +40,7 @@ pub(crate) const SHELL: Command = Command {
             "To filter output run `dumpscope exec DUMP -c \"…\" | grep …` in a shell.",
         ))
     },
+    outside: true,
     ..BASE
 };
 

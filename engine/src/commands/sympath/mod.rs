@@ -38,6 +38,7 @@ pub(crate) const SYMPATH: Command = Command {
         (".sympath+ /builds/app", "Adds a folder"),
     ],
     run: |session, inv, sink| path(session, inv, sink, Which::Symbols),
+    outside: true,
     ..Command::BASE
 };
 
@@ -52,6 +53,7 @@ pub(crate) const EXEPATH: Command = Command {
            symbol path is looked along, too.",
     examples: &[(".exepath", "Shows the path"), (".exepath+ /builds/app", "Adds a folder")],
     run: |session, inv, sink| path(session, inv, sink, Which::Images),
+    outside: true,
     ..Command::BASE
 };
 
@@ -68,6 +70,7 @@ pub(crate) const SYMFIX: Command = Command {
         (".symfix+ /tmp/symbols", "Adds it"),
     ],
     run: symfix,
+    outside: true,
     ..Command::BASE
 };
 

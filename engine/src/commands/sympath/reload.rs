@@ -28,6 +28,7 @@ pub(crate) const RELOAD: Command = Command {
     ],
     needs: &[Needs::Modules],
     run: reload,
+    outside: true,
     ..Command::BASE
 };
 
