@@ -7,6 +7,7 @@ use dumpscope_fixtures::context::X64;
 use dumpscope_fixtures::dump::{
     Cpu, Cv, Dump, Exception, Handle, MemoryForm, Misc, Module, Thread, Unloaded,
 };
+use dumpscope_fixtures::image::Image;
 use dumpscope_fixtures::world::{World, frame};
 
 /// A generator of numbers that is the same everywhere.
@@ -252,11 +253,17 @@ fn ordinary() -> Dump {
 
 /// Shrinks with `--redact` and gives the new file.
 fn redacted(dump: &Dump) -> Vec<u8> {
+    redacted_with(dump, &[])
+}
+
+/// The same with what these command lines read.
+fn redacted_with(dump: &Dump, also: &[String]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (folder.path().join("old.dmp"), folder.path().join("new.dmp"));
     std::fs::write(&old, dump.bytes()).unwrap();
     let redact = Some(Redactor::new(RedactLevel::Standard, Some(b"a key"), None).unwrap());
-    shrink(&old, &new, &ShrinkOptions { redact, ..ShrinkOptions::default() }, &|_| {}).unwrap();
+    let options = ShrinkOptions { redact, also: also.to_vec(), ..ShrinkOptions::default() };
+    shrink(&old, &new, &options, &|_| {}).unwrap();
     std::fs::read(&new).unwrap()
 }
 
@@ -407,4 +414,26 @@ fn odd_places() {
     assert_eq!(count(&after), 0);
     // What says where the program was stays.
     assert!(memchr_find(&after, &0x7ff6_0000_1000u64.to_le_bytes()));
+}
+
+#[test]
+fn constants_of_images_stay_but_for_paths_of_users() {
+    let base = 0x7ff6_0000_0000u64;
+    let mut image = Image::new(Cpu::X64, base, r"C:\app\a.exe");
+    // Names of functions and what a runtime tells of itself look like tokens and servers.
+    let stays = "server=Lab.Program; g_Zx81kQp02LmTtY77aBcD";
+    image.put_code(0x1200, stays.as_bytes());
+    image.put_code(0x1300, br"C:\Users\quentin\x.txt");
+    image.put_code(0x1400, br"D:\work\margrets-pc\x.pdb");
+    let data = base + u64::from(image.layout().data);
+    let mut d = ordinary();
+    d.modules.push(image.module());
+    image.map(&mut d.space);
+    d.space.write(data + 0x100, b"a text in writable data");
+    let also = [format!("db {:x} L400", base + 0x1100), format!("db {data:x} L200")];
+    let after = redacted_with(&d, &also);
+    assert!(is_in(&after, stays));
+    for gone in ["quentin", "margrets", "writable"] {
+        assert!(is_in(&d.bytes(), gone) && !is_in(&after, gone), "{gone}");
+    }
 }

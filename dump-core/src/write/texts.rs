@@ -69,10 +69,9 @@ pub fn texts(dump: &Dump) -> Option<Vec<FileText>> {
         true
     };
     for entry in dump.directory() {
-        if let Some((_, form)) = WHOLE.iter().find(|(number, _)| *number == entry.stream_type) {
-            if !add(entry.offset.0, entry.size.into(), *form) {
-                return None;
-            }
+        let whole = WHOLE.iter().find(|(number, _)| *number == entry.stream_type);
+        if whole.is_some_and(|(_, form)| !add(entry.offset.0, entry.size.into(), *form)) {
+            return None;
         }
         if DATA.contains(&entry.stream_type) && !add(entry.offset.0, entry.size.into(), TextForm::Data) {
             return None;

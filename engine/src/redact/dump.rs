@@ -17,6 +17,10 @@ const SHORTEST_ON_STACK: usize = 8;
 /// `IMAGE_SCN_MEM_WRITE`.
 const WRITABLE: u32 = 0x8000_0000;
 
+/// Kinds of the built-in rules that are not looked for in constants: there they find words of the program.
+const NOT_IN_CONSTANTS: [&str; 11] =
+    ["token", "key", "password", "secret", "host", "ip", "mac", "card", "iban", "phone", "query"];
+
 /// Bytes before and behind what is kept, by which rules see what a text is.
 const CONTEXT: u64 = 0x100;
 
@@ -199,13 +203,25 @@ impl<'a> Redaction<'a> {
         if read.is_empty() {
             return;
         }
-        for hit in self.redactor.hits(run, form, &self.names) {
-            let start = at.saturating_add(hit.at as u64);
-            for (from, to, _) in &read {
-                if (*from..*to).contains(&start) {
-                    self.redactor.count(&hit.kind);
+        let nobody = Names::default();
+        for is_constant in [false, true] {
+            let parts: Vec<_> = read.iter().filter(|p| (p.2 == Class::Constant) == is_constant).collect();
+            if parts.is_empty() {
+                continue;
+            }
+            // Names of functions, and tables that runtimes describe themselves with: the program's files have them.
+            let is_exempt = is_constant && memchr::memmem::find(run, b".pdb").is_none();
+            for hit in self.redactor.hits(run, form, if is_exempt { &nobody } else { &self.names }) {
+                if is_exempt && NOT_IN_CONSTANTS.contains(&hit.kind.as_str()) {
+                    continue;
                 }
-                out.extend(clipped(start, &hit.new, *from, *to));
+                let start = at.saturating_add(hit.at as u64);
+                for (from, to, _) in &parts {
+                    if (*from..*to).contains(&start) {
+                        self.redactor.count(&hit.kind);
+                    }
+                    out.extend(clipped(start, &hit.new, *from, *to));
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Words that are no name of anybody.
-const NOBODY: [&str; 12] = [
+const NOBODY: [&str; 13] = [
     "system",
     "root",
     "user",
@@ -22,6 +22,8 @@ const NOBODY: [&str; 12] = [
     "service",
     "localhost",
     "workgroup",
+    // CLIENTNAME of a session that is not remote.
+    "console",
 ];
 
 /// Variables of the environment whose value names somebody.
@@ -236,23 +238,23 @@ pub(crate) fn names(target: &Target) -> Names {
 mod tests {
     use super::*;
 
-    fn places(names: &Names, text: &str) -> Vec<Range<usize>> {
+    fn places(names: &Names, text: &str) -> Vec<(usize, usize)> {
         let mut out = Vec::new();
-        names.in_text(text, &mut |range, _| out.push(range));
+        names.in_text(text, &mut |range, _| out.push((range.start, range.end)));
         out
     }
 
     #[test]
     fn letters_that_change_their_length() {
         // Lower case of the first letter is longer.
-        assert_eq!(places(&Names::of("user", "Bob"), "İ bob, bobby"), [3..6]);
-        assert_eq!(places(&Names::of("user", "Jürgen"), "JÜRGEN"), [0..7]);
+        assert_eq!(places(&Names::of("user", "Bob"), "İ bob, bobby"), [(3, 6)]);
+        assert_eq!(places(&Names::of("user", "Jürgen"), "JÜRGEN"), [(0, 7)]);
     }
 
     #[test]
     fn two_letters_are_looked_for_in_texts_alone() {
         let names = Names::of("user", "Al");
-        assert_eq!(places(&names, r"C:\Work\AL\all.txt"), [8..10]);
+        assert_eq!(places(&names, r"C:\Work\AL\all.txt"), [(8, 10)]);
         let wide: Vec<u8> = "\0al\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let mut seen = Vec::new();
         names.in_bytes(&[b"\x01al\x02\0".as_slice(), &wide].concat(), &mut |h| seen.push((h.range, h.form)));
