@@ -31,6 +31,7 @@ const LISTED: usize = 40;
 
 /// Dumps of one process, compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DiffDocument {
     /// Always `dumpscope.diff/1`.
     pub schema: String,
@@ -64,6 +65,7 @@ pub struct DiffDocument {
 
 /// Handles of one type over all dumps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DiffHandleRow {
     /// Type; empty when it was not recorded.
     #[serde(rename = "type")]
@@ -74,6 +76,7 @@ pub struct DiffHandleRow {
 
 /// One thread over all dumps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct DiffThreadRow {
     /// System id.
     pub tid: u32,

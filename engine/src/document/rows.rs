@@ -15,9 +15,10 @@ pub const SCHEMA: &str = "dumpscope.triage/1";
 /// The schema's own id.
 pub(super) const SCHEMA_ID: &str = "urn:dumpscope:triage:1";
 
+// Fields may be added: who matches or makes a row elsewhere must not depend on all of them.
 macro_rules! dto {
     ($($item:item)*) => {
-        $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)] $item)*
+        $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)] #[non_exhaustive] $item)*
     };
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A language runtime in the process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RuntimeRow {
     /// `.NET`, `Ruby`, `Java`, …
     pub name: String,
@@ -24,6 +25,7 @@ pub struct RuntimeRow {
 
 /// A method frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ScriptFrameRow {
     /// Index in `runtimes`.
     pub runtime: usize,
@@ -47,6 +49,7 @@ pub struct ScriptFrameRow {
 
 /// A thread as its runtime knows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ScriptThreadRow {
     /// Index in `runtimes`.
     pub runtime: usize,
@@ -62,6 +65,7 @@ pub struct ScriptThreadRow {
 
 /// A thread of a runtime without a native one of its own: an unmounted virtual thread, a suspended fiber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct UnmountedRow {
     /// Index in `runtimes`.
     pub runtime: usize,
@@ -81,6 +85,7 @@ pub struct UnmountedRow {
 
 /// What a thread without a native one waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct UnmountedWaitRow {
     /// As in `threads[].wait`.
     pub kind: String,
@@ -98,6 +103,7 @@ pub struct UnmountedWaitRow {
 
 /// An exception object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct ScriptExceptionRow {
     /// The thread that threw it.
     pub tid: Option<u32>,
@@ -122,6 +128,7 @@ pub struct ScriptExceptionRow {
 
 /// Asynchronous work that is not finished.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct TaskRow {
     /// Methods that await each other, innermost last.
     pub chain: Vec<String>,

@@ -84,6 +84,7 @@ pub struct ShrinkOptions {
 
 /// What was done.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Shrunk {
     /// Bytes of the (unpacked) old dump.
     pub before: u64,

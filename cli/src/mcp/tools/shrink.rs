@@ -41,6 +41,7 @@ pub(super) fn shrink(call: &Call) -> Answered {
         "same_answers": done.differences.is_empty(),
         "differences": done.differences.iter().take(10).map(|d| quoted(d)).collect::<Vec<_>>(),
         "redacted_texts": done.redacted,
+        "left_out": done.left_out.iter().take(10).map(|t| quoted(t)).collect::<Vec<_>>(),
     }))
 }
 

@@ -36,7 +36,7 @@ pub(super) fn verdict(call: &Call) -> Answered {
         "sentences": sentences("v", verdict),
         "advice": quoted_or_null(verdict.advice.as_deref()),
         "other_findings": others.map(|(n, f)| brief(&format!("f{n}"), f)).collect::<Vec<_>>(),
-        "exception": row.exception.as_ref().map(|e| json!({ "thread_id": e.tid, "code": word(&e.code), "description": quoted(&e.description) })),
+        "exception": row.exception.as_ref().map(|e| json!({ "thread_id": e.tid, "code": word(e.code), "description": quoted(&e.description) })),
         "signature": quoted_or_null(row.signature.as_deref()),
         "cannot_answer": cannot.map(|c| json!({ "question": c.question, "next_time": c.next_time })).collect::<Vec<_>>(),
         "warnings": row.warnings.iter().flatten().take(MAX_EVIDENCE).map(|w| quoted(w)).collect::<Vec<_>>(),
