@@ -263,6 +263,9 @@ pub(crate) struct ExecArgs {
     /// Script to run, one command line per line, after the lines of -c
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
+    /// Exit code 1 when a command failed (all lines still run)
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Print each command line behind its prompt first, as in a transcript
     #[arg(long)]
     pub(crate) echo: bool,

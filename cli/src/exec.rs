@@ -48,15 +48,16 @@ pub(crate) fn run(args: &ExecArgs, common: &CommonArgs, console: &Console) -> an
             console.error(&format!("{}: {why}", file.display()));
         }
     }
-    match args.format {
+    let failed = match args.format {
         ExecFormat::Text => text(&mut session, &lines, args.echo, console)?,
         ExecFormat::Json => json(&mut session, &lines, console)?,
-    }
+    };
     dumpscope_engine::Host::close_log(host.as_ref());
     if let Some(failure) = host.failure() {
         console.error(&failure);
     }
-    Ok(ended(&cancel, &by_user, console).unwrap_or(Exit::Done))
+    let done = if failed && args.strict { Exit::BadDump } else { Exit::Done };
+    Ok(ended(&cancel, &by_user, console).unwrap_or(done))
 }
 
 /// Says why the commands did not all run to their end.
@@ -152,8 +153,9 @@ impl Sink for Noted<'_> {
     }
 }
 
-/// Prints text.
-fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<()> {
+/// Prints text; says whether a command failed.
+fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) -> anyhow::Result<bool> {
+    let mut failed = false;
     let mut sink = TextSink::new(Guarded::new(console.out()), console.color());
     for line in lines {
         if echo {
@@ -161,22 +163,25 @@ fn text(session: &mut Session, lines: &[String], echo: bool, console: &Console) 
         }
         match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
             LineStatus::Quit | LineStatus::Stopped => break,
-            LineStatus::Done | LineStatus::Failed => {}
+            LineStatus::Done => {}
+            LineStatus::Failed => failed = true,
         }
     }
     sink.finish()?;
-    Ok(())
+    Ok(failed)
 }
 
-/// Prints one JSON array.
-fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<()> {
+/// Prints one JSON array; says whether a command failed.
+fn json(session: &mut Session, lines: &[String], console: &Console) -> anyhow::Result<bool> {
+    let mut failed = false;
     let mut sink = JsonWriter::new(console.out());
     for line in lines {
         match run_line(session, line, &mut Noted { sink: &mut sink, console }) {
             LineStatus::Quit | LineStatus::Stopped => break,
-            LineStatus::Done | LineStatus::Failed => {}
+            LineStatus::Done => {}
+            LineStatus::Failed => failed = true,
         }
     }
     sink.finish()?;
-    Ok(())
+    Ok(failed)
 }

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything was done.
     Done = 0,
-    /// A dump could not be analyzed; the others were.
+    /// A dump could not be analyzed, the others were; or a command failed (`exec --strict`).
     BadDump = 1,
     /// Wrong usage.
     Usage = 2,

@@ -57,7 +57,7 @@ fn errors_say_what_to_type() {
     check(&mut s, "!locks -z", "Syntax error at ''\nnote: usage: !locks [-v] [-o]\n");
     check(&mut s, "!critsec", "Numeric expression missing from ''\nnote: usage: !critsec address\n");
     assert!(run(&mut s, "dt -h").0.contains("usage: dt "));
-    assert!(run(&mut s, "kz").0.contains("The nearest command here is k."));
+    assert!(run(&mut s, "kz").0.contains("Did you mean k?"));
     assert!(run(&mut s, ".opendump x").0.contains("dumpscope FILE"));
     assert!(run(&mut s, "!waits 0").0.contains("the thread with number 0 is ~0"));
     assert!(run(&mut s, "!findstack NoSuchName").0.contains("no stack has"));
@@ -68,8 +68,8 @@ fn errors_stand_below_what_is_wrong() {
     let mut s = session(true);
     let prompt = s.prompt();
     assert_eq!(prompt, "0:000> ");
-    check(&mut s, "g", "       ^ No runnable debuggees error in 'g'\n");
-    check(&mut s, ".echo a; g", "a\n                ^ No runnable debuggees error in 'g'\n");
+    check(&mut s, "g", "       ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n");
+    check(&mut s, ".echo a; g", "a\n                ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n");
     check(&mut s, "? nothing!here + 1", "Couldn't resolve error at 'nothing!here + 1'\n");
     check(&mut s, "dd 0 L90000000", "Range error at 'L90000000'\n");
     for wide in [false, true] {

@@ -19,6 +19,7 @@ mod article_pdb_robust;
 mod article_replay;
 mod blame_truth;
 mod calibration;
+mod cheat_sheet;
 mod cmds_confined;
 mod cmds_lab;
 mod cmds_matrix;

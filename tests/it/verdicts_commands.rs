@@ -244,16 +244,17 @@ fn cs_has_windbgs_flags_and_says_what_a_dump_lacks() {
     for (unknown, near) in [
         ("!locktree", "!locks"),
         ("!critlist", "!locks"),
-        ("!lock", "!locks"),
         ("!mutex", "!waits"),
         ("!waitchain", "!waits"),
         ("!wct", "!waits"),
-        ("!deadlocks", "!deadlock"),
     ] {
-        has(&answer(&mut session, unknown), &[&format!("The nearest command here is {near}.")]);
+        has(&answer(&mut session, unknown), &[&format!("{unknown} is not built in. `{near}`")]);
+    }
+    for (slip, near) in [("!lock", "!locks"), ("!deadlocks", "!deadlock")] {
+        has(&answer(&mut session, slip), &[&format!("Did you mean {near}?")]);
     }
     for unknown in ["!foo", "!threadpool"] {
-        assert!(!answer(&mut session, unknown).contains("nearest"), "{unknown}");
+        assert!(!answer(&mut session, unknown).contains("Did you mean"), "{unknown}");
     }
 }
 

@@ -139,7 +139,7 @@ pub(crate) struct Score {
 
 /// Reads the suite's own files, writes none.
 #[derive(Debug)]
-struct Files;
+pub(crate) struct Files;
 
 impl Host for Files {
     fn open_log(&self, _path: &str, _append: bool) -> Result<(), HostError> {

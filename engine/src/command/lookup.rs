@@ -141,5 +141,14 @@ fn fits(command: &Command, name: &str, text: &str, ignore_case: bool) -> Option<
             let digits = after.get(..word)?.chars().all(|c| c.is_ascii_digit());
             (digits && !after.get(word..)?.starts_with('_')).then_some(name.len() + len)
         }
+        Glued::FlagsThenText(flags, open) => {
+            let len = tail.find(|c: char| !flags.contains(c)).unwrap_or(tail.len());
+            let after = tail.get(len..)?;
+            let end = after.find([' ', '\t', ';', '\n', '\r']).unwrap_or(after.len());
+            // Without a letter that takes a text the word must be at its end, or go on with punctuation.
+            let takes = tail.get(..len)?.contains(|c| open.contains(c));
+            let len = if takes { len + end } else { len };
+            (takes || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_')).then_some(name.len() + len)
+        }
     }
 }

@@ -11,7 +11,7 @@ pub(crate) use lookup::{EXTENSIONS, engine_find};
 pub use lookup::{Found, find};
 pub use nearest::nearest;
 pub use others::{Other, OtherKind, other, others};
-pub(crate) use unknown::unknown;
+pub(crate) use unknown::{known_other, unknown};
 
 use crate::doc::Sink;
 use crate::lang::Cursor;
@@ -49,6 +49,8 @@ pub enum Glued {
     /// Letters of this set, then perhaps digits: the flags of `kvnL`, `lmvm`. They belong to
     /// [`Invocation::name`].
     Flags(&'static str),
+    /// As `Flags`; behind one of the letters of the second set any text may follow: `lmvmntdll`.
+    FlagsThenText(&'static str, &'static str),
     /// Anything (`?1+2`, `*text`, `reax`).
     Anything,
 }

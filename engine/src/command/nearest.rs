@@ -26,7 +26,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 fn with_flags(name: &str) -> Option<&'static str> {
     COMMANDS
         .iter()
-        .filter(|c| matches!(c.glued, Glued::Flags(_)))
+        .filter(|c| matches!(c.glued, Glued::Flags(_) | Glued::FlagsThenText(..)))
         .map(|c| c.name)
         .filter(|n| name.strip_prefix(n).is_some_and(|flags| matches!(flags.chars().count(), 1 | 2)))
         .max_by_key(|n| n.len())

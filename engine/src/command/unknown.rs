@@ -1,38 +1,52 @@
 //! What is said of a command that there is not.
 
-use super::{COMMANDS, CommandError, EXTENSIONS, OtherKind, find, nearest, other};
+use super::{COMMANDS, CommandError, EXTENSIONS, Other, OtherKind, nearest, other};
 
-/// The answer to a command that there is not.
-pub(crate) fn unknown(text: &str) -> CommandError {
+/// The name at the start of a command's text: a word of letters, or of letters behind `!` or `.`; `!ext.name` as well.
+fn name_of(text: &str) -> &str {
     let head = text.get(..text.find(char::is_whitespace).unwrap_or(text.len())).unwrap_or(text);
-    // A word of letters, or of letters behind `!` or `.`; `!ext.name` as well.
     let start = usize::from(head.starts_with(['!', '.']));
     let tail = head.get(start..).unwrap_or("");
     let extra = |c: char| !(c.is_alphanumeric() || c == '_' || (head.starts_with('!') && c == '.'));
     let len = tail.find(extra).unwrap_or(tail.len());
-    let name = if len == 0 { head } else { head.get(..start + len).unwrap_or(head) };
+    if len == 0 { head } else { head.get(..start + len).unwrap_or(head) }
+}
+
+/// `!heap` of `!ext.heap`, when the table has not the whole name.
+fn bare(name: &str) -> &str {
+    let known = |dll: &str| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(dll));
+    let at = name.strip_prefix('!').and_then(|n| n.split_once('.')).filter(|(dll, _)| known(dll) && other(name).is_none());
+    // The `!` of the prefix is not before the name: entries are looked up with one.
+    match at.and_then(|(_, export)| super::others::extension(export)) {
+        Some(entry) => entry.name,
+        None => name,
+    }
+}
+
+/// WinDbg's command at the start of `text` that is not built in, with its name as typed.
+pub(crate) fn known_other(text: &str) -> Option<(&str, &'static Other)> {
+    let name = name_of(text.trim_start());
+    other(bare(name)).map(|o| (name, o))
+}
+
+/// The answer to a command that there is not.
+pub(crate) fn unknown(text: &str) -> CommandError {
+    let name = name_of(text);
     let have = |instead: &str| {
-        if instead.is_empty() { String::new() } else { format!(" The nearest command here is {instead}.") }
+        if instead.is_empty() { String::new() } else { format!(" Did you mean {instead}?") }
     };
-    if let Some(other) = other(name) {
-        let near = have(if find(other.instead).is_some() { other.instead } else { "" });
+    if let Some(other) = other(bare(name)) {
         return match other.kind {
             OtherKind::Live => CommandError::caret(0, "No runnable debuggees error"),
-            OtherKind::Write => {
-                CommandError::message(format!("{name} writes; a dump cannot be changed.{near}"))
-            }
-            OtherKind::Kernel => {
-                CommandError::message(format!("{name} is for kernel dumps; this is a user dump.{near}"))
-            }
             OtherKind::Managed => CommandError::noted(
                 format!("No export {} found", name.trim_start_matches('!')),
-                format!("{name} belongs to SOS (.NET), which is not built in.{near}"),
+                other.line(name),
             ),
-            OtherKind::Missing => CommandError::message(format!("{name} is not built in.{near}")),
             OtherKind::Open => CommandError::noted(
-                format!("{name} is not built in: a session has one dump."),
+                other.line(name),
                 "Open the other dump with `dumpscope FILE` or `dumpscope exec FILE`.",
             ),
+            _ => CommandError::message(other.line(name)),
         };
     }
     let near = nearest(name).map(have).unwrap_or_default();

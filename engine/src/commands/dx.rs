@@ -36,6 +36,9 @@ pub(crate) const DX: Command = Command {
 };
 
 fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
+    if matches!(inv.args.trim(), "-?" | "/?" | "-h" | "-help") {
+        return crate::run::run_block(session, ".hh dx", sink);
+    }
     let pid = session.dump().pid().map_or(0, |p| p.0.into());
     let (options, text) = options(inv.args, pid);
     // Without anything the root is shown, two levels deep.

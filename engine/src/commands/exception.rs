@@ -149,6 +149,9 @@ fn padded_symbol(session: &Session, va: Va, wide: bool) -> Option<String> {
     let r = symbols.resolve(va)?;
     let module = symbols.name_in(r.module, session.sel.machine);
     let offset = r.displacement_in(session.sel.machine);
+    if let Some(s) = r.symbol.as_ref().filter(|_| offset == 0) {
+        return Some(escape(&format!("{module}!{}", s.name)).into_owned());
+    }
     let offset = if wide { format!("{offset:016x}") } else { format!("{offset:08x}") };
     let name = match &r.symbol {
         Some(s) => format!("{module}!{}+0x{offset}", s.name),

@@ -1,7 +1,7 @@
 //! `.help`, `.hh`: what there is and how it is used.
 
 use crate::command::{self, COMMANDS, Command, CommandError, Completes, Invocation, Needs};
-use crate::doc::{Line, Link, RenderCx, Report, Role, Sink, Span};
+use crate::doc::{Line, Link, Message, RenderCx, Report, Role, Sink, Span};
 use crate::session::Session;
 use serde_json::{Value, json};
 
@@ -9,11 +9,15 @@ pub(crate) const HELP: Command = Command {
     name: ".help",
     aliases: &[".hh", "!help"],
     group: "session",
-    syntax: ".help [command] | .hh [command]",
-    summary: "Lists the commands, or explains one",
+    syntax: ".help [command | words] | .hh [command | words]",
+    summary: "Lists the commands, explains one, or finds them by words",
     help: "Without a name all commands are listed by group. With a name the command's syntax, explanation and examples \
-           are shown.",
-    examples: &[(".help", "All commands"), (".hh k", "The command k")],
+           are shown. Other words are looked for in names and summaries.",
+    examples: &[
+        (".help", "All commands"),
+        (".hh k", "The command k"),
+        (".help waits", "Commands that have to do with waits"),
+    ],
     completes: Completes::Commands,
     run,
     ..Command::BASE
@@ -42,12 +46,7 @@ impl Report for CommandList {
             for c in COMMANDS.iter().filter(|c| c.group == *group) {
                 let names: Vec<&str> = std::iter::once(c.name).chain(c.aliases.iter().copied()).collect();
                 let all = names.join(" ");
-                let name =
-                    Span::new(Role::Symbol, format!("  {:<22}", if all.len() > 22 { c.name } else { &all }));
-                emit(
-                    Line(vec![name.link(Link::Run(format!(".hh {}", c.name)))])
-                        .text(format!(" {}", c.summary)),
-                );
+                emit(row(c, if all.len() > 22 { c.name } else { &all }));
             }
         }
         emit(Line::new());
@@ -55,9 +54,78 @@ impl Report for CommandList {
     }
 
     fn json(&self) -> Value {
-        let one = |c: &&Command| json!({ "name": c.name, "aliases": c.aliases, "group": c.group, "syntax": c.syntax, "summary": c.summary });
-        json!({ "commands": COMMANDS.iter().map(one).collect::<Vec<_>>() })
+        json!({ "commands": COMMANDS.iter().copied().map(one).collect::<Vec<_>>() })
     }
+}
+
+/// The commands whose names, then those whose summaries hold all words of `text`.
+fn search(text: &str) -> Vec<&'static Command> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    if words.is_empty() {
+        return Vec::new();
+    }
+    let named = |c: &Command| {
+        let names = std::iter::once(c.name).chain(c.aliases.iter().copied());
+        let bare = words.concat();
+        let bare = bare.trim_start_matches(['!', '.']);
+        // One letter is in every name.
+        names.into_iter().any(|n| {
+            let n = n.to_lowercase();
+            let n = n.trim_start_matches(['!', '.']);
+            n == bare || (bare.len() > 1 && n.contains(bare))
+        })
+    };
+    let summed = |c: &Command| {
+        let summary = c.summary.to_lowercase();
+        // `waits` finds `waiting`, `threads` finds `thread`.
+        words.iter().all(|w| w.len() > 1 && summary.contains(w.strip_suffix('s').filter(|s| s.len() > 2).unwrap_or(w)))
+    };
+    let (mut first, mut then) = (Vec::new(), Vec::new());
+    for c in COMMANDS.iter().copied() {
+        if named(c) {
+            first.push(c);
+        } else if summed(c) {
+            then.push(c);
+        }
+    }
+    first.append(&mut then);
+    first
+}
+
+/// What a search found.
+struct Found {
+    /// Untrusted: what the user typed.
+    word: String,
+    commands: Vec<&'static Command>,
+}
+
+impl Report for Found {
+    fn kind(&self) -> &'static str {
+        "commands"
+    }
+
+    fn lines(&self, _cx: &RenderCx, emit: &mut dyn FnMut(Line)) {
+        emit(Line::plain("Commands about '").span(Span::untrusted(Role::Text, &self.word)).text("':"));
+        for c in &self.commands {
+            emit(row(c, c.name));
+        }
+        emit(Line::new());
+        emit(Line::plain(".hh NAME explains a command."));
+    }
+
+    fn json(&self) -> Value {
+        json!({ "commands": self.commands.iter().copied().map(one).collect::<Vec<_>>() })
+    }
+}
+
+/// A command's line in a list, and its JSON.
+fn row(c: &Command, names: &str) -> Line {
+    let name = Span::new(Role::Symbol, format!("  {names:<22}"));
+    Line(vec![name.link(Link::Run(format!(".hh {}", c.name)))]).text(format!(" {}", c.summary))
+}
+
+fn one(c: &Command) -> Value {
+    json!({ "name": c.name, "aliases": c.aliases, "group": c.group, "syntax": c.syntax, "summary": c.summary })
 }
 
 /// One command.
@@ -144,8 +212,20 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     if name.is_empty() {
         return session.emit(sink, &CommandList);
     }
-    if let Some(found) = command::find(name) {
+    // A sentence that begins with a command's name (`k stack`) is no name.
+    if let Some(found) = command::find(name).filter(|f| f.args.trim().is_empty()) {
         return session.emit(sink, &CommandHelp(found.command));
+    }
+    let known = command::other(name);
+    if let Some(other) = known.filter(|_| name.starts_with(['!', '.'])) {
+        return session.emit(sink, &Message(vec![Line::plain(other.line(name))]));
+    }
+    let found = search(name);
+    if !found.is_empty() {
+        return session.emit(sink, &Found { word: name.to_owned(), commands: found });
+    }
+    if let Some(other) = known {
+        return session.emit(sink, &Message(vec![Line::plain(other.line(name))]));
     }
     // Names of Windows' functions and types are longer than what a command's name may be mistaken for.
     if let Some(known) = super::win32::about(session, name) {

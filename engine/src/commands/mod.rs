@@ -7,6 +7,8 @@ mod clr;
 pub(crate) mod code;
 mod com;
 mod comment;
+mod counted;
+mod cpuid;
 mod deadlock;
 mod dump;
 mod dumpdebug;
@@ -14,6 +16,8 @@ mod dx;
 mod echo;
 mod evaluate;
 mod exception;
+mod exchain;
+mod extensions;
 mod flags;
 mod formats;
 mod handle;
@@ -36,15 +40,18 @@ mod runaway;
 mod script;
 mod search;
 mod settings;
+mod source;
 pub(crate) mod stack;
 mod sympath;
 mod target_info;
 mod threads;
 pub(crate) mod types;
 mod uniqstack;
+mod verifier;
 mod waits;
 mod which;
 mod win32;
+mod writemem;
 
 pub use win32::win32_names;
 
@@ -86,6 +93,8 @@ fn readable(
 pub(crate) const ALL: &[&Command] = &[
     &address::ADDRESS,
     &address::VPROT,
+    &address::heap::HEAP,
+    &address::vadump::VADUMP,
     &args::ARGS,
     &peb_teb::dlls::DLLS,
     &peb_teb::env::ENVVAR,
@@ -129,9 +138,14 @@ pub(crate) const ALL: &[&Command] = &[
     &code::UB,
     &code::UF,
     &code::UU,
+    &code::find::SEARCH,
+    &code::fnent::FNENT,
     &comment::DOLLAR,
     &analyze::ANALYZE,
     &com::COM,
+    &counted::STR,
+    &counted::USTR,
+    &cpuid::CPUID,
     &comment::STAR,
     &deadlock::DEADLOCK,
     &dump::DUMP,
@@ -145,6 +159,15 @@ pub(crate) const ALL: &[&Command] = &[
     &exception::LASTEVENT,
     &exception::THREAD,
     &exception::IMPLICIT_PROCESS,
+    &exchain::EXCHAIN,
+    &extensions::BL,
+    &extensions::CHAIN,
+    &extensions::CHILDDBG,
+    &extensions::EVENTLOG,
+    &extensions::FNRET,
+    &extensions::LOAD,
+    &extensions::SX,
+    &extensions::VERCOMMAND,
     &formats::FORMATS,
     &formats::N,
     &handle::HANDLE,
@@ -192,6 +215,7 @@ pub(crate) const ALL: &[&Command] = &[
     &memory::DYB,
     &memory::DYD,
     &modules::LM,
+    &modules::chkimg::CHKIMG,
     &modules::dh::DH,
     &modules::imgscan::IMGSCAN,
     &modules::lmi::LMI,
@@ -238,6 +262,9 @@ pub(crate) const ALL: &[&Command] = &[
     &settings::EXPR,
     &settings::LAYOUT,
     &settings::LINES,
+    &source::LS,
+    &source::OPEN,
+    &source::SRCPATH,
     &flags::SYMOPT,
     &flags::ASM,
     &stack::K,
@@ -258,10 +285,14 @@ pub(crate) const ALL: &[&Command] = &[
     &target_info::VERSION,
     &target_info::VERTARGET,
     &threads::THREADS,
+    &verifier::AVRF,
+    &verifier::HTRACE,
+    &verifier::TOKEN,
     &waits::WAITS,
     &win32::API,
     &win32::CONST,
     &win32::IID,
+    &writemem::WRITEMEM,
     &types::DT,
     &types::DV,
     &types::TYPED,

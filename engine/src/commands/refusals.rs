@@ -24,17 +24,13 @@ const SETTINGS: &[(&str, &str)] = &[
     (".restart", ""),
     (".scriptlist", "Command Loaded Scripts:\n    <None Loaded>\nOther Clients' Scripts:\n    <None Loaded>"),
     (".secure", "Secure mode disabled"),
-    (".setdll", "No extension DLL name provided"),
-    (".srcfix", "Source search path is: SRV*"),
-    (".srcpath", "Source search path is: <empty>"),
     (".step_filter", "Step filtering disabled"),
     (".sxcmds", ""),
     (".typeopt", "Type options : (0x0)  none"),
-    (".unload", "Unloading dbghelp extension DLL"),
 ];
 
 /// Commands that want the name of a file.
-const FILES: &[&str] = &[".copysym", ".dml_file", ".opendump", ".readmem", ".writemem"];
+const FILES: &[&str] = &[".copysym", ".dml_file", ".opendump", ".readmem"];
 
 /// Answers a command that there is not.
 pub(crate) fn answer(session: &mut Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
@@ -150,7 +146,9 @@ fn extension(name: &str) -> Result<(), CommandError> {
         ),
         None => format!("No export {} found", escape(name)),
     };
-    Err(CommandError::noted(text, ".help lists the commands that there are."))
+    let known = crate::command::other(&format!("!{name}")).map(|o| o.line(&format!("!{name}")));
+    let note = known.unwrap_or_else(|| ".help lists the commands that there are.".to_owned());
+    Err(CommandError::noted(text, note))
 }
 
 /// `e`, `eb`, `ed` …: an address, then values.
@@ -202,7 +200,7 @@ fn compare(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), Com
 }
 
 /// `ls`, `lsc`, `l+t` …: a dump has no source file that the engine could list.
-fn source(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
+pub(super) fn source(session: &Session, text: &str, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let mut say = |text: &str| session.emit(sink, &Message(vec![Line::plain(text)]));
     let options = [
         ('t', 1, "Step/trace by source line"),

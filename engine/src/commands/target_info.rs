@@ -68,10 +68,10 @@ pub(crate) const TIME: Command = Command {
 pub(crate) const PROCESS: Command = Command {
     name: "|",
     group: "dump",
-    syntax: "|",
+    syntax: "|[.|*|#|0] [s]",
     summary: "Shows the process of the dump",
     help: "A dump holds one process: number 0.",
-    examples: &[("|", "Process id and program")],
+    examples: &[("|", "Process id and program"), ("|.", "The current process"), ("|*", "All processes: the one")],
     run: run_process,
     ..Command::BASE
 };
@@ -79,10 +79,10 @@ pub(crate) const PROCESS: Command = Command {
 pub(crate) const SYSTEM: Command = Command {
     name: "||",
     group: "dump",
-    syntax: "||",
+    syntax: "||[.|*|#|0] [s]",
     summary: "Shows the dump file and its kind",
     help: "One dump is open: number 0.",
-    examples: &[("||", "The dump's kind and path")],
+    examples: &[("||", "The dump's kind and path"), ("||*", "All dumps of the session: the one")],
     run: run_system,
     ..Command::BASE
 };
@@ -133,7 +133,12 @@ struct TargetReport {
     #[serde(skip)]
     system_line: Option<String>,
     #[serde(skip)]
+    modern: bool,
+    #[serde(skip)]
     times: bool,
+    /// What the writer of the dump said of it (comment streams). Untrusted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    comments: Vec<String>,
     /// What is missing and why.
     note: Option<&'static str>,
 }
@@ -170,6 +175,20 @@ impl Answer for TargetReport {
                 emit(Line::plain(format!("  User time: {}", seconds(user))));
             }
         }
+        for comment in &self.comments {
+            if self.modern {
+                // Today's engine says it when it opens a dump, not here: it stands beside the output.
+                let words: Vec<&str> = comment.split_whitespace().collect();
+                emit(Line::new().role(Role::Note, "note: Comment: ").span(Span::untrusted(Role::Note, &words.join(" "))));
+                continue;
+            }
+            let mut rows = comment.lines().filter(|l| !l.trim().is_empty());
+            let first = rows.next().unwrap_or("");
+            emit(Line::plain("Comment: ").span(Span::untrusted(Role::Text, first.trim_end())));
+            for row in rows {
+                emit(Line::plain("         ").span(Span::untrusted(Role::Text, row.trim_end())));
+            }
+        }
         if let Some(version) = self.dumpscope {
             emit(Line::plain(format!("dumpscope version {version}")));
         }
@@ -204,11 +223,13 @@ fn target(session: &Session, system: bool, times: bool, version: bool) -> Target
             .filter(|s| !modern || *s > 0),
         kernel_time_s: misc.and_then(|m| m.kernel_time),
         user_time_s: misc.and_then(|m| m.user_time),
+        comments: if system { dump.comments().iter().map(|c| (*c).to_owned()).collect() } else { Vec::new() },
         dumpscope: version.then_some(env!("CARGO_PKG_VERSION")),
         system_line: system.then(|| {
             let named = |i: &SystemInfo| system_line(i, if modern { engine_name(i) } else { os_name(i) });
             info.map_or_else(|| "Minidump does not have system info".to_string(), named)
         }),
+        modern,
         times,
         note: misc.is_none().then_some(missing::MISC_INFO).filter(|_| times),
     }
@@ -335,7 +356,7 @@ impl Report for OneLine {
     }
 }
 
-/// What stands behind `|` or `||` in the modern layout: the one process (system) that there is, and whether it is made
+/// What stands behind `|` or `||`: the one process (system) that there is, and whether it is made
 /// current.
 fn selector(inv: &Invocation<'_>, what: &'static str) -> Result<bool, CommandError> {
     let start = inv.text.len() - inv.text.trim_start_matches('|').len();
@@ -359,12 +380,8 @@ fn selector(inv: &Invocation<'_>, what: &'static str) -> Result<bool, CommandErr
 }
 
 fn run_process(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    if session.sel.layout == Layout::Modern {
-        if selector(inv, "Illegal process error")? {
-            return crate::commands::threads::show_instruction(session, sink);
-        }
-    } else {
-        inv.cursor().end()?;
+    if selector(inv, "Illegal process error")? {
+        return crate::commands::threads::show_instruction(session, sink);
     }
     let pid = session.dump().pid().map(|p| p.0);
     let name = image_path(session).map(|n| escape(&n).into_owned());
@@ -375,12 +392,8 @@ fn run_process(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink)
 }
 
 fn run_system(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Result<(), CommandError> {
-    if session.sel.layout == Layout::Modern {
-        if selector(inv, "Illegal debuggee error")? {
-            return Ok(());
-        }
-    } else {
-        inv.cursor().end()?;
+    if selector(inv, "Illegal debuggee error")? {
+        return Ok(());
     }
     let kind = session.dump().kind();
     let words = if kind == DumpKind::Full { "Full memory user mini dump" } else { "User mini dump" };

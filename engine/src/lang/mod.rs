@@ -60,6 +60,10 @@ pub struct Language {
     pub(crate) objects: BTreeMap<String, crate::dx::Val>,
     /// NatVis views in use.
     pub(crate) views: std::sync::Arc<crate::natvis::Views>,
+    /// `.srcpath`: folders with source files, separated by `;`.
+    pub source_path: String,
+    /// The source file that `ls` lists: its path and the line that comes next.
+    pub source_file: Option<(String, u32)>,
     /// `.asm`: which of WinDbg's options for code are set.
     pub asm_options: u32,
     /// The context in force is one that `r` changed.

@@ -454,14 +454,22 @@ fn run_command(
                 let answer = crate::commands::refusals::answer(session, text, sink);
                 return match answer {
                     Ok(()) => Ok(Flow::Next),
-                    Err(error) => report_error(session, sink, &error, text, place),
+                    Err(error) => {
+                        let note = command::known_other(text).map(|(name, other)| other.line(name));
+                        report_error_of(session, sink, &error, text, place, note)
+                    }
                 };
             }
         },
     };
     let found = match found {
         Ok(found) => found,
-        Err(error) => return report_error(session, sink, &error, text, place),
+        Err(error) => {
+            // What needs a process has WinDbg's words, which do not say why.
+            let note = command::known_other(text).map(|(name, other)| other.line(name));
+            let note = note.filter(|_| matches!(error, CommandError::Caret { .. }));
+            return report_error_of(session, sink, &error, text, place, note);
+        }
     };
     if session.confined && found.command.outside {
         let name = found.command.name;
@@ -488,7 +496,9 @@ fn run_command(
             )
         }
     };
-    report_error_of(session, sink, &error, text, place, Some(found.command.syntax))
+    let syntax = found.command.syntax;
+    let usage = (!syntax.is_empty() && wants_usage(&error, text)).then(|| format!("usage: {syntax}"));
+    report_error_of(session, sink, &error, text, place, usage)
 }
 
 /// What a panic said.
@@ -520,14 +530,14 @@ fn wants_usage(error: &CommandError, text: &str) -> bool {
     }
 }
 
-/// As [`report_error`], for an error of a command with this syntax line.
+/// As [`report_error`], with what to say of an error that has no note of its own.
 fn report_error_of(
     session: &Session,
     sink: &mut dyn Sink,
     error: &CommandError,
     text: &str,
     place: &mut Place<'_>,
-    syntax: Option<&str>,
+    note: Option<String>,
 ) -> Result<Flow, CommandError> {
     match error {
         CommandError::Stopped | CommandError::Quit => return Err(error.clone()),
@@ -543,9 +553,7 @@ fn report_error_of(
     // `.outmask- 2` leaves errors out.
     session.tell_warnings(sink)?;
     if let Some(mut report) = report.filter(|_| session.language.masked & 2 == 0) {
-        if let Some(syntax) = syntax.filter(|s| !s.is_empty() && wants_usage(error, text)) {
-            report.note.get_or_insert_with(|| format!("usage: {syntax}"));
-        }
+        report.note = report.note.or(note);
         if sink.report(&report, &session.render_cx()).is_break() {
             return Err(CommandError::Stopped);
         }

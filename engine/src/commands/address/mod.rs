@@ -1,8 +1,10 @@
 //! `!address` and `!vprot`.
 
+pub(crate) mod heap;
 mod list;
 mod regions;
 mod summary;
+pub(crate) mod vadump;
 
 use super::missing;
 use crate::command::{Command, CommandError, Invocation, Needs};

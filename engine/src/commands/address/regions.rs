@@ -20,6 +20,23 @@ const PRIVATE: u32 = 0x2_0000;
 /// (`_HEAP_SEGMENT.SegmentSignature`, `_SEGMENT_HEAP.Signature`), the same since Vista and Windows 8.1.
 const HEAP_SIGNATURES: [u32; 2] = [0xffee_ffee, 0xddee_ddee];
 
+/// What a heap is, by the signature at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeapKind {
+    Nt,
+    Segment,
+}
+
+impl HeapKind {
+    /// WinDbg's words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            HeapKind::Nt => "NT Heap",
+            HeapKind::Segment => "Segment Heap",
+        }
+    }
+}
+
 /// A use of memory, with the name that `!address` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
@@ -158,6 +175,17 @@ impl<'a> Map<'a> {
             return known.usage.clone();
         }
         self.heap(r).unwrap_or(Usage::Unknown)
+    }
+
+    /// What the heap at an address is; `None` when its start is not in the dump, or is that of no heap since Vista.
+    pub(super) fn heap_kind(&self, at: Va, machine: Machine) -> Option<HeapKind> {
+        // Two pointers from the start in both views: 8 and 10.
+        let signature = at.offset(2 * machine.ptr_size() as u64);
+        match self.session.dump().memory().u32(signature)? {
+            s if s == HEAP_SIGNATURES[0] => Some(HeapKind::Nt),
+            s if s == HEAP_SIGNATURES[1] => Some(HeapKind::Segment),
+            _ => None,
+        }
     }
 
     fn heap(&self, r: &MemoryRegion) -> Option<Usage> {

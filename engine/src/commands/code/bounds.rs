@@ -10,15 +10,15 @@ const MAX_CHAIN: usize = 32;
 
 /// A `RUNTIME_FUNCTION` of x64 (Microsoft's "x64 exception handling"): begin, end, unwind info, as addresses.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    base: Va,
-    begin: Va,
-    end: Va,
-    info: Va,
+pub(super) struct Entry {
+    pub(super) base: Va,
+    pub(super) begin: Va,
+    pub(super) end: Va,
+    pub(super) info: Va,
 }
 
 /// The entry that covers `va`, by binary search in the image's exception directory in memory.
-fn entry(session: &Session, va: Va) -> Option<Entry> {
+pub(super) fn entry(session: &Session, va: Va) -> Option<Entry> {
     if session.sel.machine != Machine::Amd64 {
         return None;
     }
@@ -65,6 +65,22 @@ pub(super) fn function_start(session: &Session, va: Va) -> Option<Va> {
     let resolved = session.target.symbols.resolve(va)?;
     resolved.symbol?;
     Some(va.back(resolved.displacement))
+}
+
+/// The handler of the function that holds `va`, and what it is for (`ehandler`: exceptions, `uhandler`: unwinding).
+pub(crate) fn handler(session: &Session, va: Va) -> Option<(Va, &'static str)> {
+    let entry = entry(session, va)?;
+    let memory = session.dump().memory();
+    let flags = memory.u8(entry.info)? >> 3;
+    // UNW_FLAG_EHANDLER 1, UNW_FLAG_UHANDLER 2; the handler's RVA follows the codes.
+    let kind = match flags & 7 {
+        1 | 3 => "ehandler",
+        2 => "uhandler",
+        _ => return None,
+    };
+    let codes = u64::from(memory.u8(entry.info.offset(2))?);
+    let rva = memory.u32(entry.info.offset(4 + codes.div_ceil(2) * 4))?;
+    Some((Rva(rva).va(entry.base), kind))
 }
 
 /// Follows chained unwind infos (`UNW_FLAG_CHAININFO`, 4) to the part that the others belong to.

@@ -1,7 +1,7 @@
 //! `#`: instructions whose text fits a pattern, as today's engine looks for them.
 
 use super::{CodeReport, Row, decode, report};
-use crate::command::CommandError;
+use crate::command::{Command, CommandError, Glued};
 use crate::doc::{Line, Message, Sink};
 use crate::expr::{MAX_PATTERN, wildcard_match};
 use crate::fmt;
@@ -10,6 +10,19 @@ use crate::session::Session;
 
 /// Most instructions that one search looks at.
 const MAX_LOOKED_AT: u64 = 1 << 20;
+
+pub(crate) const SEARCH: Command = Command {
+    name: "#",
+    glued: Glued::Anything,
+    group: "code",
+    syntax: "# pattern [address [L length]]",
+    summary: "Finds instructions whose text fits a pattern",
+    help: "The pattern is looked for in the disassembly from the address on (`*` and `?` stand for any characters). Without a \
+           length the first hit is shown.",
+    examples: &[("# ret @$ip", "The next return instruction")],
+    run: |session, inv, sink| code_search(session, inv.text.trim_end(), sink),
+    ..Command::BASE
+};
 
 /// `# pattern [address [L n]]`. Without a length the first hit is shown, else all of those instructions.
 pub(crate) fn code_search(

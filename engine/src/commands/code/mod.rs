@@ -3,8 +3,9 @@
 mod arm64;
 mod back;
 mod bounds;
+pub(crate) mod fnent;
 mod engine_names;
-mod find;
+pub(crate) mod find;
 mod flow;
 mod instruction;
 mod operand;
@@ -18,6 +19,7 @@ use crate::lang::Cursor;
 use crate::session::{Layout, Session};
 use dumpscope_core::{Machine, Va};
 
+pub(crate) use bounds::handler;
 pub(crate) use engine_names::{export_name, inlined_name};
 pub(crate) use find::code_search;
 pub(crate) use instruction::{CalledBy, Piece, decode};

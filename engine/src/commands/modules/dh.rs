@@ -312,6 +312,19 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             }
         }
     };
+    // Switches may stand behind the module, too.
+    let mut behind = false;
+    loop {
+        let at = args.pos();
+        match args.switch() {
+            Some("f") if !behind => (files, sections, behind) = (true, false, true),
+            Some("s") if !behind => (files, sections, behind) = (false, true, true),
+            Some("f" | "s" | "a") => (files, sections, behind) = (true, true, true),
+            Some("e" | "i") => {}
+            Some(_) => return Err(CommandError::caret(at, "Syntax error")),
+            None => break,
+        }
+    }
     args.end()?;
     let headers = PeHeaders::read(memory, base).ok().zip(raw_headers(memory, base));
     let Some((headers, raw)) = headers else {

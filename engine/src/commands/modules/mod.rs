@@ -1,5 +1,6 @@
 //! Modules and symbols: `lm`, `!lmi`, `ln`, `x`, `!dh`, `!imgscan`.
 
+pub(crate) mod chkimg;
 pub(crate) mod dh;
 pub(crate) mod imgscan;
 pub(crate) mod lmi;
@@ -26,7 +27,7 @@ use report::{ModuleRow, ModulesReport, PdbRow, UnloadedRow, VersionRow};
 
 pub(crate) const LM: Command = Command {
     name: "lm",
-    glued: Glued::Flags("olvec1msDuktnifpaM"),
+    glued: Glued::FlagsThenText("olvec1msDuktnifpaM", "mM"),
     group: "modules",
     syntax: "lm[o][l][e][v][c][1m][sm][i|f|n|t|p] [a address] [m pattern] [M path pattern]",
     summary: "Lists modules",
@@ -38,6 +39,7 @@ pub(crate) const LM: Command = Command {
     examples: &[
         ("lm", "All modules"),
         ("lmvm ntdll", "All details of one module"),
+        ("lmDvmntdll", "The same, as WinDbg's links write it"),
         ("lmv", "All details of all modules"),
         ("lm1m", "Names only"),
         ("lmtn", "Image names and time stamps"),

@@ -99,7 +99,7 @@ impl LmOptions {
                 'D' => self.links = true,
                 'u' | 'k' | '1' | 's' => {}
                 // The pattern may follow without a blank.
-                'm' | 'M' if modern && letters.len() > i + 1 => {
+                'm' | 'M' if letters.len() > i + 1 => {
                     let rest = Some(letters.get(i + 1..).unwrap_or("*").to_owned());
                     if c == 'm' {
                         self.name = rest

@@ -26,11 +26,12 @@ pub(crate) const ERROR: Command = Command {
     group: "process",
     syntax: "!error value [flags]",
     summary: "Says what an error code means",
-    help: "The value is taken as a Win32 error, or as an HRESULT when it is 0x80000000 and more; with flag 1 as an \
-           NTSTATUS.",
+    help: "A value of 0x80000000 and more is an HRESULT when it is a known one, else an NTSTATUS; smaller ones are Win32 \
+           errors. With flag 1 the value is an NTSTATUS in any case.",
     examples: &[
         ("!error 2", "A Win32 error"),
-        ("!error c0000005 1", "An NTSTATUS"),
+        ("!error c0000005", "An NTSTATUS"),
+        ("!error 102 1", "A small value as an NTSTATUS"),
         ("!error 80070005", "An HRESULT"),
     ],
     run: run_error,
@@ -48,6 +49,16 @@ pub(crate) struct Code {
 }
 
 impl Code {
+    /// A Win32 error, or an HRESULT or NTSTATUS when it looks like one. A value that could be both is an HRESULT, as in
+    /// WinDbg: `80000003` is `E_INVALIDARG` of old.
+    pub(crate) fn any(code: u32) -> Code {
+        let hresult = code & 0x8000_0000 != 0 && hresult::message(code).is_some();
+        let win32 = code & 0x8000_0000 == 0 && (code >> 28 != 4 || win32::message(code).is_some());
+        // The severities of an NTSTATUS: 4 information, 8 warning, c error.
+        let status = code >> 28 == 0xc || ntstatus::message(code).is_some();
+        if !hresult && !win32 && status { Code::status(code) } else { Code::win32(code) }
+    }
+
     /// A Win32 error, or an HRESULT when it looks like one.
     pub(crate) fn win32(code: u32) -> Code {
         if code & 0x8000_0000 != 0 {
@@ -170,7 +181,7 @@ fn run_error(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -
     let flags = args.opt_expr(session)?.unwrap_or(0);
     args.end()?;
     let code = (value & 0xffff_ffff) as u32;
-    let code = if flags & 1 != 0 { Code::status(code) } else { Code::win32(code) };
+    let code = if flags & 1 != 0 { Code::status(code) } else { Code::any(code) };
     session.emit(sink, &ErrorCode(code))
 }
 
@@ -190,6 +201,18 @@ mod tests {
             text(Code::status(0xc000_0005)),
             "Error code: (NTSTATUS) 0xc0000005 - The instruction at 0x%p referenced memory at 0x%p. The memory could not be %s."
         );
+        for (code, system) in [
+            (5, "Win32"),
+            (0x102, "Win32"),
+            (0x4001_0005, "NTSTATUS"),
+            (0x8000_0003, "HRESULT"),
+            (0x8007_0005, "HRESULT"),
+            (0xc000_0005, "NTSTATUS"),
+            (0xc000_0374, "NTSTATUS"),
+            (0xe06d_7363, "HRESULT"),
+        ] {
+            assert_eq!(Code::any(code).system, system, "{code:x}");
+        }
         assert_eq!(
             text(Code::win32(0x8000_4002)),
             "Error code: (HRESULT) 0x80004002 (2147500034) - No such interface supported"

@@ -61,6 +61,12 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let mut flags = KFlags::parse(letters).map_err(|at| CommandError::caret(at + 1, "Syntax error"))?;
     flags.recovered = flags.args && session.sel.machine.is_64() && !session.sel.raw_args;
     let mut args = inv.cursor();
+    // Letters that are no number may stand apart: `k L`, `k n 5`.
+    while let Some(apart) = args.peek().split([' ', '\t']).next().filter(|w| apart(w)) {
+        flags = KFlags::parse(&format!("{letters}{apart}")).map_err(|_| args.syntax_error())?;
+        flags.recovered = flags.args && session.sel.machine.is_64() && !session.sel.raw_args;
+        args.word();
+    }
     if flags.raw {
         let words = args.opt_expr(session)?.unwrap_or(0x20).min(MAX_FRAMES);
         return crate::run::run_block(session, &format!("dps @$csp L0n{words}"), sink);
@@ -81,6 +87,13 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     session.emit(sink, &stack_report(session, &stack, session.sel.thread, flags, count))?;
     tell_guest(session, sink);
     Ok(())
+}
+
+/// Flags of `k` that stand in a word of their own: no hex number, and only letters that are flags.
+fn apart(word: &str) -> bool {
+    !word.is_empty()
+        && word.chars().all(|c| "vpPcnfLMb".contains(c))
+        && word.chars().any(|c| !c.is_ascii_hexdigit())
 }
 
 /// `k` as today's engine reads its line.
