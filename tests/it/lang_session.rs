@@ -68,8 +68,16 @@ fn errors_stand_below_what_is_wrong() {
     let mut s = session(true);
     let prompt = s.prompt();
     assert_eq!(prompt, "0:000> ");
-    check(&mut s, "g", "       ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n");
-    check(&mut s, ".echo a; g", "a\n                ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n");
+    check(
+        &mut s,
+        "g",
+        "       ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n",
+    );
+    check(
+        &mut s,
+        ".echo a; g",
+        "a\n                ^ No runnable debuggees error in 'g'\nnote: g needs a running process; a dump does not run.\n",
+    );
     check(&mut s, "? nothing!here + 1", "Couldn't resolve error at 'nothing!here + 1'\n");
     check(&mut s, "dd 0 L90000000", "Range error at 'L90000000'\n");
     for wide in [false, true] {

@@ -148,7 +148,8 @@ fn fits(command: &Command, name: &str, text: &str, ignore_case: bool) -> Option<
             // Without a letter that takes a text the word must be at its end, or go on with punctuation.
             let takes = tail.get(..len)?.contains(|c| open.contains(c));
             let len = if takes { len + end } else { len };
-            (takes || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_')).then_some(name.len() + len)
+            (takes || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                .then_some(name.len() + len)
         }
     }
 }

@@ -15,7 +15,10 @@ fn name_of(text: &str) -> &str {
 /// `!heap` of `!ext.heap`, when the table has not the whole name.
 fn bare(name: &str) -> &str {
     let known = |dll: &str| EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(dll));
-    let at = name.strip_prefix('!').and_then(|n| n.split_once('.')).filter(|(dll, _)| known(dll) && other(name).is_none());
+    let at = name
+        .strip_prefix('!')
+        .and_then(|n| n.split_once('.'))
+        .filter(|(dll, _)| known(dll) && other(name).is_none());
     // The `!` of the prefix is not before the name: entries are looked up with one.
     match at.and_then(|(_, export)| super::others::extension(export)) {
         Some(entry) => entry.name,

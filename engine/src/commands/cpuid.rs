@@ -28,7 +28,9 @@ fn run(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     // SYSTEM_INFO of the SDK: the revision is model and stepping, a byte each; on ARM64 variant and revision.
     let [stepping, model] = i.processor_revision.to_le_bytes();
     let maker = match (i.machine, i.cpu.first_chunk::<12>()) {
-        (Machine::X86, Some(id)) if id.iter().all(u8::is_ascii_graphic) => String::from_utf8_lossy(id).into_owned(),
+        (Machine::X86, Some(id)) if id.iter().all(u8::is_ascii_graphic) => {
+            String::from_utf8_lossy(id).into_owned()
+        }
         _ => "<unavailable>".to_owned(),
     };
     let mhz = session.dump().misc().value().and_then(|m| m.processor_mhz);

@@ -73,7 +73,8 @@ fn chain(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
 
 fn frames(session: &Session, sink: &mut dyn Sink) -> Result<(), CommandError> {
     let stack = super::stack::walk(session, MAX)?;
-    let mut lines = vec![Line::plain(format!("{} stack frames, scanning for handlers...", stack.frames.len()))];
+    let mut lines =
+        vec![Line::plain(format!("{} stack frames, scanning for handlers...", stack.frames.len()))];
     for (n, f) in stack.frames.iter().enumerate() {
         let Some(handler) = super::code::handler(session, f.frame.lookup_ip()) else { continue };
         let frame = format!("Frame {n:#04x}: {}", named(session, f.frame.ip));

@@ -78,7 +78,9 @@ fn search(text: &str) -> Vec<&'static Command> {
     let summed = |c: &Command| {
         let summary = c.summary.to_lowercase();
         // `waits` finds `waiting`, `threads` finds `thread`.
-        words.iter().all(|w| w.len() > 1 && summary.contains(w.strip_suffix('s').filter(|s| s.len() > 2).unwrap_or(w)))
+        words.iter().all(|w| {
+            w.len() > 1 && summary.contains(w.strip_suffix('s').filter(|s| s.len() > 2).unwrap_or(w))
+        })
     };
     let (mut first, mut then) = (Vec::new(), Vec::new());
     for c in COMMANDS.iter().copied() {

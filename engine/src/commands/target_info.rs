@@ -71,7 +71,11 @@ pub(crate) const PROCESS: Command = Command {
     syntax: "|[.|*|#|0] [s]",
     summary: "Shows the process of the dump",
     help: "A dump holds one process: number 0.",
-    examples: &[("|", "Process id and program"), ("|.", "The current process"), ("|*", "All processes: the one")],
+    examples: &[
+        ("|", "Process id and program"),
+        ("|.", "The current process"),
+        ("|*", "All processes: the one"),
+    ],
     run: run_process,
     ..Command::BASE
 };
@@ -179,7 +183,11 @@ impl Answer for TargetReport {
             if self.modern {
                 // Today's engine says it when it opens a dump, not here: it stands beside the output.
                 let words: Vec<&str> = comment.split_whitespace().collect();
-                emit(Line::new().role(Role::Note, "note: Comment: ").span(Span::untrusted(Role::Note, &words.join(" "))));
+                emit(
+                    Line::new()
+                        .role(Role::Note, "note: Comment: ")
+                        .span(Span::untrusted(Role::Note, &words.join(" "))),
+                );
                 continue;
             }
             let mut rows = comment.lines().filter(|l| !l.trim().is_empty());

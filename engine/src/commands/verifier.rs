@@ -31,7 +31,10 @@ pub(crate) const AVRF: Command = Command {
                 let text = "verifier.dll is loaded: Application Verifier is on for this process.";
                 return session.emit(sink, &Message(vec![Line::plain(text)]));
             }
-            return Err(CommandError::noted("Unable to read NtGlobalFlag: the PEB is not in the dump", missing::PROCESS_DATA));
+            return Err(CommandError::noted(
+                "Unable to read NtGlobalFlag: the PEB is not in the dump",
+                missing::PROCESS_DATA,
+            ));
         };
         let on = flags & VERIFIER != 0 || loaded;
         let not = if on { "" } else { "not " };

@@ -39,7 +39,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     let memory = session.dump().memory().clone();
     let total = range.bytes();
     if memory.u8(range.start).is_none() {
-        return Err(CommandError::noted("Unable to read the memory at the start of the range", missing::MEMORY));
+        return Err(CommandError::noted(
+            "Unable to read the memory at the start of the range",
+            missing::MEMORY,
+        ));
     }
     let file = Path::new(&path);
     let failed = |e: std::io::Error| CommandError::message(format!("Unable to write the file: {e}"));
@@ -62,7 +65,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
     }
     out.flush().map_err(failed)?;
     if done < total {
-        let text = format!("Unable to read memory at {}: the file has {done:x} bytes", crate::fmt::addr(range.start.offset(done), session.sel.machine.is_64()));
+        let text = format!(
+            "Unable to read memory at {}: the file has {done:x} bytes",
+            crate::fmt::addr(range.start.offset(done), session.sel.machine.is_64())
+        );
         return Err(CommandError::noted(text, missing::MEMORY));
     }
     Ok(())

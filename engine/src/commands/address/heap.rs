@@ -84,7 +84,9 @@ impl Answer for HeapReport {
         let at = |va: u64| fmt::addr_plain(Va(va), self.wide);
         let width = fmt::addr_plain(Va(0), self.wide).len();
         match self.form {
-            Form::List => emit(Line::plain(format!("{:>8}  {:<width$}  NT/Segment Heap", "Index", "Address"))),
+            Form::List => {
+                emit(Line::plain(format!("{:>8}  {:<width$}  NT/Segment Heap", "Index", "Address")))
+            }
             Form::Sizes => emit(Line::plain(format!(
                 "{:<width$}  {:>12}  {:>12}  {:>7}  Kind",
                 "Heap", "Reserve (k)", "Commit (k)", "Regions"
@@ -92,7 +94,8 @@ impl Answer for HeapReport {
             Form::Regions => {}
         }
         for row in &self.heaps {
-            let link = Span::new(Role::Address, at(row.address.0)).link(Link::Run(format!("!heap -a 0x{:x}", row.address.0)));
+            let link = Span::new(Role::Address, at(row.address.0))
+                .link(Link::Run(format!("!heap -a 0x{:x}", row.address.0)));
             let kind = row.kind.unwrap_or("not in the dump");
             let index = row.index.map_or_else(|| "-".to_owned(), |i| i.to_string());
             match self.form {
@@ -104,17 +107,29 @@ impl Answer for HeapReport {
                     row.regions.len()
                 ))),
                 Form::Regions => {
-                    emit(Line::plain(format!("Index {index:>3}  Address ")).span(link).text(format!("  {kind}")));
+                    emit(
+                        Line::plain(format!("Index {index:>3}  Address "))
+                            .span(link)
+                            .text(format!("  {kind}")),
+                    );
                     for r in &row.regions {
                         let state = if r.committed { "committed" } else { "reserved" };
                         let size = fmt::size_unit(r.end.0.saturating_sub(r.start.0));
-                        emit(Line::plain(format!("    {} - {}  {state}  ({})", at(r.start.0), at(r.end.0), size.trim())));
+                        emit(Line::plain(format!(
+                            "    {} - {}  {state}  ({})",
+                            at(r.start.0),
+                            at(r.end.0),
+                            size.trim()
+                        )));
                     }
                 }
             }
         }
         if self.from_captured {
-            emit(Line::new().role(Role::Note, "note: sizes are those of the memory in the dump: it has no memory information."));
+            emit(Line::new().role(
+                Role::Note,
+                "note: sizes are those of the memory in the dump: it has no memory information.",
+            ));
         }
     }
 }
@@ -167,7 +182,8 @@ fn heaps(session: &Session) -> (Vec<Row>, bool) {
         regions: Vec::new(),
     };
     let machine = session.target.process_machine();
-    for (i, heap) in session.dump().read_peb(machine).map_or(Vec::new(), |p| p.heaps).into_iter().enumerate() {
+    for (i, heap) in session.dump().read_peb(machine).map_or(Vec::new(), |p| p.heaps).into_iter().enumerate()
+    {
         rows.entry((false, i, heap.0)).or_insert_with(|| row(Some(i), heap, machine));
     }
     for used in map.regions() {
@@ -187,16 +203,22 @@ fn heaps(session: &Session) -> (Vec<Row>, bool) {
 fn show(session: &Session, sink: &mut dyn Sink, form: Form, which: Option<u64>) -> Result<(), CommandError> {
     let (mut heaps, from_captured) = heaps(session);
     if heaps.is_empty() {
-        return Err(missing::process_data("The heaps are not known: the PEB's list of them is not in the dump"));
+        return Err(missing::process_data(
+            "The heaps are not known: the PEB's list of them is not in the dump",
+        ));
     }
     if let Some(which) = which {
         let found = |r: &Row| r.address.0 == which || r.index.is_some_and(|i| i as u64 == which);
         heaps.retain(found);
         if heaps.is_empty() {
-            return Err(CommandError::noted(format!("There is no heap {which:x}."), "`!heap` lists the heaps."));
+            return Err(CommandError::noted(
+                format!("There is no heap {which:x}."),
+                "`!heap` lists the heaps.",
+            ));
         }
     }
-    let wide = session.target.process_machine().is_64() || heaps.iter().any(|h| h.address.0 > u64::from(u32::MAX));
+    let wide =
+        session.target.process_machine().is_64() || heaps.iter().any(|h| h.address.0 > u64::from(u32::MAX));
     session.emit(sink, &HeapReport { form, heaps, from_captured: from_captured && form != Form::List, wide })
 }
 

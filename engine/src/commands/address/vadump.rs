@@ -50,7 +50,11 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             lines.push(Line::plain(format!("RegionSize:        {}", at(Va(r.size)))));
             lines.push(Line::plain(format!("State:             {:08x}  {}", r.state, state_name(r.state))));
             if r.protect != 0 {
-                lines.push(Line::plain(format!("Protect:           {:08x}  {}", r.protect, protect_name(r.protect))));
+                lines.push(Line::plain(format!(
+                    "Protect:           {:08x}  {}",
+                    r.protect,
+                    protect_name(r.protect)
+                )));
             }
             if !free {
                 lines.push(Line::plain(format!("Type:              {:08x}  {}", r.kind, type_name(r.kind))));

@@ -55,11 +55,14 @@ fn symbol(session: &Session, va: dumpscope_core::Va) -> Vec<Line> {
 
 fn unwind(session: &Session, va: dumpscope_core::Va) -> Vec<Line> {
     const REGISTERS: [&str; 16] = [
-        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+        "r14", "r15",
     ];
     let Some(entry) = bounds::entry(session, va) else { return Vec::new() };
     let memory = session.dump().memory();
-    let rva = |va: dumpscope_core::Va| format!("{}", fmt::addr(dumpscope_core::Va(va.0.wrapping_sub(entry.base.0)), true));
+    let rva = |va: dumpscope_core::Va| {
+        format!("{}", fmt::addr(dumpscope_core::Va(va.0.wrapping_sub(entry.base.0)), true))
+    };
     let mut lines = vec![
         Line::plain(format!("BeginAddress      = {}", rva(entry.begin))),
         Line::plain(format!("EndAddress        = {}", rva(entry.end))),
@@ -76,9 +79,17 @@ fn unwind(session: &Session, va: dumpscope_core::Va) -> Vec<Line> {
         fmt::addr(entry.info, true),
         4 + slots * 2
     )));
-    lines.push(Line::plain(format!("  version {}, flags {:x}, prolog {prolog:x}, codes {count:x}", head & 7, head >> 3)));
+    lines.push(Line::plain(format!(
+        "  version {}, flags {:x}, prolog {prolog:x}, codes {count:x}",
+        head & 7,
+        head >> 3
+    )));
     if let Some(name) = REGISTERS.get(usize::from(frame & 15)).filter(|_| frame & 15 != 0) {
-        lines.push(Line::plain(format!("  frame reg {:x} ({name}), frame offs {:x}", frame & 15, u32::from(frame >> 4) * 16)));
+        lines.push(Line::plain(format!(
+            "  frame reg {:x} ({name}), frame offs {:x}",
+            frame & 15,
+            u32::from(frame >> 4) * 16
+        )));
     }
     let mut at = 0;
     while at < slots {
@@ -94,20 +105,30 @@ fn unwind(session: &Session, va: dumpscope_core::Va) -> Vec<Line> {
             (1, _) => (format!("UWOP_ALLOC_LARGE FrameOffset: {:x}.", long()), 3),
             (2, _) => ("UWOP_ALLOC_SMALL.".to_owned(), 1),
             (3, _) => ("UWOP_SET_FPREG.".to_owned(), 1),
-            (4, _) => (format!("UWOP_SAVE_NONVOL FrameOffset: {:x} reg: {register}.", short().saturating_mul(8)), 2),
+            (4, _) => {
+                (format!("UWOP_SAVE_NONVOL FrameOffset: {:x} reg: {register}.", short().saturating_mul(8)), 2)
+            }
             (5, _) => (format!("UWOP_SAVE_NONVOL_FAR FrameOffset: {:x} reg: {register}.", long()), 3),
             (6, _) => ("UWOP_EPILOG.".to_owned(), 1),
-            (8, _) => (format!("UWOP_SAVE_XMM128 FrameOffset: {:x} reg: xmm{info}.", short().saturating_mul(16)), 2),
+            (8, _) => {
+                (format!("UWOP_SAVE_XMM128 FrameOffset: {:x} reg: xmm{info}.", short().saturating_mul(16)), 2)
+            }
             (9, _) => (format!("UWOP_SAVE_XMM128_FAR FrameOffset: {:x} reg: xmm{info}.", long()), 3),
             (10, _) => ("UWOP_PUSH_MACHFRAME.".to_owned(), 1),
             _ => ("unknown".to_owned(), 1),
         };
-        lines.push(Line::plain(format!("  {at:02x}: offs {offset:x}, unwind op {op:x}, op info {info:x}\t{words}")));
+        lines.push(Line::plain(format!(
+            "  {at:02x}: offs {offset:x}, unwind op {op:x}, op info {info:x}\t{words}"
+        )));
         at += used;
     }
     if let Some((handler, kind)) = bounds::handler(session, va) {
         let name = session.target.symbols.format(handler, session.sel.machine).unwrap_or_default();
-        lines.push(Line::plain(format!("  {kind} {} {}", fmt::addr(handler, true), dumpscope_core::base::text::escape(&name))));
+        lines.push(Line::plain(format!(
+            "  {kind} {} {}",
+            fmt::addr(handler, true),
+            dumpscope_core::base::text::escape(&name)
+        )));
     }
     lines
 }

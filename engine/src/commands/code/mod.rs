@@ -3,10 +3,10 @@
 mod arm64;
 mod back;
 mod bounds;
-pub(crate) mod fnent;
 mod engine_names;
 pub(crate) mod find;
 mod flow;
+pub(crate) mod fnent;
 mod instruction;
 mod operand;
 mod report;

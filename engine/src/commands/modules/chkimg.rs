@@ -5,8 +5,8 @@ use crate::command::{Command, CommandError, Invocation, Needs};
 use crate::doc::{Line, Message, Role, Sink, Span};
 use crate::fmt;
 use crate::session::Session;
+use dumpscope_core::Va;
 use dumpscope_core::base::text::escape;
-use dumpscope_core::{Va};
 
 pub(crate) const CHKIMG: Command = Command {
     name: "!chkimg",
@@ -73,7 +73,10 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
             let len = captured.len().min(rest.len());
             if len == 0 {
                 let next = starts.get(starts.partition_point(|s| *s <= va)).copied();
-                let Some(skip) = next.and_then(|n| n.distance_from(va)).filter(|s| *s < rest.len() as u64) else { break };
+                let Some(skip) = next.and_then(|n| n.distance_from(va)).filter(|s| *s < rest.len() as u64)
+                else {
+                    break;
+                };
                 done = done.saturating_add(usize::try_from(skip).unwrap_or(usize::MAX));
                 continue;
             }
@@ -94,12 +97,16 @@ fn run(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Resu
         }
     }
     if compared == 0 {
-        return Err(CommandError::noted(format!("No code of {file} is in the dump: nothing to compare"), missing::MEMORY));
+        return Err(CommandError::noted(
+            format!("No code of {file} is in the dump: nothing to compare"),
+            missing::MEMORY,
+        ));
     }
     let mut lines: Vec<Line> = Vec::new();
     for (va, n) in &places {
         let name = symbols.format(*va, session.sel.machine).unwrap_or_default();
-        let text = format!("    {}-{}  {n} bytes - {name}", fmt::addr(*va, wide), fmt::addr(va.offset(n - 1), wide));
+        let text =
+            format!("    {}-{}  {n} bytes - {name}", fmt::addr(*va, wide), fmt::addr(va.offset(n - 1), wide));
         lines.push(Line(vec![Span::untrusted(Role::Plain, &text)]));
     }
     lines.push(Line::plain(format!("{errors} errors : {file} ({compared} bytes of code compared)")));

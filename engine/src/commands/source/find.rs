@@ -26,7 +26,8 @@ pub(super) fn named(session: &Session, name: &str) -> Result<(String, String), C
 /// The file that symbols name, below a folder of the path. Only parts that are plain names count, so that it lies there.
 pub(super) fn of_symbols(session: &Session, name: &str) -> Result<(String, String), String> {
     let path = &session.language.source_path;
-    let folders: Vec<&str> = path.split(';').map(str::trim).filter(|f| !f.is_empty() && !f.contains('*')).collect();
+    let folders: Vec<&str> =
+        path.split(';').map(str::trim).filter(|f| !f.is_empty() && !f.contains('*')).collect();
     if folders.is_empty() {
         return Err("`.srcpath FOLDER` names a folder with the sources.".to_owned());
     }
@@ -48,7 +49,12 @@ pub(super) fn of_symbols(session: &Session, name: &str) -> Result<(String, Strin
 /// The last parts of a path that are names of files and folders and nothing else: a part that is none (a drive, `..`) cuts
 /// off what stands before it.
 fn plain_parts(path: &str) -> Vec<&str> {
-    let plain = |p: &&str| !p.is_empty() && *p != "." && *p != ".." && !p.chars().any(|c| c.is_control() || ":*?\"<>|".contains(c));
+    let plain = |p: &&str| {
+        !p.is_empty()
+            && *p != "."
+            && *p != ".."
+            && !p.chars().any(|c| c.is_control() || ":*?\"<>|".contains(c))
+    };
     let mut parts: Vec<&str> = path.rsplit(['\\', '/']).take_while(plain).take(MAX_PARTS).collect();
     parts.reverse();
     parts

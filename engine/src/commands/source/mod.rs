@@ -115,7 +115,10 @@ fn list(session: &mut Session, inv: &Invocation<'_>, sink: &mut dyn Sink) -> Res
         "ls" => {
             let (first, count) = if args.eat(".") { (None, None) } else { numbers_from(session, &mut args)? };
             let Some((file, next)) = session.language.source_file.clone() else {
-                return Err(CommandError::noted("No current source file", "lsf FILE takes one, lsa ADDR that of an address."));
+                return Err(CommandError::noted(
+                    "No current source file",
+                    "lsf FILE takes one, lsa ADDR that of an address.",
+                ));
             };
             show(session, sink, &file, first.unwrap_or(next), count, None)
         }
@@ -164,9 +167,16 @@ fn numbers(session: &Session, args: &mut Cursor<'_>) -> Result<(Option<u32>, Opt
 }
 
 /// `first,count`: numbers in the default radix, each may be missing.
-fn numbers_from(session: &Session, args: &mut Cursor<'_>) -> Result<(Option<u32>, Option<u32>), CommandError> {
+fn numbers_from(
+    session: &Session,
+    args: &mut Cursor<'_>,
+) -> Result<(Option<u32>, Option<u32>), CommandError> {
     let small = |n: u64| u32::try_from(n.clamp(1, u64::from(u32::MAX))).unwrap_or(u32::MAX);
-    let first = if args.is_empty() || args.raw().trim_start().starts_with(',') { None } else { Some(args.expr(session)?) };
+    let first = if args.is_empty() || args.raw().trim_start().starts_with(',') {
+        None
+    } else {
+        Some(args.expr(session)?)
+    };
     let count = if args.eat_char(',') { Some(args.expr(session)?.min(MAX_LINES)) } else { None };
     args.end()?;
     Ok((first.map(small), count.map(small)))
@@ -184,13 +194,17 @@ fn at_address(
     let Some(line) = symbols.line(va) else {
         let module = symbols.module_at(va).map(|m| session.module_name(m));
         let note = match module {
-            Some(name) => format!("The symbols of {} have no line for it; .reload /f and !sym noisy say which symbols there are.", escape(&name)),
+            Some(name) => format!(
+                "The symbols of {} have no line for it; .reload /f and !sym noisy say which symbols there are.",
+                escape(&name)
+            ),
             None => "No module of the dump is at that address.".to_owned(),
         };
         return Err(CommandError::noted("No source information for the address", note));
     };
-    let (file, _) = find::of_symbols(session, &line.file)
-        .map_err(|why| CommandError::noted(format!("{}({}): the file was not found", escape(&line.file), line.line), why))?;
+    let (file, _) = find::of_symbols(session, &line.file).map_err(|why| {
+        CommandError::noted(format!("{}({}): the file was not found", escape(&line.file), line.line), why)
+    })?;
     let from = first.unwrap_or_else(|| line.line.saturating_sub(LINES / 2).max(1));
     show(session, sink, &file, from, count, Some(line.line))
 }
@@ -211,7 +225,8 @@ fn show(
     let mut lines: Vec<Line> = rows
         .map(|(row, n)| {
             let mark = if marked == Some(n) { '>' } else { ' ' };
-            Line::plain(format!("{mark}{n:>6}: ")).span(Span::untrusted(Role::Text, &row.replace('\t', "    ")))
+            Line::plain(format!("{mark}{n:>6}: "))
+                .span(Span::untrusted(Role::Text, &row.replace('\t', "    ")))
         })
         .collect();
     if lines.is_empty() {
