@@ -1,9 +1,9 @@
-//! How often claims are true, by confidence and class: over generated processes, the scenarios and programs that ran under
-//! Wine (`fixtures/wine`).
+//! How often claims are true, by confidence, source and class: over generated processes, the scenarios, programs that ran
+//! under Wine (`fixtures/wine`) and the dumps of the folder `shared` (`shared_truth.txt`).
 //!
-//! `cargo test --workspace --test it -- calibration --nocapture` prints the table; `DUMPSCOPE_WORLDS` says over how many
-//! generated processes (the README's table: 600), `DUMPSCOPE_WORLD` shows one by its seed and writes its
-//! dump to the folder for temporary files.
+//! `cargo test --workspace --test it -- calibration --nocapture` prints the tables, `DUMPSCOPE_UPDATE=1` before it writes them
+//! into `analyzers/README.md`. `DUMPSCOPE_WORLDS` says over how many generated processes, `DUMPSCOPE_WORLD` shows one by
+//! its seed and writes its dump to the folder for temporary files.
 
 use crate::verdicts_foreign::{self, Foreign};
 use dumpscope_analyzers::facts::Case;
@@ -19,6 +19,13 @@ use std::collections::BTreeMap;
 
 /// Generated processes in an ordinary run of the tests.
 const WORLDS: u64 = 2000;
+
+/// Where the tables stand in the README of the analyzers.
+const OPEN: &str = "<!-- calibration -->\n";
+const CLOSE: &str = "<!-- end of calibration -->";
+
+/// Where claims come from.
+const SOURCES: [&str; 4] = ["generated processes", "scenarios", "programs under Wine", "lab, lab2, corpus"];
 
 fn findings(bytes: Vec<u8>, symbols: &[SymFile]) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
@@ -40,6 +47,10 @@ fn findings(bytes: Vec<u8>, symbols: &[SymFile]) -> Vec<Finding> {
 #[derive(Default)]
 struct Table {
     rows: BTreeMap<(String, &'static str), (u32, u32)>,
+    /// The same by where they come from.
+    sources: BTreeMap<(usize, &'static str), (u32, u32)>,
+    /// Dumps, by where they come from.
+    dumps: [u32; SOURCES.len()],
     /// What was claimed and is not so, for the reader.
     wrong: Vec<String>,
     /// Faults that a whole dump shows: all, told in any confidence.
@@ -53,11 +64,14 @@ struct Table {
 }
 
 impl Table {
-    fn claim(&mut self, f: &Finding, is_true: bool, about: &str) {
+    fn claim(&mut self, source: usize, f: &Finding, is_true: bool, about: &str) {
         if f.kind.name() == "unknown" {
             return;
         }
         let row = self.rows.entry((f.class.name().to_owned(), f.confidence.name())).or_default();
+        row.0 += 1;
+        row.1 += u32::from(is_true);
+        let row = self.sources.entry((source, f.confidence.name())).or_default();
         row.0 += 1;
         row.1 += u32::from(is_true);
         if !is_true && f.confidence >= Confidence::Strong {
@@ -73,8 +87,9 @@ impl Table {
 
     fn generated(&mut self, w: &World, found: &[Finding]) {
         let about = format!("world {} ({})", w.seed, w.name);
+        self.dumps[0] += 1;
         for f in found {
-            self.claim(f, w.is_true(f.kind.name(), f.tid.map(|t| t.0)), &about);
+            self.claim(0, f, w.is_true(f.kind.name(), f.tid.map(|t| t.0)), &about);
         }
         let Some(v) = found.first() else { return };
         if w.visible {
@@ -99,12 +114,14 @@ impl Table {
         let tid = v.tid.map(|t| t.0);
         let culprit =
             truth.tid.is_none() || tid == truth.tid || tid.is_some_and(|t| truth.or_tids.contains(&t));
-        self.claim(v, v.kind.name() == truth.kind && culprit, &s.name);
+        self.dumps[1] += 1;
+        self.claim(1, v, v.kind.name() == truth.kind && culprit, &s.name);
     }
 
-    fn foreign(&mut self, truth: &Foreign, found: &[Finding]) {
+    fn foreign(&mut self, source: usize, truth: &Foreign, found: &[Finding]) {
+        self.dumps[source] += 1;
         for f in found {
-            self.claim(f, truth.is_true(f), &truth.name);
+            self.claim(source, f, truth.is_true(f), &truth.name);
         }
         let Some(v) = found.first() else { return };
         let told = truth.is_true(v);
@@ -120,6 +137,32 @@ impl Table {
                 self.missed.push(format!("{}: {} {}", truth.name, v.kind.name(), v.summary));
             }
         }
+    }
+
+    /// The tables and what they say of faults, as they stand in the README.
+    fn text(&self) -> String {
+        let cell = |(n, right): (u32, u32)| if n == 0 { "–".to_owned() } else { format!("{right} of {n}") };
+        let line = |name: &str, of: &dyn Fn(&'static str) -> (u32, u32)| {
+            format!("| {name} | {} | {} | {} |\n", cell(of("proven")), cell(of("strong")), cell(of("guess")))
+        };
+        let mut out = "| source | proven | strong | guess |\n| --- | --- | --- | --- |\n".to_owned();
+        for (source, name) in SOURCES.iter().enumerate() {
+            let of = |c| self.sources.get(&(source, c)).copied().unwrap_or_default();
+            out.push_str(&line(&format!("{name} ({})", self.dumps[source]), &of));
+        }
+        out.push_str(&line("all", &|c| self.of(c)));
+        out.push_str("\n| class | proven | strong | guess |\n| --- | --- | --- | --- |\n");
+        let mut classes: Vec<&str> = self.rows.keys().map(|(c, _)| c.as_str()).collect();
+        classes.dedup();
+        for class in classes {
+            let of = |c| self.rows.get(&(class.to_owned(), c)).copied().unwrap_or_default();
+            out.push_str(&line(class, &of));
+        }
+        out + &format!(
+            "\nOf {} faults that a whole dump shows {} were the verdict; of {} processes with nothing wrong {} were called idle; \
+             {} got an alarm that was `strong` or more.\n",
+            self.visible.0, self.visible.1, self.healthy.0, self.healthy.1, self.alarms
+        )
     }
 
     fn of(&self, confidence: &str) -> (u32, u32) {
@@ -163,28 +206,21 @@ fn claims_are_as_sure_as_they_say() {
         table.scenario(&s, &findings(s.dump.bytes(), &[]));
     }
     for (truth, _, _, found) in verdicts_foreign::judged() {
-        table.foreign(truth, found);
+        table.foreign(2, truth, found);
     }
-    println!("| class | proven | strong | guess |\n| --- | --- | --- | --- |");
-    let mut classes: Vec<&str> = table.rows.keys().map(|(c, _)| c.as_str()).collect();
-    classes.dedup();
-    let cell = |(n, right): (u32, u32)| if n == 0 { "–".to_owned() } else { format!("{right} of {n}") };
-    for class in classes {
-        let of = |c| cell(table.rows.get(&(class.to_owned(), c)).copied().unwrap_or_default());
-        println!("| {class} | {} | {} | {} |", of("proven"), of("strong"), of("guess"));
+    for (truth, found) in verdicts_foreign::judged_shared() {
+        table.foreign(3, &truth, &found);
     }
-    let (proven, strong, guess) = (table.of("proven"), table.of("strong"), table.of("guess"));
-    println!("| all | {} | {} | {} |", cell(proven), cell(strong), cell(guess));
-    println!(
-        "{} generated processes; of {} faults that a whole dump shows {} are the verdict; of {} with nothing wrong {} are idle; \
-         {} false alarms",
-        all.len(),
-        table.visible.0,
-        table.visible.1,
-        table.healthy.0,
-        table.healthy.1,
-        table.alarms
-    );
+    let text = table.text();
+    println!("{text}");
+    if std::env::var_os("DUMPSCOPE_UPDATE").is_some() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../analyzers/README.md");
+        let readme = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = readme.split_once(OPEN).unwrap();
+        let (_, after) = rest.split_once(CLOSE).unwrap();
+        std::fs::write(&path, format!("{before}{OPEN}{text}{CLOSE}{after}")).unwrap();
+    }
+    let (proven, strong) = (table.of("proven"), table.of("strong"));
     table.wrong.iter().for_each(|w| println!("WRONG {w}"));
     table.missed.iter().for_each(|w| println!("MISSED {w}"));
     assert_eq!(proven.0, proven.1, "proven is never wrong");

@@ -12,12 +12,14 @@ use dumpscope_symbols::SymbolConfig;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// What is true of a dump: `true KIND [TID…]` (any thread when none stands there), `wait TID KIND [ADDRESS]`.
+/// What is true of a dump: `true KIND [TID…]` (any thread when none stands there), `first TID` for the thread of the verdict,
+/// `wait TID KIND [ADDRESS]`.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
     pub(crate) name: String,
     /// True findings: kind, and the threads one of which it names.
     pub(crate) claims: Vec<(String, Vec<u32>)>,
+    first: Option<u32>,
     waits: Vec<(u32, String, Option<u64>)>,
 }
 
@@ -37,9 +39,25 @@ impl Foreign {
 /// What `fixtures/wine/truth.txt` says.
 fn truth() -> Vec<Foreign> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/wine/truth.txt");
+    parse(&std::fs::read_to_string(path).unwrap())
+}
+
+/// The dumps of the folder `shared` whose truth is known (`shared_truth.txt`), judged; none where there is no such folder.
+pub(crate) fn judged_shared() -> Vec<(Foreign, Vec<Finding>)> {
+    let Some(shared) = shared_or_skip("calibration") else { return Vec::new() };
+    let judge = |truth: Foreign| {
+        let target = target_of(Dump::open(&shared.join(&truth.name)).unwrap());
+        let facts = target.facts(&Cancel::default());
+        let found = findings(&target, &facts);
+        (truth, found)
+    };
+    parse(include_str!("shared_truth.txt")).into_iter().map(judge).collect()
+}
+
+fn parse(text: &str) -> Vec<Foreign> {
     let mut out: Vec<Foreign> = Vec::new();
     let hex = |t: &str| u32::from_str_radix(t, 16).unwrap();
-    for line in std::fs::read_to_string(path).unwrap().lines() {
+    for line in text.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             out.push(Foreign { name: name.to_owned(), ..Foreign::default() });
             continue;
@@ -50,6 +68,7 @@ fn truth() -> Vec<Foreign> {
                 let tids = tids.iter().map(|t| hex(t)).collect();
                 out.last_mut().unwrap().claims.push(((*kind).to_owned(), tids));
             }
+            ["first", tid] => out.last_mut().unwrap().first = Some(hex(tid)),
             ["wait", tid, kind, address @ ..] => {
                 let address = address.first().map(|a| u64::from_str_radix(a, 16).unwrap());
                 out.last_mut().unwrap().waits.push((hex(tid), (*kind).to_owned(), address));
@@ -106,7 +125,8 @@ fn programs_under_wine_get_the_verdict_that_they_printed() {
         let v = found.first().unwrap();
         let kinds: Vec<&str> = truth.claims.iter().map(|(k, _)| k.as_str()).collect();
         println!("| {} | {} | {} | {} |", truth.name, kinds.join(", "), v.class.name(), v.confidence.name());
-        if !truth.is_true(v) {
+        let first = truth.first.is_none_or(|tid| v.tid.map(|t| t.0) == Some(tid));
+        if !truth.is_true(v) || !first {
             wrong.push(format!("{}: {} {}", truth.name, v.kind.name(), v.summary));
         }
         for f in found.iter().filter(|f| f.confidence >= Confidence::Strong && !truth.is_true(f)) {

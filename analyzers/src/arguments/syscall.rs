@@ -3,6 +3,7 @@
 //! Source: measured over public dumps (`docs/reference/system-calls.md`).
 
 use crate::Target;
+use crate::hint_table::Kind;
 use crate::model::{ArgPlace, ArgSource, Argument, Confidence, Evidence, Stack, StackFrame, Value};
 use crate::syscalls::system_call_name;
 use dumpscope_core::base::{amd64, x86};
@@ -28,9 +29,26 @@ pub struct SystemCallArgs {
 /// it is in.
 #[must_use]
 pub fn system_call_args(target: &Target, stack: &Stack) -> Option<SystemCallArgs> {
+    let top = stack.frames.iter().find(|f| f.trust != Trust::Inline)?;
+    let name = system_call_name(target, stack.machine, top)?;
+    let mut found = left(target, stack, name)?;
+    // A handle that the process has is no left-over; a count or an address may look like one.
+    let handle = |p: &[crate::hint_table::Parameter]| p.first().is_some_and(|p| p.kind == Kind::Handle);
+    let first =
+        found.args.first_mut().filter(|_| target.hints().parameters("ntdll.dll", name).is_some_and(handle));
+    if let (Some(first), Some(handles)) = (first, target.dump.handles().value())
+        && first.bits != 0
+        && handles.handles.iter().any(|h| h.value == first.bits)
+    {
+        first.confidence = Confidence::Proven;
+    }
+    Some(found)
+}
+
+/// What is left of the arguments of a system call.
+fn left(target: &Target, stack: &Stack, name: &str) -> Option<SystemCallArgs> {
     let mut physical = stack.frames.iter().enumerate().filter(|(_, f)| f.trust != Trust::Inline);
     let (row, top) = physical.next()?;
-    let name = system_call_name(target, stack.machine, top)?;
     if stack.machine == Machine::X86 {
         let (skip, row) = if name.starts_with("KiFastSystemCall") {
             // XP to 7: the stub is the caller.
@@ -73,7 +91,7 @@ fn on_stack(target: &Target, top: &StackFrame, skip: u64) -> Option<Vec<Value>> 
             bits: memory.u32(at)?.into(),
             bytes: 4,
             source: ArgSource::StackSlot,
-            confidence: Confidence::Strong,
+            confidence: Confidence::Proven,
             evidence: vec![Evidence::Memory(at), Evidence::Instruction(top.frame.ip)],
         })
     };
@@ -111,19 +129,12 @@ fn in_registers(target: &Target, top: &StackFrame, row: usize) -> Option<Vec<Val
 /// Adds what the system call left to the arguments of its row. Two sources that agree make it certain.
 pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]) {
     let Some(found) = system_call_args(target, stack) else { return };
-    let handles = target.dump.handles().value();
     let Some(args) = rows.get_mut(found.row) else { return };
-    for (index, mut value) in found.args.into_iter().enumerate() {
+    for (index, value) in found.args.into_iter().enumerate() {
         let place = match value.evidence.first() {
             Some(Evidence::Register(_, reg)) => ArgPlace::Register(*reg),
             _ => ArgPlace::Stack(i32::try_from(index).unwrap_or(0).saturating_mul(4).saturating_add(4)),
         };
-        let is_handle = index == 0
-            && value.bits != 0
-            && handles.is_some_and(|d| d.handles.iter().any(|h| h.value == value.bits));
-        if is_handle {
-            value.confidence = Confidence::Proven;
-        }
         let count = args.len();
         match args.get_mut(index) {
             Some(arg) => match &mut arg.value {
@@ -135,6 +146,12 @@ pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]
                 }
                 // What the code proves stands; a register is only measured to survive.
                 Some(known) if known.confidence == Confidence::Proven => {}
+                // Two that disagree prove nothing.
+                Some(known)
+                    if known.confidence == Confidence::Strong && value.confidence == Confidence::Strong =>
+                {
+                    known.confidence = Confidence::Guess;
+                }
                 other => *other = Some(value),
             },
             None if count == index => args.push(Argument {

@@ -33,7 +33,7 @@ pub use foreign::{ForeignCrash, ForeignDump};
 pub use loader::{DllMain, ProcessExit, Reason};
 pub use lock::{Lock, LockSource, Locks, OwnerState, SlimLock};
 pub use rpc::RpcCall;
-pub use script::{ScriptFacts, ThreadScript, Unmounted, is_for_the_end};
+pub use script::{ScriptFacts, ThreadScript, Unmounted};
 pub use section::{Counting, CriticalSection, DebugBlock};
 pub use stack::{Stack, StackFrame, StackWarning};
 pub use thread::{Activity, ThreadFacts, ThreadRole};

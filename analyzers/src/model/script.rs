@@ -7,19 +7,6 @@ use dumpscope_runtimes::{
 };
 use std::collections::BTreeMap;
 
-/// Methods in whose tasks a service waits for its end.
-const UNTIL_THE_END: &[&str] =
-    &["WaitForShutdownAsync", "HostingAbstractionsHostExtensions", "WaitForStopSignalAsync"];
-
-/// True for asynchronous work by which a program usually waits for its end: a source that somebody completes then,
-/// awaited by one method at most, or by the host's.
-#[must_use]
-pub fn is_for_the_end(task: &Task) -> bool {
-    let methods = task.chain.len().saturating_sub(1);
-    let host = || task.chain.iter().any(|c| UNTIL_THE_END.iter().any(|u| c.contains(u)));
-    task.nobody && (methods < 2 || host())
-}
-
 /// A thread's other half.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ThreadScript {

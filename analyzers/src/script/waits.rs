@@ -1,13 +1,11 @@
 //! Waits inside a runtime as edges of the same graph as all others.
 
-use crate::model::{
-    Activity, Confidence, Kind, ThreadFacts, Timeout, Wait, WaitKind as Pattern, is_for_the_end,
-};
+use crate::model::{Activity, Confidence, Kind, ThreadFacts, Timeout, Wait, WaitKind as Pattern};
 use crate::model::{ScriptFacts, ThreadScript};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
 use dumpscope_runtimes::{
-    DetachedWait, FrameKind, LockKind, Proof, ScriptFrame, ScriptLock, ScriptWait, WaitKind,
+    DetachedWait, FrameKind, LockKind, Proof, ScriptFrame, ScriptLock, ScriptWait, Task, WaitKind,
 };
 
 /// Writes what runtimes know of waits into the threads.
@@ -22,7 +20,7 @@ pub(crate) fn add_waits(facts: &ScriptFacts, threads: &mut [ThreadFacts]) {
         };
         let old = thread.wait.take();
         let wait = wait(facts, thread.tid, found, old);
-        let until_the_end = thread.is_main && facts.task_of(thread.tid).is_some_and(is_for_the_end);
+        let until_the_end = thread.is_main && facts.task_of(thread.tid).is_some_and(Task::is_for_the_end);
         let idle = found.kind == WaitKind::Idle || until_the_end;
         thread.activity = Some(Activity {
             text: escape(&wait.sentence).into_owned(),

@@ -244,25 +244,26 @@ pub(super) fn timeout(target: &Target, pointer: u64) -> Option<Timeout> {
     (value < 0).then(|| Timeout::Ms(value.unsigned_abs().div_ceil(MS)))
 }
 
-/// The call's arguments: where the kernel leaves them, and up to the number wanted as far as the code of the stub's
-/// caller gives all of their bytes.
+/// The call's arguments: where the kernel leaves them when that is certain, else what is shown for the stub, which knows
+/// of both the registers that the kernel left and the code of the stub's caller.
 fn arguments(target: &Target, stack: &Stack, argued: &Argued<'_>, name: &str) -> Vec<Option<Given>> {
-    let left = system_call_args(target, stack);
-    let complete = left.as_ref().is_some_and(|l| l.args.len() >= wanted(name));
-    let proven = |bits| Some(Given { value: bits, sure: Confidence::Proven });
-    let mut out: Vec<Option<Given>> = left.iter().flat_map(|l| &l.args).map(|v| proven(v.bits)).collect();
+    let left = system_call_args(target, stack).map(|l| l.args).unwrap_or_default();
+    let certain = left.iter().all(|v| v.confidence == Confidence::Proven);
+    let complete = certain && !left.is_empty() && left.len() >= wanted(name);
+    let mut out: Vec<Option<Given>> =
+        left.iter().map(|v| Some(Given { value: v.bits, sure: v.confidence })).collect();
     if stack.machine == Machine::X86 || complete {
         return out;
     }
     let row = stack.frames.iter().position(|f| f.trust != Trust::Inline).unwrap_or(0);
     let args = argued.of_row(row);
-    for argument in args {
+    for argument in args.iter().filter(|a| a.value.is_some()) {
         if out.len() <= argument.index {
             out.resize(argument.index.saturating_add(1).min(MAX_ARGUMENTS), None);
         }
         if let Some(slot) = out.get_mut(argument.index) {
             let bytes = if is_address(name, argument.index) { argued.ptr_size() } else { INT };
-            *slot = slot.or_else(|| given(args, argument.index, bytes));
+            *slot = given(args, argument.index, bytes);
         }
     }
     out

@@ -4,7 +4,9 @@
 
 use crate::arguments::{is_windows, with_hints_of};
 use crate::hint_table::plain_name;
-use crate::model::{Argument, Confidence, Kind, Stack, StackFrame, ThreadFacts, Wait};
+use crate::model::{
+    ArgSource, Argument, Confidence, Hint, HintSource, Kind, Stack, StackFrame, ThreadFacts, Value, Wait,
+};
 use crate::stacks::is_exact;
 use crate::syscalls::is_far;
 use crate::{Cancel, Target};
@@ -187,7 +189,7 @@ pub(super) fn fill(target: &Target, stack: &Stack, wait: &mut Wait) {
         Kind::Event | Kind::Other => wait.owner_tid.is_none() && wait.com.is_none() && wait.rpc.is_none(),
         _ => false,
     };
-    let Some(found) = open.then(|| doing(target, stack)).flatten() else { return };
+    let Some(found) = open.then(|| doing(target, stack, Some(wait))).flatten() else { return };
     if found != wait.sentence {
         let before = std::mem::replace(&mut wait.sentence, found);
         wait.evidence.push(format!("it {before}"));
@@ -200,13 +202,13 @@ pub(super) fn fill_thread(target: &Target, t: &mut ThreadFacts) {
     if t.wait.is_some() || activity.pattern.is_some() || t.running != Some(false) || t.is_writer {
         return;
     }
-    if let Some(found) = t.stack.as_ref().and_then(|s| doing(target, s)) {
+    if let Some(found) = t.stack.as_ref().and_then(|s| doing(target, s, None)) {
         activity.text = dumpscope_core::base::text::escape(&found).into_owned();
     }
 }
 
 /// What the outermost function of Windows that the program called is asked for.
-fn doing(target: &Target, stack: &Stack) -> Option<String> {
+fn doing(target: &Target, stack: &Stack, wait: Option<&Wait>) -> Option<String> {
     let mut found: Option<(usize, &[&str])> = None;
     for (row, frame) in stack.frames.iter().enumerate().take(DEPTH) {
         if !belongs(target, frame) {
@@ -230,8 +232,28 @@ fn doing(target: &Target, stack: &Stack) -> Option<String> {
     if sentences.first().is_some_and(|s| plain(&s)) {
         return sentences.first().map(|s| (*s).to_owned());
     }
-    let args = with_hints_of(target, stack, row, &Cancel::default());
+    let mut args = with_hints_of(target, stack, row, &Cancel::default());
+    let of_a_file = sentences.iter().any(|s| s.contains("handle {0}"));
+    if let Some(wait) = wait.filter(|w| of_a_file && w.kind == Kind::FileIo) {
+        file_of_the_call(stack, wait, &mut args);
+    }
     sentences.iter().find_map(|s| said(s, &args))
+}
+
+/// Functions for files hand their file down to the system call: where they lost it, that one knows it.
+fn file_of_the_call(stack: &Stack, wait: &Wait, args: &mut [Argument]) {
+    let Some(&[handle]) = wait.handles.as_deref() else { return };
+    let lost = |a: &&mut Argument| a.index == 0 && a.at_least(Confidence::Strong).is_none();
+    let Some(argument) = args.iter_mut().find(lost) else { return };
+    argument.value = Some(Value {
+        bits: handle,
+        bytes: u8::try_from(stack.machine.ptr_size()).unwrap_or(8),
+        source: ArgSource::CallerSetup,
+        confidence: wait.confidence.min(Confidence::Strong),
+        evidence: Vec::new(),
+    });
+    let text = wait.object.as_ref().map(|name| format!("File \"{name}\""));
+    argument.hint = text.map(|text| Hint { text, source: HintSource::Table, at: None });
 }
 
 /// True for frames of Windows' own modules.
@@ -302,7 +324,7 @@ fn reading(rights: u64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ArgPlace, ArgSource, Hint, HintSource, Value};
+    use crate::model::ArgPlace;
 
     fn argument(index: usize, bits: u64, hint: Option<&str>) -> Argument {
         let value = Value {

@@ -41,19 +41,31 @@ pub(crate) fn process_exit(
             tid.0
         ));
     }
-    if let Some((_, (function, _))) = seen {
+    if let Some((_, (function, ..))) = seen {
         evidence.push(format!("the stack of thread {:x} goes through {function}", tid.0));
     }
     Some(ProcessExit {
         tid,
-        others_ended: told.is_some() || seen.is_some_and(|(_, (_, ended))| ended),
-        confidence: if told.is_some() { Confidence::Proven } else { Confidence::Strong },
+        others_ended: told.is_some() || seen.is_some_and(|(_, (_, ended, _))| ended),
+        confidence: if told.is_some() {
+            Confidence::Proven
+        } else {
+            seen.map_or(Confidence::Guess, |s| s.1.2)
+        },
         evidence,
     })
 }
 
-/// The function of a stack in which the process ends.
-fn ends(target: &Target, stack: &Stack) -> Option<(&'static str, bool)> {
-    let sure = stack.physical().take_while(|f| f.trust != Trust::Scan);
-    sure.filter_map(|f| name(target, f)).find_map(|f| ENDS.into_iter().find(|(n, _)| *n == f))
+/// The function of a stack in which the process ends. It never comes back: a return address into it is no left-over, even
+/// behind frames that were found by scanning.
+fn ends(target: &Target, stack: &Stack) -> Option<(&'static str, bool, Confidence)> {
+    let mut sure = Confidence::Strong;
+    stack.physical().find_map(|f| {
+        if f.trust == Trust::Scan {
+            sure = Confidence::Guess;
+        }
+        let function = name(target, f)?;
+        let (name, ended) = ENDS.into_iter().find(|(n, _)| *n == function)?;
+        Some((name, ended, sure))
+    })
 }

@@ -27,6 +27,21 @@ mod state {
 
 const TASK: &str = "System.Threading.Tasks.Task";
 
+/// Methods in whose tasks a service waits for its end.
+const UNTIL_THE_END: &[&str] =
+    &["WaitForShutdownAsync", "HostingAbstractionsHostExtensions", "WaitForStopSignalAsync"];
+
+impl Task {
+    /// True for asynchronous work by which a program usually waits for its end: a source that somebody completes then,
+    /// awaited by one method at most, or by the host's.
+    #[must_use]
+    pub fn is_for_the_end(&self) -> bool {
+        let methods = self.chain.len().saturating_sub(1);
+        let host = || self.chain.iter().any(|c| UNTIL_THE_END.iter().any(|u| c.contains(u)));
+        self.nobody && (methods < 2 || host())
+    }
+}
+
 /// A state machine in a box.
 #[derive(Clone, Copy, Debug)]
 struct Machine {

@@ -4,7 +4,7 @@ use super::Java;
 use super::locks::Stacks;
 use super::stack::{JavaFrame, Stack, is_library};
 use super::threads::{Thread, status};
-use crate::{Proof, ScriptWait, WaitKind};
+use crate::{Proof, ScriptFrame, ScriptWait, WaitKind};
 use dumpscope_core::{Tid, Va};
 
 /// Frames at the top that say why a thread waits.
@@ -21,6 +21,29 @@ const IDLE: &[&str] = &[
     "java.lang.VirtualThread.takeVirtualThreadListToUnblock",
     "java.util.concurrent.DelayScheduler.loop",
 ];
+
+/// Methods that a worker of an executor runs its work in.
+const WORKERS: &[&str] =
+    &["java.util.concurrent.ThreadPoolExecutor.runWorker", "java.util.concurrent.ForkJoinPool.runWorker"];
+
+/// Futures that somebody completes from outside: they have no thread that runs them.
+const COMPLETED_BY_HAND: &str = "java.util.concurrent.CompletableFuture";
+
+impl ScriptFrame {
+    /// True for the method in which a worker of an executor runs its work.
+    #[must_use]
+    pub fn runs_work_of_a_pool(&self) -> bool {
+        WORKERS.contains(&self.function.as_str())
+    }
+}
+
+impl ScriptWait {
+    /// True unless what is waited for is known to be work that a thread runs: a future may be completed from outside.
+    #[must_use]
+    pub fn may_be_completed_by_hand(&self) -> bool {
+        self.object_type.as_deref().is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
+    }
+}
 
 /// Methods of servers that wait for a connection or for any of theirs.
 const SERVES: &[&str] = &[
@@ -133,7 +156,7 @@ impl Java {
             wait.kind = WaitKind::Thread;
         } else if class.ends_with("$ConditionObject") {
             wait.kind = WaitKind::MonitorWait;
-        } else if class.starts_with("java.util.concurrent.CompletableFuture")
+        } else if class.starts_with(COMPLETED_BY_HAND)
             || wait.object.is_some_and(|o| of(o, "java.util.concurrent.FutureTask"))
         {
             wait.kind = WaitKind::Task;

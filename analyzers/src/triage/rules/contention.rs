@@ -173,8 +173,9 @@ fn finding(facts: &Case<'_>, held: &Held<'_>, pools: &BTreeMap<&str, Vec<Tid>>) 
     let sure = waits.map(of_wait).min().unwrap_or(Confidence::Guess);
     let leaked = held.owner.activity.as_ref().is_some_and(|a| a.idle);
     let sleeps = held.owner.wait.as_ref().is_some_and(|w| w.kind == Kind::Sleep);
-    let sure = if sleeps { Confidence::Guess } else { sure };
     let suspended = is_suspended(facts, held.owner);
+    // Who sleeps comes back, unless it is suspended as well.
+    let sure = if sleeps && !suspended { Confidence::Guess } else { sure };
     let does = held.owner.activity.as_ref().map_or("is doing something unknown", |a| a.text.as_str());
     let n = held.waiters.len();
     let (threads, wait) = if n == 1 { ("thread", "waits") } else { ("threads", "wait") };

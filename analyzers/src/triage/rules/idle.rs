@@ -1,13 +1,17 @@
 //! A process in which nothing is wrong: every thread waits for work.
 
-use super::graph::{crashed, edge, is_bystander, wakes_up};
+use super::graph::{crashed, cycles, edge, is_bystander, wakes_up};
 use super::witness::{Witnesses, is_known};
 use crate::facts::Case;
 use crate::model::{Confidence, Finding, FindingKind, Kind, ThreadFacts};
 use dumpscope_runtimes::WaitKind;
 
 pub(super) fn run(facts: &Case<'_>) -> Vec<Finding> {
-    if crashed(facts) || facts.threads.is_empty() || facts.stopped {
+    // A process that ends has no work to wait for.
+    if crashed(facts) || facts.threads.is_empty() || facts.stopped || facts.exit.is_some() {
+        return Vec::new();
+    }
+    if !cycles(facts).is_empty() {
         return Vec::new();
     }
     // What a runtime knows of its own troubles refutes it.

@@ -3,10 +3,10 @@
 
 use super::graph::{cycles, is_bystander};
 use crate::facts::Case;
-use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts, is_for_the_end};
+use crate::model::{Confidence, Finding, FindingClass, FindingKind, Kind, ThreadFacts};
 use dumpscope_core::Tid;
 use dumpscope_core::base::text::escape;
-use dumpscope_runtimes::{ScriptLock, ScriptWait, Task, WaitKind};
+use dumpscope_runtimes::{ScriptFrame, ScriptLock, ScriptWait, Task, WaitKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most threads whose evidence is repeated.
@@ -227,15 +227,11 @@ fn starvation(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Option<Finding> {
     Some(finding)
 }
 
-/// Methods that a worker of an executor runs its work in.
-const WORKERS: [&str; 2] =
-    ["java.util.concurrent.ThreadPoolExecutor.runWorker", "java.util.concurrent.ForkJoinPool.runWorker"];
-
 /// Workers of executors by the name of their pool: thread names without the number at the end.
 pub(super) fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
     let mut out: BTreeMap<&str, Vec<Tid>> = BTreeMap::new();
     for (tid, script) in &facts.script.threads {
-        let works = script.frames.iter().any(|f| WORKERS.contains(&f.function.as_str()));
+        let works = script.frames.iter().any(ScriptFrame::runs_work_of_a_pool);
         let name = script.thread.as_ref().and_then(|t| t.name.as_deref()).filter(|_| works);
         if let Some(name) = name {
             out.entry(name.trim_end_matches(|c: char| c.is_ascii_digit())).or_default().push(*tid);
@@ -243,9 +239,6 @@ pub(super) fn pools<'a>(facts: &'a Case<'_>) -> BTreeMap<&'a str, Vec<Tid>> {
     }
     out
 }
-
-/// Futures that somebody completes from outside: they have no thread that runs them.
-const COMPLETED_BY_HAND: &str = "java.util.concurrent.CompletableFuture";
 
 /// Pools whose workers all wait for work that no thread runs: it can only be in a queue behind them, or behind busy
 /// workers of another pool. A future that somebody completes may be on its way elsewhere.
@@ -267,9 +260,7 @@ fn executors(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
             1 => ("its only worker".to_owned(), "waits"),
             n => (format!("all {n} workers"), "wait"),
         };
-        let by_hand = |tid: &Tid| {
-            wait(tid).and_then(|w| w.object_type.as_deref()).is_none_or(|t| t.starts_with(COMPLETED_BY_HAND))
-        };
+        let by_hand = |tid: &Tid| wait(tid).is_none_or(ScriptWait::may_be_completed_by_hand);
         let (sure, what) = match workers.iter().any(by_hand) {
             true => {
                 (Confidence::Guess, "a future that nobody has completed, and none is left for other work")
@@ -306,7 +297,7 @@ fn never_completed(facts: &Case<'_>, circles: &BTreeSet<Tid>) -> Vec<Finding> {
             continue;
         };
         // That is how a service waits for its end.
-        if is_for_the_end(task) {
+        if task.is_for_the_end() {
             continue;
         }
         let place = facts.script.user_frame(*tid).map(|f| format!(" in {}", f.display)).unwrap_or_default();

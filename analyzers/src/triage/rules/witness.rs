@@ -121,6 +121,9 @@ impl Witnesses {
             let alone = found.idle == 0 || self.matters(t);
             return alone.then(|| Witness::Lost(Box::new(found)));
         }
+        if ends_the_process(facts, t) && !wakes_up(w) {
+            return Some(Witness::Asked("it ends the process, which cannot end before this wait does"));
+        }
         match w.kind {
             Kind::Semaphore | Kind::Event => {
                 let together = one_handle(w).and_then(|h| self.handles.get(&h)).copied().unwrap_or(0);
@@ -162,6 +165,10 @@ impl Witnesses {
     fn matters(&self, t: &ThreadFacts) -> bool {
         self.main == Some(t.tid) || self.joined.contains_key(&t.tid)
     }
+}
+
+fn ends_the_process(facts: &Case<'_>, t: &ThreadFacts) -> bool {
+    facts.exit.as_ref().is_some_and(|e| e.tid == t.tid)
 }
 
 /// The main thread; where that one only looks after others, the first that does not.
@@ -213,6 +220,8 @@ fn asked(t: &ThreadFacts, w: &Wait) -> Option<&'static str> {
         }
         (_, Some(WaitKind::RunOnce)) => Some("it waits for a one-time initialization"),
         (_, Some(WaitKind::KeyedEvent)) => Some("it waits for a lock of the system"),
+        // A file that is waited for like an event, without a request, is one whose changes are watched.
+        (Kind::FileIo, Some(WaitKind::Object | WaitKind::Multiple)) if !overlapped(t) => None,
         (Kind::FileIo | Kind::Socket, _) if !listens(t) => {
             Some("it made an I/O request that is not answered")
         }
@@ -223,6 +232,11 @@ fn asked(t: &ThreadFacts, w: &Wait) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// True for a thread that waits for the end of a request that it made.
+fn overlapped(t: &ThreadFacts) -> bool {
+    innermost(t).any(|f| f.starts_with("GetOverlappedResult"))
 }
 
 /// Functions in which a thread waits until somebody sends it something, however long that takes.
@@ -289,7 +303,8 @@ pub(super) fn is_pool_thread(facts: &Case<'_>, t: &ThreadFacts) -> bool {
 
 /// The main thread's wait for the end of the program: an event that stays set, so that everybody may see it.
 fn is_stop_shape(facts: &Case<'_>, t: &ThreadFacts, w: &Wait) -> bool {
-    if w.kind != Kind::Event || !t.is_main {
+    // Who ends the process has been told to stop.
+    if w.kind != Kind::Event || !t.is_main || ends_the_process(facts, t) {
         return false;
     }
     one_handle(w).and_then(|h| handle(facts, h)).is_some_and(is_for_all)
