@@ -126,6 +126,13 @@ fn in_registers(target: &Target, top: &StackFrame, row: usize) -> Option<Vec<Val
     [amd64::RCX, amd64::RDX].into_iter().map(value).collect()
 }
 
+/// True when two values agree in the bytes that both have.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let bits = u32::from(a.bytes.min(b.bytes)).saturating_mul(8);
+    let mask = u64::MAX.checked_shr(64_u32.saturating_sub(bits)).unwrap_or(0);
+    (a.bits ^ b.bits) & mask == 0
+}
+
 /// Adds what the system call left to the arguments of its row. Two sources that agree make it certain.
 pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]) {
     let Some(found) = system_call_args(target, stack) else { return };
@@ -138,9 +145,11 @@ pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]
         let count = args.len();
         match args.get_mut(index) {
             Some(arg) => match &mut arg.value {
-                Some(known) if known.bits == value.bits => {
+                Some(known) if is_same(known, &value) => {
                     known.confidence = known.confidence.max(value.confidence);
-                    if known.confidence == Confidence::Strong && known.source != value.source {
+                    // A left-over may be 0 as well.
+                    let tells = known.bits != 0 && known.source != value.source;
+                    if known.confidence == Confidence::Strong && tells {
                         known.confidence = Confidence::Proven;
                     }
                 }
@@ -166,5 +175,25 @@ pub(super) fn improve(target: &Target, stack: &Stack, rows: &mut [Vec<Argument>]
             }),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_two_lengths() {
+        let value = |bits, bytes| Value {
+            bits,
+            bytes,
+            source: ArgSource::SyscallRegister,
+            confidence: Confidence::Strong,
+            evidence: Vec::new(),
+        };
+        assert!(is_same(&value(1, 1), &value(0x7ff6_0001_0001, 8)));
+        assert!(!is_same(&value(2, 1), &value(0x7ff6_0001_0001, 8)));
+        assert!(is_same(&value(u64::MAX, 8), &value(u64::MAX, 8)));
+        assert!(!is_same(&value(1, 8), &value(1 << 63 | 1, 8)));
     }
 }
