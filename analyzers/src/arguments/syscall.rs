@@ -194,6 +194,6 @@ mod tests {
         assert!(is_same(&value(1, 1), &value(0x7ff6_0001_0001, 8)));
         assert!(!is_same(&value(2, 1), &value(0x7ff6_0001_0001, 8)));
         assert!(is_same(&value(u64::MAX, 8), &value(u64::MAX, 8)));
-        assert!(!is_same(&value(1, 8), &value(1 << 63 | 1, 8)));
+        assert!(!is_same(&value(1, 8), &value((1 << 63) | 1, 8)));
     }
 }
