@@ -43,10 +43,10 @@ pub fn serve(complete: &mut dyn FnMut(&mut SymbolConfig, Progressed)) -> i32 {
         let Ok(ask) = serde_json::from_slice::<Ask>(&line) else { return 2 };
         say(&Said::Begun);
         let observer = |p: Progress| {
-            if let Progress::Unpacking { done, total, .. } = p {
-                if throttle.passes() {
-                    say(&Said::Unpacking { done, total });
-                }
+            if let Progress::Unpacking { done, total, .. } = p
+                && throttle.passes()
+            {
+                say(&Said::Unpacking { done, total });
             }
         };
         let row = one::triage_file(0, &PathBuf::from(ask.path), &options, &observer);

@@ -60,9 +60,7 @@ fn unwind(session: &Session, va: dumpscope_core::Va) -> Vec<Line> {
     ];
     let Some(entry) = bounds::entry(session, va) else { return Vec::new() };
     let memory = session.dump().memory();
-    let rva = |va: dumpscope_core::Va| {
-        format!("{}", fmt::addr(dumpscope_core::Va(va.0.wrapping_sub(entry.base.0)), true))
-    };
+    let rva = |va: dumpscope_core::Va| fmt::addr(dumpscope_core::Va(va.0.wrapping_sub(entry.base.0)), true);
     let mut lines = vec![
         Line::plain(format!("BeginAddress      = {}", rva(entry.begin))),
         Line::plain(format!("EndAddress        = {}", rva(entry.end))),
