@@ -11,6 +11,7 @@ mod rows;
 mod script;
 mod settle;
 mod several;
+mod threads;
 
 pub use buckets::Buckets;
 pub use dumpscope_analyzers::model::{
@@ -22,6 +23,7 @@ pub use script::*;
 pub(crate) use settle::here;
 pub use settle::settle;
 pub use several::*;
+pub use threads::*;
 
 /// The JSON Schema (2020-12) of the triage document, with keys in a fixed order.
 #[must_use]
